@@ -1,0 +1,65 @@
+package hostnet
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Namespace is an open network namespace. It lives at least as long as it is open.
+type Namespace struct {
+	file *os.File
+}
+
+// CurrentNamespace opens the network namespace of the calling thread.
+func CurrentNamespace() (*Namespace, error) {
+	return OpenNamespace("/proc/thread-self/ns/net")
+}
+
+// OpenNamespace opens the network namespace at a path such as /run/netns/NAME or
+// /proc/PID/ns/net. Opening that of another user's process needs the rights of
+// ptrace(2) over it.
+func OpenNamespace(path string) (*Namespace, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("network namespace: %w", err)
+	}
+	return &Namespace{file: file}, nil
+}
+
+// Close lets go of the namespace. The kernel removes it when no process and no
+// socket is left in it.
+func (n *Namespace) Close() error { return n.file.Close() }
+
+// Fd returns the descriptor of the namespace, for setns(2).
+func (n *Namespace) Fd() int { return int(n.file.Fd()) }
+
+// Path returns a path at which other processes of the same user can open the
+// namespace while this process holds it.
+func (n *Namespace) Path() string {
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.file.Fd())
+}
+
+// Do runs f on a thread in the namespace. Sockets that f opens stay in the
+// namespace; goroutines that f starts do not. It needs CAP_SYS_ADMIN.
+func (n *Namespace) Do(f func() error) error {
+	return OnThread(func() error {
+		if err := unix.Setns(n.Fd(), unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("enter network namespace: %w", err)
+		}
+		return f()
+	})
+}
+
+// OnThread runs f on a thread of its own that ends with it, so that what f does
+// to the thread's namespace cannot leak into other goroutines.
+func OnThread(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		done <- f()
+	}()
+	return <-done
+}

@@ -1,0 +1,9 @@
+// Package lab makes hosts out of network namespaces and joins them with virtual
+// Ethernet, so that real kernel MPTCP can be shown, broken and tested on one
+// machine: the `lab` command and every kernel test stand on it.
+//
+// Namespaces live only as open descriptors: when the process ends, however it
+// ends, the kernel removes them with their links and addresses. Nothing is left
+// behind. Where the caller is not root, [Enter] starts the program again in a user
+// namespace of its own.
+package lab

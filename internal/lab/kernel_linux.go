@@ -1,0 +1,34 @@
+package lab
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// CheckMPTCP returns nil if the kernel can open MPTCP sockets in the calling
+// thread's network namespace, else a [*MissingError] that says what is missing.
+func CheckMPTCP() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_MPTCP)
+	if err == nil {
+		return unix.Close(fd)
+	}
+	switch {
+	case errors.Is(err, unix.ENOPROTOOPT):
+		return &MissingError{What: "MPTCP", Why: "it is switched off: sysctl -w net.mptcp.enabled=1", Err: err}
+	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EINVAL):
+		return &MissingError{What: "MPTCP", Why: "the kernel " + release() + " is built without it (CONFIG_MPTCP, Linux 5.6 or later)", Err: err}
+	}
+	return &MissingError{What: "MPTCP", Why: "the system refuses MPTCP sockets (SELinux, seccomp or a container's policy)", Err: err}
+}
+
+// release returns the kernel's release, such as "6.18.44".
+func release() string {
+	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return "(unknown release)"
+	}
+	return strings.TrimSpace(string(b))
+}

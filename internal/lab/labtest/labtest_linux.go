@@ -1,0 +1,65 @@
+// Package labtest gives kernel tests their network namespaces, and decides when a
+// test is skipped: only for a typed reason, and never where REQUIRE_KERNEL=1 is
+// set.
+package labtest
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"mptcpctl/internal/lab"
+)
+
+// unavailableEnv carries the reason why namespaces cannot be made to the tests.
+const unavailableEnv = "MPTCPCTL_LAB_UNAVAILABLE"
+
+// Main is what TestMain of a package with kernel tests calls: it runs the tests,
+// for an ordinary user inside a user namespace of their own.
+func Main(m *testing.M) {
+	code, ran, err := lab.Enter()
+	if ran {
+		os.Exit(code)
+	}
+	if err != nil {
+		os.Setenv(unavailableEnv, err.Error())
+	}
+	os.Exit(m.Run())
+}
+
+// Skip skips the test with the reason, or fails it where REQUIRE_KERNEL=1 is set:
+// then a machine that cannot run it is an error and not an excuse.
+func Skip(t testing.TB, format string, args ...any) {
+	t.Helper()
+	reason := fmt.Sprintf(format, args...)
+	if os.Getenv("REQUIRE_KERNEL") == "1" {
+		t.Fatalf("REQUIRE_KERNEL=1: %s", reason)
+	}
+	t.Skip(reason)
+}
+
+// Namespace returns a network namespace of the test's own, loopback up, closed
+// with the test.
+func Namespace(t testing.TB) *lab.Namespace {
+	t.Helper()
+	if reason := os.Getenv(unavailableEnv); reason != "" {
+		Skip(t, "%s", reason)
+	}
+	ns, err := lab.NewNamespace()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ns.Close() })
+	return ns
+}
+
+// MPTCP returns a network namespace as Namespace does, in which MPTCP sockets can
+// be opened.
+func MPTCP(t testing.TB) *lab.Namespace {
+	t.Helper()
+	ns := Namespace(t)
+	if err := ns.Do(lab.CheckMPTCP); err != nil {
+		Skip(t, "%v", err)
+	}
+	return ns
+}

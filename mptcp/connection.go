@@ -1,0 +1,134 @@
+package mptcp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Side tells which end of a connection this host is.
+type Side uint8
+
+// The sides of a connection.
+const (
+	SideUnknown Side = iota
+	SideClient       // this host connected
+	SideServer       // this host accepted
+)
+
+// String returns "client", "server" or "unknown".
+func (s Side) String() string {
+	switch s {
+	case SideClient:
+		return "client"
+	case SideServer:
+		return "server"
+	}
+	return "unknown"
+}
+
+// MarshalText implements [encoding.TextMarshaler] with the form of String.
+func (s Side) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (s *Side) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "client":
+		*s = SideClient
+	case "server":
+		*s = SideServer
+	default:
+		*s = SideUnknown
+	}
+	return nil
+}
+
+// Process is a process that holds a socket.
+type Process struct {
+	PID  int    `json:"pid"`
+	Name string `json:"name"` // as the process calls itself: foreign, escape it before showing
+}
+
+// ConnectionLimits are the limits that the path manager applies to one
+// connection, and how far they are used. All are 0 with a userspace path manager.
+type ConnectionLimits struct {
+	Subflows           uint8 `json:"subflows"`     // additional subflows, pending ones included
+	SubflowsMax        uint8 `json:"subflows_max"` // 0: none allowed
+	AddAddrSignal      uint8 `json:"add_addr_signal"`
+	AddAddrSignalMax   uint8 `json:"add_addr_signal_max"`
+	AddAddrAccepted    uint8 `json:"add_addr_accepted"`
+	AddAddrAcceptedMax uint8 `json:"add_addr_accepted_max"`
+	LocalAddrUsed      uint8 `json:"local_addr_used"`
+	LocalAddrMax       uint8 `json:"local_addr_max"`
+}
+
+// Connection is an MPTCP connection as one end sees it, with its subflows.
+type Connection struct {
+	Token         Token       `json:"token"`
+	Netns         string      `json:"netns"` // "" for the reader's own
+	Family        Family      `json:"family"`
+	Side          Side        `json:"side"`
+	State         SocketState `json:"state"`
+	Fallback      bool        `json:"fallback"` // plain TCP is spoken, for good
+	FallbackCause string      `json:"fallback_cause,omitempty"`
+
+	Local  netip.AddrPort `json:"local"`  // unmapped
+	Remote netip.AddrPort `json:"remote"` // unmapped
+
+	Inode     uint32    `json:"inode"` // 0: not accepted yet, or closed by its process
+	UID       uint32    `json:"uid"`
+	Cookie    uint64    `json:"-"`
+	Processes []Process `json:"processes"`
+
+	Since       time.Time `json:"since,omitzero"` // when an observer saw it created
+	PathManager string    `json:"path_manager,omitempty"`
+
+	BytesSent          uint64 `json:"bytes_sent"` // 0 before Linux 6.5
+	BytesReceived      uint64 `json:"bytes_received"`
+	BytesRetransmitted uint64 `json:"bytes_retransmitted"`
+	BytesAcked         uint64 `json:"bytes_acked"`
+	Checksum           bool   `json:"checksum"`
+
+	LastDataSentMS uint32 `json:"last_data_sent_ms"` // 0 before Linux 6.10
+	LastDataRecvMS uint32 `json:"last_data_recv_ms"`
+	LastAckRecvMS  uint32 `json:"last_ack_recv_ms"`
+
+	Limits   ConnectionLimits `json:"limits"`
+	Subflows []Subflow        `json:"subflows"`
+}
+
+// Subflow is one TCP flow of a connection.
+type Subflow struct {
+	Local    netip.AddrPort `json:"local"`  // unmapped
+	Remote   netip.AddrPort `json:"remote"` // unmapped
+	LocalID  AddressID      `json:"local_id"`
+	RemoteID AddressID      `json:"remote_id"`
+
+	Initial bool         `json:"initial"` // the subflow that the connection started with
+	State   SubflowState `json:"state"`
+	TCP     SocketState  `json:"tcp_state"`
+
+	BackupLocal  bool   `json:"backup_local"`  // this host asked for it
+	BackupRemote bool   `json:"backup_remote"` // the peer asked for it
+	Device       string `json:"device"`        // that it is bound to, else the one that holds the local address
+	Bound        bool   `json:"bound"`         // the socket is bound to Device
+	IfIndex      uint32 `json:"-"`
+	TokenRemote  Token  `json:"token_remote,omitzero"` // the peer's token, on joins made here
+
+	FullyEstablished bool   `json:"fully_established"`
+	Inode            uint32 `json:"-"`
+	Cookie           uint64 `json:"-"`
+
+	RTTMicros          uint32  `json:"rtt_us"`
+	RTTVarMicros       uint32  `json:"rttvar_us"`
+	MinRTTMicros       uint32  `json:"min_rtt_us"`
+	Cwnd               uint32  `json:"cwnd"` // segments
+	BytesSent          uint64  `json:"bytes_sent"`
+	BytesReceived      uint64  `json:"bytes_received"`
+	BytesRetransmitted uint64  `json:"bytes_retransmitted"`
+	Share              float64 `json:"share"` // of the bytes of all subflows, 0 to 1
+	LastAckMS          uint32  `json:"last_ack_ms"`
+	LastDataSentMS     uint32  `json:"last_data_sent_ms"`
+	Backoff            uint8   `json:"backoff"` // doublings of the retransmission timeout
+	Unacked            uint32  `json:"unacked"` // segments
+	Lost               uint32  `json:"lost"`    // segments
+}

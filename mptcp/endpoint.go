@@ -1,0 +1,84 @@
+package mptcp
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// EndpointFlags say what the path manager may do with an endpoint. The bits are
+// the kernel's (MPTCP_PM_ADDR_FLAG_*).
+type EndpointFlags uint32
+
+// The flags of an endpoint.
+const (
+	FlagSignal   EndpointFlags = 1 << 0 // announce the address to the peer (since Linux 5.7)
+	FlagSubflow  EndpointFlags = 1 << 1 // create a subflow from the address (5.7)
+	FlagBackup   EndpointFlags = 1 << 2 // ask the peer to use it only when nothing else works (5.7)
+	FlagFullmesh EndpointFlags = 1 << 3 // with subflow: to every address of the peer (5.15)
+	FlagImplicit EndpointFlags = 1 << 4 // made by the kernel for an unlisted address (5.18)
+	FlagLaminar  EndpointFlags = 1 << 5 // to an address that the peer announced (6.18)
+)
+
+// flagNames holds the names in the kernel's bit order, in which iproute2 prints
+// them.
+var flagNames = [...]string{"signal", "subflow", "backup", "fullmesh", "implicit", "laminar"}
+
+// KnownEndpointFlags is the set of flags that this package has names for.
+const KnownEndpointFlags EndpointFlags = 1<<len(flagNames) - 1
+
+// Has reports whether all flags of g are set.
+func (f EndpointFlags) Has(g EndpointFlags) bool { return f&g == g }
+
+// Names returns the names of the flags that are set and known, in bit order.
+func (f EndpointFlags) Names() []string {
+	var names []string
+	for bit, name := range flagNames {
+		if f&(1<<bit) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Unknown returns the flags that are set and have no name here.
+func (f EndpointFlags) Unknown() EndpointFlags { return f &^ KnownEndpointFlags }
+
+// String returns the names separated by blanks; unknown bits stay visible as
+// "rawflags 0x40", with iproute2's word.
+func (f EndpointFlags) String() string {
+	names := f.Names()
+	if rest := f.Unknown(); rest != 0 {
+		names = append(names, fmt.Sprintf("rawflags %#x", uint32(rest)))
+	}
+	return strings.Join(names, " ")
+}
+
+// ParseEndpointFlag returns the flag of that name. Like iproute2, it takes whole
+// words only.
+func ParseEndpointFlag(name string) (EndpointFlags, bool) {
+	for bit, n := range flagNames {
+		if n == name {
+			return 1 << bit, true
+		}
+	}
+	return 0, false
+}
+
+// Endpoint is an address that the in-kernel path manager may use for additional
+// subflows or announce to the peer.
+type Endpoint struct {
+	ID      AddressID
+	Address netip.Addr
+	Port    uint16 // port of the in-kernel listener of a signal endpoint; 0: that of the connection
+	Flags   EndpointFlags
+	IfIndex int32 // device that subflows are bound to; 0: chosen by the routes
+}
+
+// Limits bound the path manager of a network namespace. The defaults and the
+// maximum depend on the kernel (8 up to Linux 7.1, 64 since): read them, do not
+// assume them.
+type Limits struct {
+	AddAddrAccepted uint32 `json:"add_addr_accepted"` // announced addresses to use per connection
+	Subflows        uint32 `json:"subflows"`          // additional subflows per connection
+}
