@@ -1,0 +1,164 @@
+package present
+
+import (
+	"net/netip"
+	"strconv"
+	"unicode/utf8"
+
+	"mptcpctl/mptcp"
+)
+
+// EventJSON renders events as JSON objects with iproute2's keys and ours. The zero
+// value is ready to use; it is not safe for concurrent use.
+type EventJSON struct {
+	// IPRoute2 gives iproute2 7.1's objects and nothing more: the token as
+	// unpadded "0x…", no time, no names.
+	IPRoute2 bool
+
+	// Device returns the name of a device; nil leaves dev out.
+	Device func(ifindex int32) string
+
+	clock clock
+}
+
+// Append appends the event's object, without a line break.
+func (f *EventJSON) Append(b []byte, e *mptcp.Event) []byte {
+	b = append(b, `{"event":"`...)
+	b = append(b, e.Type.String()...)
+	b = append(b, '"')
+	if e.Type == mptcp.EventLost {
+		b = appendField(b, `,"lost":`, e.Lost)
+		return f.appendEnd(b, e)
+	}
+	if e.Type.Name() == "" && f.IPRoute2 {
+		return append(b, '}')
+	}
+	b = f.appendFlow(b, e)
+	b = f.appendOutcome(b, e)
+	return f.appendEnd(b, e)
+}
+
+func (f *EventJSON) appendFlow(b []byte, e *mptcp.Event) []byte {
+	if e.Has(mptcp.FieldToken) {
+		b = append(b, `,"token":"`...)
+		if f.IPRoute2 {
+			b = append(b, "0x"...)
+			b = strconv.AppendUint(b, uint64(e.Token), 16)
+		} else {
+			b = e.Token.Append(b)
+		}
+		b = append(b, '"')
+	}
+	if e.Has(mptcp.FieldRemoteID) {
+		b = appendField(b, `,"remid":`, uint64(e.RemoteID))
+	}
+	if e.Has(mptcp.FieldLocalID) {
+		b = appendField(b, `,"locid":`, uint64(e.LocalID))
+	}
+	if e.Has(mptcp.FieldSaddr4) {
+		b = appendAddrJSON(b, `,"saddr4":"`, e.Source)
+	}
+	if e.Has(mptcp.FieldDaddr4) {
+		b = appendAddrJSON(b, `,"daddr4":"`, e.Destination)
+	}
+	if e.Has(mptcp.FieldSaddr6) {
+		b = appendAddrJSON(b, `,"saddr6":"`, e.Source)
+	}
+	if e.Has(mptcp.FieldDaddr6) {
+		b = appendAddrJSON(b, `,"daddr6":"`, e.Destination)
+	}
+	if e.Has(mptcp.FieldSport) {
+		b = appendField(b, `,"sport":`, uint64(e.Sport))
+	}
+	if e.Has(mptcp.FieldDport) {
+		b = appendField(b, `,"dport":`, uint64(e.Dport))
+	}
+	return b
+}
+
+func (f *EventJSON) appendOutcome(b []byte, e *mptcp.Event) []byte {
+	if e.Has(mptcp.FieldBackup) {
+		b = appendField(b, `,"backup":`, uint64(e.Backup))
+	}
+	if e.Has(mptcp.FieldError) {
+		b = appendField(b, `,"error":`, uint64(e.Error))
+	}
+	if e.Has(mptcp.FieldTimeout) {
+		b = appendField(b, `,"timeout":`, uint64(e.Timeout))
+	}
+	if e.Has(mptcp.FieldIfIndex) {
+		b = append(b, `,"ifindex":`...)
+		b = strconv.AppendInt(b, int64(e.IfIndex), 10)
+		if f.Device != nil {
+			b = append(b, `,"dev":`...)
+			b = appendString(b, f.Device(e.IfIndex))
+		}
+	}
+	if e.Has(mptcp.FieldResetReason) {
+		b = appendField(b, `,"reset_reason":`, uint64(e.ResetReason))
+	}
+	if e.Has(mptcp.FieldResetFlags) {
+		b = append(b, `,"reset_flags":"`...)
+		b = appendHex(b, uint64(e.ResetFlags))
+		b = append(b, '"')
+	}
+	if isServerSide(e) {
+		b = append(b, `,"server_side":true`...)
+	}
+	if e.DenyJoinID0() {
+		b = append(b, `,"deny_join_id0":true`...)
+	}
+	if rest := unknownFlags(e); rest != 0 {
+		b = append(b, `,"flags":"`...)
+		b = appendHex(b, uint64(rest))
+		b = append(b, '"')
+	}
+	return b
+}
+
+// appendEnd appends the keys that are ours and closes the object.
+func (f *EventJSON) appendEnd(b []byte, e *mptcp.Event) []byte {
+	if f.IPRoute2 {
+		return append(b, '}')
+	}
+	if e.Has(mptcp.FieldError) {
+		b = append(b, `,"error_name":"`...)
+		b = append(b, e.Error.Name()...)
+		b = append(b, '"')
+	}
+	if e.Has(mptcp.FieldResetReason) {
+		b = append(b, `,"reset_reason_name":"`...)
+		b = append(b, e.ResetReason.String()...)
+		b = append(b, '"')
+	}
+	if e.Netns != "" {
+		b = append(b, `,"netns":`...)
+		b = appendString(b, e.Netns)
+	}
+	b = append(b, `,"time":"`...)
+	b = f.clock.appendUTC(b, e.Time)
+	return append(b, '"', '}')
+}
+
+func appendAddrJSON(b []byte, key string, a netip.Addr) []byte {
+	b = append(b, key...)
+	b = a.AppendTo(b)
+	return append(b, '"')
+}
+
+// appendString appends s as a JSON string; what is not UTF-8 becomes U+FFFD.
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r < 0x20 || r == 0x7f:
+			b = append(b, `\u00`...)
+			b = append(b, hexDigit(byte(r)>>4), hexDigit(byte(r)&0xf))
+		default:
+			b = utf8.AppendRune(b, r)
+		}
+	}
+	return append(b, '"')
+}

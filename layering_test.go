@@ -1,0 +1,132 @@
+// Package mptcpctl_test holds the tests of the module's structure: who may import
+// whom, which packages there are, and that each says what it is for.
+package mptcpctl_test
+
+import (
+	"go/build"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "mptcpctl/"
+
+// imports is the table of ARCHITECTURE.md: the packages of this module that each
+// may import outside its tests. What is not listed does not exist.
+var imports = map[string][]string{
+	"mptcp":                {},
+	"internal/uapi":        {},
+	"internal/grammar":     {},
+	"pathmanager":          {"mptcp", "internal/uapi"},
+	"sockdiag":             {"mptcp", "internal/uapi"},
+	"counters":             {"mptcp"},
+	"hostnet":              {"mptcp", "internal/uapi"},
+	"track":                {"mptcp"},
+	"doctor":               {"mptcp", "track", "counters", "hostnet"},
+	"internal/filter":      {"mptcp", "track"},
+	"internal/source":      {"mptcp", "internal/uapi", "track", "pathmanager", "sockdiag", "counters", "hostnet", "doctor"},
+	"internal/present":     {"mptcp", "track", "doctor", "counters", "hostnet"},
+	"internal/netcat":      {"mptcp", "internal/uapi"},
+	"internal/force":       {"mptcp", "internal/uapi"},
+	"internal/lab":         {"mptcp", "internal/uapi", "hostnet"},
+	"internal/lab/labtest": {"mptcp", "hostnet", "internal/lab"},
+	"internal/tui":         {"mptcp", "track", "doctor", "counters", "hostnet", "internal/present", "internal/filter"},
+	"internal/web":         {"mptcp", "track", "doctor", "counters", "hostnet", "internal/present", "internal/filter"},
+	"internal/export":      {"mptcp", "track", "doctor", "counters", "hostnet", "internal/present", "internal/filter"},
+	"internal/cli":         {"*"},
+	"cmd/mptcpctl":         {"internal/cli"},
+}
+
+// forTests are packages that only tests may import.
+var forTests = []string{"internal/lab/labtest"}
+
+func TestImportTable(t *testing.T) {
+	for _, dir := range packages(t) {
+		pkg, err := build.ImportDir(dir, 0)
+		if err != nil {
+			t.Errorf("%s: %v", dir, err)
+			continue
+		}
+		allowed, listed := imports[dir]
+		if !listed {
+			t.Errorf("package %s is not in the import table: is there a room for it already?", dir)
+			continue
+		}
+		for _, path := range pkg.Imports {
+			local, ours := strings.CutPrefix(path, module)
+			if !ours {
+				continue
+			}
+			if slices.Contains(forTests, local) && !slices.Contains(forTests, dir) {
+				t.Errorf("%s imports %s, which is for tests", dir, local)
+			}
+			if !slices.Contains(allowed, local) && !slices.Contains(allowed, "*") {
+				t.Errorf("%s imports %s: the import table has no such arrow", dir, local)
+			}
+		}
+		if slices.Contains(pkg.Imports, "testing") && !slices.Contains(forTests, dir) {
+			t.Errorf("%s imports testing outside its tests", dir)
+		}
+	}
+}
+
+func TestPackageComments(t *testing.T) {
+	for _, dir := range packages(t) {
+		pkg, err := build.ImportDir(dir, 0)
+		if err != nil {
+			t.Errorf("%s: %v", dir, err)
+			continue
+		}
+		if pkg.Doc == "" {
+			t.Errorf("package %s has no package comment", dir)
+		}
+	}
+}
+
+func TestNoNondescriptPackages(t *testing.T) {
+	for _, dir := range packages(t) {
+		switch name := filepath.Base(dir); name {
+		case "util", "utils", "common", "helper", "helpers", "misc", "base", "shared":
+			t.Errorf("%s: a name that says nothing; what is it about?", dir)
+		}
+	}
+}
+
+// packages returns the folders below the module's root with Go code outside tests.
+func packages(t *testing.T) []string {
+	t.Helper()
+	var dirs []string
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			if name := entry.Name(); name == "testdata" || path != "." && strings.HasPrefix(name, ".") || nested(path) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		name := entry.Name()
+		dir := filepath.Dir(path)
+		if strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dirs
+}
+
+// nested reports whether the folder is a module of its own.
+func nested(path string) bool {
+	if path == "." {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(path, "go.mod"))
+	return err == nil
+}
