@@ -1,0 +1,49 @@
+package track
+
+import (
+	"cmp"
+	"time"
+)
+
+// Config adjusts a tracker. The zero value, and nil, mean the defaults.
+type Config struct {
+	// Reconcile is how often everything is dumped and compared, as a minimum:
+	// when a dump takes long the pauses grow, so that dumping costs at most two
+	// percent of a processor. Default 5 s; negative: only after losses.
+	Reconcile time.Duration
+	// Sample is how often the counters of the namespaces are read, and those
+	// subflows that may be in trouble. Default 1 s; negative: never.
+	Sample time.Duration
+	// Keep is how many ended connections are kept at most. Default 1000;
+	// negative: none.
+	Keep int
+	// KeepTime is how long an ended connection is kept. Default 5 min.
+	KeepTime time.Duration
+	// History is how many deltas are shown of one connection at most. Default
+	// 64; negative: none.
+	History int
+	// HistoryTotal is how many deltas are kept of all connections together, some
+	// 100 bytes each. Default 65536.
+	HistoryTotal int
+	// Buffer is how many deltas a reader of Deltas may be behind. Default 4096.
+	Buffer int
+	// Lean leaves the figures out that only a close look at one connection needs
+	// (limits, inode, user, acknowledged bytes): 48 bytes less a connection.
+	Lean bool
+}
+
+// withDefaults returns the configuration with every default put in.
+func (c *Config) withDefaults() Config {
+	var d Config
+	if c != nil {
+		d = *c
+	}
+	d.Reconcile = cmp.Or(d.Reconcile, 5*time.Second)
+	d.Sample = cmp.Or(d.Sample, time.Second)
+	d.Keep = max(cmp.Or(d.Keep, 1000), 0)
+	d.KeepTime = cmp.Or(d.KeepTime, 5*time.Minute)
+	d.History = max(cmp.Or(d.History, 64), 0)
+	d.HistoryTotal = max(cmp.Or(d.HistoryTotal, 1<<16), 1)
+	d.Buffer = max(cmp.Or(d.Buffer, 4096), 1)
+	return d
+}

@@ -1,0 +1,213 @@
+package track
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"mptcpctl/mptcp"
+)
+
+// Join makes the tree of connections and their subflows of a snapshot. Subflows
+// belong to the connection that has their local token; those whose token no
+// connection has any more are left out, for they are the remains of one.
+//
+// It fills in what only the two together tell: which subflow is the initial one,
+// the side, the device, the subflow's state and its share of the bytes. What the
+// snapshot knows already is kept. Connections are ordered by local address, remote
+// address and token; the initial subflow comes first, then by address ids and
+// addresses. The snapshot is not changed.
+func Join(s Snapshot) []mptcp.Connection {
+	facts := newFacts(&s)
+	rows := make(map[mptcp.Token][]SubflowRow, len(s.Connections))
+	for _, c := range s.Connections {
+		rows[c.Token] = nil
+	}
+	for _, r := range s.Subflows {
+		if _, live := rows[r.Token]; live && r.HasToken {
+			rows[r.Token] = append(rows[r.Token], r)
+		}
+	}
+	connections := make([]mptcp.Connection, 0, len(s.Connections))
+	for _, c := range s.Connections {
+		c.Netns = cmp.Or(c.Netns, s.Netns)
+		joinOne(&c, rows[c.Token], facts)
+		connections = append(connections, c)
+	}
+	slices.SortFunc(connections, compareConnections)
+	return connections
+}
+
+// joinOne gives the connection its subflows.
+func joinOne(c *mptcp.Connection, rows []SubflowRow, f *facts) {
+	c.Local, c.Remote = mptcp.Unmap(c.Local), mptcp.Unmap(c.Remote)
+	c.PathManager = cmp.Or(c.PathManager, f.pathManager)
+	c.Side = cmp.Or(c.Side, f.side(c, rows))
+	c.Subflows = make([]mptcp.Subflow, 0, len(rows))
+	initial := initialRow(c, rows)
+	for i := range rows {
+		sub := rows[i].Subflow
+		sub.Local, sub.Remote = mptcp.Unmap(sub.Local), mptcp.Unmap(sub.Remote)
+		sub.Initial = i == initial
+		f.device(&sub)
+		if sub.State == mptcp.SubflowUnknown {
+			sub.State = subflowState(sub.TCP)
+		}
+		if _, sure := f.silence(&sub); sub.State == mptcp.SubflowEstablished && sure > ConfidenceNone {
+			sub.State = mptcp.SubflowSilent
+		}
+		c.Subflows = append(c.Subflows, sub)
+	}
+	slices.SortFunc(c.Subflows, compareSubflows)
+	setShares(c.Subflows)
+}
+
+// initialRow returns the index of the initial subflow, or -1. It is the one that
+// no join made; where an old kernel tells no flags and there are several, the one
+// between the connection's own addresses.
+func initialRow(c *mptcp.Connection, rows []SubflowRow) int {
+	found := -1
+	for i := range rows {
+		if rows[i].Join {
+			continue
+		}
+		if mptcp.Unmap(rows[i].Local) == c.Local && mptcp.Unmap(rows[i].Remote) == c.Remote {
+			return i
+		}
+		if found < 0 {
+			found = i
+		}
+	}
+	return found
+}
+
+// subflowState tells the state of a subflow from that of its socket.
+func subflowState(s mptcp.SocketState) mptcp.SubflowState {
+	switch {
+	case s == mptcp.StateEstablished:
+		return mptcp.SubflowEstablished
+	case s == mptcp.StateSynSent, s == mptcp.StateSynRecv, s == mptcp.StateNewSynRecv:
+		return mptcp.SubflowPending
+	case s == mptcp.StateClosed:
+		return mptcp.SubflowClosed
+	case s.Closing():
+		return mptcp.SubflowClosing
+	}
+	return mptcp.SubflowUnknown
+}
+
+// setShares gives each subflow its part of the bytes of all of them.
+func setShares(subflows []mptcp.Subflow) {
+	var total uint64
+	for i := range subflows {
+		total += subflows[i].BytesSent + subflows[i].BytesReceived
+	}
+	for i := range subflows {
+		subflows[i].Share = 0
+		if total > 0 {
+			subflows[i].Share = float64(subflows[i].BytesSent+subflows[i].BytesReceived) / float64(total)
+		}
+	}
+}
+
+func compareConnections(a, b mptcp.Connection) int {
+	return cmp.Or(
+		cmp.Compare(a.Netns, b.Netns),
+		a.Local.Compare(b.Local),
+		a.Remote.Compare(b.Remote),
+		cmp.Compare(a.Token, b.Token),
+	)
+}
+
+func compareSubflows(a, b mptcp.Subflow) int {
+	if a.Initial != b.Initial {
+		if a.Initial {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(
+		cmp.Compare(a.LocalID, b.LocalID),
+		cmp.Compare(a.RemoteID, b.RemoteID),
+		a.Local.Compare(b.Local),
+		a.Remote.Compare(b.Remote),
+		cmp.Compare(a.Cookie, b.Cookie),
+	)
+}
+
+// facts are the parts of a snapshot that all of its connections share, ready for
+// questions.
+type facts struct {
+	pathManager string
+	links       map[uint32]LinkFact
+	holders     map[netip.Addr]uint32 // device by address
+	listening   map[uint16]bool       // ports of MPTCP listeners
+	knowsLinks  bool
+	knowsAddrs  bool
+}
+
+func newFacts(s *Snapshot) *facts {
+	f := &facts{
+		pathManager: s.PathManager,
+		links:       make(map[uint32]LinkFact, len(s.Links)),
+		holders:     make(map[netip.Addr]uint32, len(s.Addresses)),
+		listening:   make(map[uint16]bool, len(s.Listeners)),
+		knowsLinks:  len(s.Links) > 0,
+		knowsAddrs:  len(s.Addresses) > 0,
+	}
+	for _, l := range s.Links {
+		f.links[l.Index] = l
+	}
+	for _, a := range s.Addresses {
+		if _, twice := f.holders[a.Addr.Unmap().WithZone("")]; !twice {
+			f.holders[a.Addr.Unmap().WithZone("")] = a.IfIndex
+		}
+	}
+	for _, l := range s.Listeners {
+		f.listening[l.Port()] = true
+	}
+	return f
+}
+
+// side tells which end this host is. The initial subflow says it: the client has
+// asked for MPTCP on it. Where that one has gone, a listener on the local port
+// makes a server, and a join that was made here a client, as only the client's
+// path manager makes joins unasked.
+func (f *facts) side(c *mptcp.Connection, rows []SubflowRow) mptcp.Side {
+	if i := initialRow(c, rows); i >= 0 {
+		if rows[i].Requested {
+			return mptcp.SideClient
+		}
+		if rows[i].TCP == mptcp.StateEstablished {
+			return mptcp.SideServer
+		}
+	}
+	if f.listening[c.Local.Port()] {
+		return mptcp.SideServer
+	}
+	for i := range rows {
+		if rows[i].Join && rows[i].Requested {
+			return mptcp.SideClient
+		}
+	}
+	return mptcp.SideUnknown
+}
+
+// device names the device of a subflow: the one that it is bound to, else the one
+// that holds its local address.
+func (f *facts) device(sub *mptcp.Subflow) {
+	index := sub.IfIndex
+	sub.Bound = index != 0
+	if sub.Device != "" {
+		return
+	}
+	if index == 0 {
+		index = f.holders[sub.Local.Addr().WithZone("")]
+	}
+	if l, ok := f.links[index]; ok {
+		sub.Device = l.Name
+	} else if index != 0 {
+		sub.Device = "if" + strconv.FormatUint(uint64(index), 10)
+	}
+}

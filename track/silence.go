@@ -1,0 +1,57 @@
+package track
+
+import (
+	"fmt"
+
+	"mptcpctl/mptcp"
+)
+
+// silentAfterMS is how old the last acknowledgement of a subflow must be, while
+// the retransmission timer backs off, before nothing seems to get through.
+const silentAfterMS = 1000
+
+// silence returns why nothing gets through an established subflow, with one line
+// for each reason, and how sure that is; nothing where it looks alive. A link that
+// is down proves it only for a subflow that is bound to it: without policy routing
+// the packets of an address leave by any link, so there the retransmission timer
+// must agree.
+func (f *facts) silence(sub *mptcp.Subflow) (evidence []string, sure Confidence) {
+	say := func(c Confidence, format string, args ...any) {
+		evidence = append(evidence, fmt.Sprintf(format, args...))
+		sure = max(sure, c)
+	}
+	addr := sub.Local.Addr().WithZone("")
+	holder, here := f.holders[addr]
+	if f.knowsAddrs && addr.IsValid() && !here {
+		say(Certain, "address %s is no longer on this host", addr)
+	}
+	if sub.IfIndex != 0 {
+		if why := f.linkTrouble(sub.IfIndex); why != "" {
+			say(Certain, "%s", why)
+		}
+	} else if here && sub.Backoff > 0 {
+		if why := f.linkTrouble(holder); why != "" {
+			say(Likely, "%s", why)
+		}
+	}
+	if sub.Backoff > 0 && sub.LastAckMS >= silentAfterMS {
+		say(Likely, "no acknowledgement for %d ms, retransmission timeout doubled %d times", sub.LastAckMS, sub.Backoff)
+	}
+	return evidence, sure
+}
+
+// linkTrouble returns why the device carries nothing, or "".
+func (f *facts) linkTrouble(index uint32) string {
+	if !f.knowsLinks {
+		return ""
+	}
+	switch l, ok := f.links[index]; {
+	case !ok:
+		return fmt.Sprintf("the device with index %d is gone", index)
+	case !l.Up:
+		return fmt.Sprintf("link %s is down", l.Name)
+	case !l.Carrier:
+		return fmt.Sprintf("link %s has no carrier", l.Name)
+	}
+	return ""
+}

@@ -1,0 +1,59 @@
+package track
+
+import (
+	"context"
+	"iter"
+
+	"mptcpctl/mptcp"
+)
+
+// Source is where a tracker has its facts from: the kernel, a recording of it, or
+// a model in a test. It may speak for one network namespace or for many; each
+// object names its own. A namespace that has gone is left out of answers, and is
+// no error.
+//
+// The methods are called from one goroutine at a time, except Batches, whose
+// stream is read in a goroutine of its own while the others are called.
+type Source interface {
+	// Batches returns the stream of events in the order in which the kernel sent
+	// them. The source is subscribed from the moment it exists: an event that
+	// the kernel sends after that is delivered, or counted by an
+	// [mptcp.EventLost] at its place. A batch is valid until the next one. The
+	// stream ends with ctx without an error, and otherwise with the error that
+	// ended it, or without one where a recording ends.
+	Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error]
+
+	// Snapshots dumps everything, one Snapshot for each network namespace. A
+	// namespace that is not in the answer is gone, with all its connections.
+	Snapshots(ctx context.Context) ([]Snapshot, error)
+
+	// Lookup asks the kernel for these connections of a namespace one by one,
+	// and returns those that it still knows, without subflows. It is exact where
+	// a dump is not: what it leaves out is gone.
+	Lookup(ctx context.Context, netns string, tokens []mptcp.Token) ([]mptcp.Connection, error)
+
+	// Sample returns the subflows of these connections as they are now. It may
+	// read a dump to find them, and returns rows of no other connection.
+	Sample(ctx context.Context, netns string, tokens []mptcp.Token) ([]SubflowRow, error)
+
+	// Counters returns the MPTCP counters of the namespace; nil where the kernel
+	// has none yet.
+	Counters(ctx context.Context, netns string) (Counters, error)
+}
+
+// EndedSource is a [Source] that also hears of TCP sockets that end
+// (SKNLGRP_INET_TCP_DESTROY). The kernel gives their final figures there once,
+// without the token: they are matched by addresses and ports.
+type EndedSource interface {
+	Source
+	// Ended returns the stream of subflows that ended, with their namespaces.
+	// It ends as that of Batches does. Rows with a zero remote port, which the
+	// kernel wiped before, are left out.
+	Ended(ctx context.Context) iter.Seq2[EndedSubflow, error]
+}
+
+// EndedSubflow is a TCP socket that ended, with its last figures.
+type EndedSubflow struct {
+	Netns   string
+	Subflow mptcp.Subflow
+}
