@@ -1,0 +1,16 @@
+// Go listens on MPTCP sockets by default: our own servers would show up among
+// the connections that we are asked about.
+//go:debug multipathtcp=0
+
+// Mptcpctl sees, explains and manages Multipath TCP on Linux.
+package main
+
+import (
+	"os"
+
+	"mptcpctl/internal/cli"
+)
+
+func main() {
+	os.Exit(cli.Main(os.Args, cli.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
+}

@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"mptcpctl/internal/grammar"
+)
+
+// Streams are a process' standard streams.
+type Streams struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+}
+
+// app is one run of the program.
+type app struct {
+	Streams
+	program string // as error messages name it
+}
+
+// Main runs the command line and returns the exit code. args[0] is the name that
+// the program was called by.
+func Main(args []string, s Streams) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// After the first signal the next one ends the program at once.
+	defer context.AfterFunc(ctx, stop)()
+	a := &app{Streams: s, program: "mptcpctl"}
+	if len(args) > 0 {
+		args = args[1:]
+	}
+	return a.main(ctx, args)
+}
+
+// main runs a command line in mptcpctl's own grammar.
+func (a *app) main(ctx context.Context, args []string) int {
+	var o grammar.Options
+	entered := enteredNetns()
+	rest, err := o.Front(args)
+	if err != nil {
+		return a.report(nil, err)
+	}
+	switch {
+	case o.Version:
+		return a.report(nil, writeVersion(a.Stdout, &o))
+	case o.Batch != "":
+		if o.Netns != entered {
+			return a.report(nil, enterNetns(o.Netns))
+		}
+		return a.batch(ctx, o, len(rest))
+	case len(rest) == 0 && o.Help:
+		return a.report(nil, grammar.WriteOverview(a.Stdout, a.program, a.commands()))
+	case len(rest) == 0:
+		_ = grammar.WriteOverview(a.Stderr, a.program, a.commands())
+		return codeUsage
+	}
+	return a.command(ctx, o, rest, entered)
+}
+
+// command runs one command line behind the options in front of it.
+func (a *app) command(ctx context.Context, o grammar.Options, args []string, entered string) int {
+	inv, err := grammar.Parse(a.commands(), o, args)
+	if err != nil {
+		return a.report(inv, err)
+	}
+	inv.Program, inv.Stdin, inv.Stdout, inv.Stderr = a.program, a.Stdin, a.Stdout, a.Stderr
+	switch {
+	case inv.Options.Help:
+		return a.report(inv, inv.Command.WriteHelp(a.Stdout, a.program, inv.Path))
+	case inv.Options.Version:
+		return a.report(inv, writeVersion(a.Stdout, &inv.Options))
+	case inv.Options.Batch != o.Batch:
+		return a.report(inv, inv.Usage("-batch stands in front of the commands"))
+	case inv.Options.Netns != entered:
+		return a.report(inv, enterNetns(inv.Options.Netns))
+	}
+	return a.report(inv, inv.Command.Run(ctx, inv))
+}
+
+// warn tells of a trap that the command line runs into.
+func (a *app) warn(format string, args ...any) {
+	fmt.Fprintf(a.Stderr, a.program+": warning: "+format+"\n", args...)
+}

@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"mptcpctl/internal/grammar"
+)
+
+func (a *app) completionCommand() grammar.Command {
+	return grammar.Command{
+		Name:      "completion",
+		Summary:   "the completion script for a shell",
+		Help:      "The script asks this program for the words that may follow, so that it never grows old.",
+		Privilege: "none",
+		Examples: []grammar.Example{
+			{Line: "completion bash > /etc/bash_completion.d/mptcpctl", Meaning: "for all users of bash"},
+			{Line: "completion zsh > ~/.zfunc/_mptcpctl", Meaning: "for a zsh whose fpath has ~/.zfunc"},
+			{Line: "completion fish > ~/.config/fish/completions/mptcpctl.fish", Meaning: "for fish"},
+		},
+		Synopsis: []string{"bash", "zsh", "fish"},
+		Verbs: []grammar.Command{
+			{Name: "bash", Summary: "the script for bash 4 or later", Run: a.completionScript("bash")},
+			{Name: "zsh", Summary: "the script for zsh", Run: a.completionScript("zsh")},
+			{Name: "fish", Summary: "the script for fish", Run: a.completionScript("fish")},
+			{Name: "words", Hidden: true, Summary: "the words that may follow", Synopsis: []string{"-- WORD..."}, Run: a.completionWords},
+		},
+	}
+}
+
+func (a *app) completionScript(shell string) grammar.Run {
+	return func(_ context.Context, inv *grammar.Invocation) error {
+		return grammar.WriteScript(inv.Stdout, shell, a.program)
+	}
+}
+
+// completionWords prints what may stand in place of the last word.
+func (a *app) completionWords(ctx context.Context, inv *grammar.Invocation) error {
+	words := inv.Args
+	if len(words) == 0 {
+		words = []string{""}
+	}
+	completion := grammar.Complete(a.commands(), words)
+	if completion.Kind == grammar.File || completion.Kind == grammar.Program {
+		fmt.Fprintln(inv.Stdout, ":file")
+	}
+	last := words[len(words)-1]
+	for _, c := range append(completion.Words, a.values(ctx, completion.Kind)...) {
+		if strings.HasPrefix(c.Word, last) {
+			fmt.Fprintf(inv.Stdout, "%s\t%s\n", c.Word, c.Summary)
+		}
+	}
+	return nil
+}
+
+// values returns the values of a kind that this host has. What cannot be read is
+// left out: a shell that waits for words has no use for errors.
+func (a *app) values(context.Context, grammar.Kind) []grammar.Candidate { return nil }
+
+// entryNames returns the names in a folder, with a summary for each.
+func entryNames(folder, summary string) []grammar.Candidate {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil
+	}
+	var names []grammar.Candidate
+	for _, e := range entries {
+		names = append(names, grammar.Candidate{Word: e.Name(), Summary: summary})
+	}
+	return names
+}

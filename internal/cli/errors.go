@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+	"unicode"
+	"unicode/utf8"
+
+	"mptcpctl/internal/grammar"
+	"mptcpctl/mptcp"
+)
+
+// The exit codes. Those of iproute2 hold in rows with IPRoute set.
+const (
+	codeFailed        = 1
+	codeUsage         = 2
+	codeIPRefused     = 2   // by the kernel
+	codeIPUsage       = 255 // exit(-1)
+	codeIPBadAddress  = 1
+	codeInterrupted   = 128 + int(syscall.SIGINT)
+	codeIPUnknownName = 1 // of an object
+)
+
+// exitStatus ends the program with this code and without a message: the command
+// has said what there is to say.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// failure is an error with an exit code of its own.
+type failure struct {
+	code int
+	err  error
+}
+
+// failWith returns err with the exit code that it is to end the program with.
+func failWith(code int, err error) error { return &failure{code, err} }
+
+func (e *failure) Error() string { return e.err.Error() }
+func (e *failure) Unwrap() error { return e.err }
+
+// report tells what went wrong and returns the exit code. inv is nil where the
+// command line was not understood so far.
+func (a *app) report(inv *grammar.Invocation, err error) int {
+	code := exitCode(inv, err)
+	if code == 0 || code == codeInterrupted {
+		return code
+	}
+	if _, silent := errors.AsType[exitStatus](err); silent {
+		return code
+	}
+	fmt.Fprintf(a.Stderr, "%s: %v%s\n", a.program, err, advice(err))
+	if usage, ok := errors.AsType[*grammar.UsageError](err); ok {
+		topic := "help"
+		if usage.Path != "" {
+			topic = "help " + usage.Path
+		}
+		fmt.Fprintf(a.Stderr, "Try: %s %s\n", a.program, topic)
+	}
+	return code
+}
+
+// exitCode returns the exit code that the error stands for.
+func exitCode(inv *grammar.Invocation, err error) int {
+	ipRoute := inv != nil && inv.Command.IPRoute
+	if err == nil || errors.Is(err, syscall.EPIPE) {
+		return 0 // the reader of our output has seen enough
+	}
+	if status, ok := errors.AsType[exitStatus](err); ok {
+		return int(status)
+	}
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f.code
+	}
+	if _, ok := errors.AsType[*grammar.UsageError](err); ok {
+		if ipRoute {
+			return codeIPUsage
+		}
+		return codeUsage
+	}
+	if errors.Is(err, context.Canceled) {
+		return codeInterrupted
+	}
+	if ipRoute {
+		return codeIPRefused
+	}
+	return codeFailed
+}
+
+// advice says what to do about an error, behind a colon or in brackets.
+func advice(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return " (this needs CAP_NET_ADMIN in the network namespace: run it as root; what only shows works without)"
+	case errors.Is(err, mptcp.ErrDisabled):
+		return " (switch it on: sysctl -w net.mptcp.enabled=1)"
+	case errors.Is(err, mptcp.ErrNotSupported):
+		return " (MPTCP needs Linux 5.6 or later with CONFIG_MPTCP=y)"
+	}
+	return ""
+}
+
+// strerror returns the error number's text as the C library spells it.
+func strerror(e syscall.Errno) string {
+	text := e.Error()
+	first, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(first)) + text[size:]
+}

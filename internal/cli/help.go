@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"context"
+	"strconv"
+
+	"mptcpctl/internal/grammar"
+)
+
+func (a *app) helpCommand() grammar.Command {
+	return grammar.Command{
+		Name:     "help",
+		Summary:  "what a command does, its grammar and examples",
+		Synopsis: []string{"[ COMMAND [ VERB ] ]"},
+		Help: "Without a command: the list of the commands. The same text comes with -h behind a command.\n\n" +
+			"--man writes the manual page of the command, or of the program, for mandoc or man.",
+		Privilege: "none",
+		Flags:     []grammar.Flag{{Name: "man", Summary: "write a manual page (mdoc) instead"}},
+		Operand:   grammar.Subject,
+		Examples: []grammar.Example{
+			{Line: "help endpoint add", Meaning: "the grammar of one verb"},
+			{Line: "help --man endpoint | man -l -", Meaning: "the manual page of a command"},
+		},
+		Run: a.help,
+	}
+}
+
+func (a *app) help(_ context.Context, inv *grammar.Invocation) error {
+	if len(inv.Args) == 0 {
+		if inv.Has("man") {
+			return grammar.WriteProgramManual(inv.Stdout, a.manual())
+		}
+		return grammar.WriteOverview(inv.Stdout, a.program, a.commands())
+	}
+	entry, ok := grammar.Find(a.commands(), inv.Args[0])
+	if !ok {
+		return &grammar.UsageError{Message: "command " + strconv.Quote(inv.Args[0]) + " is unknown", Word: inv.Args[0]}
+	}
+	row := entry.Build()
+	if inv.Has("man") {
+		return grammar.WriteManual(inv.Stdout, a.manual(), &row)
+	}
+	command, path := &row, row.Name
+	for _, word := range inv.Args[1:] {
+		verb := command.Verb(word)
+		if verb == nil {
+			return &grammar.UsageError{Path: path, Message: "command " + strconv.Quote(word) + " is unknown", Word: word}
+		}
+		command, path = verb, path+" "+verb.Name
+	}
+	return command.WriteHelp(inv.Stdout, a.program, path)
+}

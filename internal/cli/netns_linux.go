@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// enteredEnv names the network namespace that enterNetns started the program in.
+const enteredEnv = "MPTCPCTL_ENTERED_NETNS"
+
+// netnsDir is where ip-netns(8) keeps its names.
+const netnsDir = "/run/netns"
+
+// enteredNetns returns the namespace, as -n named it, that this process was
+// started in by enterNetns, or "". Programs that we start do not inherit the
+// mark.
+func enteredNetns() string {
+	name := os.Getenv(enteredEnv)
+	os.Unsetenv(enteredEnv)
+	return name
+}
+
+// enterNetns starts the program again inside the network namespace, so that all
+// its threads are in it. It returns only with an error, whose exit code is
+// iproute2's.
+func enterNetns(name string) error {
+	ns, err := openNetns(name)
+	if err != nil {
+		return failWith(codeIPUsage, err)
+	}
+	defer ns.Close()
+	runtime.LockOSThread() // not unlocked: nobody else may run in that namespace
+	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+		return failWith(codeIPUsage, fmt.Errorf("setting the network namespace %q failed: %w", name, cError(err)))
+	}
+	env := append(os.Environ(), enteredEnv+"="+name)
+	err = syscall.Exec("/proc/self/exe", os.Args, env)
+	return failWith(codeIPUsage, fmt.Errorf("start again inside the network namespace %q: %w", name, err))
+}
+
+// openNetns opens a namespace by a name of ip-netns(8), a path, or the id of a
+// process in it.
+func openNetns(name string) (*os.File, error) {
+	path := name
+	if !strings.Contains(name, "/") {
+		path = netnsDir + "/" + name
+	}
+	f, err := os.Open(path)
+	if _, notNumber := strconv.ParseUint(name, 10, 31); errors.Is(err, fs.ErrNotExist) && notNumber == nil {
+		f, err = os.Open("/proc/" + name + "/ns/net")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("Cannot open network namespace %q: %w", name, cError(err)) //lint:ignore ST1005 iproute2's words
+	}
+	return f, nil
+}
+
+// errnoText is an errno in the C library's spelling.
+type errnoText struct{ syscall.Errno }
+
+func (e errnoText) Error() string { return strerror(e.Errno) }
+func (e errnoText) Unwrap() error { return e.Errno }
+
+// cError reduces an error to its errno, spelled as the C library does.
+func cError(err error) error {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errnoText{errno}
+	}
+	return err
+}

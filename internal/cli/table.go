@@ -1,0 +1,13 @@
+package cli
+
+import "mptcpctl/internal/grammar"
+
+// commands returns the program's commands. Their order decides abbreviations:
+// iproute2's objects come first, so that its habits hold.
+func (a *app) commands() []grammar.Entry {
+	return []grammar.Entry{
+		{Name: "completion", Build: a.completionCommand},
+		{Name: "version", Build: versionCommand},
+		{Name: "help", Build: a.helpCommand},
+	}
+}

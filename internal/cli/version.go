@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+
+	"mptcpctl/internal/grammar"
+
+	"golang.org/x/sys/unix"
+)
+
+func versionCommand() grammar.Command {
+	return grammar.Command{
+		Name:      "version",
+		Summary:   "the versions of the program, of Go and of the kernel",
+		Synopsis:  []string{""},
+		Help:      "Prints what a report of a fault should name. With -j as one JSON object.",
+		Privilege: "none",
+		Examples:  []grammar.Example{{Line: "version", Meaning: "the versions of this program and of the running kernel"}},
+		Run: func(_ context.Context, inv *grammar.Invocation) error {
+			if len(inv.Args) > 0 {
+				return inv.Usage("takes no arguments")
+			}
+			return writeVersion(inv.Stdout, &inv.Options)
+		},
+	}
+}
+
+// version is what the program knows about itself and its host.
+type version struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	Go       string `json:"go"`
+	Arch     string `json:"arch"`
+	Kernel   string `json:"kernel"`
+}
+
+func writeVersion(w io.Writer, o *grammar.Options) error {
+	v := version{Version: "(unknown)", Go: runtime.Version(), Arch: runtime.GOARCH, Kernel: kernelRelease()}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		v.Version = info.Main.Version
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				v.Revision = s.Value
+			}
+		}
+	}
+	if o.JSON {
+		e := json.NewEncoder(w)
+		if o.Pretty {
+			e.SetIndent("", "    ")
+		}
+		return e.Encode(v)
+	}
+	_, err := fmt.Fprintf(w, "mptcpctl %s, %s %s, Linux %s\n", v.Version, v.Go, v.Arch, v.Kernel)
+	return err
+}
+
+// kernelRelease returns the running kernel's release, as `uname -r` does.
+func kernelRelease() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "(unknown)"
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
