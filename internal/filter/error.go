@@ -1,0 +1,32 @@
+package filter
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Error tells which word of an expression is wrong, and what could stand there.
+type Error struct {
+	Input    string   // the whole expression, its words joined by blanks
+	Offset   int      // where in Input the bad word begins, in bytes
+	Word     string   // the bad word, "" at the end of the expression
+	Expected []string // what could stand there: words, or descriptions such as "a port"
+}
+
+// Error returns the bad word and what was expected, on one line.
+func (e *Error) Error() string {
+	place := "at the end"
+	if e.Word != "" {
+		place = fmt.Sprintf("at %q", e.Word)
+	}
+	return fmt.Sprintf("filter: %s: want %s", place, list(e.Expected))
+}
+
+// list joins words as in "a, b or c".
+func list(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
