@@ -184,7 +184,7 @@ func TestEventAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkEvent(b *testing.B) {
-	for _, s := range []string{"event SF_CLOSED", "dport = :8443 and not error ECONNREFUSED", "( src 10.0.0.0/8 or src 192.168.0.0/16 ) and dst 2001:db8::/32:8443 and not backup"} {
+	for _, s := range []string{"event SF_CLOSED", "dport = :8443 and not error ECONNREFUSED", "( src 10.0.0.0/8 or src 192.168.0.0/16 ) and dst [2001:db8::]/32:8443 and not backup"} {
 		b.Run(s, func(b *testing.B) {
 			e, ev := mustParse(b, s), subflowClosed()
 			b.ReportAllocs()

@@ -163,7 +163,7 @@ func drawEvent(t *rapid.T) *mptcp.Event {
 	typ := rapid.SampledFrom(append(mptcp.EventTypes(), 77)).Draw(t, "type")
 	may := kernelFields(typ)
 	ev := &mptcp.Event{
-		Type: typ, Fields: may & mptcp.EventField(rapid.Uint32().Draw(t, "fields")),
+		Type: typ, Fields: may&mptcp.EventField(rapid.Uint32().Draw(t, "fields")) | may&mptcp.FieldToken,
 		Token: mptcp.Token(rapid.IntRange(0, 3).Draw(t, "token")), LocalID: 1, Sport: 1, Dport: 2, Error: 111, ResetReason: mptcp.ResetMiddlebox,
 		Flags: mptcp.EventFlags(rapid.IntRange(0, 3).Draw(t, "flags")), Netns: rapid.SampledFrom([]string{"", "b"}).Draw(t, "netns"),
 		Backup: uint8(rapid.IntRange(0, 1).Draw(t, "backup")), IfIndex: 3,
