@@ -17,6 +17,14 @@ const unavailableEnv = "MPTCPCTL_LAB_UNAVAILABLE"
 // Main is what TestMain of a package with kernel tests calls: it runs the tests,
 // for an ordinary user inside a user namespace of their own.
 func Main(m *testing.M) {
+	Enter()
+	os.Exit(m.Run())
+}
+
+// Enter is the part of Main before the tests are run, for a TestMain that runs
+// them by other means. For an ordinary user it starts the test binary again in a
+// user namespace, and does not return.
+func Enter() {
 	code, ran, err := lab.Enter()
 	if ran {
 		os.Exit(code)
@@ -24,7 +32,6 @@ func Main(m *testing.M) {
 	if err != nil {
 		os.Setenv(unavailableEnv, err.Error())
 	}
-	os.Exit(m.Run())
 }
 
 // Skip skips the test with the reason, or fails it where REQUIRE_KERNEL=1 is set:

@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"os"
+	"path"
+	"runtime"
+	"strings"
+	"testing"
+
+	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/labtest"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
+)
+
+// programs are the names that the scripts call the program by.
+func programs() map[string]func() {
+	run := func() { os.Exit(Main(os.Args, Streams{os.Stdin, os.Stdout, os.Stderr})) }
+	return map[string]func(){"mptcpctl": run, "ip-mptcp": run, "pm_nl_ctl": run}
+}
+
+// TestMain runs the tests, or one of the programs when a script calls it.
+func TestMain(m *testing.M) {
+	if _, ok := programs()[path.Base(os.Args[0])]; !ok {
+		labtest.Enter()
+	}
+	testscript.Main(m, programs())
+}
+
+// TestScripts runs testdata/*.txtar. Each script has a network namespace of its
+// own, loopback up: all that it calls starts there, also background programs and
+// foreign ones. $NETNS is the namespace's path, $OTHER that of a second one, for
+// -n. Conditions: [mptcp], [exec:PROGRAM], [root].
+func TestScripts(t *testing.T) {
+	labtest.Namespace(t) // skips, or fails, where there are none
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		UpdateScripts:       os.Getenv("UPDATE") == "1",
+		RequireExplicitExec: true,
+		Setup:               enterScriptNamespace,
+		Condition:           scriptCondition,
+	})
+}
+
+// enterScriptNamespace puts the script's goroutine, from whose thread all its
+// programs are forked, into a new namespace. The thread ends with the script.
+func enterScriptNamespace(env *testscript.Env) error {
+	other, err := lab.NewNamespace()
+	if err != nil {
+		return err
+	}
+	own, err := lab.NewNamespace()
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { other.Close(); own.Close() })
+	runtime.LockOSThread()
+	if err := unix.Setns(own.Fd(), unix.CLONE_NEWNET); err != nil {
+		return err
+	}
+	env.Setenv("NETNS", own.Path())
+	env.Setenv("OTHER", other.Path())
+	env.Setenv("TERM", "dumb")
+	return nil
+}
+
+func scriptCondition(cond string) (bool, error) {
+	switch {
+	case cond == "mptcp":
+		return lab.CheckMPTCP() == nil, nil
+	case cond == "root":
+		return os.Getuid() == 0, nil
+	}
+	return false, &unknownConditionError{strings.Clone(cond)}
+}
+
+type unknownConditionError struct{ cond string }
+
+func (e *unknownConditionError) Error() string { return "unknown condition " + e.cond }
