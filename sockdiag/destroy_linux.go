@@ -1,0 +1,41 @@
+package sockdiag
+
+import (
+	"context"
+	"errors"
+
+	"mptcpctl/internal/uapi"
+
+	"golang.org/x/sys/unix"
+)
+
+// Destroy ends the subflow with the family, addresses, device and cookie of s, as
+// an earlier list gave them: the peer gets a reset, and the other subflows carry
+// on. (A whole connection cannot be ended so: the kernel has no such function for
+// MPTCP sockets, and one without subflows lingers for net.mptcp.close_timeout.)
+//
+// The error is an [*Error]; errors.Is holds for fs.ErrPermission without
+// CAP_NET_ADMIN, for fs.ErrNotExist where the socket is gone or is not a TCP
+// socket, and for mptcp.ErrNotSupported where the kernel is built without
+// CONFIG_INET_DIAG_DESTROY.
+func (c *Client) Destroy(ctx context.Context, s Socket) error {
+	q := &query{protocol: unix.IPPROTO_TCP}
+	request := func(b []byte, _ int, seq uint32) []byte {
+		return appendRequest(b, uapi.SockDestroy, flagRequest|flagAck, seq, q, &s)
+	}
+	var refusal error
+	err := c.lookup(ctx, 1, request, func(_ int, _ []byte, err error) (bool, error) {
+		refusal = err
+		return true, nil
+	})
+	if err == nil {
+		err = refusal
+	}
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		err = notSupported("ending sockets (CONFIG_INET_DIAG_DESTROY)", err)
+	}
+	if err != nil {
+		return &Error{Op: "subflow destroy", Object: s.String(), Err: err}
+	}
+	return nil
+}

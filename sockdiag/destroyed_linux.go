@@ -1,0 +1,176 @@
+package sockdiag
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"iter"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"mptcpctl/internal/uapi"
+
+	"golang.org/x/sys/unix"
+)
+
+// Destroyed yields the TCP sockets that end in the namespace, with their last
+// counters, from the call on, not only from the start of the iteration: call it,
+// then list, and no socket's end is missed. The iteration may be done once.
+//
+// The kernel says neither the token nor the upper layer protocol of an ended
+// socket, and it names plain TCP sockets and listeners too: find out by the cookie
+// which of the subflows listed before it is. Where the peer closed first, the
+// initial subflow's remote port and counters are wiped before; those of joins,
+// and of the side that closed first, are whole. Connections themselves are not
+// announced.
+//
+// An error for which errors.Is unix.ENOBUFS holds says that ends were missed,
+// because they came faster than they were read: the iteration goes on. Any other
+// ends it. It ends with the error of ctx where that ends. Errors are [*Error]; no
+// privilege is needed.
+func (c *Client) Destroyed(ctx context.Context) iter.Seq2[Subflow, error] {
+	const op = "watch ended sockets"
+	l, err := c.listenDestroyed()
+	return func(yield func(Subflow, error) bool) {
+		if err != nil {
+			yield(Subflow{}, &Error{Op: op, Err: err})
+			return
+		}
+		defer l.file.Close()
+		stop := context.AfterFunc(ctx, func() { _ = l.file.SetReadDeadline(time.Unix(1, 0)) })
+		defer stop()
+		for {
+			err := l.receive(func(row *Subflow) bool { return yield(*row, nil) })
+			switch {
+			case errors.Is(err, errStopped):
+				return
+			case err == nil:
+			case ctx.Err() != nil:
+				yield(Subflow{}, &Error{Op: op, Err: ctx.Err()})
+				return
+			case errors.Is(err, unix.ENOBUFS):
+				if !yield(Subflow{}, &Error{Op: op, Err: err}) {
+					return
+				}
+			default:
+				yield(Subflow{}, &Error{Op: op, Err: err})
+				return
+			}
+		}
+	}
+}
+
+// errStopped: the consumer has had enough.
+var errStopped = errors.New("stopped")
+
+// destroyListener is a socket in the groups of ended TCP sockets.
+type destroyListener struct {
+	file *os.File
+	raw  syscall.RawConn
+	buf  []byte
+	row  Subflow
+}
+
+// listenDestroyed opens a listener in the client's namespace. A listener that is
+// never iterated over is closed by the garbage collector.
+func (c *Client) listenDestroyed() (*destroyListener, error) {
+	c.mu.Lock()
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
+		return nil, fs.ErrClosed
+	}
+	size := c.config.DestroyedBuffer
+	if size == 0 {
+		size = 4 << 20
+	}
+	var fd int
+	err := c.home.do(func() (err error) {
+		fd, err = openGroups(size)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	l := &destroyListener{file: os.NewFile(uintptr(fd), "sock_diag"), buf: make([]byte, bufferSize)}
+	l.raw, err = l.file.SyscallConn()
+	if err != nil {
+		l.file.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// openGroups opens a socket in both groups of ended TCP sockets.
+func openGroups(size int) (int, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return -1, err
+	}
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size) // a small one loses sooner, and says so
+	}
+	groups := uint32(1<<(uapi.SknlgrpInetTCPDestroy-1) | 1<<(uapi.SknlgrpInet6TCPDestroy-1))
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// receive waits for a datagram and hands its sockets on.
+func (l *destroyListener) receive(row func(*Subflow) bool) error {
+	var n int
+	var sender uint32
+	var failed error
+	err := l.raw.Read(func(fd uintptr) bool {
+		n, sender, failed = receiveFrom(int(fd), l.buf)
+		return failed != unix.EAGAIN
+	})
+	if err != nil {
+		return err
+	}
+	if failed != nil {
+		return failed
+	}
+	if sender != 0 {
+		return nil // an administrator's process can send to the group as well
+	}
+	for batch := l.buf[:n]; len(batch) > 0; {
+		m, rest, ok := nextMessage(batch)
+		if !ok {
+			return errTruncated
+		}
+		batch = rest
+		if m.typ != uapi.SockDiagByFamily {
+			continue
+		}
+		if err := DecodeSubflow(m.payload, &l.row); err != nil {
+			return err
+		}
+		if !row(&l.row) {
+			return errStopped
+		}
+	}
+	return nil
+}
+
+// receiveFrom reads a datagram and the netlink port of its sender: 0 is the
+// kernel. (unix.Recvfrom allocates for each.)
+func receiveFrom(fd int, b []byte) (n int, sender uint32, err error) {
+	var from unix.RawSockaddrNetlink
+	size := uint32(unsafe.Sizeof(from))
+	for {
+		r, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))),
+			uintptr(len(b)), 0, uintptr(unsafe.Pointer(&from)), uintptr(unsafe.Pointer(&size)))
+		switch errno {
+		case 0:
+			return int(r), from.Pid, nil
+		case unix.EINTR:
+		default:
+			return 0, 0, errno
+		}
+	}
+}

@@ -1,0 +1,208 @@
+package sockdiag
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"iter"
+
+	"mptcpctl/internal/uapi"
+	"mptcpctl/mptcp"
+
+	"golang.org/x/sys/unix"
+)
+
+// bufferSize holds any datagram of a dump: the kernel makes them 32 KiB at most.
+const bufferSize = 64 << 10
+
+// conn is one netlink socket with what a request needs; it serves one at a time.
+type conn struct {
+	transport
+	tap  func([]byte)
+	buf  []byte
+	req  []byte
+	seq  uint32
+	seen cookieSet
+	busy bool // answers are outstanding
+}
+
+// read reads a datagram into the buffer.
+func (s *conn) read() ([]byte, error) {
+	n, err := s.receive(s.buf)
+	if err != nil {
+		return nil, err
+	}
+	if s.tap != nil {
+		s.tap(s.buf[:n])
+	}
+	return s.buf[:n], nil
+}
+
+// Connections lists the MPTCP connections of the namespace: those of AF_INET
+// sockets, then those of AF_INET6 sockets, each once. r may be nil. Listeners
+// come only where r.States has their state.
+//
+// An error, an [*Error], ends the list. errors.Is holds for mptcp.ErrNotSupported,
+// and for the error of ctx where that ended: the kernel is asked for no more then.
+// No privilege is needed.
+func (c *Client) Connections(ctx context.Context, r *Request) iter.Seq2[Connection, error] {
+	return c.connections(ctx, newQuery("connection list", uapi.IPPROTO_MPTCP, r))
+}
+
+// Listeners lists the MPTCP listeners of the namespace, with the number of
+// connections to be accepted in RecvQueue and the backlog in SendQueue. Those with
+// inode 0 are the kernel's own, of endpoints with a port. Errors and privilege are
+// those of Connections.
+func (c *Client) Listeners(ctx context.Context) iter.Seq2[Connection, error] {
+	r := &Request{States: StatesOf(mptcp.StateListen)}
+	return c.connections(ctx, newQuery("listener list", uapi.IPPROTO_MPTCP, r))
+}
+
+func (c *Client) connections(ctx context.Context, q *query) iter.Seq2[Connection, error] {
+	return func(yield func(Connection, error) bool) {
+		err := c.checkMPTCP(ctx)
+		if err == nil {
+			var row Connection
+			err = c.dump(ctx, q, func(payload []byte) (bool, error) {
+				if err := DecodeConnection(payload, &row); err != nil {
+					return false, err
+				}
+				return yield(row, nil), nil
+			})
+		}
+		if err != nil {
+			yield(Connection{}, &Error{Op: q.op, Err: err})
+		}
+	}
+}
+
+// Subflows lists the TCP sockets that are subflows of MPTCP connections, each
+// once: those whose connection is gone included. r may be nil. With r.AllTCP it
+// lists all TCP sockets.
+//
+// An error, an [*Error], ends the list. errors.Is holds for mptcp.ErrNotSupported,
+// and for the error of ctx where that ended. No privilege is needed, see the
+// package for kernels up to 6.12.
+func (c *Client) Subflows(ctx context.Context, r *Request) iter.Seq2[Subflow, error] {
+	q := newQuery("subflow list", unix.IPPROTO_TCP, r)
+	all := r != nil && r.AllTCP
+	if !all {
+		q.ext = 1 << (uapi.InetDiagInfo - 1) // the ULP comes only with it
+		q.states &^= 1 << mptcp.StateTimeWait
+	}
+	return func(yield func(Subflow, error) bool) {
+		var row Subflow
+		err := c.dump(ctx, q, func(payload []byte) (bool, error) {
+			wanted, err := decodeSubflow(payload, &row, all)
+			if err != nil || !wanted {
+				return err == nil, err
+			}
+			return yield(row, nil), nil
+		})
+		if err != nil {
+			yield(Subflow{}, &Error{Op: q.op, Err: err})
+		}
+	}
+}
+
+// dump asks for the rows of q and hands the payload of each to row, until row
+// returns false or an error. A kernel that has no handler for the question says
+// ENOENT: mptcp.ErrNotSupported.
+func (c *Client) dump(ctx context.Context, q *query, row func(payload []byte) (bool, error)) error {
+	err := c.exchangeDump(ctx, q, row)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return notSupported("inet_diag", err)
+	case err == nil && q.protocol == uapi.IPPROTO_MPTCP:
+		c.knowsMPTCP.Store(true)
+	}
+	return err
+}
+
+// exchangeDump is dump with the kernel's own error.
+func (c *Client) exchangeDump(ctx context.Context, q *query, row func(payload []byte) (bool, error)) error {
+	if len(q.bytecode) > maxBytecode {
+		return unix.E2BIG
+	}
+	s, err := c.acquire()
+	if err != nil {
+		return err
+	}
+	defer c.release(s)
+	s.seen.reset()
+	for _, family := range q.families {
+		more, err := s.dumpFamily(ctx, q, family, row)
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxBytecode is the longest filter that the 16 bits of its jumps, and of an
+// attribute's length, allow.
+const maxBytecode = 1<<16 - 64
+
+// dumpFamily dumps one family. It returns false if row has had enough.
+func (s *conn) dumpFamily(ctx context.Context, q *query, family mptcp.Family, row func([]byte) (bool, error)) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	id := q.ports
+	id.Family = family
+	s.seq++
+	s.req = appendRequest(s.req[:0], uapi.SockDiagByFamily, flagRequest|flagDump, s.seq, q, &id)
+	s.busy = true
+	if err := s.send(s.req); err != nil {
+		return false, err
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		batch, err := s.read()
+		if err != nil {
+			return false, err
+		}
+		more, err := s.rows(batch, row)
+		if !s.busy || !more || err != nil {
+			return more, err
+		}
+	}
+}
+
+// rows hands the rows of a datagram on. The dump is over when busy is false.
+func (s *conn) rows(batch []byte, row func([]byte) (bool, error)) (bool, error) {
+	for len(batch) > 0 {
+		m, rest, ok := nextMessage(batch)
+		if !ok {
+			return false, errTruncated
+		}
+		batch = rest
+		if m.seq != s.seq {
+			continue
+		}
+		switch m.typ {
+		case typeDone, typeError:
+			s.busy = false
+			return true, m.errno()
+		case uapi.SockDiagByFamily:
+			if !s.isNew(m.payload) {
+				continue
+			}
+			if more, err := row(m.payload); err != nil || !more {
+				return more, err
+			}
+		}
+	}
+	return true, nil
+}
+
+// isNew reports whether the dump has not shown the socket yet.
+func (s *conn) isNew(payload []byte) bool {
+	if len(payload) < uapi.InetDiagMsgSize {
+		return true // for the decoder to refuse
+	}
+	cookie := binary.NativeEndian.Uint32(payload[44:])
+	return s.seen.add(uint64(cookie) | uint64(binary.NativeEndian.Uint32(payload[48:]))<<32)
+}

@@ -1,0 +1,131 @@
+package sockdiag
+
+import (
+	"errors"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// transport carries netlink messages to the kernel and back.
+type transport interface {
+	// send hands a datagram to the kernel, which answers before send returns: the
+	// first part of a dump, or all of a lookup.
+	send(b []byte) error
+	// receive reads a datagram. It does not block: EAGAIN says that the kernel had
+	// nothing to say, which is an answer that was lost.
+	receive(b []byte) (int, error)
+	close() error
+}
+
+// netlinkSocket is the transport to the running kernel.
+type netlinkSocket struct{ fd int }
+
+// receiveBuffer is what a socket asks for, so that the answers to a batch of
+// lookups fit; net.core.rmem_max may give less.
+const receiveBuffer = 1 << 20
+
+// openNetlink opens a socket in the calling thread's network namespace. It is
+// connected to port 0, so that nobody but the kernel can send to it.
+func openNetlink() (*netlinkSocket, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EAFNOSUPPORT) {
+			err = notSupported("NETLINK_SOCK_DIAG", err)
+		}
+		return nil, err
+	}
+	if err := unix.Connect(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	// Only batches of lookups need it, and they make do with less.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+	return &netlinkSocket{fd}, nil
+}
+
+func (s *netlinkSocket) send(b []byte) error {
+	for {
+		_, err := unix.Write(s.fd, b)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func (s *netlinkSocket) receive(b []byte) (int, error) {
+	for {
+		n, err := unix.Read(s.fd, b)
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
+func (s *netlinkSocket) close() error { return unix.Close(s.fd) }
+
+// home is the network namespace that a client was made in. Sockets that it opens
+// later, from whatever thread, must be in the same.
+type home struct {
+	file *os.File // nil without /proc: the caller's threads are then taken to be at home
+}
+
+// currentHome remembers the calling thread's namespace.
+func currentHome() home {
+	file, err := os.Open(currentNamespace)
+	if err != nil {
+		return home{}
+	}
+	return home{file}
+}
+
+const currentNamespace = "/proc/thread-self/ns/net"
+
+// do runs f on a thread that is in the namespace. It needs CAP_SYS_ADMIN, unless
+// the calling thread is there already.
+func (h home) do(f func() error) error {
+	if h.file == nil {
+		return f()
+	}
+	runtime.LockOSThread()
+	here, err := h.isCurrent()
+	if err == nil && here {
+		defer runtime.UnlockOSThread()
+		return f()
+	}
+	runtime.UnlockOSThread()
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		if err := unix.Setns(int(h.file.Fd()), unix.CLONE_NEWNET); err != nil {
+			done <- os.NewSyscallError("setns", err)
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}
+
+// isCurrent reports whether the calling thread is in the namespace.
+func (h home) isCurrent() (bool, error) {
+	mine, err := h.file.Stat()
+	if err != nil {
+		return false, err
+	}
+	current, err := os.Stat(currentNamespace)
+	if err != nil {
+		return false, err
+	}
+	return os.SameFile(mine, current), nil
+}
+
+func (h home) close() error {
+	if h.file == nil {
+		return nil
+	}
+	return h.file.Close()
+}

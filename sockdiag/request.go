@@ -1,0 +1,115 @@
+package sockdiag
+
+import (
+	"encoding/binary"
+
+	"mptcpctl/internal/uapi"
+	"mptcpctl/mptcp"
+)
+
+// States is a set of socket states: the bit of a state is 1 << its number.
+type States uint32
+
+// AllStates is the set of all states.
+const AllStates States = 1<<(mptcp.StateNewSynRecv+1) - 1
+
+// StatesOf returns the set of these states.
+func StatesOf(states ...mptcp.SocketState) States {
+	var set States
+	for _, s := range states {
+		set |= 1 << s
+	}
+	return set
+}
+
+// Request says which sockets a list is to hold. All conditions apply, and the
+// kernel does the choosing: what it leaves out costs next to nothing. The zero
+// value asks for all connections, or subflows, that are not listeners.
+type Request struct {
+	States     States       // 0: every state but listening
+	Family     mptcp.Family // of the socket; 0: both
+	LocalPort  uint16       // 0: any
+	RemotePort uint16       // 0: any
+	Match      []Match      // sockets that satisfy one of these; empty: all
+	NoInfo     bool         // leave Info, or TCP, MPTCP and ULP, empty: less than half the cost. Without AllTCP, Subflows does not heed it: it could not tell subflows from other sockets
+	AllTCP     bool         // Subflows only: also sockets that are not known to be subflows
+}
+
+// query is a request as the kernel takes it.
+type query struct {
+	op       string
+	protocol uint32
+	states   States
+	ext      uint8
+	families []mptcp.Family
+	ports    Socket
+	bytecode []byte
+}
+
+// newQuery turns a request, which may be nil, into what the kernel takes.
+func newQuery(op string, protocol uint32, r *Request) *query {
+	q := &query{
+		op: op, protocol: protocol,
+		states:   AllStates &^ (1 << mptcp.StateListen),
+		ext:      1 << (uapi.InetDiagInfo - 1),
+		families: []mptcp.Family{mptcp.FamilyINET, mptcp.FamilyINET6},
+	}
+	if r == nil {
+		return q
+	}
+	if r.States != 0 {
+		q.states = r.States
+	}
+	if r.Family != 0 {
+		q.families = []mptcp.Family{r.Family}
+	}
+	if r.NoInfo {
+		q.ext = 0
+	}
+	q.ports.Local = portOnly(r.LocalPort)
+	q.ports.Remote = portOnly(r.RemotePort)
+	q.bytecode = appendBytecode(nil, r.Match)
+	return q
+}
+
+// Flags of a request.
+const (
+	flagRequest = 0x1   // NLM_F_REQUEST
+	flagAck     = 0x4   // NLM_F_ACK
+	flagDump    = 0x300 // NLM_F_DUMP
+)
+
+// appendRequest appends a netlink message with a struct inet_diag_req_v2 that is
+// about the socket id, or about all of its family and ports. A protocol that does
+// not fit the structure's 8 bits travels as an attribute too: without that, the
+// kernel would take MPTCP, 262, for TCP, 6.
+func appendRequest(b []byte, typ, flags uint16, seq uint32, q *query, id *Socket) []byte {
+	start := len(b)
+	ne := binary.NativeEndian
+	b = append(b, make([]byte, headerSize)...)
+	b = append(b, uint8(id.Family), uint8(q.protocol), q.ext, 0)
+	b = ne.AppendUint32(b, uint32(q.states))
+	b = appendSockID(b, id)
+	if len(q.bytecode) > 0 {
+		b = appendAttribute(b, uapi.InetDiagReqBytecode, q.bytecode)
+	}
+	if q.protocol > 0xff {
+		b = appendAttribute(b, uapi.InetDiagReqProtocol, ne.AppendUint32(make([]byte, 0, 4), q.protocol))
+	}
+	ne.PutUint32(b[start:], uint32(len(b)-start))
+	ne.PutUint16(b[start+4:], typ)
+	ne.PutUint16(b[start+6:], flags)
+	ne.PutUint32(b[start+8:], seq)
+	return b
+}
+
+// appendAttribute appends a netlink attribute with its padding.
+func appendAttribute(b []byte, typ uint16, value []byte) []byte {
+	b = binary.NativeEndian.AppendUint16(b, uint16(attrHeaderSize+len(value)))
+	b = binary.NativeEndian.AppendUint16(b, typ)
+	b = append(b, value...)
+	for len(b)%4 != 0 {
+		b = append(b, 0)
+	}
+	return b
+}
