@@ -1,0 +1,169 @@
+package pathmanager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"mptcpctl/internal/uapi"
+	"mptcpctl/mptcp"
+
+	"golang.org/x/sys/unix"
+)
+
+// answerSize is more than the kernel ever puts into one answer datagram of this
+// family: a dump is cut into pieces of at most 32 KiB.
+const answerSize = 32 << 10
+
+// conn is a generic netlink socket that asks and is answered.
+//
+// The kernel works on a request within the system call that sends it: when that
+// returns, the answer waits already. So there is nothing to wait for, and no need
+// of the runtime's poller; await only guards against an answer that the kernel
+// could not allocate.
+type conn struct {
+	fd  int
+	seq uint32
+	buf []byte
+}
+
+// openConn opens a socket in the network namespace of the calling thread.
+func openConn() (*conn, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_GENERIC)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	c := &conn{fd: fd}
+	// Without extended ACK (before Linux 4.12) errors are only less telling.
+	_ = unix.SetsockoptInt(fd, uapi.SOL_NETLINK, uapi.NetlinkExtACK, 1)
+	return c, nil
+}
+
+func (c *conn) close() error {
+	if c.fd < 0 {
+		return os.ErrClosed
+	}
+	err := unix.Close(c.fd)
+	c.fd = -1
+	return os.NewSyscallError("close", err)
+}
+
+// do sends a request and calls visit for each message of the answer. The kernel's
+// refusal is an [*Error] without Op and Object. After an error of visit the rest
+// of the answer is still read, so that the next request finds the socket clean.
+func (c *conn) do(ctx context.Context, request []byte, visit func(msg []byte) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if c.fd < 0 {
+		return os.ErrClosed
+	}
+	c.seq++
+	setSequence(request, c.seq)
+	if err := unix.Sendto(c.fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return os.NewSyscallError("sendto", err)
+	}
+	var failed error
+	for {
+		datagram, err := c.receive(ctx)
+		if err != nil {
+			return err
+		}
+		done, err := c.take(datagram, func(msg []byte) {
+			if failed == nil {
+				failed = visit(msg)
+			}
+		})
+		if done && err == nil {
+			return failed
+		}
+		if done {
+			return err
+		}
+	}
+}
+
+// take hands the messages of a datagram that answer the last request to visit.
+func (c *conn) take(b []byte, visit func([]byte)) (done bool, err error) {
+	for len(b) > 0 {
+		msg, rest, err := nextMessage(b)
+		if err != nil {
+			return true, err
+		}
+		b = rest
+		h := parseHeader(msg)
+		switch {
+		case h.seq != c.seq: // the rest of an answer that was given up
+		case h.typ == nlmsgError, h.typ == nlmsgDone:
+			return true, decodeAck(msg)
+		case h.typ >= nlmsgMin:
+			visit(msg)
+		}
+	}
+	return false, nil
+}
+
+// receive returns the next datagram of the kernel; it is valid until the next
+// call. What other processes send to the socket's port is left out.
+func (c *conn) receive(ctx context.Context) ([]byte, error) {
+	if c.buf == nil {
+		c.buf = make([]byte, answerSize)
+	}
+	for {
+		n, from, err := unix.Recvfrom(c.fd, c.buf, unix.MSG_TRUNC)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			if err := c.await(ctx); err != nil {
+				return nil, err
+			}
+			continue
+		case err != nil:
+			return nil, os.NewSyscallError("recvfrom", err)
+		}
+		if sa, ok := from.(*unix.SockaddrNetlink); !ok || sa.Pid != 0 {
+			continue
+		}
+		if n > len(c.buf) {
+			return nil, os.NewSyscallError("recvfrom", syscall.EMSGSIZE)
+		}
+		return c.buf[:n], nil
+	}
+}
+
+// await waits until the socket is readable or the context ends.
+func (c *conn) await(ctx context.Context) error {
+	fds := []unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLIN}}
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := unix.Poll(fds, int((50 * time.Millisecond).Milliseconds()))
+		if err != nil && err != unix.EINTR {
+			return os.NewSyscallError("poll", err)
+		}
+		if n > 0 {
+			return nil
+		}
+	}
+}
+
+// family asks the kernel for the path manager's family.
+func (c *conn) family(ctx context.Context) (Family, error) {
+	var f Family
+	err := c.do(ctx, familyRequest(), func(msg []byte) (err error) {
+		f, err = decodeFamily(msg)
+		return err
+	})
+	if errors.Is(err, syscall.ENOENT) {
+		return Family{}, fmt.Errorf("generic netlink family %s: %w", uapi.PMFamily, mptcp.ErrNotSupported)
+	}
+	if err != nil {
+		return Family{}, fmt.Errorf("generic netlink family %s: %w", uapi.PMFamily, err)
+	}
+	return f, nil
+}

@@ -1,0 +1,98 @@
+package pathmanager
+
+import (
+	"fmt"
+
+	"mptcpctl/internal/uapi"
+)
+
+// The generic netlink controller (linux/genetlink.h).
+const (
+	controlFamily     = 0x10 // GENL_ID_CTRL
+	controlGetFamily  = 3    // CTRL_CMD_GETFAMILY
+	controlVersion    = 2
+	ctrlAttrFamilyID  = 1 // CTRL_ATTR_FAMILY_ID, u16
+	ctrlAttrName      = 2 // CTRL_ATTR_FAMILY_NAME, string
+	ctrlAttrVersion   = 3 // CTRL_ATTR_VERSION, u32
+	ctrlAttrOps       = 6 // CTRL_ATTR_OPS, nested list
+	ctrlAttrGroups    = 7 // CTRL_ATTR_MCAST_GROUPS, nested list
+	ctrlAttrOpID      = 1 // CTRL_ATTR_OP_ID, u32
+	ctrlAttrGroupName = 1 // CTRL_ATTR_MCAST_GRP_NAME, string
+	ctrlAttrGroupID   = 2 // CTRL_ATTR_MCAST_GRP_ID, u32
+)
+
+// Family is what the running kernel says of the path manager's generic netlink
+// family. The numbers are given out at boot, the same in all network namespaces.
+type Family struct {
+	ID       uint16 // the message type of all its messages
+	Version  uint32
+	Events   uint32    // number of the event group; 0 before Linux 5.12, which has no events
+	Commands []Command // in the order of their numbers
+}
+
+// familyRequest asks for the family by its name.
+func familyRequest() []byte {
+	b := newRequest(controlFamily, nlmFAck, controlGetFamily, controlVersion)
+	return finish(appendAttribute(b, ctrlAttrName, append([]byte(uapi.PMFamily), 0)...))
+}
+
+// decodeFamily reads the controller's answer.
+func decodeFamily(msg []byte) (Family, error) {
+	_, attrs, err := genlPayload(msg)
+	if err != nil {
+		return Family{}, fmt.Errorf("family: %w", err)
+	}
+	var f Family
+	err = eachAttribute(attrs, func(a attribute) error {
+		switch a.typ {
+		case ctrlAttrFamilyID:
+			return a.uint16(&f.ID)
+		case ctrlAttrVersion:
+			return a.uint32(&f.Version)
+		case ctrlAttrOps:
+			return eachAttribute(a.value, f.addCommand)
+		case ctrlAttrGroups:
+			return eachAttribute(a.value, f.addGroup)
+		}
+		return nil
+	})
+	if err == nil && f.ID < nlmsgMin {
+		err = fmt.Errorf("no valid id")
+	}
+	if err != nil {
+		return Family{}, fmt.Errorf("family: %w", err)
+	}
+	return f, nil
+}
+
+// addCommand takes one entry of the list of operations.
+func (f *Family) addCommand(op attribute) error {
+	return eachAttribute(op.value, func(a attribute) error {
+		if a.typ != ctrlAttrOpID {
+			return nil
+		}
+		var id uint32
+		err := a.uint32(&id)
+		f.Commands = append(f.Commands, Command(id))
+		return err
+	})
+}
+
+// addGroup takes one entry of the list of multicast groups.
+func (f *Family) addGroup(group attribute) error {
+	var name string
+	var id uint32
+	err := eachAttribute(group.value, func(a attribute) error {
+		switch a.typ {
+		case ctrlAttrGroupName:
+			name = a.text()
+		case ctrlAttrGroupID:
+			return a.uint32(&id)
+		}
+		return nil
+	})
+	if name == uapi.PMEventGroup {
+		f.Events = id
+	}
+	return err
+}

@@ -1,0 +1,9 @@
+package pathmanager
+
+import (
+	"testing"
+
+	"mptcpctl/internal/lab/labtest"
+)
+
+func TestMain(m *testing.M) { labtest.Main(m) }

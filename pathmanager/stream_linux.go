@@ -1,0 +1,162 @@
+package pathmanager
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"os"
+	"time"
+
+	"mptcpctl/mptcp"
+
+	"golang.org/x/sys/unix"
+)
+
+// mostCharge is more than one message of the kernel is ever charged with: below
+// Buffer/mostCharge messages the queue cannot have been full.
+const mostCharge = 8 << 10
+
+// Events returns the events one at a time. See [Listener.Batches].
+func (l *Listener) Events(ctx context.Context) iter.Seq2[mptcp.Event, error] {
+	return func(yield func(mptcp.Event, error) bool) {
+		for batch, err := range l.Batches(ctx) {
+			if err != nil {
+				yield(mptcp.Event{}, err)
+				return
+			}
+			for i := range batch {
+				if !yield(batch[i], nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Batches returns the events as they were read: in the kernel's order, with an
+// EventLost where some were dropped. A batch is never empty, is valid until the
+// next iteration, and costs no allocation. All its events have the time at which
+// it was read.
+//
+// The iteration ends with the context, without an error, and can be begun again:
+// what is queued meanwhile is not lost. An error ends it for good; after Close it
+// is [os.ErrClosed]. Breaking out of a batch discards the rest of it.
+func (l *Listener) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
+	return func(yield func([]mptcp.Event, error) bool) {
+		if err := l.acquire(); err != nil {
+			yield(nil, err)
+			return
+		}
+		defer l.relinquish()
+		done := make(chan struct{})
+		stop := context.AfterFunc(ctx, func() {
+			l.waiter.signal()
+			close(done)
+		})
+		defer func() {
+			if !stop() {
+				<-done // it may still write to the descriptor
+			}
+		}()
+		if err := l.read(ctx, yield); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// read is the loop of Batches. It returns nil when the context or the caller ended
+// the iteration.
+func (l *Listener) read(ctx context.Context, yield func([]mptcp.Event, error) bool) error {
+	for ctx.Err() == nil {
+		if l.isClosed() {
+			return fmt.Errorf("events: %w", os.ErrClosed)
+		}
+		n, errno := l.receiver.receive()
+		switch {
+		case errno == unix.EAGAIN:
+			if errno := l.waiter.message(); errno != 0 {
+				return fmt.Errorf("events: %w", os.NewSyscallError("ppoll", errno))
+			}
+			continue
+		case errno == unix.EINTR, errno == unix.ENOBUFS: // the latter before NETLINK_NO_ENOBUFS took effect
+			continue
+		case errno != 0:
+			return fmt.Errorf("events: %w", os.NewSyscallError("recvmmsg", errno))
+		}
+		now := time.Now()
+		l.fill(n, now)
+		if err := l.checkLoss(n, now); err != nil {
+			return err
+		}
+		if len(l.batch) > 0 && !yield(l.batch, nil) {
+			return nil
+		}
+		l.coalesce(n, now)
+	}
+	return nil
+}
+
+// fill decodes n messages into the batch.
+func (l *Listener) fill(n int, now time.Time) {
+	l.batch = l.batch[:0]
+	namespace, name := OwnNamespace, ""
+	truncated := false
+	for i := range n {
+		m := l.receiver.message(i, l.group)
+		if !m.kernel || len(m.data) < nlmsgHeaderSize || binary.NativeEndian.Uint16(m.data[4:]) != l.family.ID {
+			l.refused.Add(1)
+			continue
+		}
+		if l.config.Tap != nil && !m.truncated {
+			l.config.Tap(now, m.namespace, m.data)
+		}
+		if m.namespace != namespace {
+			namespace, name = m.namespace, l.netns(m.namespace)
+		}
+		l.batch = append(l.batch, mptcp.Event{})
+		e := &l.batch[len(l.batch)-1]
+		truncated = truncated || m.truncated
+		if m.truncated || DecodeEvent(m.data, e) != nil {
+			l.unread.Add(1)
+			*e = mptcp.Event{Type: mptcp.EventLost, Lost: 1}
+		}
+		e.Time, e.Netns = now, name
+	}
+	if truncated {
+		l.receiver.grow(2 * l.receiver.size)
+	}
+}
+
+// checkLoss appends an EventLost where the kernel dropped messages.
+//
+// The kernel need not be asked while so few messages were read since the queue
+// was last empty that it cannot have been full.
+func (l *Listener) checkLoss(n int, now time.Time) error {
+	l.unchecked += n
+	drained := n < l.config.slots
+	if drained && l.unchecked < l.buffer/mostCharge && !l.book.waiting() {
+		l.unchecked = 0
+		return nil
+	}
+	queued, drops, errno := socketMemory(l.fd, &l.memory)
+	if errno != 0 {
+		return option("SO_MEMINFO", errno)
+	}
+	if lost := l.book.observe(l.unchecked, drops, queued); lost > 0 {
+		l.batch = append(l.batch, mptcp.Event{Type: mptcp.EventLost, Lost: lost, Time: now})
+	}
+	l.unchecked = 0
+	return nil
+}
+
+// coalesce lets events gather for a moment when many come and all were read.
+func (l *Listener) coalesce(n int, now time.Time) {
+	l.meter.add(n, now)
+	if l.config.Coalesce < 0 || n == l.config.slots || !l.meter.busy() {
+		return
+	}
+	if d := l.config.Coalesce - time.Since(now); d > 0 {
+		l.waiter.sleep(d)
+	}
+}

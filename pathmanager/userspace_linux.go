@@ -1,0 +1,115 @@
+package pathmanager
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net/netip"
+
+	"mptcpctl/mptcp"
+)
+
+// RemoteAddress is an address of the peer, with the id that the peer gave it (0
+// where it gave none).
+type RemoteAddress struct {
+	ID   mptcp.AddressID
+	Addr netip.AddrPort
+}
+
+// Announce announces a local address to the peer of a connection (ADD_ADDR). The
+// endpoint needs an id and the flag signal. Announcing again sends it again.
+//
+// This and the other commands with a token are the userspace path manager's: the
+// connection must have been created while net.mptcp.path_manager was "userspace"
+// ([fs.ErrInvalid] otherwise), and CAP_NET_ADMIN is needed. No connection with the
+// token is [fs.ErrNotExist]; before Linux 5.19 all are [mptcp.ErrNotSupported].
+func (c *Client) Announce(ctx context.Context, t mptcp.Token, e mptcp.Endpoint) error {
+	const op = "pm announce"
+	if err := checkAddress(op, e.Address); err != nil {
+		return err
+	}
+	local := of(e)
+	return c.do(ctx, op, tokenObject(t, e.Address), request{command: CommandAnnounce, token: &t, local: &local}, nil)
+}
+
+// RemoveAddress withdraws an address of a connection (RM_ADDR); the peer then
+// closes the subflows to it. An id that was neither announced nor is in use is
+// [fs.ErrNotExist]. See [Client.Announce] for what else it needs.
+func (c *Client) RemoveAddress(ctx context.Context, t mptcp.Token, id mptcp.AddressID) error {
+	object := fmt.Sprintf("id %d token %v", id, t)
+	return c.do(ctx, "pm remove", object, request{command: CommandRemoveAddress, token: &t, id: &id}, nil)
+}
+
+// CreateSubflow starts a subflow from a local address (with its id, and a device
+// or the flag backup where wanted) to an address of the peer. Success says only
+// that the SYN was sent: a subflow that comes up, or fails, is an event. See
+// [Client.Announce] for what else it needs.
+func (c *Client) CreateSubflow(ctx context.Context, t mptcp.Token, local mptcp.Endpoint, remote RemoteAddress) error {
+	const op = "pm subflow-create"
+	if err := checkPair(op, local.Address, remote.Addr.Addr()); err != nil {
+		return err
+	}
+	from, to := of(local), ofAddrPort(remote.Addr)
+	to.id = remote.ID
+	return c.do(ctx, op, tokenObject(t, local.Address), request{
+		command: CommandCreateSubflow, token: &t, local: &from, remote: &to,
+	}, nil)
+}
+
+// DestroySubflow closes the subflow with these two addresses and ports, and
+// forgets the local address's id. No such subflow is [fs.ErrNotExist]. See
+// [Client.Announce] for what else it needs.
+func (c *Client) DestroySubflow(ctx context.Context, t mptcp.Token, local, remote netip.AddrPort) error {
+	const op = "pm subflow-destroy"
+	if err := checkPair(op, local.Addr(), remote.Addr()); err != nil {
+		return err
+	}
+	from, to := ofAddrPort(local), ofAddrPort(remote)
+	return c.do(ctx, op, fmt.Sprintf("%v token %v", local, t), request{
+		command: CommandDestroySubflow, token: &t, local: &from, remote: &to,
+	}, nil)
+}
+
+// SetSubflowFlags sets or clears the priority of a subflow: backup where
+// local.Flags has it. Ports that are 0 match any. No such subflow is
+// [fs.ErrNotExist]. See [Client.Announce] for what else it needs.
+func (c *Client) SetSubflowFlags(ctx context.Context, t mptcp.Token, local mptcp.Endpoint, remote netip.AddrPort) error {
+	const op = "pm set-flags"
+	if err := checkPair(op, local.Address, remote.Addr()); err != nil {
+		return err
+	}
+	from, to := of(local), ofAddrPort(remote)
+	from.withFlag = true
+	return c.do(ctx, op, tokenObject(t, local.Address), request{
+		command: CommandSetFlags, token: &t, local: &from, remote: &to,
+	}, nil)
+}
+
+// Addresses lists the local addresses that a userspace path manager gave to a
+// connection, since Linux 6.10. It needs no privilege. No connection with the
+// token is [fs.ErrNotExist].
+func (c *Client) Addresses(ctx context.Context, t mptcp.Token) iter.Seq2[mptcp.Endpoint, error] {
+	return func(yield func(mptcp.Endpoint, error) bool) {
+		all, err := c.list(ctx, "pm addresses", "token "+t.String(), request{command: CommandGetEndpoint, token: &t})
+		yieldAll(all, err, yield)
+	}
+}
+
+// Address returns the local address with the id that a userspace path manager
+// gave to a connection. See [Client.Addresses].
+func (c *Client) Address(ctx context.Context, t mptcp.Token, id mptcp.AddressID) (mptcp.Endpoint, error) {
+	return c.one(ctx, "pm addresses", fmt.Sprintf("id %d token %v", id, t), request{
+		command: CommandGetEndpoint, token: &t, local: &address{id: id, withID: true},
+	})
+}
+
+// checkPair refuses addresses that cannot be encoded.
+func checkPair(op string, local, remote netip.Addr) error {
+	if err := checkAddress(op, local); err != nil {
+		return err
+	}
+	return checkAddress(op, remote)
+}
+
+// tokenObject names an address of a connection in an error.
+func tokenObject(t mptcp.Token, a netip.Addr) string { return fmt.Sprintf("%v token %v", a, t) }
