@@ -21,6 +21,10 @@ type Streams struct {
 type app struct {
 	Streams
 	program string // as error messages name it
+	asIP    bool   // called as ip-mptcp: exactly iproute2's answers
+
+	dial func() (pathManager, error) // opens the path manager
+	pm   pathManager                 // once opened
 }
 
 // Main runs the command line and returns the exit code. args[0] is the name that
@@ -30,7 +34,8 @@ func Main(args []string, s Streams) int {
 	defer stop()
 	// After the first signal the next one ends the program at once.
 	defer context.AfterFunc(ctx, stop)()
-	a := &app{Streams: s, program: "mptcpctl"}
+	a := &app{Streams: s, program: "mptcpctl", dial: dialPathManager}
+	defer a.close()
 	if len(args) > 0 {
 		args = args[1:]
 	}
@@ -85,4 +90,11 @@ func (a *app) command(ctx context.Context, o grammar.Options, args []string, ent
 // warn tells of a trap that the command line runs into.
 func (a *app) warn(format string, args ...any) {
 	fmt.Fprintf(a.Stderr, a.program+": warning: "+format+"\n", args...)
+}
+
+// close lets go of what the commands shared.
+func (a *app) close() {
+	if a.pm != nil {
+		a.pm.Close() // a socket without unwritten data: nothing is lost
+	}
 }

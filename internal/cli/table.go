@@ -6,6 +6,8 @@ import "mptcpctl/internal/grammar"
 // iproute2's objects come first, so that its habits hold.
 func (a *app) commands() []grammar.Entry {
 	return []grammar.Entry{
+		{Name: "endpoint", Build: a.endpointCommand},
+		{Name: "limits", Build: a.limitsCommand},
 		{Name: "completion", Build: a.completionCommand},
 		{Name: "version", Build: versionCommand},
 		{Name: "help", Build: a.helpCommand},

@@ -1,0 +1,304 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/present"
+	"mptcpctl/mptcp"
+	"mptcpctl/pathmanager"
+)
+
+func (a *app) endpointCommand() grammar.Command {
+	return grammar.Command{
+		Name:    "endpoint",
+		Summary: "the addresses that the path manager may use for more subflows",
+		Help: "An endpoint is an address of this host that the in-kernel path manager may create subflows from (subflow) " +
+			"or announce to the peer (signal). Grammar, output and exit codes are those of `ip mptcp endpoint`.\n\n" +
+			"What iproute2 does without a word is told on stderr here: flags that a change takes away, flags that the kernel does not know, " +
+			"and that deleting id 0 closes the initial subflows of connections.",
+		Privilege: "show: none; the others: CAP_NET_ADMIN in the network namespace",
+		IPRoute:   true,
+		Default:   "show",
+		Verbs: []grammar.Command{
+			a.endpointAddCommand(), a.endpointChangeCommand(), a.endpointDeleteCommand(), a.endpointShowCommand(),
+			{
+				Name: "flush", Summary: "delete all endpoints", Synopsis: []string{""},
+				Examples: []grammar.Example{{Line: "endpoint flush", Meaning: "delete all endpoints of this network namespace"}},
+				Run:      a.endpointRun((*app).flushEndpoints),
+			},
+		},
+	}
+}
+
+// The keywords of the endpoint's grammar.
+func idKeyword() grammar.Keyword {
+	return grammar.Keyword{Name: "id", Value: grammar.ID, Summary: "the endpoint's id, 1 to 255"}
+}
+
+func portKeyword(summary string) grammar.Keyword {
+	return grammar.Keyword{Name: "port", Value: grammar.Port, Summary: summary}
+}
+
+func (a *app) endpointAddCommand() grammar.Command {
+	return grammar.Command{
+		Name:     "add",
+		Summary:  "add an endpoint",
+		Synopsis: []string{"ADDRESS [ dev DEV ] [ id ID ] [ port PORT ] [ signal | subflow | backup | fullmesh | laminar ]..."},
+		Help: "Adds an address of this host. Without id the kernel chooses one. An endpoint without any of signal, subflow and laminar serves nothing. " +
+			"signal and fullmesh exclude each other; port needs signal.",
+		Operand: grammar.Address,
+		Keywords: []grammar.Keyword{
+			{Name: "dev", Value: grammar.Device, Summary: "the device that its subflows are bound to"},
+			idKeyword(),
+			portKeyword("the port of a listener that the kernel opens for joins to this address"),
+			{Name: "signal", Summary: "announce the address to the peer"},
+			{Name: "subflow", Summary: "create a subflow from it in each connection that this host opens"},
+			{Name: "backup", Summary: "ask the peer to send on its subflows only when no other works"},
+			{Name: "fullmesh", Summary: "with subflow: create one to each address of the peer"},
+			{Name: "laminar", Summary: "create a subflow from it to an address that the peer announces (Linux 6.18)"},
+		},
+		Examples: []grammar.Example{
+			{Line: "endpoint add 192.0.2.3 dev wlp1s0 subflow", Meaning: "use the second address of a client for one more subflow"},
+			{Line: "endpoint add 198.51.100.1 signal", Meaning: "announce the second address of a server"},
+		},
+		Run: a.endpointRun((*app).addEndpoint),
+	}
+}
+
+func (a *app) endpointChangeCommand() grammar.Command {
+	return grammar.Command{
+		Name:     "change",
+		Summary:  "change the flags backup and fullmesh of an endpoint and its subflows",
+		Synopsis: []string{"{ id ID | ADDRESS [ port PORT ] } [ backup | nobackup ] [ fullmesh | nofullmesh ]"},
+		Help: "The kernel sets both flags at once: one that is not named is cleared. " +
+			"To keep fullmesh while setting backup, name both.",
+		Operand: grammar.Address,
+		Keywords: []grammar.Keyword{
+			idKeyword(),
+			portKeyword("the port of an endpoint that is named by its address"),
+			{Name: "backup", Summary: "send on its subflows only when no other works"},
+			{Name: "nobackup", Summary: "send on its subflows as on others"},
+			{Name: "fullmesh", Summary: "create subflows to each address of the peer"},
+			{Name: "nofullmesh", Summary: "create one subflow"},
+		},
+		Examples: []grammar.Example{{Line: "endpoint change id 2 backup", Meaning: "make the subflows of endpoint 2 backups, in living connections too"}},
+		Run:      a.endpointRun((*app).changeEndpoint),
+	}
+}
+
+func (a *app) endpointDeleteCommand() grammar.Command {
+	return grammar.Command{
+		Name:     "delete",
+		Summary:  "delete an endpoint and close its subflows",
+		Synopsis: []string{"id ID", "id 0 ADDRESS"},
+		Help: "With id 0 and an address no endpoint is deleted: the kernel closes the initial subflow of every connection that has " +
+			"this local address, and answers that all is well even if there was none.",
+		Operand:  grammar.Address,
+		Keywords: []grammar.Keyword{idKeyword()},
+		Examples: []grammar.Example{{Line: "endpoint delete id 2", Meaning: "delete endpoint 2; its subflows are closed"}},
+		Run:      a.endpointRun((*app).deleteEndpoint),
+	}
+}
+
+func (a *app) endpointShowCommand() grammar.Command {
+	return grammar.Command{
+		Name:      "show",
+		Summary:   "list the endpoints, or show one",
+		Synopsis:  []string{"[ id ID | ADDRESS ]"},
+		Privilege: "none",
+		Operand:   grammar.Address,
+		Keywords:  []grammar.Keyword{idKeyword()},
+		Examples: []grammar.Example{
+			{Line: "endpoint show", Meaning: "all endpoints"},
+			{Line: "-j endpoint show id 2", Meaning: "one endpoint, as JSON"},
+		},
+		Run: a.endpointRun((*app).showEndpoints),
+	}
+}
+
+// endpointRun opens the path manager for a verb, and names its errors.
+func (a *app) endpointRun(verb func(*app, context.Context, pathManager, *grammar.Invocation) error) grammar.Run {
+	return func(ctx context.Context, inv *grammar.Invocation) error {
+		pm, err := a.pathManager()
+		if err != nil {
+			return named(inv, err)
+		}
+		return named(inv, verb(a, ctx, pm, inv))
+	}
+}
+
+func (a *app) addEndpoint(ctx context.Context, pm pathManager, inv *grammar.Invocation) error {
+	r, err := parseEndpoint(verbAdd, inv.Args)
+	if err != nil {
+		return err
+	}
+	if err := pm.AddEndpoint(ctx, r.endpoint()); err != nil {
+		return err
+	}
+	a.warnMaskedFlags(ctx, pm, r)
+	return nil
+}
+
+func (a *app) changeEndpoint(ctx context.Context, pm pathManager, inv *grammar.Invocation) error {
+	r, err := parseEndpoint(verbChange, inv.Args)
+	if err != nil {
+		return err
+	}
+	a.warnLostFlags(ctx, pm, r)
+	return pm.SetEndpointFlags(ctx, pathmanager.Selector{ID: r.id, Address: r.address, Port: r.port}, r.flags)
+}
+
+func (a *app) deleteEndpoint(ctx context.Context, pm pathManager, inv *grammar.Invocation) error {
+	r, err := parseEndpoint(verbDelete, inv.Args)
+	if err != nil {
+		return err
+	}
+	if r.id != 0 {
+		return pm.RemoveEndpoint(ctx, r.id)
+	}
+	if !a.asIP {
+		a.warn("id 0 is no endpoint: this closes the initial subflow of every connection from %v, whether there is one or not", r.address)
+	}
+	return pm.CloseInitialSubflows(ctx, r.address)
+}
+
+func (a *app) flushEndpoints(ctx context.Context, pm pathManager, _ *grammar.Invocation) error {
+	return pm.FlushEndpoints(ctx)
+}
+
+func (a *app) showEndpoints(ctx context.Context, pm pathManager, inv *grammar.Invocation) error {
+	if len(inv.Args) == 0 {
+		all, err := allEndpoints(ctx, pm)
+		if err != nil {
+			return err
+		}
+		return a.writeEndpoints(inv, a.ofFamily(inv, all))
+	}
+	r, err := parseEndpoint(verbShow, inv.Args)
+	if err != nil {
+		return err
+	}
+	if r.id == 0 && r.address.IsValid() && !a.asIP {
+		return a.showAddress(ctx, pm, inv, r)
+	}
+	e, err := pm.Endpoint(ctx, r.id)
+	if err != nil {
+		return err
+	}
+	return a.writeEndpoints(inv, []mptcp.Endpoint{e})
+}
+
+// showAddress shows the endpoints with an address, which iproute2's grammar
+// accepts and the kernel never finds.
+func (a *app) showAddress(ctx context.Context, pm pathManager, inv *grammar.Invocation, r *endpointRequest) error {
+	all, err := allEndpoints(ctx, pm)
+	if err != nil {
+		return err
+	}
+	var found []mptcp.Endpoint
+	for _, e := range all {
+		if e.Address == r.address && (r.port == 0 || e.Port == r.port) {
+			found = append(found, e)
+		}
+	}
+	if found == nil {
+		return failWith(codeIPRefused, fmt.Errorf("%v: address not found", r.address))
+	}
+	return a.writeEndpoints(inv, found)
+}
+
+// ofFamily keeps the endpoints that -4 or -6 asks for.
+func (a *app) ofFamily(inv *grammar.Invocation, all []mptcp.Endpoint) []mptcp.Endpoint {
+	if inv.Options.IPv4 == inv.Options.IPv6 || a.asIP {
+		return all
+	}
+	kept := all[:0]
+	for _, e := range all {
+		if e.Address.Is4() == inv.Options.IPv4 {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
+func (a *app) writeEndpoints(inv *grammar.Invocation, all []mptcp.Endpoint) error {
+	var b []byte
+	if inv.Options.JSON {
+		f := present.EndpointJSON{Pretty: inv.Options.Pretty, Device: deviceName}
+		b = f.Append(b, all)
+	} else {
+		f := present.EndpointText{Colors: a.palette(inv), Device: deviceName, End: a.lineEnd(inv)}
+		for i := range all {
+			b = f.Append(b, &all[i])
+		}
+	}
+	_, err := inv.Stdout.Write(b)
+	return err
+}
+
+// palette returns the colours of the output. ip has none unless asked for them.
+func (a *app) palette(inv *grammar.Invocation) present.Palette {
+	if a.asIP && inv.Options.Color == grammar.ColorDefault {
+		return present.Colors(false)
+	}
+	return palette(inv)
+}
+
+// lineEnd returns what ends a record: iproute2 7 makes one line of all of them
+// for -o, with backslashes between; here each record is a line anyway.
+func (a *app) lineEnd(inv *grammar.Invocation) string {
+	if a.asIP && inv.Options.OneLine {
+		return `\`
+	}
+	return "\n"
+}
+
+// warnMaskedFlags reads a new endpoint back and tells of flags that the kernel
+// does not know: it drops them and answers that all is well.
+func (a *app) warnMaskedFlags(ctx context.Context, pm pathManager, r *endpointRequest) {
+	const always = mptcp.FlagSignal | mptcp.FlagSubflow | mptcp.FlagBackup
+	if a.asIP || r.flags&^always == 0 {
+		return // every kernel with a path manager knows these
+	}
+	all, err := allEndpoints(ctx, pm)
+	if err != nil {
+		return // the endpoint is there; only the look at it failed
+	}
+	for _, e := range all {
+		if e.Address != r.address || e.Port != r.port || r.id != 0 && e.ID != r.id {
+			continue
+		}
+		if lost := r.flags &^ e.Flags; lost != 0 {
+			a.warn("this kernel does not know the flag %v and dropped it: the endpoint is %v id %d %v", lost, e.Address, e.ID, e.Flags)
+		}
+	}
+}
+
+// warnLostFlags tells which of backup and fullmesh a change clears because it
+// does not name them.
+func (a *app) warnLostFlags(ctx context.Context, pm pathManager, r *endpointRequest) {
+	if a.asIP {
+		return
+	}
+	all, err := allEndpoints(ctx, pm)
+	if err != nil {
+		return // the change itself will tell
+	}
+	for _, e := range all {
+		if r.id != 0 && e.ID != r.id || r.id == 0 && (e.Address != r.address || e.Port != r.port) {
+			continue
+		}
+		lost := e.Flags & (mptcp.FlagBackup | mptcp.FlagFullmesh) &^ r.flags &^ r.cleared
+		if lost != 0 {
+			a.warn("endpoint id %d loses %v: a change sets backup and fullmesh at once; to keep it say: %s",
+				e.ID, strings.Join(lost.Names(), " and "), keepingLine(e.ID, r.flags|lost))
+		}
+	}
+}
+
+func keepingLine(id mptcp.AddressID, flags mptcp.EndpointFlags) string {
+	return fmt.Sprintf("endpoint change id %d %v", id, flags)
+}

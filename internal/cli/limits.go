@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"context"
+	"math"
+
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/present"
+	"mptcpctl/pathmanager"
+)
+
+func (a *app) limitsCommand() grammar.Command {
+	return grammar.Command{
+		Name:    "limits",
+		Summary: "how many subflows and announced addresses a connection may have",
+		Help: "The limits of the in-kernel path manager in this network namespace. Both ends have some: a subflow comes up only if both allow it. " +
+			"Grammar, output and exit codes are those of `ip mptcp limits`; -j gives JSON, which ip does not.",
+		Privilege: "show: none; set: CAP_NET_ADMIN in the network namespace",
+		IPRoute:   true,
+		Default:   "show",
+		Verbs: []grammar.Command{
+			{
+				Name: "set", Summary: "change one limit or both",
+				Synopsis: []string{"[ subflows NUMBER ] [ add_addr_accepted NUMBER ]"},
+				Help: "The limits hold for connections that exist, too. The kernel refuses numbers above its maximum, which is 8 up to Linux 7.1 and 64 since; " +
+					"then nothing is changed.",
+				Keywords: []grammar.Keyword{
+					{Name: "subflows", Value: grammar.Number, Summary: "subflows beyond the initial one"},
+					{Name: "add_addr_accepted", Value: grammar.Number, Summary: "addresses that the peer announces and this host connects to"},
+				},
+				Examples: []grammar.Example{{Line: "limits set add_addr_accepted 1 subflows 1", Meaning: "allow one additional subflow, also to an announced address"}},
+				Run:      a.endpointRun((*app).setLimits),
+			},
+			{
+				Name: "show", Summary: "print the limits", Synopsis: []string{""}, Privilege: "none",
+				Examples: []grammar.Example{{Line: "-j limits show", Meaning: "the limits as JSON"}},
+				Run:      a.endpointRun((*app).showLimits),
+			},
+		},
+	}
+}
+
+func (a *app) setLimits(ctx context.Context, pm pathManager, inv *grammar.Invocation) error {
+	update, err := parseLimits(inv.Args)
+	if err != nil {
+		return err
+	}
+	return pm.SetLimits(ctx, update)
+}
+
+func (a *app) showLimits(ctx context.Context, pm pathManager, inv *grammar.Invocation) error {
+	// iproute2 reads the words of show as it does those of set, and ignores them.
+	if _, err := parseLimits(inv.Args); err != nil {
+		return err
+	}
+	limits, err := pm.Limits(ctx)
+	if err != nil {
+		return err
+	}
+	var b []byte
+	if inv.Options.JSON && !a.asIP {
+		b = present.AppendLimitsJSON(b, limits, inv.Options.Pretty)
+	} else {
+		b = present.AppendLimits(b, limits, a.lineEnd(inv))
+	}
+	_, err = inv.Stdout.Write(b)
+	return err
+}
+
+// parseLimits reads keywords, which may be shortened, and their numbers.
+func parseLimits(args []string) (u pathmanager.LimitsUpdate, err error) {
+	w := &words{rest: args}
+	for len(w.rest) > 0 {
+		word := w.rest[0]
+		w.rest = w.rest[1:]
+		var limit **uint32
+		name := ""
+		switch {
+		case grammar.Matches(word, "subflows"):
+			limit, name = &u.Subflows, "subflows"
+		case grammar.Matches(word, "add_addr_accepted"):
+			limit, name = &u.AddAddrAccepted, "add_addr_accepted"
+		default:
+			return u, wrongArgument("unknown limit", word)
+		}
+		value, err := w.value()
+		if err != nil {
+			return u, err
+		}
+		n, ok := parseUint(value, math.MaxUint32)
+		if !ok {
+			return u, wrongArgument("invalid "+name+"\n", value)
+		}
+		*limit = new(uint32(n))
+	}
+	return u, nil
+}

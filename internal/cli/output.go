@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"io"
+	"os"
+	"strings"
+
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/present"
+
+	"golang.org/x/sys/unix"
+)
+
+// palette returns the colours that the options, the terminal and NO_COLOR
+// (no-color.org) leave.
+func palette(inv *grammar.Invocation) present.Palette {
+	switch inv.Options.Color {
+	case grammar.ColorAlways:
+		return present.Colors(true)
+	case grammar.ColorNever:
+		return present.Colors(false)
+	}
+	return present.Colors(os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(inv.Stdout))
+}
+
+// isTerminal reports whether w is a terminal.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// asciiOnly reports whether the locale cannot show more than ASCII.
+func asciiOnly() bool {
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if value := os.Getenv(name); value != "" {
+			value = strings.ToUpper(value)
+			return !strings.Contains(value, "UTF-8") && !strings.Contains(value, "UTF8")
+		}
+	}
+	return false
+}

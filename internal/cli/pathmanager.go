@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"context"
+	"iter"
+	"net/netip"
+
+	"mptcpctl/mptcp"
+	"mptcpctl/pathmanager"
+)
+
+// pathManager is what the commands need of the kernel's path manager.
+type pathManager interface {
+	Endpoints(ctx context.Context) iter.Seq2[mptcp.Endpoint, error]
+	Endpoint(ctx context.Context, id mptcp.AddressID) (mptcp.Endpoint, error)
+	AddEndpoint(ctx context.Context, e mptcp.Endpoint) error
+	RemoveEndpoint(ctx context.Context, id mptcp.AddressID) error
+	CloseInitialSubflows(ctx context.Context, local netip.Addr) error
+	FlushEndpoints(ctx context.Context) error
+	SetEndpointFlags(ctx context.Context, sel pathmanager.Selector, flags mptcp.EndpointFlags) error
+	Limits(ctx context.Context) (mptcp.Limits, error)
+	SetLimits(ctx context.Context, u pathmanager.LimitsUpdate) error
+
+	Announce(ctx context.Context, t mptcp.Token, e mptcp.Endpoint) error
+	RemoveAddress(ctx context.Context, t mptcp.Token, id mptcp.AddressID) error
+	CreateSubflow(ctx context.Context, t mptcp.Token, local mptcp.Endpoint, remote pathmanager.RemoteAddress) error
+	DestroySubflow(ctx context.Context, t mptcp.Token, local, remote netip.AddrPort) error
+	SetSubflowFlags(ctx context.Context, t mptcp.Token, local mptcp.Endpoint, remote netip.AddrPort) error
+	Addresses(ctx context.Context, t mptcp.Token) iter.Seq2[mptcp.Endpoint, error]
+	Address(ctx context.Context, t mptcp.Token, id mptcp.AddressID) (mptcp.Endpoint, error)
+
+	Close() error
+}
+
+// dialPathManager opens the path manager of the namespace that the program is in.
+func dialPathManager() (pathManager, error) {
+	client, err := pathmanager.Dial(nil)
+	if err != nil {
+		return nil, err // and not a nil *Client in an interface
+	}
+	return client, nil
+}
+
+// pathManager returns the path manager, which all commands of a batch share.
+func (a *app) pathManager() (pathManager, error) {
+	if a.pm == nil {
+		pm, err := a.dial()
+		if err != nil {
+			return nil, err
+		}
+		a.pm = pm
+	}
+	return a.pm, nil
+}
+
+// allEndpoints returns the whole list.
+func allEndpoints(ctx context.Context, pm pathManager) ([]mptcp.Endpoint, error) {
+	var all []mptcp.Endpoint
+	for e, err := range pm.Endpoints(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	return all, nil
+}
