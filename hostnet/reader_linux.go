@@ -1,0 +1,186 @@
+package hostnet
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Config says from where to read. The zero value is the live host.
+type Config struct {
+	// Sys is where sysfs is mounted, "/sys" if empty: it tells which links are
+	// wireless.
+	Sys string
+}
+
+// Reader asks the kernel about links, addresses, routes and rules of one network
+// namespace: that of the thread that called [New]. It may be used by several
+// goroutines at once. No question needs a privilege.
+type Reader struct {
+	sys string
+
+	mu     sync.Mutex
+	handle *netlink.Handle
+}
+
+// patience bounds how long an answer of the kernel may take. It comes at once,
+// except where the kernel is stuck.
+const patience = 30 * time.Second
+
+// New opens a reader in the network namespace of the calling thread. The
+// configuration may be nil.
+func New(c *Config) (*Reader, error) {
+	if c == nil {
+		c = &Config{}
+	}
+	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err == nil {
+		err = handle.SetSocketTimeout(patience)
+	}
+	if err != nil {
+		return nil, &Error{Op: "open rtnetlink", Err: err}
+	}
+	return &Reader{sys: cmp.Or(c.Sys, "/sys"), handle: handle}, nil
+}
+
+// Close closes the reader.
+func (r *Reader) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.handle.Close()
+	return nil
+}
+
+// dumpAttempts is how often a dump is begun anew when something changed under it.
+const dumpAttempts = 5
+
+// dump runs a dump until nothing changed under it. If changes go on, the last
+// answer is taken: it is no older than the question.
+func dump[T any](ctx context.Context, r *Reader, op string, list func(*netlink.Handle) ([]T, error)) ([]T, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for attempt := 1; ; attempt++ {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		items, err := list(r.handle)
+		interrupted := errors.Is(err, netlink.ErrDumpInterrupted)
+		switch {
+		case err == nil, interrupted && attempt == dumpAttempts:
+			return items, nil
+		case !interrupted:
+			return nil, &Error{Op: op, Err: err}
+		}
+	}
+}
+
+// withoutFamily reports whether the kernel has not the family that was asked for,
+// as a host without IPv6.
+func withoutFamily(err error) bool {
+	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT)
+}
+
+// dumpFamilies runs a dump for IPv4 and for IPv6, which may be absent.
+func dumpFamilies[T any](ctx context.Context, r *Reader, op string, list func(h *netlink.Handle, family int) ([]T, error)) ([]T, error) {
+	var all []T
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		items, err := dump(ctx, r, op, func(h *netlink.Handle) ([]T, error) { return list(h, family) })
+		if err != nil && !withoutFamily(err) {
+			return nil, err
+		}
+		all = append(all, items...)
+	}
+	return all, nil
+}
+
+// Links returns the links, in the order of their indices.
+func (r *Reader) Links(ctx context.Context) ([]Link, error) {
+	links, err := dump(ctx, r, "link dump", (*netlink.Handle).LinkList)
+	if err != nil {
+		return nil, err
+	}
+	result := make([]Link, 0, len(links))
+	for _, l := range links {
+		result = append(result, r.link(l))
+	}
+	return result, nil
+}
+
+// Addresses returns the addresses of all links.
+func (r *Reader) Addresses(ctx context.Context) ([]Address, error) {
+	addrs, err := dumpFamilies(ctx, r, "address dump", func(h *netlink.Handle, family int) ([]netlink.Addr, error) {
+		return h.AddrList(nil, family)
+	})
+	if err != nil {
+		return nil, err
+	}
+	result := make([]Address, 0, len(addrs))
+	for _, a := range addrs {
+		if converted, ok := convertAddress(a); ok {
+			result = append(result, converted)
+		}
+	}
+	return result, nil
+}
+
+// Routes returns the routes of all tables, those of the table "local" included.
+func (r *Reader) Routes(ctx context.Context) ([]Route, error) {
+	routes, err := dumpFamilies(ctx, r, "route dump", func(h *netlink.Handle, family int) ([]netlink.Route, error) {
+		all := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
+		return h.RouteListFiltered(family, all, netlink.RT_FILTER_TABLE)
+	})
+	if err != nil {
+		return nil, err
+	}
+	result := make([]Route, 0, len(routes))
+	for _, route := range routes {
+		result = append(result, convertRoute(route))
+	}
+	return result, nil
+}
+
+// Rules returns the rules of both families, each in the order in which the kernel
+// follows them.
+func (r *Reader) Rules(ctx context.Context) ([]Rule, error) {
+	rules, err := dumpFamilies(ctx, r, "rule dump", (*netlink.Handle).RuleList)
+	if err != nil {
+		return nil, err
+	}
+	result := make([]Rule, 0, len(rules))
+	for _, rule := range rules {
+		result = append(result, convertRule(rule))
+	}
+	return result, nil
+}
+
+// Lookup asks which route packets to Dst take. The error [errors.Is]
+// [syscall.ENETUNREACH] or [syscall.EHOSTUNREACH] where there is none,
+// [syscall.EACCES] where a route prohibits it, and [syscall.EINVAL] where Src is
+// no address of this host.
+//
+// With OIF, IPv4 answers even where no route leads to Dst by that device: it then
+// takes Dst to be on the link. See [Route.Gateway] and [OnLink].
+func (r *Reader) Lookup(ctx context.Context, req LookupRequest) (Route, error) {
+	if err := ctx.Err(); err != nil {
+		return Route{}, err
+	}
+	options := &netlink.RouteGetOptions{OifIndex: req.OIF, Mark: req.Mark}
+	if req.Src.IsValid() {
+		options.SrcAddr = req.Src.Unmap().AsSlice()
+	}
+	r.mu.Lock()
+	routes, err := r.handle.RouteGetWithOptions(req.Dst.Unmap().AsSlice(), options)
+	r.mu.Unlock()
+	if err == nil && len(routes) == 0 {
+		err = unix.ENETUNREACH
+	}
+	if err != nil {
+		return Route{}, &Error{Op: "route lookup", Object: req.String(), Err: err}
+	}
+	return convertRoute(routes[0]), nil
+}
