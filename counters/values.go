@@ -120,3 +120,15 @@ func FromMap(m map[string]uint64) Values {
 	}
 	return v
 }
+
+// Select returns the counters whose names are wanted.
+func (v Values) Select(wanted func(name string) bool) Values {
+	var chosen Values
+	for name, value := range v.All() {
+		if wanted(name) {
+			chosen.names = append(chosen.names, name)
+			chosen.values = append(chosen.values, value)
+		}
+	}
+	return chosen
+}

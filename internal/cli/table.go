@@ -8,6 +8,12 @@ func (a *app) commands() []grammar.Entry {
 	return []grammar.Entry{
 		{Name: "endpoint", Build: a.endpointCommand},
 		{Name: "limits", Build: a.limitsCommand},
+		{Name: "monitor", Build: a.monitorCommand},
+		{Name: "connection", Build: a.connectionCommand},
+		{Name: "paths", Build: a.pathsCommand},
+		{Name: "counters", Build: a.countersCommand},
+		{Name: "nc", Build: a.ncCommand},
+		{Name: "wait", Build: a.waitCommand},
 		{Name: "completion", Build: a.completionCommand},
 		{Name: "version", Build: versionCommand},
 		{Name: "help", Build: a.helpCommand},

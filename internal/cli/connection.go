@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"mptcpctl/hostnet"
+	"mptcpctl/internal/filter"
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/present"
+	"mptcpctl/internal/source"
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+func (a *app) connectionCommand() grammar.Command {
+	return grammar.Command{
+		Name:     "connection",
+		Summary:  "the connections with their subflows, as trees",
+		Synopsis: []string{"[ show ] [ FILTER ]", "[ show ] listen [ FILTER ]"},
+		Help: "Shows each MPTCP connection of the network namespace with its subflows: what `ss -M`, `ss -ti` and `ss -p` say of them, joined by the token. " +
+			"Connections that are older than the command are shown too.\n\n" +
+			"A connection's line has the token, the state, the side, both addresses, whether it fell back to plain TCP, its bytes and its processes. " +
+			"A subflow's line has its state, addresses, address ids (local:remote), device, who asked for backup, round-trip time and its variance, " +
+			"congestion window, bytes, and its share of the bytes of all subflows.\n\n" +
+			"`connection show listen` shows the listeners that take MPTCP, with their queues.",
+		Privilege: "none; the processes of other users are shown to root",
+		Default:   "show",
+		Lenient:   true,
+		Examples: []grammar.Example{
+			{Line: "connection", Meaning: "all connections"},
+			{Line: "connection show dst :443 and subflows '<' 2", Meaning: "those to port 443 without a second subflow"},
+			{Line: "-j connection show token 63c070d2", Meaning: "one connection, as JSON"},
+			{Line: "connection show listen", Meaning: "the MPTCP listeners"},
+		},
+		Verbs: []grammar.Command{{
+			Name:     "show",
+			Summary:  "the connections with their subflows, as trees",
+			Synopsis: []string{"[ FILTER ]", "listen [ FILTER ]"},
+			Flags:    []grammar.Flag{{Name: "no-processes", Summary: "leave out which processes hold the sockets: cheaper on a host with many processes"}},
+			Keywords: []grammar.Keyword{{Name: "listen", Summary: "the MPTCP listeners"}},
+			Operand:  grammar.Filter,
+			Run:      a.connectionShow,
+		}},
+	}
+}
+
+func (a *app) connectionShow(ctx context.Context, inv *grammar.Invocation) error {
+	listen := len(inv.Args) > 0 && inv.Args[0] == "listen"
+	if listen {
+		inv.Args = inv.Args[1:]
+	}
+	expr, err := parseFilter(inv)
+	if err != nil {
+		return err
+	}
+	if listen {
+		return a.showListeners(ctx, inv, expr)
+	}
+	connections, err := readConnections(ctx, inv)
+	if err != nil {
+		return err
+	}
+	kept := connections[:0]
+	for i := range connections {
+		if expr.Connection(&connections[i]) {
+			kept = append(kept, connections[i])
+		}
+	}
+	return writeConnections(inv, kept)
+}
+
+// readConnections reads the connections that the options ask for, with their
+// processes.
+func readConnections(ctx context.Context, inv *grammar.Invocation) ([]mptcp.Connection, error) {
+	host, err := source.Dial(nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", inv.Path, err)
+	}
+	defer host.Close()
+	snapshot, err := host.Snapshot(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", inv.Path, err)
+	}
+	connections := ofFamilies(&inv.Options, track.Join(snapshot))
+	if inv.Has("no-processes") || len(connections) == 0 {
+		return connections, nil
+	}
+	return connections, addProcesses(ctx, connections)
+}
+
+// ofFamilies returns the connections of the families that -4 and -6 ask for. A
+// v4-mapped connection is IPv4.
+func ofFamilies(o *grammar.Options, connections []mptcp.Connection) []mptcp.Connection {
+	if o.IPv4 == o.IPv6 {
+		return connections
+	}
+	var kept []mptcp.Connection
+	for _, c := range connections {
+		if c.Local.Addr().Is4() == o.IPv4 {
+			kept = append(kept, c)
+		}
+	}
+	return kept
+}
+
+// addProcesses adds the processes that hold the connections' sockets.
+func addProcesses(ctx context.Context, connections []mptcp.Connection) error {
+	inodes := make(map[uint32]bool, len(connections))
+	for i := range connections {
+		if inode := connections[i].Inode; inode != 0 {
+			inodes[inode] = true
+		}
+	}
+	processes, err := hostnet.Processes(ctx, func(inode uint32) bool { return inodes[inode] })
+	if err != nil {
+		return err
+	}
+	for i := range connections {
+		connections[i].Processes = processes[connections[i].Inode]
+	}
+	return nil
+}
+
+func writeConnections(inv *grammar.Invocation, connections []mptcp.Connection) error {
+	if inv.Options.JSON {
+		return present.ConnectionsJSON(inv.Stdout, connections, inv.Options.Pretty)
+	}
+	text := present.ConnectionText{
+		Colors: palette(inv), ASCII: asciiOnly(), OneLine: inv.Options.OneLine, Details: inv.Options.Details,
+	}
+	return text.Write(inv.Stdout, connections)
+}
+
+// showListeners shows the MPTCP listeners.
+func (a *app) showListeners(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr) error {
+	host, err := source.Dial(nil)
+	if err != nil {
+		return fmt.Errorf("%s: %w", inv.Path, err)
+	}
+	defer host.Close()
+	listeners, err := host.Listeners(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", inv.Path, err)
+	}
+	connections := make([]mptcp.Connection, len(listeners))
+	for i := range listeners {
+		connections[i] = listeners[i].Connection
+	}
+	if err := addProcesses(ctx, connections); err != nil {
+		return err
+	}
+	kept := []present.Listener{}
+	for i := range listeners {
+		if expr.Listener(&connections[i]) {
+			c := &connections[i]
+			kept = append(kept, present.Listener{
+				Local: c.Local, Waiting: listeners[i].Waiting, Backlog: listeners[i].Backlog,
+				Inode: c.Inode, UID: c.UID, Processes: c.Processes,
+			})
+		}
+	}
+	if inv.Options.JSON {
+		return present.JSON(inv.Stdout, kept, inv.Options.Pretty)
+	}
+	return present.Listeners(inv.Stdout, kept, palette(inv))
+}

@@ -1,0 +1,228 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"mptcpctl/internal/filter"
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/present"
+	"mptcpctl/mptcp"
+	"mptcpctl/pathmanager"
+)
+
+func (a *app) monitorCommand() grammar.Command {
+	return grammar.Command{
+		Name:     "monitor",
+		Summary:  "the path manager's events as they come, one line each",
+		Synopsis: []string{"[ FILTER ]"},
+		Help: "Prints each event of the kernel's path manager in the line of `ip mptcp monitor`, with -j as one JSON object a line. " +
+			"-t and -ts print the time at which the event was read, -d also the names of errors and reset reasons.\n\n" +
+			"When events come faster than they can be printed, the kernel drops some: a LOST line says how many, at their place. " +
+			"Messages that do not come from the kernel are refused; the end of the output says on stderr how many there were.\n\n" +
+			"An event belongs to its connection: `monitor dst :443` also prints the CLOSED of such a connection, which carries a token and nothing else.\n\n" +
+			"While anybody listens to these events, servers with the userspace path manager accept joins that they refuse otherwise, in all network namespaces: " +
+			"the kernel takes any listener for the path manager's daemon.",
+		Privilege: "CAP_NET_ADMIN in the network namespace",
+		Flags: []grammar.Flag{
+			{Name: "json-array", Summary: "one JSON array in the form of iproute2 7.1"},
+			{Name: "coalesce", Value: grammar.Duration, Metavar: "TIME", Summary: "how long events may wait for others when many come (default 1ms, 0: not at all)"},
+			{Name: "buffer", Value: grammar.Number, Metavar: "MIB", Summary: "receive buffer in MiB (default 64)"},
+		},
+		Operand: grammar.Filter,
+		IPRoute: true,
+		Examples: []grammar.Example{
+			{Line: "monitor", Meaning: "all events of this network namespace"},
+			{Line: "-ts monitor dst :443", Meaning: "those of connections to port 443, with times"},
+			{Line: "-j monitor event SF_CLOSED", Meaning: "subflows that end, as JSON"},
+		},
+		Run: a.monitor,
+	}
+}
+
+func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
+	expr, err := parseFilter(inv)
+	if err != nil {
+		return err
+	}
+	config, err := listenConfig(inv, expr)
+	if err != nil {
+		return err
+	}
+	listener, err := pathmanager.Listen(config)
+	if err != nil {
+		return subscribeError(err)
+	}
+	defer listener.Close()
+	devices := newDeviceNames()
+	m := &monitor{out: inv.Stdout, format: eventFormat(inv, devices), expr: expr.WithDevices(devices.Name)}
+	if expr != nil {
+		m.context = newFlowContext(ctx)
+	}
+	err = m.run(ctx, listener)
+	if n := listener.Refused(); n > 0 {
+		a.warn("%d messages did not come from the kernel and were refused", n)
+	}
+	return err
+}
+
+// listenConfig returns what the flags and the filter ask of the listener.
+func listenConfig(inv *grammar.Invocation, expr *filter.Expr) (*pathmanager.ListenConfig, error) {
+	config := &pathmanager.ListenConfig{}
+	mib, err := inv.Int("buffer", 1, 1024, 0)
+	if err != nil {
+		return nil, err
+	}
+	config.Buffer = mib << 20
+	if value, ok := inv.Value("coalesce"); ok {
+		span, err := time.ParseDuration(value)
+		if err != nil || span < 0 || span > time.Minute {
+			return nil, inv.Usage(fmt.Sprintf("--coalesce %q: want a time such as 5ms, at most 1m", value))
+		}
+		config.Coalesce = span
+		if span == 0 {
+			config.Coalesce = -1
+		}
+	}
+	if expr != nil {
+		config.Types = neededEvents(expr)
+	}
+	return config, nil
+}
+
+// neededEvents returns the events that the kernel must send for the filter: those
+// that can match, and those that tell which connection a token is. Listener
+// events tell nothing of connections: where nobody asked for them, a storm of
+// them costs nothing.
+func neededEvents(expr *filter.Expr) []mptcp.EventType {
+	var types []mptcp.EventType
+	matching := map[mptcp.EventType]bool{}
+	for _, t := range expr.EventTypes() {
+		matching[t] = true
+	}
+	for _, t := range mptcp.EventTypes() {
+		listener := t == mptcp.EventListenerCreated || t == mptcp.EventListenerClosed
+		if matching[t] || !listener {
+			types = append(types, t)
+		}
+	}
+	return types
+}
+
+// subscribeError says what is missing for events, and what works without.
+func subscribeError(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return failWith(codeIPUsage, fmt.Errorf("monitor: can't subscribe to mptcp events: Operation not permitted: "+
+			"events need CAP_NET_ADMIN in the network namespace (root); without it these work: connection, endpoint show, limits show, paths, counters, doctor%w", quiet{err}))
+	}
+	return failWith(codeIPUsage, fmt.Errorf("monitor: can't subscribe to mptcp events: %w", err))
+}
+
+// quiet hides the text of an error that has been put in better words, and keeps
+// what it is.
+type quiet struct{ err error }
+
+func (q quiet) Error() string { return "" }
+func (q quiet) Unwrap() error { return q.err }
+
+// parseFilter reads the arguments of the command as an expression.
+func parseFilter(inv *grammar.Invocation) (*filter.Expr, error) {
+	expr, err := filter.Parse(inv.Args...)
+	if err != nil {
+		return nil, inv.Usage(err.Error())
+	}
+	return expr, nil
+}
+
+// eventWriter renders events in one of their forms.
+type eventWriter interface {
+	Append(b []byte, e *mptcp.Event) []byte
+}
+
+// eventForm is a form of the event stream: what comes before, between and after
+// the events.
+type eventForm struct {
+	eventWriter
+	open, between, end, shut string
+}
+
+func eventFormat(inv *grammar.Invocation, devices *deviceNames) eventForm {
+	o := &inv.Options
+	switch {
+	case inv.Has("json-array"):
+		return eventForm{&present.EventJSON{IPRoute2: true, Device: devices.Name}, "[", ",", "", "]\n"}
+	case o.JSON:
+		return eventForm{&present.EventJSON{Device: devices.Name}, "", "", "\n", ""}
+	}
+	text := &present.EventText{Colors: palette(inv), Details: o.Details, OneLine: o.OneLine, Device: devices.Name}
+	switch {
+	case o.TimestampShort:
+		text.Time = present.ShortTime
+	case o.Timestamp:
+		text.Time = present.LongTime
+	}
+	return eventForm{text, "", "", "", ""}
+}
+
+// monitor prints a stream of events.
+type monitor struct {
+	out     io.Writer
+	format  eventForm
+	expr    *filter.Expr
+	context *flowContext // nil without a filter
+
+	buffer  []byte
+	printed bool
+}
+
+// run prints until the context ends; then it returns nil. It writes once a batch:
+// what has been read is out before the next wait.
+func (m *monitor) run(ctx context.Context, listener *pathmanager.Listener) error {
+	if err := m.write([]byte(m.format.open)); err != nil {
+		return err
+	}
+	for batch, err := range listener.Batches(ctx) {
+		if err != nil {
+			return err
+		}
+		if err := m.print(batch); err != nil {
+			return err
+		}
+	}
+	return m.write([]byte(m.format.shut))
+}
+
+func (m *monitor) print(batch []mptcp.Event) error {
+	m.buffer = m.buffer[:0]
+	for i := range batch {
+		if !m.wants(&batch[i]) {
+			continue
+		}
+		if m.printed {
+			m.buffer = append(m.buffer, m.format.between...)
+		}
+		m.printed = true
+		m.buffer = m.format.Append(m.buffer, &batch[i])
+		m.buffer = append(m.buffer, m.format.end...)
+	}
+	return m.write(m.buffer)
+}
+
+func (m *monitor) wants(e *mptcp.Event) bool {
+	if m.expr == nil {
+		return true
+	}
+	return m.expr.EventOf(e, m.context.follow(e))
+}
+
+func (m *monitor) write(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	_, err := m.out.Write(b)
+	return err
+}

@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"mptcpctl/hostnet"
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/present"
+	"mptcpctl/mptcp"
+	"mptcpctl/pathmanager"
+)
+
+func (a *app) pathsCommand() grammar.Command {
+	return grammar.Command{
+		Name:     "paths",
+		Summary:  "the addresses of this host as candidate paths, and how to use them",
+		Synopsis: []string{"[ to ADDRESS ]"},
+		Help: "Shows for each destination which address and device the initial subflow takes, and which other addresses of this host could carry subflows: " +
+			"their link, metric and gateway, whether they have an endpoint, and the command that gives them one. " +
+			"Without a destination it is what the default routes lead to.\n\n" +
+			"A subflow from an address leaves by the device that the routes choose, which need not be the one that has the address: an endpoint with `dev` binds it. " +
+			"-d also shows addresses that cannot be used, with the reason.",
+		Privilege: "none",
+		Keywords:  []grammar.Keyword{{Name: "to", Value: grammar.Host, Summary: "the destination"}},
+		Examples: []grammar.Example{
+			{Line: "paths to 192.0.2.1", Meaning: "the paths to one server"},
+			{Line: "-6 paths", Meaning: "the IPv6 paths to the outside"},
+		},
+		Run: a.paths,
+	}
+}
+
+func (a *app) paths(ctx context.Context, inv *grammar.Invocation) error {
+	destination, err := pathsDestination(inv)
+	if err != nil {
+		return err
+	}
+	network, err := hostnet.New(nil)
+	if err != nil {
+		return fmt.Errorf("paths: %w", err)
+	}
+	defer network.Close()
+	report, err := network.Paths(ctx, destination)
+	if err != nil {
+		return fmt.Errorf("paths: %w", err)
+	}
+	pm, err := pathmanager.Dial(nil)
+	if err != nil {
+		return fmt.Errorf("paths: %w", err)
+	}
+	defer pm.Close()
+	endpoints, err := listEndpoints(ctx, pm)
+	if err != nil {
+		return fmt.Errorf("paths: %w", err)
+	}
+	limits, err := pm.Limits(ctx)
+	if err != nil {
+		return fmt.Errorf("paths: %w", err)
+	}
+	answer := advisePaths(ofPathFamilies(&inv.Options, report), endpoints, limits)
+	if inv.Options.JSON {
+		return present.JSON(inv.Stdout, answer, inv.Options.Pretty)
+	}
+	return present.WritePaths(inv.Stdout, answer, palette(inv), inv.Options.Details)
+}
+
+// pathsDestination returns the destination, not valid where none is given.
+func pathsDestination(inv *grammar.Invocation) (netip.Addr, error) {
+	args := inv.Args
+	if len(args) > 0 && args[0] == "to" {
+		args = args[1:]
+		if len(args) == 0 {
+			return netip.Addr{}, inv.Usage("to: the destination's address is missing")
+		}
+	}
+	switch len(args) {
+	case 0:
+		return netip.Addr{}, nil
+	case 1:
+		addr, err := netip.ParseAddr(args[0])
+		if err != nil {
+			return netip.Addr{}, inv.Usage(fmt.Sprintf("to %q: want an IP address", args[0]))
+		}
+		return addr.Unmap(), nil
+	}
+	return netip.Addr{}, inv.Usage(fmt.Sprintf("%q: one destination at a time", args[1]))
+}
+
+func listEndpoints(ctx context.Context, pm *pathmanager.Client) ([]mptcp.Endpoint, error) {
+	var endpoints []mptcp.Endpoint
+	for e, err := range pm.Endpoints(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		endpoints = append(endpoints, e)
+	}
+	return endpoints, nil
+}
+
+// ofPathFamilies leaves the families that -4 and -6 ask for.
+func ofPathFamilies(o *grammar.Options, report hostnet.PathReport) hostnet.PathReport {
+	if o.IPv4 == o.IPv6 {
+		return report
+	}
+	family := mptcp.FamilyINET
+	if o.IPv6 {
+		family = mptcp.FamilyINET6
+	}
+	var kept hostnet.PathReport
+	for _, d := range report.Destinations {
+		if d.Family == family {
+			kept.Destinations = append(kept.Destinations, d)
+		}
+	}
+	for _, p := range report.Paths {
+		if p.Family == family {
+			kept.Paths = append(kept.Paths, p)
+		}
+	}
+	return kept
+}

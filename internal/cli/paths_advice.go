@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"mptcpctl/hostnet"
+	"mptcpctl/internal/present"
+	"mptcpctl/mptcp"
+)
+
+// advisePaths adds to the candidate paths which endpoints they have, and the
+// commands that make the others usable.
+func advisePaths(report hostnet.PathReport, endpoints []mptcp.Endpoint, limits mptcp.Limits) *present.Paths {
+	answer := &present.Paths{Destinations: report.Destinations, Limits: limits, Paths: []present.Path{}, Commands: []string{}}
+	wanted := uint32(0)
+	for _, p := range report.Paths {
+		path := present.Path{Path: p}
+		e, found := endpointOf(endpoints, p)
+		if found {
+			path.Endpoint = &present.PathEndpoint{ID: e.ID, Flags: e.Flags.Names()}
+			if e.IfIndex != 0 {
+				path.Endpoint.Dev = deviceName(e.IfIndex)
+			}
+		}
+		if p.Usable && !p.Initial {
+			advisePath(&path, e, found)
+		}
+		if path.Endpoint != nil && !p.Initial || path.Command != "" {
+			wanted++
+		}
+		if path.Command != "" {
+			answer.Commands = append(answer.Commands, path.Command)
+		}
+		answer.Paths = append(answer.Paths, path)
+	}
+	if wanted > limits.Subflows {
+		answer.Commands = slices.Insert(answer.Commands, 0, fmt.Sprintf("mptcpctl limits set subflows %d", wanted))
+	}
+	return answer
+}
+
+// endpointOf returns the endpoint of the path's address.
+func endpointOf(endpoints []mptcp.Endpoint, p hostnet.Path) (mptcp.Endpoint, bool) {
+	for _, e := range endpoints {
+		if e.Address.Unmap() == p.Address {
+			return e, true
+		}
+	}
+	return mptcp.Endpoint{}, false
+}
+
+// advisePath gives a usable path other than the initial one its command and its
+// notes.
+func advisePath(p *present.Path, e mptcp.Endpoint, found bool) {
+	creates := mptcp.FlagSubflow | mptcp.FlagFullmesh | mptcp.FlagLaminar
+	add := fmt.Sprintf("mptcpctl endpoint add %v dev %s subflow", p.Address, shellWord(p.Device))
+	switch {
+	case !found && p.SharesDevice: // no path of its own: its note says so
+	case !found:
+		p.Command = add
+	case e.Flags&creates == 0 && !e.Flags.Has(mptcp.FlagImplicit):
+		p.Command = fmt.Sprintf("mptcpctl endpoint delete id %d && %s", e.ID, strings.Join(append([]string{add}, keptFlags(e)...), " "))
+		p.Notes = append(p.Notes, fmt.Sprintf("its endpoint (%s) makes no subflow from here: it lacks the flag subflow", flagsOrNone(e.Flags)))
+	}
+	if !p.OwnLink && (!found || e.IfIndex == 0) {
+		leaves := "by no device"
+		if p.LeavesBy != "" {
+			leaves = "by " + p.LeavesBy
+		}
+		p.Notes = append(p.Notes, fmt.Sprintf("the routes send packets from this address out %s: the endpoint needs dev %s, or the host a rule for this source", leaves, p.Device))
+	}
+	if p.SharesDevice {
+		p.Notes = append(p.Notes, "it is on the initial subflow's device: it adds a subflow, not a path")
+	}
+	if len(p.SharesPrefixWith) > 0 {
+		p.Notes = append(p.Notes, "its prefix is also on "+strings.Join(p.SharesPrefixWith, ", ")+": answers may come in by either link (sysctl net.ipv4.conf.all.arp_filter, source rules)")
+	}
+	if p.Temporary {
+		p.Notes = append(p.Notes, "a temporary address: it goes away after a day or so")
+	}
+}
+
+// keptFlags returns the flags that a new endpoint of the address should keep.
+func keptFlags(e mptcp.Endpoint) []string {
+	return (e.Flags & (mptcp.FlagBackup | mptcp.FlagSignal)).Names()
+}
+
+func flagsOrNone(f mptcp.EndpointFlags) string {
+	if f == 0 {
+		return "no flags"
+	}
+	return f.String()
+}
+
+// shellWord returns the word as it can be pasted into a shell.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:@%+,/", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

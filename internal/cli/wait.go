@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"mptcpctl/internal/filter"
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/source"
+	"mptcpctl/mptcp"
+	"mptcpctl/pathmanager"
+	"mptcpctl/track"
+)
+
+func (a *app) waitCommand() grammar.Command {
+	return grammar.Command{
+		Name:     "wait",
+		Summary:  "return when a connection is as wanted",
+		Synopsis: []string{"FILTER [ timeout TIME ]"},
+		Help: "Returns with exit code 0 as soon as a connection matches the filter, and prints it. After the timeout it fails with exit code 1 and says what there was instead. " +
+			"Without a timeout it waits for ever.\n\n" +
+			"For scripts and tests: `mptcpctl wait 'dst :443 and subflows >= 2' timeout 5s`.",
+		Privilege: "none; with CAP_NET_ADMIN the kernel's events make it look at once, without it looks every 50 ms",
+		Keywords:  []grammar.Keyword{{Name: "timeout", Value: grammar.Duration, Summary: "how long to wait"}},
+		Operand:   grammar.Filter,
+		Examples: []grammar.Example{
+			{Line: "wait 'dst :443 and subflows >= 2' timeout 5s", Meaning: "for a second subflow"},
+			{Line: "wait fallback timeout 1m", Meaning: "for a connection that falls back to TCP"},
+		},
+		Run: a.wait,
+	}
+}
+
+// waitPause is how long wait leaves the kernel alone when events do not wake it.
+const waitPause = 50 * time.Millisecond
+
+func (a *app) wait(ctx context.Context, inv *grammar.Invocation) error {
+	expr, timeout, err := waitArguments(inv)
+	if err != nil {
+		return err
+	}
+	host, err := source.Dial(nil)
+	if err != nil {
+		return fmt.Errorf("wait: %w", err)
+	}
+	defer host.Close()
+	parent := ctx
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	woken := wakeups(ctx)
+	for {
+		connections, err := lookFor(parent, host, expr)
+		if err != nil {
+			return err
+		}
+		if matching := matches(expr, connections); len(matching) > 0 {
+			return writeConnections(inv, matching[:1])
+		}
+		if ctx.Err() != nil {
+			if parent.Err() != nil {
+				return parent.Err()
+			}
+			return fmt.Errorf("wait: no connection matched %q within %v: %s", expr.String(), timeout, nearest(connections))
+		}
+		select {
+		case <-ctx.Done():
+		case <-woken:
+		case <-time.After(waitPause):
+		}
+	}
+}
+
+// waitArguments returns the filter and the timeout, 0 for none.
+func waitArguments(inv *grammar.Invocation) (*filter.Expr, time.Duration, error) {
+	var timeout time.Duration
+	if n := len(inv.Args); n >= 2 && inv.Args[n-2] == "timeout" {
+		var err error
+		timeout, err = time.ParseDuration(inv.Args[n-1])
+		if err != nil || timeout <= 0 {
+			return nil, 0, inv.Usage("timeout " + strconv.Quote(inv.Args[n-1]) + ": want a time such as 5s")
+		}
+		inv.Args = inv.Args[:n-2]
+	}
+	if len(inv.Args) == 0 {
+		return nil, 0, inv.Usage("what to wait for is missing: a filter such as 'dst :443 and subflows >= 2'")
+	}
+	expr, err := parseFilter(inv)
+	return expr, timeout, err
+}
+
+// wakeups returns a channel on which something arrives when the kernel announced
+// something. Where events are not allowed nothing ever does.
+func wakeups(ctx context.Context) <-chan struct{} {
+	woken := make(chan struct{}, 1)
+	listener, err := pathmanager.Listen(nil)
+	if err != nil {
+		return woken
+	}
+	go func() {
+		defer listener.Close()
+		for range listener.Batches(ctx) {
+			select {
+			case woken <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return woken
+}
+
+// lookFor reads the connections, with their processes where the filter asks for
+// those.
+func lookFor(ctx context.Context, host *source.Host, expr *filter.Expr) ([]mptcp.Connection, error) {
+	snapshot, err := host.Snapshot(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("wait: %w", err)
+	}
+	connections := track.Join(snapshot)
+	if expr.NeedsProcesses() {
+		return connections, addProcesses(ctx, connections)
+	}
+	return connections, nil
+}
+
+func matches(expr *filter.Expr, connections []mptcp.Connection) []mptcp.Connection {
+	return slices.DeleteFunc(slices.Clone(connections), func(c mptcp.Connection) bool { return !expr.Connection(&c) })
+}
+
+// nearest says in one line what there was instead of what was waited for.
+func nearest(connections []mptcp.Connection) string {
+	if len(connections) == 0 {
+		return "there is no MPTCP connection (plain TCP sockets are none: see `mptcpctl run` and `mptcpctl doctor`)"
+	}
+	var parts []string
+	for i, c := range connections {
+		if i == 3 {
+			parts = append(parts, fmt.Sprintf("and %d more", len(connections)-i))
+			break
+		}
+		part := fmt.Sprintf("%s to %v has %d subflow(s)", c.Token, c.Remote, len(c.Subflows))
+		if c.Fallback {
+			part += ", fallback"
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, "; ") + " (why: mptcpctl doctor)"
+}

@@ -1,0 +1,88 @@
+package source
+
+import (
+	"mptcpctl/hostnet"
+	"mptcpctl/mptcp"
+	"mptcpctl/sockdiag"
+	"mptcpctl/track"
+)
+
+// connection returns the socket in the module's vocabulary, without subflows.
+func connection(netns string, c *sockdiag.Connection) mptcp.Connection {
+	return mptcp.Connection{
+		Token:              c.Info.Token,
+		Netns:              netns,
+		Family:             c.Family,
+		State:              c.State,
+		Fallback:           c.Info.Fallback(),
+		Local:              c.Local,
+		Remote:             c.Remote,
+		Inode:              c.Inode,
+		UID:                c.UID,
+		Cookie:             c.Cookie,
+		BytesSent:          c.Info.BytesSent,
+		BytesReceived:      c.Info.BytesReceived,
+		BytesRetransmitted: c.Info.BytesRetransmitted,
+		BytesAcked:         c.Info.BytesAcked,
+		Checksum:           c.Info.Checksum,
+		LastDataSentMS:     c.Info.LastDataSentMS,
+		LastDataRecvMS:     c.Info.LastDataRecvMS,
+		LastAckRecvMS:      c.Info.LastAckRecvMS,
+		Limits:             c.Info.Limits(),
+	}
+}
+
+// subflowRow returns the TCP socket as a subflow, with what ties it to its
+// connection.
+func subflowRow(s *sockdiag.Subflow) track.SubflowRow {
+	requested := sockdiag.SubflowCapableLocal
+	if s.MPTCP.Join() {
+		requested = sockdiag.SubflowJoinLocal
+	}
+	return track.SubflowRow{
+		Subflow:   subflow(s),
+		Token:     s.MPTCP.TokenLocal,
+		HasToken:  s.HasMPTCP && s.MPTCP.TokenLocal != 0,
+		Join:      s.MPTCP.Join(),
+		Requested: s.MPTCP.Flags&requested != 0,
+	}
+}
+
+func subflow(s *sockdiag.Subflow) mptcp.Subflow {
+	flags := s.MPTCP.Flags
+	return mptcp.Subflow{
+		Local:              s.Local,
+		Remote:             s.Remote,
+		LocalID:            s.MPTCP.LocalID,
+		RemoteID:           s.MPTCP.RemoteID,
+		TCP:                s.State,
+		BackupLocal:        flags&sockdiag.SubflowBackupLocal != 0,
+		BackupRemote:       flags&sockdiag.SubflowBackupRemote != 0,
+		Bound:              s.IfIndex != 0,
+		IfIndex:            s.IfIndex,
+		TokenRemote:        s.MPTCP.TokenRemote,
+		FullyEstablished:   flags&sockdiag.SubflowFullyEstablished != 0,
+		Inode:              s.Inode,
+		Cookie:             s.Cookie,
+		RTTMicros:          s.TCP.RTTMicros,
+		RTTVarMicros:       s.TCP.RTTVarMicros,
+		MinRTTMicros:       s.TCP.MinRTTMicros,
+		Cwnd:               s.TCP.Cwnd,
+		BytesSent:          s.TCP.BytesSent,
+		BytesReceived:      s.TCP.BytesReceived,
+		BytesRetransmitted: s.TCP.BytesRetransmitted,
+		LastAckMS:          s.TCP.LastAckRecvMS,
+		LastDataSentMS:     s.TCP.LastDataSentMS,
+		Backoff:            s.TCP.Backoff,
+		Unacked:            s.TCP.Unacked,
+		Lost:               s.TCP.Lost,
+	}
+}
+
+func linkFact(l *hostnet.Link) track.LinkFact {
+	return track.LinkFact{Index: uint32(l.Index), Name: l.Name, Up: l.Up, Carrier: l.Carrier}
+}
+
+func addressFact(a *hostnet.Address) track.AddressFact {
+	return track.AddressFact{Addr: a.Addr.Unmap(), IfIndex: uint32(a.IfIndex)}
+}

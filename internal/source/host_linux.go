@@ -1,0 +1,269 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"mptcpctl/counters"
+	"mptcpctl/hostnet"
+	"mptcpctl/mptcp"
+	"mptcpctl/pathmanager"
+	"mptcpctl/sockdiag"
+	"mptcpctl/track"
+)
+
+// Host is one network namespace of the running kernel, as the thread that called
+// Dial was in it. Its methods may be used by several goroutines.
+type Host struct {
+	netns string
+
+	pm       *pathmanager.Client
+	diag     *sockdiag.Client
+	network  *hostnet.Reader
+	counters *counters.Reader
+	listener *pathmanager.Listener // nil: not subscribed
+}
+
+// Config adjusts a Host. The zero value, and nil, mean the calling thread's
+// namespace without its events.
+type Config struct {
+	Netns string // the name that objects of this namespace get; "" for the reader's own
+
+	// Events subscribes to the path manager's events before Dial returns, with
+	// this configuration. It needs CAP_NET_ADMIN in the namespace.
+	Events *pathmanager.ListenConfig
+}
+
+// Dial opens the namespace of the calling thread. The error is
+// [mptcp.ErrNotSupported] where the kernel has no MPTCP, and
+// [io/fs.ErrPermission] where events are asked for without CAP_NET_ADMIN.
+func Dial(c *Config) (*Host, error) {
+	if c == nil {
+		c = &Config{}
+	}
+	h := &Host{netns: c.Netns, counters: counters.New("")}
+	err := h.dial(c)
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return h, nil
+}
+
+func (h *Host) dial(c *Config) (err error) {
+	if c.Events != nil {
+		if h.listener, err = pathmanager.Listen(c.Events); err != nil {
+			return err
+		}
+	}
+	if h.pm, err = pathmanager.Dial(nil); err != nil {
+		return err
+	}
+	if h.diag, err = sockdiag.Dial(nil); err != nil {
+		return err
+	}
+	h.network, err = hostnet.New(nil)
+	return err
+}
+
+// Close closes the sockets. Running streams end with an error.
+func (h *Host) Close() error {
+	var errs []error
+	if h.listener != nil {
+		errs = append(errs, h.listener.Close())
+	}
+	if h.pm != nil {
+		errs = append(errs, h.pm.Close())
+	}
+	if h.diag != nil {
+		errs = append(errs, h.diag.Close())
+	}
+	if h.network != nil {
+		errs = append(errs, h.network.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Listener returns the event listener, or nil where Config.Events was nil.
+func (h *Host) Listener() *pathmanager.Listener { return h.listener }
+
+// Batches returns the stream of events.
+func (h *Host) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
+	if h.listener == nil {
+		return func(yield func([]mptcp.Event, error) bool) {
+			yield(nil, errors.New("events were not subscribed to"))
+		}
+	}
+	return h.listener.Batches(ctx)
+}
+
+// Snapshots dumps the namespace.
+func (h *Host) Snapshots(ctx context.Context) ([]track.Snapshot, error) {
+	s, err := h.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []track.Snapshot{s}, nil
+}
+
+// Snapshot dumps the connections, their subflows and what belongs to them.
+func (h *Host) Snapshot(ctx context.Context) (track.Snapshot, error) {
+	s := track.Snapshot{Time: time.Now(), Netns: h.netns, PathManager: h.pathManager()}
+	for _, read := range []func(context.Context, *track.Snapshot) error{
+		h.readConnections, h.readSubflows, h.readListeners, h.readNetwork, h.readPathManager,
+	} {
+		if err := read(ctx, &s); err != nil {
+			return track.Snapshot{}, err
+		}
+	}
+	return s, nil
+}
+
+func (h *Host) readConnections(ctx context.Context, s *track.Snapshot) error {
+	for c, err := range h.diag.Connections(ctx, nil) {
+		if err != nil {
+			return err
+		}
+		s.Connections = append(s.Connections, connection(h.netns, &c))
+	}
+	return nil
+}
+
+func (h *Host) readSubflows(ctx context.Context, s *track.Snapshot) error {
+	for sub, err := range h.diag.Subflows(ctx, nil) {
+		if err != nil {
+			return err
+		}
+		if sub.State != mptcp.StateListen {
+			s.Subflows = append(s.Subflows, subflowRow(&sub))
+		}
+	}
+	return nil
+}
+
+func (h *Host) readListeners(ctx context.Context, s *track.Snapshot) error {
+	for l, err := range h.diag.Listeners(ctx) {
+		if err != nil {
+			return err
+		}
+		s.Listeners = append(s.Listeners, l.Local)
+	}
+	return nil
+}
+
+func (h *Host) readNetwork(ctx context.Context, s *track.Snapshot) error {
+	links, err := h.network.Links(ctx)
+	if err != nil {
+		return err
+	}
+	s.Links = make([]track.LinkFact, 0, len(links))
+	for i := range links {
+		s.Links = append(s.Links, linkFact(&links[i]))
+	}
+	addresses, err := h.network.Addresses(ctx)
+	if err != nil {
+		return err
+	}
+	s.Addresses = make([]track.AddressFact, 0, len(addresses))
+	for i := range addresses {
+		s.Addresses = append(s.Addresses, addressFact(&addresses[i]))
+	}
+	return nil
+}
+
+func (h *Host) readPathManager(ctx context.Context, s *track.Snapshot) (err error) {
+	for e, err := range h.pm.Endpoints(ctx) {
+		if err != nil {
+			return err
+		}
+		s.Endpoints = append(s.Endpoints, e)
+	}
+	s.Limits, err = h.pm.Limits(ctx)
+	return err
+}
+
+// pathManager returns the path manager of sockets made now, "" where the kernel
+// does not tell (before Linux 5.19 there is only the kernel's).
+func (h *Host) pathManager() string {
+	sysctls, err := h.counters.Sysctls()
+	if err != nil {
+		return ""
+	}
+	return sysctls.PathManagerName()
+}
+
+// Lookup asks the kernel for single connections, and returns those that it knows.
+func (h *Host) Lookup(ctx context.Context, netns string, tokens []mptcp.Token) ([]mptcp.Connection, error) {
+	if netns != h.netns {
+		return nil, nil // gone: this source has but one namespace
+	}
+	var found []mptcp.Connection
+	for c, err := range h.diag.ConnectionsByToken(ctx, tokens) {
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, connection(h.netns, &c))
+	}
+	return found, nil
+}
+
+// Sample returns the subflows of these connections.
+func (h *Host) Sample(ctx context.Context, netns string, tokens []mptcp.Token) ([]track.SubflowRow, error) {
+	if netns != h.netns || len(tokens) == 0 {
+		return nil, nil
+	}
+	wanted := make(map[mptcp.Token]bool, len(tokens))
+	for _, t := range tokens {
+		wanted[t] = true
+	}
+	var rows []track.SubflowRow
+	for sub, err := range h.diag.Subflows(ctx, nil) {
+		if err != nil {
+			return nil, err
+		}
+		if sub.HasMPTCP && wanted[sub.MPTCP.TokenLocal] {
+			rows = append(rows, subflowRow(&sub))
+		}
+	}
+	return rows, nil
+}
+
+// Counters returns the namespace's MPTCP counters.
+func (h *Host) Counters(_ context.Context, netns string) (track.Counters, error) {
+	if netns != h.netns {
+		return nil, nil
+	}
+	values, err := h.counters.MPTCP()
+	if errors.Is(err, mptcp.ErrNotSupported) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("counters: %w", err)
+	}
+	c := track.Counters{}
+	for name, value := range values.All() {
+		c[name] = value
+	}
+	return c, nil
+}
+
+// Listener is an MPTCP listener.
+type Listener struct {
+	mptcp.Connection
+	Waiting uint32 // connections that wait for accept
+	Backlog uint32 // how many may
+}
+
+// Listeners returns the MPTCP listeners.
+func (h *Host) Listeners(ctx context.Context) ([]Listener, error) {
+	var listeners []Listener
+	for l, err := range h.diag.Listeners(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		listeners = append(listeners, Listener{connection(h.netns, &l), l.RecvQueue, l.SendQueue})
+	}
+	return listeners, nil
+}
