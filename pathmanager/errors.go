@@ -84,7 +84,7 @@ func classify(errno syscall.Errno, words string) error {
 		return fs.ErrPermission
 	case errno == syscall.EOPNOTSUPP:
 		return mptcp.ErrNotSupported
-	case errno == syscall.ERANGE:
+	case errno == syscall.ERANGE && strings.Contains(words, wordsTableOrTwin):
 		return mptcp.ErrTooMany
 	case errno == syscall.EEXIST, errno == syscall.EBUSY && strings.Contains(words, wordsTableOrTwin):
 		return fs.ErrExist

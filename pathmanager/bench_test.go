@@ -1,0 +1,132 @@
+package pathmanager
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/mptcp"
+
+	"golang.org/x/sys/unix"
+)
+
+// drain reads n events in batches.
+func drain(t testing.TB, l *Listener, n int) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for batch, err := range l.Batches(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n -= len(batch); n <= 0 {
+			return
+		}
+	}
+	t.Fatalf("%d events are missing", n)
+}
+
+// From the socket to the batch an event costs no allocation: a hundred times as
+// many events cost no more of them.
+func TestReceivingAllocatesNothingPerEvent(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	addAddresses(t, ns, first)
+	l := listen(t, ns, &ListenConfig{Coalesce: -1, Types: []mptcp.EventType{mptcp.EventListenerCreated}})
+	fd, _ := mptcpListener(t, ns, anywhere)
+	cost := func(n int) float64 {
+		return testing.AllocsPerRun(5, func() {
+			for range n {
+				_ = unix.Listen(fd, 16)
+			}
+			drain(t, l, n)
+		})
+	}
+	drain(t, l, 1)
+	few, many := cost(20), cost(2000)
+	if many > few+2 {
+		t.Errorf("%v allocations for 20 events, %v for 2000", few, many)
+	}
+}
+
+// A load above the threshold is read in batches, and the first event after a
+// pause at once.
+func TestCoalescingGathersEvents(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	addAddresses(t, ns, first)
+	l := listen(t, ns, &ListenConfig{Coalesce: 50 * time.Millisecond})
+	fd, _ := mptcpListener(t, ns, anywhere)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range 400 {
+			_ = unix.Listen(fd, 16)
+			time.Sleep(50 * time.Microsecond)
+		}
+	}()
+	events, batches := 0, 0
+	for batch, err := range l.Batches(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		batches++
+		if events += len(batch); events >= 401 {
+			break
+		}
+	}
+	<-ended
+	if events != 401 || batches > events/4 {
+		t.Errorf("%d events in %d batches", events, batches)
+	}
+}
+
+// BenchmarkDrain reads events that are queued already.
+func BenchmarkDrain(b *testing.B) {
+	ns := labtest.MPTCP(b)
+	addAddresses(b, ns, first)
+	l := listen(b, ns, nil)
+	fd, _ := mptcpListener(b, ns, anywhere)
+	drain(b, l, 1)
+	const queued = 2048
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		relisten(b, fd, queued)
+		b.StartTimer()
+		drain(b, l, queued)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*queued), "ns/event")
+}
+
+// BenchmarkLimits is one request on a client that is open.
+func BenchmarkLimits(b *testing.B) {
+	ns := labtest.MPTCP(b)
+	c := dial(b, ns)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Limits(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkDial opens and closes a client, as a command that runs once does.
+func BenchmarkDial(b *testing.B) {
+	ns := labtest.MPTCP(b)
+	err := ns.Do(func() error {
+		for b.Loop() {
+			c, err := Dial(nil)
+			if err != nil {
+				return err
+			}
+			if err := c.Close(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+}

@@ -1,0 +1,84 @@
+package pathmanager
+
+import (
+	"testing"
+	"time"
+)
+
+// step is one call of observe.
+type step struct {
+	read          int
+	drops, queued uint32
+	want          uint64
+}
+
+func TestLossFindsItsPlace(t *testing.T) {
+	full := uint32(256 * 832)
+	for name, steps := range map[string][]step{
+		"none": {{10, 0, 0, 0}, {10, 0, 832, 0}},
+		"after what was queued, by the empty queue": {
+			{128, 744, 128 * 832, 0}, {128, 744, 0, 744}, {1, 744, 0, 0},
+		},
+		"after what was queued, by their number": {
+			{128, 7, full, 0}, {128, 7, full, 0}, {128, 7, full, 0}, {128, 7, full, 7}, {128, 7, full, 0},
+		},
+		"two at their own places": {
+			{1, 3, 4 * 832, 0}, {3, 5, 4 * 832, 0}, {2, 5, 4 * 832, 3}, {2, 5, 4 * 832, 0}, {2, 5, 832, 2},
+		},
+		"losses without end are shown all the same": {
+			{4, 1, 4 * 832, 0}, {4, 2, 4 * 832, 0}, {4, 3, 4 * 832, 1}, {4, 4, 4 * 832, 0}, {4, 5, 4 * 832, 2},
+		},
+		"seen with the queue empty": {{5, 9, 0, 9}},
+	} {
+		var b lossBook
+		for i, s := range steps {
+			if got := b.observe(s.read, s.drops, s.queued); got != s.want {
+				t.Errorf("%s, step %d: %d, want %d (%+v)", name, i, got, s.want, b)
+			}
+		}
+	}
+}
+
+// The kernel's counter has 32 bits.
+func TestLossCounterWrapsAround(t *testing.T) {
+	b := lossBook{seen: 1<<32 - 3}
+	if got := b.observe(1, 4, 0); got != 7 {
+		t.Errorf("%d lost, want 7", got)
+	}
+	l := Listener{base: 1<<32 - 3}
+	for _, s := range []struct {
+		drops uint32
+		want  uint64
+	}{{1<<32 - 3, 0}, {4, 7}, {1<<32 - 4, 1<<32 - 1}, {1<<32 - 3, 1 << 32}, {0, 1<<32 + 3}} {
+		l.drops.Store(l.widen(s.drops))
+		if got := l.drops.Load(); got != s.want {
+			t.Errorf("counter %d: %d since the start, want %d", s.drops, got, s.want)
+		}
+	}
+}
+
+// Events wait for others only when many come.
+func TestMeter(t *testing.T) {
+	for _, tt := range []struct {
+		perSecond int
+		want      bool
+	}{{200, false}, {1000, false}, {2000, true}, {10_000, true}} {
+		var m meter
+		now := time.Unix(0, 0)
+		for range 200 {
+			now = now.Add(time.Second / time.Duration(tt.perSecond))
+			m.add(1, now)
+		}
+		if m.busy() != tt.want {
+			t.Errorf("%d/s: busy %v, recent %.1f", tt.perSecond, m.busy(), m.recent)
+		}
+	}
+	var m meter
+	m.add(128, time.Unix(0, 0))
+	if !m.busy() {
+		t.Error("a burst is not busy")
+	}
+	if m.add(1, time.Unix(1, 0)); m.busy() {
+		t.Error("busy a second after the burst")
+	}
+}
