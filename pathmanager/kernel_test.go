@@ -23,7 +23,6 @@ const patience = 30 * time.Second
 var (
 	first  = netip.MustParseAddr("10.77.1.1")
 	second = netip.MustParseAddr("10.77.2.1")
-	third  = netip.MustParseAddr("fd77:3::1")
 )
 
 // inside runs f in the namespace and fails the test where it fails.
