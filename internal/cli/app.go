@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path"
 	"syscall"
 
 	"mptcpctl/internal/grammar"
@@ -28,7 +29,7 @@ type app struct {
 }
 
 // Main runs the command line and returns the exit code. args[0] is the name that
-// the program was called by.
+// the program was called by: as ip-mptcp and as pm_nl_ctl it is those.
 func Main(args []string, s Streams) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -36,8 +37,15 @@ func Main(args []string, s Streams) int {
 	defer context.AfterFunc(ctx, stop)()
 	a := &app{Streams: s, program: "mptcpctl", dial: dialPathManager}
 	defer a.close()
+	name := a.program
 	if len(args) > 0 {
-		args = args[1:]
+		name, args = args[0], args[1:]
+	}
+	switch path.Base(name) {
+	case "ip-mptcp":
+		return a.ipMPTCP(ctx, args)
+	case "pm_nl_ctl":
+		return a.pmNlCtl(ctx, name, args)
 	}
 	return a.main(ctx, args)
 }

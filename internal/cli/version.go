@@ -40,9 +40,8 @@ type version struct {
 }
 
 func writeVersion(w io.Writer, o *grammar.Options) error {
-	v := version{Version: "(unknown)", Go: runtime.Version(), Arch: runtime.GOARCH, Kernel: kernelRelease()}
+	v := version{Version: moduleVersion(), Go: runtime.Version(), Arch: runtime.GOARCH, Kernel: kernelRelease()}
 	if info, ok := debug.ReadBuildInfo(); ok {
-		v.Version = info.Main.Version
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
 				v.Revision = s.Value
@@ -58,6 +57,14 @@ func writeVersion(w io.Writer, o *grammar.Options) error {
 	}
 	_, err := fmt.Fprintf(w, "mptcpctl %s, %s %s, Linux %s\n", v.Version, v.Go, v.Arch, v.Kernel)
 	return err
+}
+
+// moduleVersion returns the version of the module that the program was built from.
+func moduleVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
 }
 
 // kernelRelease returns the running kernel's release, as `uname -r` does.

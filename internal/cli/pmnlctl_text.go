@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"strconv"
+
+	"mptcpctl/internal/present"
+	"mptcpctl/internal/uapi"
+	"mptcpctl/mptcp"
+)
+
+// appendHelperEndpoint appends an endpoint as pm_nl_ctl prints it: an id, flags
+// joined by commas in an order of their own, the device, the address and its port.
+func appendHelperEndpoint(b []byte, e *mptcp.Endpoint) []byte {
+	b = fmt.Appendf(b, "id %d flags ", e.ID)
+	order := []mptcp.EndpointFlags{
+		mptcp.FlagSignal, mptcp.FlagSubflow, mptcp.FlagLaminar, mptcp.FlagBackup, mptcp.FlagFullmesh, mptcp.FlagImplicit,
+	}
+	comma := ""
+	for _, flag := range order {
+		if e.Flags.Has(flag) {
+			b = append(append(b, comma...), flag.String()...)
+			comma = ","
+		}
+	}
+	if rest := e.Flags.Unknown(); rest != 0 {
+		b = fmt.Appendf(b, "%s%#x", comma, uint32(rest))
+	}
+	b = append(b, ' ')
+	if e.IfIndex != 0 {
+		if name, err := nameDevice(e.IfIndex); err == nil {
+			b = append(append(append(b, "dev "...), present.Escape(name)...), ' ')
+		} else {
+			b = fmt.Appendf(b, "dev unknown/%d", e.IfIndex)
+		}
+	}
+	b = e.Address.AppendTo(b)
+	if e.Port != 0 {
+		b = fmt.Appendf(b, " %d", e.Port)
+	}
+	return append(b, '\n')
+}
+
+// Sizes of the headers in front of an event's attributes.
+const (
+	netlinkHeader = 16
+	eventHeader   = netlinkHeader + 4
+	attrHeader    = 4
+	attrTypeMask  = 0x3fff
+)
+
+// appendHelperEvent appends the line that pm_nl_ctl prints for an event's netlink
+// message: its attributes in the order in which the kernel wrote them, which a
+// decoded event does not keep. What is cut short ends the line.
+func appendHelperEvent(b, msg []byte) []byte {
+	if len(msg) < eventHeader || msg[netlinkHeader] == uapi.EventUnspec {
+		return b
+	}
+	b = strconv.AppendUint(append(b, "type:"...), uint64(msg[netlinkHeader]), 10)
+	serverSide := false
+	for attrs := msg[eventHeader:]; len(attrs) >= attrHeader; {
+		size := int(binary.NativeEndian.Uint16(attrs))
+		if size < attrHeader || size > len(attrs) {
+			break
+		}
+		typ := binary.NativeEndian.Uint16(attrs[2:]) & attrTypeMask
+		value := attrs[attrHeader:size]
+		b = appendHelperAttr(b, typ, value)
+		serverSide = serverSide || isServerSide(typ, value)
+		attrs = attrs[min((size+3)&^3, len(attrs)):]
+	}
+	if serverSide {
+		b = append(b, ",server_side:1"...)
+	}
+	return append(b, '\n')
+}
+
+func isServerSide(typ uint16, value []byte) bool {
+	switch {
+	case typ == uapi.AttrServerSide && len(value) >= 1:
+		return value[0] != 0
+	case typ == uapi.AttrFlags && len(value) >= 2:
+		return binary.NativeEndian.Uint16(value)&uapi.PMEventFlagServerSide != 0
+	}
+	return false
+}
+
+// helperField is an attribute that pm_nl_ctl prints.
+type helperField struct {
+	key  string
+	size int
+}
+
+// helperFields returns the attributes by number; those without a key are not
+// printed.
+func helperFields() []helperField {
+	return []helperField{
+		uapi.AttrToken:  {"token", 4},
+		uapi.AttrFamily: {"family", 2},
+		uapi.AttrLocID:  {"loc_id", 1},
+		uapi.AttrRemID:  {"rem_id", 1},
+		uapi.AttrSaddr4: {"saddr4", 4},
+		uapi.AttrSaddr6: {"saddr6", 16},
+		uapi.AttrDaddr4: {"daddr4", 4},
+		uapi.AttrDaddr6: {"daddr6", 16},
+		uapi.AttrSport:  {"sport", 2},
+		uapi.AttrDport:  {"dport", 2},
+		uapi.AttrBackup: {"backup", 1},
+		uapi.AttrError:  {"error", 1},
+		uapi.AttrFlags:  {"deny_join_id0", 2},
+	}
+}
+
+func appendHelperAttr(b []byte, typ uint16, value []byte) []byte {
+	fields := helperFields()
+	if int(typ) >= len(fields) || fields[typ].key == "" || len(value) < fields[typ].size {
+		return b
+	}
+	field := fields[typ]
+	value = value[:field.size]
+	if typ == uapi.AttrFlags {
+		if binary.NativeEndian.Uint16(value)&uapi.PMEventFlagDenyJoinID0 != 0 {
+			b = append(b, ",deny_join_id0:1"...)
+		}
+		return b
+	}
+	b = append(append(append(b, ','), field.key...), ':')
+	switch typ {
+	case uapi.AttrSaddr4, uapi.AttrDaddr4, uapi.AttrSaddr6, uapi.AttrDaddr6:
+		address, _ := netip.AddrFromSlice(value) // 4 or 16 bytes, as the table says
+		return address.AppendTo(b)
+	case uapi.AttrSport, uapi.AttrDport:
+		return strconv.AppendUint(b, uint64(binary.BigEndian.Uint16(value)), 10)
+	case uapi.AttrToken:
+		return strconv.AppendUint(b, uint64(binary.NativeEndian.Uint32(value)), 10)
+	case uapi.AttrFamily:
+		return strconv.AppendUint(b, uint64(binary.NativeEndian.Uint16(value)), 10)
+	}
+	return strconv.AppendUint(b, uint64(value[0]), 10)
+}
