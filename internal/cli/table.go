@@ -14,6 +14,7 @@ func (a *app) commands() []grammar.Entry {
 		{Name: "counters", Build: a.countersCommand},
 		{Name: "nc", Build: a.ncCommand},
 		{Name: "wait", Build: a.waitCommand},
+		{Name: "pm", Build: a.pmCommand},
 		{Name: "completion", Build: a.completionCommand},
 		{Name: "version", Build: versionCommand},
 		{Name: "help", Build: a.helpCommand},
