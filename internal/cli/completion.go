@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 
 	"mptcpctl/internal/grammar"
@@ -53,21 +52,4 @@ func (a *app) completionWords(ctx context.Context, inv *grammar.Invocation) erro
 		}
 	}
 	return nil
-}
-
-// values returns the values of a kind that this host has. What cannot be read is
-// left out: a shell that waits for words has no use for errors.
-func (a *app) values(context.Context, grammar.Kind) []grammar.Candidate { return nil }
-
-// entryNames returns the names in a folder, with a summary for each.
-func entryNames(folder, summary string) []grammar.Candidate {
-	entries, err := os.ReadDir(folder)
-	if err != nil {
-		return nil
-	}
-	var names []grammar.Candidate
-	for _, e := range entries {
-		names = append(names, grammar.Candidate{Word: e.Name(), Summary: summary})
-	}
-	return names
 }
