@@ -122,6 +122,9 @@ func (f *namespaceFinder) add(id namespaceID, n NamedNamespace) {
 	}
 	if entry.PID == 0 && n.PID != 0 {
 		entry.PID, entry.Process, entry.Container = n.PID, n.Process, n.Container
+		if entry.Name == "" {
+			entry.Path = n.Path // good on every thread, unlike that of the current one
+		}
 	}
 }
 

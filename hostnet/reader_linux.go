@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -159,13 +160,30 @@ func (r *Reader) Rules(ctx context.Context) ([]Rule, error) {
 }
 
 // Lookup asks which route packets to Dst take. The error [errors.Is]
-// [syscall.ENETUNREACH] or [syscall.EHOSTUNREACH] where there is none,
-// [syscall.EACCES] where a route prohibits it, and [syscall.EINVAL] where Src is
-// no address of this host.
+// [syscall.ENETUNREACH] or [syscall.EHOSTUNREACH] where there is none, and
+// [syscall.EACCES] where a route prohibits it. Where Src is no address of this
+// host it is [syscall.ENETUNREACH], on older kernels [syscall.EINVAL].
 //
-// With OIF, IPv4 answers even where no route leads to Dst by that device: it then
-// takes Dst to be on the link. See [Route.Gateway] and [OnLink].
+// OIF asks what a socket takes that is bound to the device. IPv4 then answers even
+// where no route leads to Dst by it: it takes Dst to be on the link, and the
+// answer has no gateway; see [Network.OnLink].
 func (r *Reader) Lookup(ctx context.Context, req LookupRequest) (Route, error) {
+	route, err := r.lookup(ctx, req)
+	if req.OIF != 0 && req.Src.IsValid() && req.Dst.Unmap().Is6() && (err != nil || route.IfIndex != req.OIF) {
+		// Given a source, IPv6 takes the device of a lookup for a mere wish, unlike
+		// that of a socket. Without a source it insists on the device.
+		bound := req
+		bound.Src = netip.Addr{}
+		if strict, err := r.lookup(ctx, bound); err == nil && strict.IfIndex == req.OIF {
+			strict.Source = req.Src
+			return strict, nil
+		}
+	}
+	return route, err
+}
+
+// lookup asks the kernel once.
+func (r *Reader) lookup(ctx context.Context, req LookupRequest) (Route, error) {
 	if err := ctx.Err(); err != nil {
 		return Route{}, err
 	}
@@ -182,5 +200,9 @@ func (r *Reader) Lookup(ctx context.Context, req LookupRequest) (Route, error) {
 	if err != nil {
 		return Route{}, &Error{Op: "route lookup", Object: req.String(), Err: err}
 	}
-	return convertRoute(routes[0]), nil
+	route := convertRoute(routes[0])
+	if req.Src.IsValid() {
+		route.Source = req.Src.Unmap() // IPv4 does not repeat what it was told
+	}
+	return route, nil
 }

@@ -62,11 +62,14 @@ func (r Route) Forwards() bool {
 
 // BestRoute returns the route of the table that packets to dst take if they are
 // to leave by the link: that of the longest prefix and then of the least metric.
-// Link 0 stands for any.
+// Link 0 stands for any. A route that refuses packets is for every link.
 func BestRoute(routes []Route, table, ifIndex int, dst netip.Addr) (Route, bool) {
 	best, found := Route{}, false
 	for _, r := range routes {
-		if r.Table != table || !r.Dst.Contains(dst) || (ifIndex != 0 && !r.Uses(ifIndex)) {
+		if r.Table != table || !r.Dst.Contains(dst) {
+			continue
+		}
+		if ifIndex != 0 && !r.Uses(ifIndex) && r.Forwards() {
 			continue
 		}
 		if !found || r.Dst.Bits() > best.Dst.Bits() || r.Dst.Bits() == best.Dst.Bits() && r.Metric < best.Metric {
@@ -122,7 +125,5 @@ func (q LookupRequest) String() string {
 	return s
 }
 
-// LookupFunc answers a lookup. The error [errors.Is] [syscall.ENETUNREACH] or
-// [syscall.EHOSTUNREACH] where there is no route, [syscall.EINVAL] where Src is no
-// address of this host.
+// LookupFunc answers a lookup, with the errors of [Reader.Lookup].
 type LookupFunc func(LookupRequest) (Route, error)

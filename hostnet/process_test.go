@@ -1,0 +1,300 @@
+package hostnet_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+
+	"mptcpctl/hostnet"
+	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/mptcp"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// socket opens a socket and returns its descriptor and inode.
+func socket(t testing.TB) (fd int, inode uint32) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		t.Fatal(err)
+	}
+	return fd, uint32(stat.Ino)
+}
+
+func TestProcessesOfASocket(t *testing.T) {
+	fd, inode := socket(t)
+	copied, err := unix.Dup(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(copied)
+	_, other := socket(t)
+
+	// A child holds the socket as well.
+	child := exec.Command("/proc/self/exe")
+	child.Env = append(os.Environ(), holdEnv+"=1")
+	file := os.NewFile(uintptr(mustDup(t, fd)), "socket")
+	defer file.Close()
+	child.ExtraFiles = []*os.File{file}
+	stdin, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		stdin.Close() // the child ends when its standard input does
+		child.Wait()
+	}()
+
+	walk, err := hostnet.WalkProcesses(t.Context(), "", func(i uint32) bool { return i == inode })
+	if err != nil {
+		t.Fatal(err)
+	}
+	pids := []int{}
+	for _, p := range walk.Owners[inode] {
+		pids = append(pids, p.PID)
+	}
+	want := []int{os.Getpid(), child.Process.Pid}
+	slices.Sort(want)
+	if !slices.Equal(pids, want) {
+		t.Errorf("owners %v, want %v", pids, want)
+	}
+	if _, ok := walk.Owners[other]; ok || len(walk.Owners) != 1 {
+		t.Errorf("sockets that were not wanted: %v", walk.Owners)
+	}
+	comm, err := os.ReadFile("/proc/self/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name := walk.Owners[inode][0].Name; name+"\n" != string(comm) {
+		t.Errorf("name %q, want %q", name, comm)
+	}
+	owners, err := hostnet.Processes(t.Context(), func(i uint32) bool { return i == other })
+	if err != nil || len(owners[other]) != 1 || owners[other][0].PID != os.Getpid() {
+		t.Errorf("%v, %v", owners, err)
+	}
+}
+
+func mustDup(t *testing.T, fd int) int {
+	t.Helper()
+	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// tree makes a proc file system of processes with descriptors.
+func tree(t *testing.T, processes map[int][]string) string {
+	t.Helper()
+	root := t.TempDir()
+	for pid, links := range processes {
+		dir := filepath.Join(root, strconv.Itoa(pid))
+		if err := os.MkdirAll(filepath.Join(dir, "fd"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "comm"), fmt.Appendf(nil, "p%d\n", pid), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for fd, link := range links {
+			if err := os.Symlink(link, filepath.Join(dir, "fd", strconv.Itoa(fd))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return root
+}
+
+func TestWalkProcessesOfATree(t *testing.T) {
+	root := tree(t, map[int][]string{
+		7:  {"/dev/null", "socket:[11]", "socket:[12]", "socket:[11]", "pipe:[11]", "anon_inode:[eventpoll]"},
+		42: {"socket:[12]", "socket:[99999999999]", "socket:[]", "socket:[1x]", "socket:[13"},
+		99: nil,
+	})
+	for _, name := range []string{"sys", "self", "8x"} { // no processes
+		if err := os.MkdirAll(filepath.Join(root, name, "fd"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	walk, err := hostnet.WalkProcesses(t.Context(), root, func(uint32) bool { return true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, owners := range walk.Owners { // a directory on disk has no order of its own
+		slices.SortFunc(owners, func(a, b mptcp.Process) int { return a.PID - b.PID })
+	}
+	want := map[uint32][]mptcp.Process{
+		11: {{PID: 7, Name: "p7"}},
+		12: {{PID: 7, Name: "p7"}, {PID: 42, Name: "p42"}},
+	}
+	if !maps.EqualFunc(walk.Owners, want, slices.Equal[[]mptcp.Process]) {
+		t.Errorf("got %v, want %v", walk.Owners, want)
+	}
+	if walk.Processes != 3 || walk.Files != 11 || walk.Unreadable != 0 {
+		t.Errorf("%d processes, %d files, %d unreadable", walk.Processes, walk.Files, walk.Unreadable)
+	}
+}
+
+func TestWalkProcessesErrors(t *testing.T) {
+	if _, err := hostnet.WalkProcesses(t.Context(), "/no/such/directory", nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no root: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := hostnet.WalkProcesses(ctx, "", func(uint32) bool { return false }); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// What belongs to others is counted, not reported as an error.
+func TestWalkProcessesOfOthers(t *testing.T) {
+	root := tree(t, map[int][]string{7: {"socket:[11]"}, 8: {"socket:[12]"}})
+	if err := os.Chmod(filepath.Join(root, "8", "fd"), 0); err != nil {
+		t.Fatal(err)
+	}
+	check := func() error {
+		walk, err := hostnet.WalkProcesses(context.Background(), root, func(uint32) bool { return true })
+		if err != nil {
+			return err
+		}
+		if walk.Unreadable != 1 || len(walk.Owners) != 1 {
+			return fmt.Errorf("%d unreadable, owners %v", walk.Unreadable, walk.Owners)
+		}
+		return nil
+	}
+	// Root may read everything: give that right up on a thread of its own.
+	err := hostnet.OnThread(func() error {
+		if err := dropOverride(); err != nil {
+			return err
+		}
+		return check()
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// dropOverride takes from the calling thread the capabilities that override file
+// permissions.
+func dropOverride() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capset(&header, &data[0])
+}
+
+func TestNamespaces(t *testing.T) {
+	ns := labtest.Namespace(t)
+	inode, err := ns.Inode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := t.TempDir()
+	if err := os.Symlink(ns.Path(), filepath.Join(named, "blue")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(named, "left-over"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command("/proc/self/exe")
+	child.Env = append(os.Environ(), holdEnv+"=1")
+	stdin, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ns.Start(child); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		stdin.Close()
+		child.Wait()
+	}()
+
+	list, err := hostnet.NamespaceSearch{Named: []string{named, filepath.Join(named, "absent")}}.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !list.Namespaces[0].Current || list.Namespaces[0].PID == 0 {
+		t.Errorf("first %+v", list.Namespaces[0])
+	}
+	i := slices.IndexFunc(list.Namespaces, func(n hostnet.NamedNamespace) bool { return n.Inode == inode })
+	if i < 0 {
+		t.Fatalf("not in %+v", list.Namespaces)
+	}
+	if n := list.Namespaces[i]; n.Name != "blue" || n.PID != child.Process.Pid || n.Current || n.String() != "blue" || n.Process == "" {
+		t.Errorf("%+v", n)
+	}
+	seen := map[uint64]bool{}
+	for _, n := range list.Namespaces {
+		if n.Name == "left-over" || seen[n.Inode] {
+			t.Errorf("listed twice or no namespace: %+v", n)
+		}
+		seen[n.Inode] = true
+	}
+
+	// Without a name it is known by its process.
+	list, err = hostnet.NamespaceSearch{Named: []string{}}.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i = slices.IndexFunc(list.Namespaces, func(n hostnet.NamedNamespace) bool { return n.Inode == inode })
+	if i < 0 {
+		t.Fatalf("not in %+v", list.Namespaces)
+	}
+	n := list.Namespaces[i]
+	if n.String() != fmt.Sprintf("pid %d", child.Process.Pid) {
+		t.Errorf("%+v is called %q", n, n)
+	}
+	again, err := hostnet.OpenNamespace(n.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if got, err := again.Inode(); err != nil || got != inode {
+		t.Errorf("its path leads to %d, %v, want %d", got, err, inode)
+	}
+	if _, err := hostnet.Namespaces(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNSID(t *testing.T) {
+	here, there := labtest.Namespace(t), labtest.Namespace(t)
+	r := reader(t, here)
+	if id, ok, err := r.NSID(there.Namespace); err != nil || ok {
+		t.Fatalf("a namespace that was not named to this one has the id %d, %v, %v", id, ok, err)
+	}
+	do(t, here, func() error {
+		h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		if err != nil {
+			return err
+		}
+		defer h.Close()
+		return h.SetNetNsIdByFd(there.Fd(), 0) // 0 is an id like any other
+	})
+	if id, ok, err := r.NSID(there.Namespace); err != nil || !ok || id != 0 {
+		t.Errorf("id %d, %v, %v, want 0", id, ok, err)
+	}
+	if _, _, err := r.NSIDOfProcess(os.Getpid()); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := r.NSIDOfProcess(1 << 30); !errors.Is(err, unix.ESRCH) && !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no such process: %v", err)
+	}
+}
