@@ -2,6 +2,7 @@ package pathmanager
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"os"
@@ -187,7 +188,7 @@ func TestClosedWithoutCreated(t *testing.T) {
 func forge(f Family) []byte {
 	e := mptcp.Event{Type: mptcp.EventClosed, Fields: mptcp.FieldToken, Token: 0xdeadbeef}
 	msg := encodeEvent(&e)
-	msg[4], msg[5] = byte(f.ID), byte(f.ID>>8)
+	binary.NativeEndian.PutUint16(msg[4:], f.ID)
 	return msg
 }
 
