@@ -2,6 +2,7 @@ package sockdiag
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -102,10 +103,7 @@ func TestMappedClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	peer := w.connection(server.LocalAddr())
-	var own []Connection
-	for _, c := range collect(t, w.client.Connections(t.Context(), &Request{RemotePort: uint16(port)})) {
-		own = append(own, c)
-	}
+	own := collect(t, w.client.Connections(t.Context(), &Request{RemotePort: uint16(port)}))
 	if len(own) != 1 {
 		t.Fatalf("connections: %+v", own)
 	}
@@ -127,6 +125,31 @@ func TestMappedClient(t *testing.T) {
 	}
 	if err := w.client.Destroy(t.Context(), s.Socket); err != nil {
 		t.Error(err)
+	}
+}
+
+// A join of an IPv6 connection that speaks IPv4 may be an AF_INET socket: only
+// unmapped addresses can be compared with the peer's.
+func TestJoinOfMappedConnection(t *testing.T) {
+	w := newWorld(t, nil)
+	w.addEndpoint("127.0.0.2", 7)
+	l := w.listen("tcp", "[::]:0", true)
+	client, server := w.pair(l, "tcp4", fmt.Sprintf("127.0.0.1:%d", addrPort(l.Addr()).Port()), true)
+	mine, theirs := w.connection(client.LocalAddr()), w.connection(server.LocalAddr())
+	if mine.Mapped || !theirs.Mapped || theirs.Local != mine.Remote || theirs.Remote != mine.Local {
+		t.Errorf("ends %+v and %+v", mine.Socket, theirs.Socket)
+	}
+	peers := map[[2]netip.AddrPort]bool{}
+	for _, s := range w.waitSubflows(mine.Info.Token, 2) {
+		peers[[2]netip.AddrPort{s.Remote, s.Local}] = true
+	}
+	for _, s := range w.waitSubflows(theirs.Info.Token, 2) {
+		if !peers[[2]netip.AddrPort{s.Local, s.Remote}] {
+			t.Errorf("%+v mirrors none of %v", s.Socket, peers)
+		}
+		if again, err := w.client.Subflow(t.Context(), s.Socket); err != nil || again.Cookie != s.Cookie {
+			t.Errorf("lookup of %+v: %+v, %v", s.Socket, again.Socket, err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -195,6 +196,13 @@ func TestDestroyed(t *testing.T) {
 		known[s.Cookie] = s
 	}
 	client.Close() // the active side
+	eventually(t, func() error {
+		c, err := w.client.Connection(t.Context(), theirs.Info.Token)
+		if err != nil || c.State != mptcp.StateCloseWait {
+			return fmt.Errorf("the passive side is in %v: %v", c.State, err)
+		}
+		return nil
+	})
 	server.Close()
 	left := len(known)
 	for s, err := range ended {
@@ -313,8 +321,62 @@ func TestCancelledListLeavesTheClientUsable(t *testing.T) {
 	}
 }
 
-// An ordinary user sees all but the mapping, and may end nothing. The test runs
-// itself again without capabilities.
+// A list is no snapshot: while connections come and go it shows none twice, and one
+// that it missed is found by its token.
+func TestListsDuringChurn(t *testing.T) {
+	w := newWorld(t, nil)
+	l := w.listen("tcp4", "127.0.0.1:0", true)
+	w.crowd(100)
+	lasting := collect(t, w.client.Connections(t.Context(), nil))
+	stop := make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		done <- w.ns.Do(func() error {
+			dialer := net.Dialer{Timeout: patience}
+			dialer.SetMultipathTCP(true)
+			for {
+				select {
+				case <-stop:
+					return nil
+				default:
+				}
+				client, err := dialer.Dial("tcp4", l.Addr().String())
+				if err != nil {
+					return err
+				}
+				server, err := l.Accept()
+				if err != nil {
+					return err
+				}
+				client.Close()
+				server.Close()
+			}
+		})
+	}()
+	for range 50 {
+		seen := map[uint64]bool{}
+		for _, c := range collect(t, w.client.Connections(t.Context(), nil)) {
+			if seen[c.Cookie] {
+				t.Errorf("twice: %+v", c)
+			}
+			seen[c.Cookie] = true
+		}
+		for _, c := range lasting {
+			if seen[c.Cookie] {
+				continue
+			}
+			if found, err := w.client.Connection(t.Context(), c.Info.Token); err != nil || found.Cookie != c.Cookie {
+				t.Errorf("neither listed nor found: %+v, %v", c, err)
+			}
+		}
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// An ordinary user sees all but the mapping, and may end nothing.
 func TestWithoutPrivilege(t *testing.T) {
 	w := newWorld(t, nil)
 	l := w.listen("tcp4", "127.0.0.1:0", true)

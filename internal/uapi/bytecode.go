@@ -12,6 +12,3 @@ const (
 	InetDiagBcDCond   = 8 // INET_DIAG_BC_D_COND
 	InetDiagBcDevCond = 9 // INET_DIAG_BC_DEV_COND: bound to the device, u32 index
 )
-
-// INET_DIAG_NOCOOKIE, in both words of a cookie: any socket will do.
-const InetDiagNocookie = 0xffffffff
