@@ -58,8 +58,16 @@ func (n *Namespace) Do(f func() error) error {
 func OnThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		done <- f()
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			done <- f() // never unlocked: the thread ends with the goroutine
+			return
+		}
+		// The process' first thread cannot end: it would stay in f's namespace for
+		// good, and /proc/PID/ns/net, which is that thread's, would name it to all
+		// others. While this goroutine holds it, the next one gets another.
+		defer runtime.UnlockOSThread()
+		done <- OnThread(f)
 	}()
 	return <-done
 }
