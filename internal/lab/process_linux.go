@@ -35,11 +35,13 @@ type Line struct {
 
 // ProcessConfig says what [Namespace.StartProcess] is to start.
 type ProcessConfig struct {
-	Args   []string   // the command and its arguments
-	Arg0   string     // argv[0] as the process sees it; "": Args[0]
-	Env    []string   // nil: this process's
-	Stdin  bool       // give it an input for Write and CloseInput; else /dev/null
-	OnLine func(Line) // called for each line, from one goroutine at a time; may be nil
+	Args  []string // the command and its arguments
+	Arg0  string   // argv[0] as the process sees it; "": Args[0]
+	Env   []string // nil: this process's
+	Stdin bool     // give it an input for Write and CloseInput; else /dev/null
+	// OnLine is called for each line, one at a time; it may be nil. It must not call
+	// the process's methods.
+	OnLine func(Line)
 }
 
 // Process is a process in a namespace, with its output line by line. It dies with

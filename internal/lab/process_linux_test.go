@@ -26,6 +26,8 @@ func actAsProcess() {
 	switch act := os.Getenv(actEnv); act {
 	case "":
 		return
+	case "tool":
+		actAsTool()
 	case "talk": // echo input lines, then say how it ended
 		fmt.Println("started as", os.Args[0])
 		fmt.Fprintln(os.Stderr, "complaint")
@@ -99,7 +101,7 @@ func TestProcessTalks(t *testing.T) {
 	if code != 3 || err != nil {
 		t.Errorf("exit code %d, %v", code, err)
 	}
-	if _, err := p.WaitLine(t.Context(), func(lab.Line) bool { return true }); !errors.Is(err, io.EOF) {
+	if _, err := p.WaitLine(t.Context(), func(lab.Line) bool { return false }); !errors.Is(err, io.EOF) {
 		t.Errorf("after the end: %v, want EOF", err)
 	}
 	if len(seen) != 4 || len(p.Lines()) != 4 {
