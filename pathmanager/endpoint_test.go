@@ -311,12 +311,16 @@ func TestCommandsOfTheKernel(t *testing.T) {
 	}
 }
 
-// dropCapabilities takes all capabilities from the calling thread, and from it
-// alone.
-func dropCapabilities() error {
+// keepCapabilities takes all capabilities but these from the calling thread, and
+// from it alone.
+func keepCapabilities(keep ...uint) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var none [2]unix.CapUserData
-	return unix.Capset(&header, &none[0])
+	var sets [2]unix.CapUserData
+	for _, c := range keep {
+		sets[c/32].Effective |= 1 << (c % 32)
+		sets[c/32].Permitted |= 1 << (c % 32)
+	}
+	return unix.Capset(&header, &sets[0])
 }
 
 // Without CAP_NET_ADMIN one can read, and neither change nor listen.
@@ -324,7 +328,7 @@ func TestWithoutPrivilege(t *testing.T) {
 	ns := labtest.MPTCP(t)
 	ctx := t.Context()
 	err := ns.Do(func() error {
-		if err := dropCapabilities(); err != nil {
+		if err := keepCapabilities(); err != nil {
 			return err
 		}
 		c, err := Dial(nil)

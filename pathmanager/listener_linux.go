@@ -26,6 +26,9 @@ const (
 	DefaultCoalesce = time.Millisecond
 )
 
+// mostBuffer is the most that the kernel takes (INT_MAX/2).
+const mostBuffer = 1<<30 - 1
+
 // ListenConfig configures a [Listener]. The zero value is ready.
 type ListenConfig struct {
 	// Buffer is the size of the receive buffer to ask for, in bytes; 0 is
@@ -76,12 +79,12 @@ type Listener struct {
 	receiver *receiver
 	waiter   *waiter
 
-	mu      sync.Mutex // guards the life of the descriptors
+	mu      sync.Mutex // guards the life of the descriptors, and drops
 	reading bool
 	closed  bool
+	drops   uint64 // as last counted
 
-	base      uint32 // the kernel's drop counter at the start
-	drops     atomic.Uint64
+	base      uint32        // the kernel's drop counter at the start
 	unread    atomic.Uint64 // messages of the kernel that could not be decoded
 	refused   atomic.Uint64
 	book      lossBook
@@ -89,6 +92,7 @@ type Listener struct {
 	unchecked int // messages read since the queue was last known to be below its bound
 	memory    [16]uint32
 	batch     []mptcp.Event
+	rest      []mptcp.Event    // of batch, which a loop over Events left behind
 	names     map[int32]string // without Resolve
 }
 
@@ -116,6 +120,7 @@ func (c *ListenConfig) setDefaults() {
 	if c.Buffer <= 0 {
 		c.Buffer = DefaultBuffer
 	}
+	c.Buffer = min(c.Buffer, mostBuffer)
 	if c.Coalesce == 0 {
 		c.Coalesce = DefaultCoalesce
 	}
@@ -236,19 +241,23 @@ func (l *Listener) Lost() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.closed {
-		var m [16]uint32
-		if _, drops, errno := socketMemory(l.fd, &m); errno == 0 {
-			l.drops.Store(l.widen(drops))
-		}
+		l.countDrops()
 	}
-	return l.drops.Load() + l.unread.Load()
+	return l.drops + l.unread.Load()
+}
+
+// countDrops asks the kernel how many messages it dropped.
+func (l *Listener) countDrops() {
+	var m [16]uint32
+	if _, drops, errno := socketMemory(l.fd, &m); errno == 0 {
+		l.drops = l.widen(drops)
+	}
 }
 
 // widen turns the kernel's counter, which wraps around at 32 bits, into the number
 // of drops since the start.
 func (l *Listener) widen(drops uint32) uint64 {
-	last := l.drops.Load()
-	return last + uint64(drops-l.base-uint32(last))
+	return l.drops + uint64(drops-l.base-uint32(l.drops))
 }
 
 // Close ends a running iteration with [os.ErrClosed] and closes the listener. It
@@ -260,6 +269,9 @@ func (l *Listener) Close() error {
 		return os.ErrClosed
 	}
 	l.closed = true
+	if l.fd >= 0 {
+		l.countDrops()
+	}
 	if l.reading {
 		l.waiter.signal()
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io/fs"
 	"net/netip"
 	"os"
 	"runtime"
@@ -424,6 +425,58 @@ func TestEventsOfAllNamespaces(t *testing.T) {
 	}
 	if !slices.Equal(tapped, []int32{0, OwnNamespace}) {
 		t.Errorf("tapped %v", tapped)
+	}
+}
+
+// All namespaces take one capability more than the own one. Once the group is
+// joined none is needed.
+func TestCapabilitiesOfListener(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	addAddresses(t, ns, first)
+	err := ns.Do(func() error {
+		if err := keepCapabilities(unix.CAP_NET_ADMIN); err != nil {
+			return err
+		}
+		_, err := Listen(&ListenConfig{AllNamespaces: true})
+		assertRefusals(t, []refusal{{
+			"all namespaces", err, fs.ErrPermission, unix.EPERM,
+			"subscribe to mptcp events of all namespaces: operation not permitted",
+		}})
+		l, err := Listen(nil)
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		if err := keepCapabilities(); err != nil {
+			return err
+		}
+		mptcpListener(t, ns, anywhere)
+		drain(t, l, 1)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A loop that is left in the middle of a batch loses nothing.
+func TestLoopLeftEarlyLosesNothing(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	addAddresses(t, ns, first)
+	l := listen(t, ns, nil)
+	fd, addr := mptcpListener(t, ns, anywhere)
+	relisten(t, fd, 9)
+	for i := range 10 {
+		for e, err := range l.Events(t.Context()) {
+			if err != nil || e.Sport != addr.Port() {
+				t.Fatalf("loop %d: %+v, %v", i, e, err)
+			}
+			break
+		}
+	}
+	_ = unix.Shutdown(fd, unix.SHUT_RDWR)
+	if e := follow(t, l).next(); e.Type != mptcp.EventListenerClosed {
+		t.Errorf("after ten events: %+v", e)
 	}
 }
 

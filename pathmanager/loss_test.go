@@ -50,9 +50,8 @@ func TestLossCounterWrapsAround(t *testing.T) {
 		drops uint32
 		want  uint64
 	}{{1<<32 - 3, 0}, {4, 7}, {1<<32 - 4, 1<<32 - 1}, {1<<32 - 3, 1 << 32}, {0, 1<<32 + 3}} {
-		l.drops.Store(l.widen(s.drops))
-		if got := l.drops.Load(); got != s.want {
-			t.Errorf("counter %d: %d since the start, want %d", s.drops, got, s.want)
+		if l.drops = l.widen(s.drops); l.drops != s.want {
+			t.Errorf("counter %d: %d since the start, want %d", s.drops, l.drops, s.want)
 		}
 	}
 }

@@ -17,7 +17,8 @@ import (
 // Buffer/mostCharge messages the queue cannot have been full.
 const mostCharge = 8 << 10
 
-// Events returns the events one at a time. See [Listener.Batches].
+// Events returns the events one at a time. See [Listener.Batches]. After the end of
+// the context those that were read already still come.
 func (l *Listener) Events(ctx context.Context) iter.Seq2[mptcp.Event, error] {
 	return func(yield func(mptcp.Event, error) bool) {
 		for batch, err := range l.Batches(ctx) {
@@ -27,6 +28,7 @@ func (l *Listener) Events(ctx context.Context) iter.Seq2[mptcp.Event, error] {
 			}
 			for i := range batch {
 				if !yield(batch[i], nil) {
+					l.rest = batch[i+1:]
 					return
 				}
 			}
@@ -40,8 +42,9 @@ func (l *Listener) Events(ctx context.Context) iter.Seq2[mptcp.Event, error] {
 // it was read.
 //
 // The iteration ends with the context, without an error, and can be begun again:
-// what is queued meanwhile is not lost. An error ends it for good; after Close it
-// is [os.ErrClosed]. Breaking out of a batch discards the rest of it.
+// what is queued meanwhile is kept. An error ends it for good; after Close it
+// is [os.ErrClosed]. Nothing is lost by leaving the loop: the next one goes on
+// where it ended, with the next batch, or with [Listener.Events] the next event.
 func (l *Listener) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
 	return func(yield func([]mptcp.Event, error) bool) {
 		if err := l.acquire(); err != nil {
@@ -68,6 +71,12 @@ func (l *Listener) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] 
 // read is the loop of Batches. It returns nil when the context or the caller ended
 // the iteration.
 func (l *Listener) read(ctx context.Context, yield func([]mptcp.Event, error) bool) error {
+	if rest := l.rest; len(rest) > 0 && ctx.Err() == nil {
+		l.rest = nil
+		if !yield(rest, nil) {
+			return nil
+		}
+	}
 	for ctx.Err() == nil {
 		if l.isClosed() {
 			return fmt.Errorf("events: %w", os.ErrClosed)
