@@ -257,7 +257,7 @@ func (n Network) sharing(a Address) []string {
 // localProblem tells what is wrong with an address wherever packets are to go.
 func localProblem(a Address, l Link) PathProblem {
 	switch {
-	case l.Loopback, a.Scope == "host", a.Addr.IsLoopback():
+	case a.Scope == "host", a.Addr.IsLoopback():
 		return ProblemLoopback
 	case a.Scope == "link", a.Addr.IsLinkLocalUnicast():
 		return ProblemLinkScope
@@ -278,10 +278,18 @@ func (n Network) route(p *Path, lookup LookupFunc) PathProblem {
 	if n.holder(p.Destination) != 0 || p.Destination.IsLoopback() {
 		return ProblemLocal
 	}
-	if r, err := lookup(LookupRequest{Dst: p.Destination, Src: p.Address}); err == nil && r.Forwards() {
-		l, _ := n.LinkByIndex(r.IfIndex)
+	free, err := lookup(LookupRequest{Dst: p.Destination, Src: p.Address})
+	leaves := err == nil && free.Forwards()
+	if leaves {
+		l, _ := n.LinkByIndex(free.IfIndex)
 		p.LeavesBy = l.Name
-		p.OwnLink = r.IfIndex == p.IfIndex
+		p.OwnLink = free.IfIndex == p.IfIndex
+	}
+	if p.Initial && leaves && !p.OwnLink {
+		// The host's own address, held by lo or a dummy device, that packets carry
+		// over whichever link they leave by.
+		p.Gateway, p.Metric = free.Gateway, n.metric(free, p.Destination)
+		return ""
 	}
 	own, err := lookup(LookupRequest{Dst: p.Destination, Src: p.Address, OIF: p.IfIndex})
 	if err != nil || !own.Forwards() || own.IfIndex != p.IfIndex && !n.enslaved(p.IfIndex, own.IfIndex) {
@@ -290,11 +298,17 @@ func (n Network) route(p *Path, lookup LookupFunc) PathProblem {
 	if !own.Gateway.IsValid() && !n.OnLink(p.IfIndex, p.Destination) {
 		return ProblemNotOnLink
 	}
-	p.Gateway, p.Metric = own.Gateway, own.Metric
-	if entry, ok := BestRoute(n.Routes, own.Table, p.IfIndex, p.Destination); ok {
-		p.Metric = entry.Metric // IPv4 lookups do not tell it
-	}
+	p.Gateway, p.Metric = own.Gateway, n.metric(own, p.Destination)
 	return ""
+}
+
+// metric returns the metric of the route that answered a lookup. IPv4 does not
+// tell it.
+func (n Network) metric(answer Route, dst netip.Addr) int {
+	if entry, ok := BestRoute(n.Routes, answer.Table, answer.IfIndex, dst); ok {
+		return entry.Metric
+	}
+	return answer.Metric
 }
 
 // enslaved reports whether link belongs to master, as to a VRF by whose name the

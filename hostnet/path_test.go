@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // network reads a network from lines of words: "link 2 eth0 up", "addr 2
@@ -241,6 +243,20 @@ func TestCandidates(t *testing.T) {
 			},
 		},
 		{
+			name: "the host's own address is on lo",
+			network: `
+				link 1 lo
+				link 2 eth0
+				addr 1 10.0.0.1/32
+				addr 2 10.1.0.2/24
+				route 0.0.0.0/0 dev 2 via 10.1.0.1 metric 20 from 10.0.0.1`,
+			to: "203.0.113.1",
+			want: []string{
+				"10.0.0.1 lo metric 20 initial via 10.1.0.1",
+				"10.1.0.2 eth0 metric 20 ownlink via 10.1.0.1",
+			},
+		},
+		{
 			name: "no default route, no destination", network: "link 2 eth0\naddr 2 10.1.0.2/24\nroute 10.1.0.0/24 dev 2",
 			want: []string{"10.1.0.2 eth0 metric 0: no default route: name a destination"},
 		},
@@ -329,4 +345,51 @@ func TestBestRoute(t *testing.T) {
 			t.Errorf("%+v: by %d, %v", tt, r.IfIndex, ok)
 		}
 	}
+}
+
+// Whatever the network is: each address is judged once, and each verdict has a
+// reason.
+func TestCandidatesOfAnyNetwork(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := Network{}
+		index := rapid.IntRange(1, 4)
+		for i := range rapid.IntRange(0, 4).Draw(t, "links") {
+			n.Links = append(n.Links, Link{Index: i + 1, Name: fmt.Sprintf("eth%d", i), Up: rapid.Bool().Draw(t, "up"), Carrier: rapid.Bool().Draw(t, "carrier")})
+		}
+		address := rapid.Custom(func(t *rapid.T) netip.Addr {
+			octet := rapid.ByteRange(0, 3)
+			return netip.AddrFrom4([4]byte{10, octet.Draw(t, "net"), 0, octet.Draw(t, "host")})
+		})
+		for range rapid.IntRange(0, 6).Draw(t, "addresses") {
+			p := netip.PrefixFrom(address.Draw(t, "address"), rapid.SampledFrom([]int{8, 24, 32}).Draw(t, "bits"))
+			n.Addresses = append(n.Addresses, Address{Addr: p.Addr(), Prefix: p.Masked(), IfIndex: index.Draw(t, "dev"), Scope: "global"})
+		}
+		for range rapid.IntRange(0, 6).Draw(t, "routes") {
+			p := netip.PrefixFrom(address.Draw(t, "dst"), rapid.SampledFrom([]int{0, 8, 24}).Draw(t, "bits"))
+			r := Route{Dst: p.Masked(), IfIndex: index.Draw(t, "oif"), Table: TableMain, Type: "unicast", Source: address.Draw(t, "src"), Metric: rapid.IntRange(0, 3).Draw(t, "metric")}
+			if rapid.Bool().Draw(t, "gateway") {
+				r.Gateway = address.Draw(t, "via")
+			}
+			n.Routes = append(n.Routes, r)
+		}
+		var dst netip.Addr
+		if rapid.Bool().Draw(t, "named") {
+			dst = address.Draw(t, "to")
+		}
+		report := Candidates(n, dst, lookupIn(n, nil))
+		if len(report.Paths) != len(n.Addresses) {
+			t.Fatalf("%d addresses, %d paths", len(n.Addresses), len(report.Paths))
+		}
+		for i, p := range report.Paths {
+			l, _ := n.LinkByIndex(p.IfIndex)
+			switch {
+			case p.Usable != (p.Problem == ""):
+				t.Fatalf("usable %v and %q", p.Usable, p.Problem)
+			case p.Usable && (!l.Usable() || !p.Destination.IsValid()):
+				t.Fatalf("usable by link %+v to %v", l, p.Destination)
+			case i > 0 && p.Initial && !report.Paths[i-1].Initial:
+				t.Fatal("the initial subflow's address does not come first")
+			}
+		}
+	})
 }
