@@ -46,7 +46,7 @@ func (a *app) help(_ context.Context, inv *grammar.Invocation) error {
 		if verb == nil {
 			return &grammar.UsageError{Path: path, Message: "command " + strconv.Quote(word) + " is unknown", Word: word}
 		}
-		command, path = verb, path+" "+verb.Name
+		command, path = command.Inherit(verb), path+" "+verb.Name
 	}
 	return command.WriteHelp(inv.Stdout, a.program, path)
 }

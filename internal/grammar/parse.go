@@ -88,15 +88,21 @@ func (c *Command) exact(word string) bool {
 	return verb != nil && (verb.Name == word || len(word) >= 2)
 }
 
-// enter makes the verb the command, with what it inherits from its object.
+// enter makes the verb the command.
 func (i *Invocation) enter(object, verb *Command) {
+	i.Command, i.Path = object.Inherit(verb), i.Path+" "+verb.Name
+}
+
+// Inherit returns the verb's row with what holds for all verbs of the object: its
+// flags, its exit codes, and its privilege where the verb says none.
+func (c *Command) Inherit(verb *Command) *Command {
 	row := *verb
-	row.IPRoute = row.IPRoute || object.IPRoute
-	row.Flags = append(row.Flags[:len(row.Flags):len(row.Flags)], object.Flags...)
+	row.IPRoute = row.IPRoute || c.IPRoute
+	row.Flags = append(row.Flags[:len(row.Flags):len(row.Flags)], c.Flags...)
 	if row.Privilege == "" {
-		row.Privilege = object.Privilege
+		row.Privilege = c.Privilege
 	}
-	i.Command, i.Path = &row, i.Path+" "+verb.Name
+	return &row
 }
 
 func (c *Command) verbNames() []string {
