@@ -16,9 +16,10 @@ import (
 // Config holds what Dial may be told. The zero value, and nil, are fine.
 type Config struct {
 	// Tap is shown each datagram that the kernel sends in answer, before it is
-	// decoded. It must not keep the slice. It may be called by several goroutines
-	// at once if the client is used by several.
-	Tap func(datagram []byte)
+	// decoded, and the protocol that was asked about: 6 (TCP) or 262 (MPTCP). It
+	// must not keep the slice. It may be called by several goroutines at once if
+	// the client is used by several. See [Payloads] for what to do with it.
+	Tap func(protocol uint32, datagram []byte)
 	// DestroyedBuffer is the size of the receive buffer of [Client.Destroyed] in
 	// bytes; 0 is 4 MiB. Without CAP_NET_ADMIN net.core.rmem_max bounds it.
 	DestroyedBuffer int

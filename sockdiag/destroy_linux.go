@@ -24,7 +24,7 @@ func (c *Client) Destroy(ctx context.Context, s Socket) error {
 		return appendRequest(b, uapi.SockDestroy, flagRequest|flagAck, seq, q, &s)
 	}
 	var refusal error
-	err := c.lookup(ctx, 1, request, func(_ int, _ []byte, err error) (bool, error) {
+	err := c.lookup(ctx, q.protocol, 1, request, func(_ int, _ []byte, err error) (bool, error) {
 		refusal = err
 		return true, nil
 	})

@@ -18,12 +18,14 @@ const bufferSize = 64 << 10
 // conn is one netlink socket with what a request needs; it serves one at a time.
 type conn struct {
 	transport
-	tap  func([]byte)
+	tap  func(uint32, []byte)
 	buf  []byte
 	req  []byte
 	seq  uint32
 	seen cookieSet
 	busy bool // answers are outstanding
+
+	protocol uint32 // that was asked about
 }
 
 // read reads a datagram into the buffer.
@@ -33,7 +35,7 @@ func (s *conn) read() ([]byte, error) {
 		return nil, err
 	}
 	if s.tap != nil {
-		s.tap(s.buf[:n])
+		s.tap(s.protocol, s.buf[:n])
 	}
 	return s.buf[:n], nil
 }
@@ -50,9 +52,13 @@ func (c *Client) Connections(ctx context.Context, r *Request) iter.Seq2[Connecti
 }
 
 // Listeners lists the MPTCP listeners of the namespace, with the number of
-// connections to be accepted in RecvQueue and the backlog in SendQueue. Those with
-// inode 0 are the kernel's own, of endpoints with a port. Errors and privilege are
-// those of Connections.
+// connections to be accepted in RecvQueue and the backlog in SendQueue. Errors and
+// privilege are those of Connections.
+//
+// The kernel's own listeners, of endpoints with a port, are among them with an
+// inode that no process holds and without an address (Linux 6.18): only the TCP
+// socket below is bound, which [Client.Subflows] shows where Request.States has
+// the state.
 func (c *Client) Listeners(ctx context.Context) iter.Seq2[Connection, error] {
 	r := &Request{States: StatesOf(mptcp.StateListen)}
 	return c.connections(ctx, newQuery("listener list", uapi.IPPROTO_MPTCP, r))
@@ -152,7 +158,7 @@ func (s *conn) dumpFamily(ctx context.Context, q *query, family mptcp.Family, ro
 	id.Family = family
 	s.seq++
 	s.req = appendRequest(s.req[:0], uapi.SockDiagByFamily, flagRequest|flagDump, s.seq, q, &id)
-	s.busy = true
+	s.busy, s.protocol = true, q.protocol
 	if err := s.send(s.req); err != nil {
 		return false, err
 	}

@@ -8,11 +8,14 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 
+	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -352,71 +355,6 @@ func TestBatchLookup(t *testing.T) {
 	}
 }
 
-// The kernel filters by state, port and address; each filter is compared with the
-// whole list.
-func TestFilters(t *testing.T) {
-	w := newWorld(t, nil)
-	a := w.listen("tcp4", "127.0.0.1:0", true)
-	b := w.listen("tcp6", "[::1]:0", true)
-	c := w.listen("tcp4", "127.0.1.1:0", true)
-	for _, l := range []*net.TCPListener{a, b, c} {
-		w.pair(l, "tcp", l.Addr().String(), true)
-	}
-	portA := addrPort(a.Addr()).Port()
-	for name, test := range map[string]struct {
-		request Request
-		want    func(s *Socket) bool
-	}{
-		"family":      {Request{Family: mptcp.FamilyINET6}, func(s *Socket) bool { return s.Family == mptcp.FamilyINET6 }},
-		"local port":  {Request{LocalPort: portA}, func(s *Socket) bool { return s.Local.Port() == portA }},
-		"remote port": {Request{RemotePort: portA}, func(s *Socket) bool { return s.Remote.Port() == portA }},
-		"no state":    {Request{States: StatesOf(mptcp.StateSynSent)}, func(*Socket) bool { return false }},
-		"prefix": {Request{Match: []Match{{Local: netip.MustParsePrefix("127.0.1.0/24")}}},
-			func(s *Socket) bool { return netip.MustParsePrefix("127.0.1.0/24").Contains(s.Local.Addr()) }},
-		"either": {Request{Match: []Match{{Remote: netip.MustParsePrefix("::1/128")}, {LocalPorts: Port(portA)}}},
-			func(s *Socket) bool {
-				return s.Remote.Addr() == netip.MustParseAddr("::1") || s.Local.Port() == portA
-			}},
-		"port ranges": {Request{Match: []Match{{LocalPorts: PortRange{First: portA}, RemotePorts: PortRange{Last: portA}}}},
-			func(s *Socket) bool { return s.Local.Port() >= portA && s.Remote.Port() <= portA }},
-		"device": {Request{Match: []Match{{IfIndex: 1}}}, func(s *Socket) bool { return s.IfIndex == 1 }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var want, got []uint64
-			for _, row := range collect(t, w.client.Connections(t.Context(), nil)) {
-				if test.want(&row.Socket) {
-					want = append(want, row.Cookie)
-				}
-			}
-			for _, row := range collect(t, w.client.Connections(t.Context(), &test.request)) {
-				got = append(got, row.Cookie)
-			}
-			if !slices.Equal(got, want) {
-				t.Errorf("cookies %x, want %x", got, want)
-			}
-			want, got = nil, nil
-			for _, row := range collect(t, w.client.Subflows(t.Context(), nil)) {
-				if test.want(&row.Socket) {
-					want = append(want, row.Cookie)
-				}
-			}
-			for _, row := range collect(t, w.client.Subflows(t.Context(), &test.request)) {
-				got = append(got, row.Cookie)
-			}
-			slices.Sort(want)
-			slices.Sort(got)
-			if !slices.Equal(got, want) {
-				t.Errorf("subflows: cookies %x, want %x", got, want)
-			}
-		})
-	}
-	for _, row := range collect(t, w.client.Connections(t.Context(), &Request{NoInfo: true})) {
-		if row.Info != (Info{}) || row.Cookie == 0 {
-			t.Errorf("without info: %+v", row)
-		}
-	}
-}
-
 // A client made in a namespace stays there when it needs another socket, from
 // whatever thread, also within the loop over a list.
 func TestClientStaysInItsNamespace(t *testing.T) {
@@ -446,4 +384,60 @@ func TestClientStaysInItsNamespace(t *testing.T) {
 	if _, err := w.client.Connection(t.Context(), 1); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("after Close: %v, want fs.ErrClosed", err)
 	}
+}
+
+// The listener of an endpoint with a port is the kernel's own: it has an inode, but
+// no address in the list of MPTCP sockets. In that of TCP sockets it has both.
+func TestListenerOfAnEndpoint(t *testing.T) {
+	w := newWorld(t, nil)
+	w.pathManager(uapi.PMCmdAddAddr, func(e *netlink.AttributeEncoder) {
+		e.Nested(uapi.PMAttrAddr, func(e *netlink.AttributeEncoder) error {
+			e.Uint16(uapi.PMAddrAttrFamily, uint16(mptcp.FamilyINET))
+			e.Bytes(uapi.PMAddrAttrAddr4, []byte{127, 0, 0, 3})
+			e.Uint16(uapi.PMAddrAttrPort, 4321)
+			e.Uint32(uapi.PMAddrAttrFlags, uapi.PMAddrFlagSignal)
+			return nil
+		})
+	})
+	rows := collect(t, w.client.Listeners(t.Context()))
+	if len(rows) != 1 || rows[0].State != mptcp.StateListen {
+		t.Fatalf("listeners %+v", rows)
+	}
+	below := collect(t, w.client.Subflows(t.Context(), &Request{States: StatesOf(mptcp.StateListen)}))
+	if len(below) != 1 || below[0].Local.String() != "127.0.0.3:4321" || below[0].ULP != "mptcp" || below[0].Inode != rows[0].Inode {
+		t.Errorf("below %+v, listener %+v", below, rows[0].Socket)
+	}
+}
+
+// One client serves several goroutines.
+func TestConcurrentUse(t *testing.T) {
+	w := newWorld(t, nil)
+	w.crowd(50)
+	tokens := map[mptcp.Token]bool{}
+	for _, c := range collect(t, w.client.Connections(t.Context(), nil)) {
+		tokens[c.Info.Token] = true
+	}
+	var group sync.WaitGroup
+	for range 6 {
+		group.Go(func() {
+			for range 5 {
+				n := 0
+				for s, err := range w.client.Subflows(t.Context(), nil) {
+					if err != nil || !tokens[s.MPTCP.TokenLocal] {
+						t.Errorf("%+v, %v", s, err)
+					}
+					n++
+				}
+				for token := range tokens {
+					if c, err := w.client.Connection(t.Context(), token); err != nil || c.Info.Token != token {
+						t.Errorf("%+v, %v", c, err)
+					}
+				}
+				if n != len(tokens) {
+					t.Errorf("%d subflows, want %d", n, len(tokens))
+				}
+			}
+		})
+	}
+	group.Wait()
 }

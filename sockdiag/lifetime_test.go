@@ -170,7 +170,7 @@ func TestKernelDestroysNoConnection(t *testing.T) {
 		return appendRequest(b, uapi.SockDestroy, flagRequest|flagAck, seq, q, &c.Socket)
 	}
 	var refusal error
-	err := w.client.lookup(t.Context(), 1, request, func(_ int, _ []byte, err error) (bool, error) {
+	err := w.client.lookup(t.Context(), q.protocol, 1, request, func(_ int, _ []byte, err error) (bool, error) {
 		refusal = err
 		return true, nil
 	})

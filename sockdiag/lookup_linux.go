@@ -42,7 +42,7 @@ func (c *Client) ConnectionsByToken(ctx context.Context, tokens []mptcp.Token) i
 			return appendRequest(b, uapi.SockDiagByFamily, flagRequest, seq, q, &id)
 		}
 		var row Connection
-		err := c.lookup(ctx, len(tokens), request, func(i int, payload []byte, err error) (bool, error) {
+		err := c.lookup(ctx, q.protocol, len(tokens), request, func(i int, payload []byte, err error) (bool, error) {
 			row = Connection{Info: Info{Token: tokens[i]}}
 			if err == nil {
 				c.knowsMPTCP.Store(true)
@@ -90,7 +90,7 @@ func (c *Client) SubflowsBySocket(ctx context.Context, sockets []Socket) iter.Se
 			return appendRequest(b, uapi.SockDiagByFamily, flagRequest, seq, q, &sockets[i])
 		}
 		var row Subflow
-		err := c.lookup(ctx, len(sockets), request, func(i int, payload []byte, err error) (bool, error) {
+		err := c.lookup(ctx, q.protocol, len(sockets), request, func(i int, payload []byte, err error) (bool, error) {
 			if err == nil {
 				if err = DecodeSubflow(payload, &row); err != nil {
 					return false, err
@@ -119,7 +119,7 @@ type answerFunc func(i int, payload []byte, err error) (bool, error)
 // lookup asks n questions and hands on the answers in order, until answer returns
 // false or an error. Answers that found no room are asked for again, fewer at a
 // time.
-func (c *Client) lookup(ctx context.Context, n int, request func(b []byte, i int, seq uint32) []byte, answer answerFunc) error {
+func (c *Client) lookup(ctx context.Context, protocol uint32, n int, request func(b []byte, i int, seq uint32) []byte, answer answerFunc) error {
 	s, err := c.acquire()
 	if err != nil {
 		return err
@@ -137,7 +137,7 @@ func (c *Client) lookup(ctx context.Context, n int, request func(b []byte, i int
 			s.seq++
 			s.req = request(s.req, next+i, s.seq)
 		}
-		s.busy = true
+		s.busy, s.protocol = true, protocol
 		if err := s.send(s.req); err != nil {
 			return err
 		}

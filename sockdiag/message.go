@@ -2,7 +2,10 @@ package sockdiag
 
 import (
 	"encoding/binary"
+	"iter"
 	"syscall"
+
+	"mptcpctl/internal/uapi"
 )
 
 // Netlink's framing: 16 bytes of header, and for each attribute 4.
@@ -50,6 +53,21 @@ func (m *message) errno() error {
 		return syscall.Errno(-code)
 	}
 	return nil
+}
+
+// Payloads yields the payloads of the sockets in a datagram of netlink messages,
+// such as a Tap is shown, for [DecodeConnection] or [DecodeSubflow]. They are parts
+// of the datagram. Other messages are left out, and a broken one is the end.
+func Payloads(datagram []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for {
+			m, rest, ok := nextMessage(datagram)
+			if !ok || m.typ == uapi.SockDiagByFamily && !yield(m.payload) {
+				return
+			}
+			datagram = rest
+		}
+	}
 }
 
 // nextAttribute takes the first attribute off b. It reports false at the end, and

@@ -117,16 +117,11 @@ func TestRecordedRows(t *testing.T) {
 // makes sure that a recording could be made.
 func TestRecord(t *testing.T) {
 	var messages [][]byte
-	w := newWorld(t, &Config{Tap: func(datagram []byte) {
-		for b := datagram; len(b) > 0; {
-			m, rest, ok := nextMessage(b)
-			if !ok {
-				return
-			}
-			if m.typ == uapi.SockDiagByFamily {
-				messages = append(messages, bytes.Clone(m.payload))
-			}
-			b = rest
+	var asked uint32
+	w := newWorld(t, &Config{Tap: func(protocol uint32, datagram []byte) {
+		asked = protocol
+		for payload := range Payloads(datagram) {
+			messages = append(messages, bytes.Clone(payload))
 		}
 	}})
 	w.addEndpoint("127.0.0.2", 7)
@@ -141,14 +136,14 @@ func TestRecord(t *testing.T) {
 
 	messages = nil
 	connections := collect(t, w.client.Connections(t.Context(), &Request{States: AllStates}))
-	if len(messages) != len(connections) {
-		t.Errorf("%d messages were tapped, %d rows listed", len(messages), len(connections))
+	if len(messages) != len(connections) || asked != uapi.IPPROTO_MPTCP {
+		t.Errorf("%d messages of protocol %d were tapped, %d rows listed", len(messages), asked, len(connections))
 	}
 	record(t, "connection", messages, decodeAll(t, messages, DecodeConnection))
 	messages = nil
 	subflows := collect(t, w.client.Subflows(t.Context(), &Request{States: AllStates, AllTCP: true}))
-	if len(messages) != len(subflows) {
-		t.Errorf("%d messages were tapped, %d rows listed", len(messages), len(subflows))
+	if len(messages) != len(subflows) || asked != unix.IPPROTO_TCP {
+		t.Errorf("%d messages of protocol %d were tapped, %d rows listed", len(messages), asked, len(subflows))
 	}
 	record(t, "subflow", messages, decodeAll(t, messages, DecodeSubflow))
 }
