@@ -52,7 +52,7 @@ func (c *Client) Close() error {
 // client was opened.
 func (c *Client) Family() Family {
 	f := c.family
-	f.Commands = slices.Clone(f.Commands)
+	f.Commands, f.Raw = slices.Clone(f.Commands), slices.Clone(f.Raw)
 	return f
 }
 

@@ -1,6 +1,7 @@
 package pathmanager
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -157,6 +158,7 @@ func (c *conn) family(ctx context.Context) (Family, error) {
 	var f Family
 	err := c.do(ctx, familyRequest(), func(msg []byte) (err error) {
 		f, err = decodeFamily(msg)
+		f.Raw = bytes.Clone(msg)
 		return err
 	})
 	if errors.Is(err, syscall.ENOENT) {

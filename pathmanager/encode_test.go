@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"mptcpctl/internal/uapi"
@@ -54,14 +55,14 @@ func TestEncodeRequests(t *testing.T) {
 				"14000400 fd000000 00000000 00000000 00000002 06000500 bb010000",
 		},
 	} {
-		want := ""
+		var want strings.Builder
 		for _, c := range tt.want {
 			if c != ' ' {
-				want += string(c)
+				want.WriteString(string(c))
 			}
 		}
-		if got := hex.EncodeToString(tt.r.encode(28)); got != want {
-			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, want)
+		if got := hex.EncodeToString(tt.r.encode(28)); got != want.String() {
+			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, want.String())
 		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"testing"
 
-	"mptcpctl/hostnet"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/mptcp"
 
@@ -391,7 +390,7 @@ func TestClientStaysInItsNamespace(t *testing.T) {
 	if err := ca.AddEndpoint(t.Context(), mptcp.Endpoint{Address: first}); err != nil {
 		t.Fatal(err)
 	}
-	err := hostnet.OnThread(func() error {
+	err := b.Do(func() error {
 		if n := len(endpoints(t, ca)); n != 1 {
 			t.Errorf("%d endpoints in the first namespace", n)
 		}

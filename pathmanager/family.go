@@ -28,6 +28,7 @@ type Family struct {
 	Version  uint32
 	Events   uint32    // number of the event group; 0 before Linux 5.12, which has no events
 	Commands []Command // in the order of their numbers
+	Raw      []byte    // the answer itself, a netlink message: a recording that starts with it names the family
 }
 
 // familyRequest asks for the family by its name.

@@ -1,15 +1,10 @@
 package pathmanager
 
 import (
-	"context"
 	"encoding/binary"
-	"errors"
 	"io/fs"
 	"net/netip"
-	"os"
-	"runtime"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,7 +12,6 @@ import (
 	"mptcpctl/mptcp"
 
 	"github.com/vishvananda/netlink"
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 )
 
@@ -256,91 +250,6 @@ func TestTrust(t *testing.T) {
 	}
 }
 
-// What is received and what is lost add up, and the loss stands where it happened.
-func TestLossIsExact(t *testing.T) {
-	ns := labtest.MPTCP(t)
-	addAddresses(t, ns, first)
-	fd, _ := mptcpListener(t, ns, anywhere)
-	for _, slots := range []int{1, 16, receiveSlots} {
-		l := listen(t, ns, &ListenConfig{Buffer: 100 << 10, slots: slots})
-		const produced, later = 1000, 5
-		relisten(t, fd, produced)
-		lost := l.Lost()
-		if lost == 0 || lost >= produced {
-			t.Fatalf("%d of %d lost: the test needs some", lost, produced)
-		}
-		s := follow(t, l)
-		before := s.until(mptcp.EventLost)
-		if got := uint64(len(before)-1) + before[len(before)-1].Lost; got != produced {
-			t.Errorf("%d slots: %d events and %d lost, produced %d", slots, len(before)-1, before[len(before)-1].Lost, produced)
-		}
-		if got := before[len(before)-1].Lost; got != lost || l.Lost() != lost {
-			t.Errorf("%d slots: lost %d in the stream, %d and %d by the counter", slots, got, lost, l.Lost())
-		}
-		relisten(t, fd, later)
-		for range later {
-			if e := s.next(); e.Type != mptcp.EventListenerCreated {
-				t.Errorf("%d slots: after the loss %v", slots, e.Type)
-			}
-		}
-	}
-}
-
-// Under a load that overruns the buffer again and again the books stay exact.
-func TestLossIsExactUnderLoad(t *testing.T) {
-	ns := labtest.MPTCP(t)
-	addAddresses(t, ns, first)
-	fd, _ := mptcpListener(t, ns, anywhere)
-	l := listen(t, ns, &ListenConfig{Buffer: 4 << 10})
-	const produced = 50_000
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for range produced {
-			_ = unix.Listen(fd, 16)
-		}
-		_ = unix.Shutdown(fd, unix.SHUT_RDWR) // LISTENER_CLOSED
-	}()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	var events, lost uint64
-	marks := 0
-	for e, err := range l.Events(ctx) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if e.Type == mptcp.EventLost {
-			lost += e.Lost
-			marks++
-		} else {
-			events++
-		}
-		if events+lost >= produced+1 {
-			break
-		}
-	}
-	<-ended
-	if events+lost != produced+1 || lost != l.Lost() {
-		t.Errorf("%d events and %d lost (%d by the counter) in %d marks, produced %d", events, lost, l.Lost(), marks, produced+1)
-	}
-}
-
-// A message that does not fit is counted, and the next of its size fits.
-func TestMessageThatDoesNotFitIsLost(t *testing.T) {
-	ns := labtest.MPTCP(t)
-	addAddresses(t, ns, first)
-	l := listen(t, ns, &ListenConfig{size: 24})
-	s := follow(t, l)
-	fd, _ := mptcpListener(t, ns, anywhere)
-	if e := s.next(); e.Type != mptcp.EventLost || e.Lost != 1 || l.Lost() != 1 {
-		t.Errorf("%+v, lost %d", e, l.Lost())
-	}
-	relisten(t, fd, 1)
-	if e := s.next(); e.Type != mptcp.EventListenerCreated {
-		t.Errorf("%+v", e)
-	}
-}
-
 // Filtered events are dropped by the kernel: they neither arrive nor fill the
 // buffer.
 func TestFilteredEventsNeverArrive(t *testing.T) {
@@ -499,137 +408,6 @@ func TestTapGetsRawMessages(t *testing.T) {
 	got := append(s.until(mptcp.EventClosed), s.find(mptcp.EventClosed))
 	if len(tapped) < len(got) || !slices.Equal(tapped[:len(got)-1], got[:len(got)-1]) {
 		t.Errorf("tapped\n%v, got\n%v", types(tapped), types(got))
-	}
-}
-
-// The end of the context ends the iteration promptly, waiting or not, and the
-// listener can be read again; no goroutine stays behind.
-func TestCancellation(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	for _, procs := range []int{1, 2} {
-		func() {
-			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
-			ns := labtest.MPTCP(t)
-			addAddresses(t, ns, first)
-			l := listen(t, ns, nil)
-			for range 20 {
-				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Millisecond)
-				for e, err := range l.Events(ctx) {
-					t.Errorf("%v %v", e.Type, err)
-				}
-				cancel()
-			}
-			fd, _ := mptcpListener(t, ns, anywhere)
-			relisten(t, fd, 9)
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			n := 0
-			for _, err := range l.Events(ctx) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				if n++; n == 10 {
-					cancel()
-				}
-			}
-			if n != 10 {
-				t.Errorf("%d events after cancellations, want 10", n)
-			}
-			for range l.Events(ctx) {
-				t.Error("an event with a context that has ended")
-			}
-			_ = l.Close()
-		}()
-	}
-}
-
-// Other goroutines run while a listener waits and while it is busy, even on one
-// processor.
-func TestOthersRunOnOneProcessor(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	ns := labtest.MPTCP(t)
-	addAddresses(t, ns, first)
-	l := listen(t, ns, nil)
-	fd, _ := mptcpListener(t, ns, anywhere)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	var turns atomic.Int64
-	go func() {
-		for turns.Load() < 2000 && ctx.Err() == nil {
-			_ = unix.Listen(fd, 16)
-			turns.Add(1)
-			runtime.Gosched()
-		}
-	}()
-	n := 0
-	for _, err := range l.Events(ctx) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n++; n == 2001 {
-			break
-		}
-	}
-	if n != 2001 {
-		t.Errorf("%d events, the other goroutine had %d turns", n, turns.Load())
-	}
-}
-
-func TestCloseEndsIteration(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	ns := labtest.MPTCP(t)
-	addAddresses(t, ns, first)
-	l := listen(t, ns, nil)
-	started := make(chan struct{})
-	ended := make(chan error)
-	go func() {
-		var last error
-		for _, err := range l.Batches(context.Background()) {
-			if last = err; err == nil {
-				close(started)
-			}
-		}
-		ended <- last
-	}()
-	mptcpListener(t, ns, anywhere)
-	<-started
-	for _, err := range l.Batches(t.Context()) {
-		if err == nil {
-			t.Error("two iterations at a time")
-		}
-	}
-	if err := l.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := <-ended; !errors.Is(err, os.ErrClosed) {
-		t.Errorf("the iteration ended with %v", err)
-	}
-	for _, err := range l.Events(t.Context()) {
-		if !errors.Is(err, os.ErrClosed) {
-			t.Errorf("%v", err)
-		}
-	}
-	if err := l.Close(); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("%v", err)
-	}
-}
-
-// Close from within the loop is no deadlock.
-func TestCloseWithinIteration(t *testing.T) {
-	ns := labtest.MPTCP(t)
-	addAddresses(t, ns, first)
-	l := listen(t, ns, nil)
-	mptcpListener(t, ns, anywhere)
-	var last error
-	for _, err := range l.Events(t.Context()) {
-		if last = err; err == nil {
-			if err := l.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	if !errors.Is(last, os.ErrClosed) {
-		t.Errorf("%v", last)
 	}
 }
 
