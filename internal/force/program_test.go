@@ -52,6 +52,18 @@ func program(args []string) int {
 		return dropped(args[1])
 	case "full": // has no descriptor left
 		return full()
+	case "elsewhere-user": // runs protocol in new user and network namespaces
+		cmd := exec.Command("/proc/self/exe", "run-program", "protocol")
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET}
+		if err := cmd.Run(); err != nil {
+			fmt.Println(err)
+		}
+	case "stop": // stops itself
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		return 3
+	case "privs":
+		fmt.Println(hasNoNewPrivs())
 	case "facts":
 		return facts()
 	case "time":
@@ -254,12 +266,14 @@ func facts() int {
 	dir, _ := os.Getwd()
 	group, _ := unix.Getpgid(0)
 	session, _ := unix.Getsid(0)
-	var limit unix.Rlimit
-	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
-	_, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
-	third, _ := unix.FcntlInt(3, unix.F_GETFD, 0)
-	fourth, _ := unix.FcntlInt(4, unix.F_GETFD, 0)
-	fmt.Println(os.Getpid(), group, session, dir, err, third, fourth)
+	_, children := unix.Wait4(-1, nil, unix.WNOHANG, nil)
+	fmt.Println(group, session, dir, children)
+	for fd := 3; fd < 20; fd++ {
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			fmt.Println("open", fd)
+		}
+	}
+	fmt.Println(os.Environ())
 	return 0
 }
 
