@@ -2,6 +2,7 @@ package track
 
 import (
 	"fmt"
+	"net/netip"
 
 	"mptcpctl/mptcp"
 )
@@ -54,4 +55,35 @@ func (f *facts) linkTrouble(index uint32) string {
 		return fmt.Sprintf("link %s has no carrier", l.Name)
 	}
 	return ""
+}
+
+// unusable returns why no subflow can start from the endpoint, if it is for the
+// reason that the counter counts, and "" otherwise.
+func (f *facts) unusable(e *mptcp.Endpoint, counter string) string {
+	if e.Flags&(mptcp.FlagSubflow|mptcp.FlagFullmesh|mptcp.FlagImplicit|mptcp.FlagLaminar) == 0 {
+		return ""
+	}
+	holder, here := f.holders[e.Address.Unmap().WithZone("")]
+	switch counter {
+	case counterBindErr:
+		if f.knowsAddrs && !here {
+			return fmt.Sprintf("endpoint %d: address %s is not on this host", e.ID, e.Address)
+		}
+	case counterConnectErr:
+		index := uint32(max(e.IfIndex, 0))
+		if index == 0 && here {
+			index = holder
+		}
+		if why := f.linkTrouble(index); index != 0 && why != "" {
+			return fmt.Sprintf("endpoint %d: %s", e.ID, why)
+		}
+	}
+	return ""
+}
+
+// endpointSubflow returns the local half of a subflow from the endpoint.
+func endpointSubflow(e *mptcp.Endpoint) *mptcp.Subflow {
+	return &mptcp.Subflow{
+		LocalID: e.ID, Local: netip.AddrPortFrom(e.Address.Unmap(), e.Port), IfIndex: uint32(max(e.IfIndex, 0)),
+	}
 }

@@ -2,6 +2,7 @@ package track
 
 import (
 	"iter"
+	"slices"
 	"time"
 
 	"mptcpctl/mptcp"
@@ -14,10 +15,15 @@ type State struct {
 	generation uint64
 	events     uint64
 	lost       uint64
+	err        error
 	counts     Counts
-	live       []Tracked
-	ended      []Ended
-	namespaces []Snapshot
+	view       view
+	past       past
+	limit      int // of deltas shown of one connection
+	ended      []*Ended
+	closed     []*ClosedSubflow
+	namespaces []*namespace // by name
+	plain      []Tracked    // instead of the view, in a state that no tracker made
 }
 
 // Tracked is a connection with the key that it is known by.
@@ -55,8 +61,10 @@ func (h How) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 type Ended struct {
 	Key        mptcp.Key
 	Connection mptcp.Connection
-	At         time.Time // when it was found to be over
+	At         time.Time // when it was closed, else when it was found to be over
 	How        How
+	history    uint32
+	found      time.Time
 }
 
 // Counts are totals over the live connections of a state.
@@ -75,11 +83,15 @@ type Counts struct {
 }
 
 // NewState makes a state of connections, as one dump gives them: for a face over
-// a single snapshot, without a tracker. Every connection has instance 0.
+// a single snapshot, without a tracker. Every connection has instance 0, and there
+// is no history. The connections are not copied.
 func NewState(at time.Time, connections []mptcp.Connection, namespaces ...Snapshot) *State {
-	s := &State{time: at, namespaces: namespaces}
+	s := &State{time: at, plain: make([]Tracked, 0, len(connections))}
+	for i := range namespaces {
+		s.namespaces = append(s.namespaces, newNamespace(&namespaces[i]))
+	}
 	for _, c := range connections {
-		s.live = append(s.live, Tracked{mptcp.Key{Netns: c.Netns, Token: c.Token}, c})
+		s.plain = append(s.plain, Tracked{mptcp.Key{Netns: c.Netns, Token: c.Token}, c})
 		s.counts.add(&c, 1)
 	}
 	return s
@@ -115,12 +127,16 @@ func (s *State) Lost() uint64 { return s.lost }
 // Counts returns totals over the live connections.
 func (s *State) Counts() Counts { return s.counts }
 
+// Err returns why the kernel could not be read when it was last tried, nil when
+// it could. The state is then older than it says.
+func (s *State) Err() error { return s.err }
+
 // Len returns the number of live connections.
-func (s *State) Len() int { return len(s.live) }
+func (s *State) Len() int { return s.counts.Connections }
 
 // Connections returns the live connections with their subflows. Each is made on
 // the fly and is the caller's. The order is arbitrary, and the same from state to
-// state for a connection that goes on.
+// state for connections that go on.
 func (s *State) Connections() iter.Seq[mptcp.Connection] {
 	return func(yield func(mptcp.Connection) bool) {
 		for t := range s.All() {
@@ -134,55 +150,118 @@ func (s *State) Connections() iter.Seq[mptcp.Connection] {
 // All is as Connections, with the keys.
 func (s *State) All() iter.Seq[Tracked] {
 	return func(yield func(Tracked) bool) {
-		for _, t := range s.live {
+		for _, t := range s.plain {
 			if !yield(t) {
 				return
 			}
 		}
-	}
-}
-
-// Lookup returns the connection with that key, live or ended.
-func (s *State) Lookup(k mptcp.Key) (mptcp.Connection, bool) {
-	for _, t := range s.live {
-		if t.Key == k {
-			return t.Connection, true
-		}
-	}
-	for i := range s.ended {
-		if s.ended[i].Key == k {
-			return s.ended[i].Connection, true
-		}
-	}
-	return mptcp.Connection{}, false
-}
-
-// Find returns the live connection that has the token now.
-func (s *State) Find(netns string, token mptcp.Token) (Tracked, bool) {
-	for _, t := range s.live {
-		if t.Key.Netns == netns && t.Key.Token == token {
-			return t, true
-		}
-	}
-	return Tracked{}, false
-}
-
-// Ended returns the connections that are over and still kept, oldest first.
-func (s *State) Ended() iter.Seq[Ended] {
-	return func(yield func(Ended) bool) {
-		for _, e := range s.ended {
-			if !yield(e) {
+		for slot := range s.view.all() {
+			if !yield(s.tracked(slot)) {
 				return
 			}
 		}
 	}
 }
 
-// History returns the last deltas of the connection, oldest first, as far as they
-// are kept.
-func (s *State) History(mptcp.Key) []Delta { return nil }
+// tracked makes the connection in the slot.
+func (s *State) tracked(slot uint32) Tracked {
+	var r record
+	s.view.load(slot, &r)
+	s.finish(&r.Connection)
+	return Tracked{r.key(), r.Connection}
+}
+
+// finish fills in what is not held but follows from the rest.
+func (s *State) finish(c *mptcp.Connection) {
+	if n := findNamespace(s.namespaces, c.Netns); n != nil {
+		for i := range c.Subflows {
+			n.facts.device(&c.Subflows[i])
+		}
+	}
+	slices.SortFunc(c.Subflows, compareSubflows)
+	setShares(c.Subflows)
+}
+
+// Find returns the live connection that has the token now.
+func (s *State) Find(netns string, token mptcp.Token) (Tracked, bool) {
+	for _, t := range s.plain {
+		if t.Key.Netns == netns && t.Key.Token == token {
+			return t, true
+		}
+	}
+	if slot, ok := s.view.find(netns, token); ok {
+		return s.tracked(slot), true
+	}
+	return Tracked{}, false
+}
+
+// Lookup returns the connection with that key, live or ended.
+func (s *State) Lookup(k mptcp.Key) (mptcp.Connection, bool) {
+	if t, ok := s.Find(k.Netns, k.Token); ok && t.Key == k {
+		return t.Connection, true
+	}
+	if e := s.findEnded(k); e != nil {
+		return e.Connection, true
+	}
+	return mptcp.Connection{}, false
+}
+
+// findEnded returns what is kept of an ended connection, or nil.
+func (s *State) findEnded(k mptcp.Key) *Ended {
+	for _, e := range s.ended {
+		if e.Key == k {
+			return e
+		}
+	}
+	return nil
+}
+
+// Ended returns the connections that are over and still kept, oldest first. They
+// are shared: not to be changed.
+func (s *State) Ended() iter.Seq[*Ended] { return slices.Values(s.ended) }
+
+// History returns the last deltas of the connection, live or ended, oldest first,
+// as far as they are kept.
+func (s *State) History(k mptcp.Key) []Delta {
+	if slot, ok := s.view.find(k.Netns, k.Token); ok {
+		if c := s.view.core.at(slot); uint32(c.instance) == k.Instance {
+			return s.past.deltas(k, c.history, s.limit)
+		}
+	}
+	if e := s.findEnded(k); e != nil {
+		return s.past.deltas(k, e.history, s.limit)
+	}
+	return nil
+}
+
+// ClosedSubflows returns the subflows of the connection that ended before it did,
+// as far as they are kept, oldest first.
+func (s *State) ClosedSubflows(k mptcp.Key) []ClosedSubflow {
+	var out []ClosedSubflow
+	for _, c := range s.closed {
+		if c.Key == k {
+			out = append(out, *c)
+		}
+	}
+	return out
+}
 
 // Namespaces returns what is known of each network namespace apart from its
 // connections: links, addresses, endpoints, listeners. The lists of connections
-// and subflows in it are empty.
-func (s *State) Namespaces() []Snapshot { return s.namespaces }
+// and subflows in it are empty, the others shared: not to be changed.
+func (s *State) Namespaces() []Snapshot {
+	out := make([]Snapshot, 0, len(s.namespaces))
+	for _, n := range s.namespaces {
+		out = append(out, n.snapshot)
+	}
+	return out
+}
+
+// Counters returns the MPTCP counters of a network namespace as they were last
+// read, nil where they were not. They are shared: not to be changed.
+func (s *State) Counters(netns string) Counters {
+	if n := findNamespace(s.namespaces, netns); n != nil {
+		return n.counters
+	}
+	return nil
+}

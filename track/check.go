@@ -1,0 +1,254 @@
+package track
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"slices"
+	"time"
+
+	"mptcpctl/mptcp"
+)
+
+// A check is a question to the kernel about one token, that an event or a dump
+// gave rise to.
+type check struct {
+	identity
+	due      time.Time
+	tries    int
+	missing  bool      // the kernel did not know it the last time
+	sample   bool      // ask for the subflows too
+	closedAt time.Time // of CLOSED, if it came
+	orphan   bool      // CLOSED came, and no connection was known
+	place    int       // in the heap
+}
+
+// checks holds the open questions, the first due on top.
+type checks struct {
+	heap []*check
+	by   map[identity]*check
+}
+
+// The most open questions, and how many are asked at once.
+const (
+	checksOpen    = 1 << 16
+	checksAtATime = 1 << 9
+)
+
+// Len, Less, Swap, Push and Pop implement [heap.Interface].
+func (c *checks) Len() int           { return len(c.heap) }
+func (c *checks) Less(i, j int) bool { return c.heap[i].due.Before(c.heap[j].due) }
+func (c *checks) Swap(i, j int) {
+	c.heap[i], c.heap[j] = c.heap[j], c.heap[i]
+	c.heap[i].place, c.heap[j].place = i, j
+}
+
+// Push appends x.
+func (c *checks) Push(x any) {
+	k := x.(*check)
+	k.place = len(c.heap)
+	c.heap = append(c.heap, k)
+}
+
+// Pop takes the last.
+func (c *checks) Pop() any {
+	k := c.heap[len(c.heap)-1]
+	c.heap = c.heap[:len(c.heap)-1]
+	return k
+}
+
+// due returns when the first question is due, zero when there is none.
+func (c *checks) due() time.Time {
+	if len(c.heap) == 0 {
+		return time.Time{}
+	}
+	return c.heap[0].due
+}
+
+// put adds a question, or brings the one about the same token forward.
+func (c *checks) put(id identity, due time.Time) *check {
+	k, ok := c.by[id]
+	if !ok {
+		k = &check{identity: id, due: due}
+		c.by[id] = k
+		heap.Push(c, k)
+		return k
+	}
+	if due.Before(k.due) {
+		k.due = due
+		heap.Fix(c, k.place)
+	}
+	return k
+}
+
+// again puts a question back that was taken.
+func (c *checks) again(k *check, due time.Time) {
+	if _, ok := c.by[k.identity]; ok {
+		return
+	}
+	k.due = due
+	c.by[k.identity] = k
+	heap.Push(c, k)
+}
+
+// forget drops the question about a token.
+func (c *checks) forget(id identity) {
+	if k, ok := c.by[id]; ok {
+		heap.Remove(c, k.place)
+		delete(c.by, id)
+	}
+}
+
+// take returns the questions that are due, at most so many.
+func (c *checks) take(now time.Time, most int) []*check {
+	var out []*check
+	for len(c.heap) > 0 && len(out) < most && !c.heap[0].due.After(now) {
+		k := heap.Pop(c).(*check)
+		delete(c.by, k.identity)
+		out = append(out, k)
+	}
+	return out
+}
+
+// check has the kernel asked about the token of the event after a while. Where too
+// much is open already, everything is dumped instead.
+func (t *Tracker) check(e *mptcp.Event, after time.Duration) *check {
+	if len(t.checks.heap) >= checksOpen {
+		t.nextReconcile = time.Now()
+		return &check{}
+	}
+	return t.checks.put(identity{e.Netns, e.Token}, time.Now().Add(after))
+}
+
+// verify asks the questions that are due.
+func (t *Tracker) verify(ctx context.Context, now time.Time) {
+	due := t.checks.take(now, checksAtATime)
+	slices.SortFunc(due, func(a, b *check) int {
+		return cmp.Or(cmp.Compare(a.netns, b.netns), cmp.Compare(a.token, b.token))
+	})
+	for len(due) > 0 {
+		end := 1
+		for end < len(due) && due[end].netns == due[0].netns {
+			end++
+		}
+		err := t.verifyIn(ctx, due[0].netns, due[:end])
+		t.keep(err)
+		if err != nil {
+			for _, k := range due[:end] {
+				t.checks.again(k, now.Add(time.Second))
+			}
+		}
+		due = due[end:]
+	}
+}
+
+// verifyIn asks about tokens of one namespace and acts on the answers.
+func (t *Tracker) verifyIn(ctx context.Context, netns string, asked []*check) error {
+	tokens := make([]mptcp.Token, 0, len(asked))
+	var look []mptcp.Token
+	gone := false
+	for _, k := range asked {
+		tokens = append(tokens, k.token)
+	}
+	known, err := t.source.Lookup(ctx, netns, tokens)
+	if err != nil {
+		return err
+	}
+	answers := make(map[mptcp.Token]*mptcp.Connection, len(known))
+	for i := range known {
+		answers[known[i].Token] = &known[i]
+	}
+	for _, k := range asked {
+		if answers[k.token] == nil {
+			gone = true
+		} else if k.sample {
+			look = append(look, k.token)
+		}
+	}
+	if gone || len(known) > 0 {
+		t.readCounters(ctx, netns)
+	}
+	rows, err := t.rows(ctx, netns, look)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var orphans []*check
+	for _, k := range asked {
+		switch c := answers[k.token]; {
+		case c != nil:
+			t.stillThere(k, c, rows)
+		case k.orphan:
+			orphans = append(orphans, k)
+		default:
+			t.notThere(k)
+		}
+	}
+	t.orphans(netns, orphans)
+	t.touch()
+	return nil
+}
+
+// rows samples the subflows of these connections, by token.
+func (t *Tracker) rows(ctx context.Context, netns string, tokens []mptcp.Token) (map[mptcp.Token][]SubflowRow, error) {
+	if len(tokens) == 0 {
+		return nil, nil
+	}
+	list, err := t.source.Sample(ctx, netns, tokens)
+	if err != nil {
+		return nil, err
+	}
+	rows := make(map[mptcp.Token][]SubflowRow, len(tokens))
+	for _, r := range list {
+		if r.HasToken {
+			rows[r.Token] = append(rows[r.Token], r)
+		}
+	}
+	return rows, nil
+}
+
+// stillThere handles a connection that the kernel knows.
+func (t *Tracker) stillThere(k *check, c *mptcp.Connection, rows map[mptcp.Token][]SubflowRow) {
+	c.Netns = k.netns
+	depth := withoutSubflows
+	if k.sample {
+		depth = confirmed
+	}
+	t.joinIn(c, rows[k.token])
+	slot, fate := t.takeIn(c, depth, true)
+	flags := &t.table.cores.at(slot).flags
+	if fate != replaced && !k.closedAt.IsZero() {
+		*flags |= coreClosed
+	}
+	if *flags&coreClosed == 0 {
+		return
+	}
+	// The application has closed it, and it is not over yet.
+	again := &check{identity: k.identity, tries: k.tries + 1, closedAt: k.closedAt}
+	t.checks.again(again, time.Now().Add(min(soon<<min(2*again.tries, 10), 10*time.Second)))
+}
+
+// notThere handles a token that the kernel does not know.
+func (t *Tracker) notThere(k *check) {
+	slot, live := t.table.find(k.netns, k.token)
+	switch {
+	case !live:
+	case t.table.core.at(slot).flags&coreClosed != 0:
+		at := k.closedAt
+		if at.IsZero() {
+			at = time.Now()
+		}
+		t.end(slot, HowClosed, at)
+	case !k.missing:
+		// Its CLOSED may still be on the way to us.
+		again := &check{identity: k.identity, missing: true}
+		t.checks.again(again, time.Now().Add(confirmAfter))
+	default:
+		t.aborted(slot)
+	}
+}
+
+// confirmAfter is how long after the kernel first did not know a connection it is
+// asked again, before its end without CLOSED is believed.
+const confirmAfter = 500 * time.Millisecond

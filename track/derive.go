@@ -1,0 +1,344 @@
+package track
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"mptcpctl/mptcp"
+)
+
+// movement is the rise of a counter that no delta has accounted for yet.
+type movement struct {
+	name string
+	by   uint64
+	at   time.Time
+}
+
+// movementTime is how long the rise of a counter may explain what is found later.
+const movementTime = 10 * time.Second
+
+// The counters that name the cause of a fallback: in the handshake, and later.
+var (
+	handshakeCauses = []string{
+		"MPCapableFallbackSYNACK", "MPCapableFallbackACK", "MPCapableSYNTXDrop", "MPCapableSYNTXDisabled",
+		"MPFallbackTokenInit", "MD5SigFallback", "SimultConnectFallback",
+	}
+	laterCauses = []string{
+		"DssFallback", "MPCapableDataFallback", "DSSCorruptionFallback", "InfiniteMapTx", "InfiniteMapRx",
+	}
+	abortCauses = []string{"MPFastcloseRx"}
+)
+
+// Counters that tell of more than connections.
+const (
+	counterStale      = "SubflowStale"
+	counterBindErr    = "MPJoinSynTxBindErr"
+	counterConnectErr = "MPJoinSynTxConnectErr"
+)
+
+// readAllCounters reads the counters of all namespaces.
+func (t *Tracker) readAllCounters(ctx context.Context) {
+	for _, n := range t.namespaces {
+		t.readCounters(ctx, n.snapshot.Netns)
+	}
+}
+
+// readCounters reads the counters of a namespace and keeps what has risen.
+func (t *Tracker) readCounters(ctx context.Context, netns string) {
+	counters, err := t.source.Counters(ctx, netns)
+	if err != nil || counters == nil {
+		return // they are evidence, not state
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := findNamespace(t.namespaces, netns)
+	if n == nil {
+		return
+	}
+	now := time.Now()
+	kept := slices.DeleteFunc(t.movements[netns], func(m movement) bool {
+		return m.by == 0 || now.Sub(m.at) > movementTime
+	})
+	for _, names := range [][]string{handshakeCauses, laterCauses, abortCauses, {counterStale, counterBindErr, counterConnectErr}} {
+		for _, name := range names {
+			// Nothing has risen before there was something to compare with.
+			if before, ok := n.counters[name]; ok && counters[name] > before {
+				kept = append(kept, movement{name, counters[name] - before, now})
+			}
+		}
+	}
+	t.movements[netns] = kept
+	if maps.Equal(n.counters, counters) {
+		return
+	}
+	next := *n
+	next.counters = counters
+	t.namespaces = putNamespace(t.namespaces, &next)
+	t.touch()
+}
+
+// risen returns how far each of the counters has risen unaccounted.
+func (t *Tracker) risen(netns string, names []string) map[string]uint64 {
+	out := make(map[string]uint64)
+	for _, m := range t.movements[netns] {
+		if m.by > 0 && slices.Contains(names, m.name) {
+			out[m.name] += m.by
+		}
+	}
+	return out
+}
+
+// account takes n off the rises of a counter.
+func (t *Tracker) account(netns, name string, n uint64) {
+	list := t.movements[netns]
+	for i := range list {
+		if list[i].name == name {
+			part := min(n, list[i].by)
+			list[i].by -= part
+			n -= part
+		}
+	}
+}
+
+// cause accounts for one event by the counters that rose: the one that did is the
+// cause for certain; of several it is one.
+func (t *Tracker) cause(netns string, names []string) (cause string, evidence []string, sure Confidence) {
+	risen := t.risen(netns, names)
+	var found []string
+	for _, name := range names {
+		if by, ok := risen[name]; ok {
+			found = append(found, name)
+			evidence = append(evidence, fmt.Sprintf("counter %s rose by %d", name, by))
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", nil, ConfidenceNone
+	case 1:
+		t.account(netns, found[0], 1)
+		return found[0], evidence, Certain
+	}
+	return strings.Join(found, " or "), evidence, Likely
+}
+
+// fellBack puts a FALLBACK aside for a connection whose flag says so. Later says
+// that it was known to speak MPTCP before.
+func (t *Tracker) fellBack(r *record, later bool) {
+	names, others := handshakeCauses, laterCauses
+	if later {
+		names, others = others, names
+	}
+	evidence := []string{"the kernel's fallback flag is set"}
+	cause, more, sure := t.cause(r.Netns, names)
+	if cause == "" {
+		cause, more, sure = t.cause(r.Netns, others)
+		sure = min(sure, Likely)
+	}
+	if cause == "" {
+		sure = Certain // of the fallback; the cause stays open
+	}
+	r.FallbackCause = cause
+	t.out = append(t.out, Delta{
+		Kind: KindFallback, Name: KindFallback.String(), Event: eventOf(r, nil),
+		Cause: cause, Evidence: append(evidence, more...), Confidence: sure,
+	})
+}
+
+// orphans judges CLOSED events of tokens that were never CREATED, and that the
+// kernel no longer knows: handshakes that fell back, or connects that failed. Only
+// the counters tell them apart. The caller holds mu.
+func (t *Tracker) orphans(netns string, list []*check) {
+	n := findNamespace(t.namespaces, netns)
+	total := uint64(0)
+	for _, by := range t.risen(netns, handshakeCauses) {
+		total += by
+	}
+	for _, k := range list {
+		d := Delta{Kind: KindFallback, Name: KindFallback.String(), Key: mptcp.Key{Netns: netns, Token: k.token}}
+		d.Event = mptcp.Event{Fields: mptcp.FieldToken, Token: k.token, Netns: netns, Time: time.Now()}
+		d.Evidence = []string{"CLOSED came for a connection that was never CREATED"}
+		if n == nil || n.counters == nil {
+			d.Confidence = Possible
+			t.tell(&d)
+			continue
+		}
+		cause, evidence, sure := t.cause(netns, handshakeCauses)
+		if cause == "" {
+			continue // a connect that failed is no fallback
+		}
+		if uint64(len(list)) > total {
+			sure = Possible
+			evidence = append(evidence, fmt.Sprintf("%d connections ended so at about this time: some may have failed to connect", len(list)))
+		}
+		d.Cause, d.Evidence, d.Confidence = cause, append(d.Evidence, evidence...), sure
+		t.tell(&d)
+	}
+}
+
+// aborted ends a connection that the kernel does not know, twice asked, and that
+// was not closed. The caller holds mu.
+func (t *Tracker) aborted(slot uint32) {
+	r := &t.rec
+	t.table.load(slot, r)
+	evidence := []string{"the kernel no longer knows it, and no CLOSED came"}
+	_, more, sure := t.cause(r.Netns, abortCauses)
+	if sure == ConfidenceNone {
+		sure = Possible
+		more = []string{"no fast-close was counted: perhaps never accepted by its listener"}
+	} else {
+		sure = Likely // the counter is the namespace's, not the connection's
+	}
+	t.note(slot, &Delta{
+		Kind: KindAborted, Name: KindAborted.String(), Event: eventOf(r, nil),
+		Evidence: append(evidence, more...), Confidence: sure,
+	})
+	t.end(slot, HowAborted, time.Now())
+}
+
+// sampledAtATime is how many connections in trouble are looked at in a period.
+const sampledAtATime = 256
+
+// sample reads the counters and looks at the subflows that may be in trouble.
+func (t *Tracker) sample(ctx context.Context) {
+	t.readAllCounters(ctx)
+	for _, n := range t.namespaces {
+		netns := n.snapshot.Netns
+		stale := t.risen(netns, []string{counterStale})[counterStale]
+		t.skippedEndpoints(netns)
+		tokens := t.troubled(netns, stale > 0)
+		if len(tokens) == 0 {
+			continue
+		}
+		rows, err := t.rows(ctx, netns, tokens)
+		t.keep(err)
+		if err != nil {
+			return
+		}
+		t.mu.Lock()
+		for _, token := range tokens {
+			t.resample(netns, token, rows[token])
+		}
+		if stale > 0 {
+			t.staleSubflows(netns, tokens, stale)
+		}
+		t.touch()
+		t.mu.Unlock()
+	}
+}
+
+// troubled returns connections of the namespace with a subflow that is pending,
+// silent, stale or retransmitting; with all, also those with several subflows of
+// which one waits for an acknowledgement.
+func (t *Tracker) troubled(netns string, all bool) []mptcp.Token {
+	var out []mptcp.Token
+	in := func(f *figures) bool {
+		s := mptcp.SubflowState(f.state & 0xf)
+		return f.flags&figureHere != 0 && (s == mptcp.SubflowPending || s == mptcp.SubflowSilent || s == mptcp.SubflowStale ||
+			f.flags>>4 > 0 || all && f.unacked > 0)
+	}
+	for slot := range t.table.all() {
+		if len(out) == sampledAtATime {
+			break
+		}
+		c := t.table.core.at(slot)
+		trouble := in(t.table.first.at(slot))
+		for next := c.join; next != 0 && !trouble; next = t.table.joins.at(next - 1).next {
+			trouble = in(&t.table.joins.at(next - 1).figures)
+		}
+		if trouble && t.table.locals.at(c.local).netns == netns {
+			out = append(out, mptcp.Token(c.token))
+		}
+	}
+	return out
+}
+
+// staleSubflows derives SF_STALE where the counter rose: the kernel says how many
+// subflows it gave up, and those that retransmit are the ones. The caller holds mu.
+func (t *Tracker) staleSubflows(netns string, tokens []mptcp.Token, n uint64) {
+	type candidate struct {
+		slot uint32
+		at   int
+		rank uint8
+	}
+	var found []candidate
+	r := &t.rec
+	for _, token := range tokens {
+		slot, live := t.table.find(netns, token)
+		if !live {
+			continue
+		}
+		t.table.load(slot, r)
+		for i := range r.Subflows {
+			s := &r.Subflows[i]
+			if len(r.Subflows) > 1 && s.Backoff > 0 && (s.State == mptcp.SubflowEstablished || s.State == mptcp.SubflowSilent) {
+				found = append(found, candidate{slot, i, s.Backoff})
+			}
+		}
+	}
+	if len(found) == 0 {
+		return // the next figures may show them
+	}
+	slices.SortStableFunc(found, func(a, b candidate) int { return cmp.Compare(b.rank, a.rank) })
+	sure := Certain
+	if uint64(len(found)) != n {
+		sure = Likely
+	}
+	t.account(netns, counterStale, n)
+	for _, c := range found[:min(uint64(len(found)), n)] {
+		t.table.load(c.slot, r)
+		s := &r.Subflows[c.at]
+		s.State = mptcp.SubflowStale
+		t.out = t.out[:0]
+		t.deriveOf(r, s, KindSubflowStale, sure,
+			fmt.Sprintf("counter %s rose by %d", counterStale, n),
+			fmt.Sprintf("retransmission timeout doubled %d times, %d segments not acknowledged", s.Backoff, s.Unacked))
+		t.table.update(c.slot, r)
+		t.tellOut(c.slot)
+	}
+}
+
+// skippedEndpoints derives ENDPOINT_SKIPPED where the path manager counted a join
+// that it could not begin: the endpoints whose address or device is missing are
+// the ones.
+func (t *Tracker) skippedEndpoints(netns string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := findNamespace(t.namespaces, netns)
+	for _, counter := range []string{counterBindErr, counterConnectErr} {
+		by := t.risen(netns, []string{counter})[counter]
+		if by == 0 {
+			continue
+		}
+		t.account(netns, counter, by)
+		type skipped struct {
+			endpoint mptcp.Endpoint
+			why      string
+		}
+		var found []skipped
+		for _, e := range n.snapshot.Endpoints {
+			if why := n.facts.unusable(&e, counter); why != "" {
+				found = append(found, skipped{e, why})
+			}
+		}
+		sure := Likely
+		if len(found) == 1 {
+			sure = Certain
+		}
+		for _, s := range found {
+			r := record{Connection: mptcp.Connection{Netns: netns}}
+			d := Delta{
+				Kind: KindEndpointSkipped, Name: KindEndpointSkipped.String(), Key: mptcp.Key{Netns: netns},
+				Event:      eventOf(&r, endpointSubflow(&s.endpoint)),
+				Evidence:   []string{fmt.Sprintf("counter %s rose by %d", counter, by), s.why},
+				Confidence: sure,
+			}
+			d.Event.Fields &^= mptcp.FieldToken | mptcp.FieldRemoteID | mptcp.FieldDport | mptcp.FieldDaddr4 | mptcp.FieldDaddr6
+			t.tell(&d)
+		}
+	}
+}

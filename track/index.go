@@ -1,0 +1,93 @@
+package track
+
+// index finds the slot of a live connection by its hash: open addressing with
+// linear probing, in pages that are copied on write like the records. A cell holds
+// the slot plus one; 0 is free.
+type index struct {
+	cells cow[uint32]
+	size  uint32 // a power of two, 0 before the first insert
+	used  uint32
+}
+
+// spread mixes the bits of a token with the hash of its namespace.
+func spread(token, netns uint32) uint32 {
+	h := (token ^ netns) * 0x9e3779b1
+	return h ^ h>>15
+}
+
+// probe returns the cells from where the hash begins, for as long as they are in
+// use and same rejects their slots.
+func probe(cells tab[uint32], size, hash uint32, same func(slot uint32) bool) (slot uint32, ok bool) {
+	if size == 0 {
+		return 0, false
+	}
+	for i := hash & (size - 1); ; i = (i + 1) & (size - 1) {
+		cell := *cells.at(i)
+		if cell == 0 {
+			return 0, false
+		}
+		if same(cell - 1) {
+			return cell - 1, true
+		}
+	}
+}
+
+// insert puts a slot in. Hash returns that of any slot in the index.
+func (x *index) insert(slot, h uint32, hash func(slot uint32) uint32) {
+	if x.used*4 >= x.size*3 {
+		x.resize(max(x.size*2, pageLen), hash)
+	}
+	x.put(slot, h)
+	x.used++
+}
+
+func (x *index) put(slot, h uint32) {
+	i := h & (x.size - 1)
+	for *x.cells.tab.at(i) != 0 {
+		i = (i + 1) & (x.size - 1)
+	}
+	*x.cells.at(i) = slot + 1
+}
+
+// resize makes the table new in another size.
+func (x *index) resize(size uint32, hash func(slot uint32) uint32) {
+	old := *x.cells.tab
+	*x.cells.tab, x.cells.ages = nil, nil
+	x.size = size
+	x.cells.at(size - 1)
+	for i := uint32(0); i < size; i += pageLen {
+		x.cells.at(i)
+	}
+	for _, page := range old {
+		for _, cell := range page {
+			if cell != 0 {
+				x.put(cell-1, hash(cell-1))
+			}
+		}
+	}
+}
+
+// remove takes a slot out and closes the gap that it leaves.
+func (x *index) remove(slot, h uint32, hash func(slot uint32) uint32) {
+	mask := x.size - 1
+	i := h & mask
+	for *x.cells.tab.at(i) != slot+1 {
+		i = (i + 1) & mask
+	}
+	for j := (i + 1) & mask; ; j = (j + 1) & mask {
+		cell := *x.cells.tab.at(j)
+		if cell == 0 {
+			break
+		}
+		// A cell may move back to i only where i is not before its own start.
+		if home := hash(cell-1) & mask; (j-home)&mask >= (j-i)&mask {
+			*x.cells.at(i) = cell
+			i = j
+		}
+	}
+	*x.cells.at(i) = 0
+	x.used--
+	if x.size > pageLen && x.used*8 < x.size {
+		x.resize(x.size/2, hash)
+	}
+}

@@ -1,0 +1,206 @@
+package track
+
+import (
+	"fmt"
+	"time"
+
+	"mptcpctl/mptcp"
+)
+
+// mergeDepth says what is known of the subflows of a connection that the kernel
+// told of.
+type mergeDepth int
+
+const (
+	withoutSubflows mergeDepth = iota // nothing
+	tentative                         // those there are exist, and others may
+	confirmed                         // there are no others
+)
+
+// fate says what became of a connection that the kernel told of.
+type fate int
+
+const (
+	added      fate = iota // it was not known
+	replaced               // another one had its token
+	merged                 // it was known
+	incomplete             // it was known, with subflows that the kernel did not tell of
+)
+
+// joinIn gives a connection from the kernel its subflows, with the facts of its
+// namespace.
+func (t *Tracker) joinIn(c *mptcp.Connection, rows []SubflowRow) {
+	f := &facts{}
+	if n := findNamespace(t.namespaces, c.Netns); n != nil {
+		f = n.facts
+	}
+	joinOne(c, rows, f)
+}
+
+// takeIn puts what the kernel says of a connection into the table. With announce,
+// a connection that is new here and has fallen back is told of. The caller holds
+// mu.
+func (t *Tracker) takeIn(c *mptcp.Connection, depth mergeDepth, announce bool) (uint32, fate) {
+	t.out = t.out[:0]
+	r := &t.rec
+	slot, live := t.table.find(c.Netns, c.Token)
+	what := added
+	instance := t.nextInstance(c.Netns, c.Token)
+	if live {
+		t.table.load(slot, r)
+		if sameConnection(&r.Connection, c) {
+			missing := t.merge(r, c, depth)
+			t.table.update(slot, r)
+			t.tellOut(slot)
+			if missing {
+				return slot, incomplete
+			}
+			return slot, merged
+		}
+		how := HowReplaced
+		if r.flags&coreClosed != 0 {
+			how = HowClosed
+		}
+		what, instance = replaced, r.instance+1
+		t.end(slot, how, time.Now())
+	}
+	*r = record{Connection: *c, instance: instance}
+	// The slice is the table's scratch from now on; the caller may go on with its.
+	r.Subflows = append([]mptcp.Subflow(nil), c.Subflows...)
+	if announce {
+		if r.Fallback {
+			t.fellBack(r, false)
+		}
+		for i := range r.Subflows {
+			t.reveal(r, mptcp.SubflowUnknown, &r.Subflows[i])
+		}
+	}
+	slot = t.table.insert(r)
+	t.tellOut(slot)
+	return slot, what
+}
+
+// sameConnection reports whether the kernel's connection is the one that is held
+// under its token. The kernel wipes the addresses of some that are closing.
+func sameConnection(held, c *mptcp.Connection) bool {
+	if held.Cookie != 0 && c.Cookie != 0 {
+		return held.Cookie == c.Cookie
+	}
+	return held.Local == c.Local && held.Remote == c.Remote || c.Remote.Port() == 0
+}
+
+// merge brings the record up to what the kernel says, puts deltas aside for what
+// that reveals, and reports whether subflows are held that the kernel did not tell
+// of.
+func (t *Tracker) merge(r *record, c *mptcp.Connection, depth mergeDepth) (missing bool) {
+	held := r.Connection
+	r.Connection = *c
+	r.Since, r.FallbackCause = held.Since, held.FallbackCause
+	r.Side = orSide(held.Side, c.Side)
+	r.Fallback = held.Fallback || c.Fallback
+	r.Local, r.Remote = held.Local, held.Remote
+	if held.PathManager != "" {
+		r.PathManager = held.PathManager // fixed when the socket was made
+	}
+	r.Subflows = held.Subflows
+	if depth != withoutSubflows {
+		missing = t.mergeSubflows(r, c.Subflows, depth == confirmed)
+	}
+	if r.Fallback && !held.Fallback {
+		t.fellBack(r, r.flags&(coreCreated|coreEstablished) != 0)
+	}
+	return missing
+}
+
+// mergeSubflows replaces the subflows of the record by those of the kernel.
+func (t *Tracker) mergeSubflows(r *record, rows []mptcp.Subflow, confirmed bool) (missing bool) {
+	held := r.Subflows
+	list := make([]mptcp.Subflow, 0, max(len(rows), cap(held)))
+	for i := range held {
+		switch {
+		case findSubflow(rows, &held[i]) >= 0:
+		case confirmed:
+			t.vanished(r, &held[i])
+		default:
+			missing = true
+			list = append(list, held[i])
+		}
+	}
+	for i := range rows {
+		row := rows[i]
+		if row.Remote.Port() == 0 {
+			continue // wiped: on its way out
+		}
+		before := mptcp.SubflowUnknown
+		if j := findSubflow(held, &row); j >= 0 {
+			before = held[j].State
+		}
+		if before == mptcp.SubflowStale && row.State == mptcp.SubflowEstablished && row.Backoff > 0 {
+			row.State = mptcp.SubflowStale
+		}
+		t.reveal(r, before, &row)
+		list = append(list, row)
+	}
+	r.Subflows = list
+	return missing
+}
+
+// vanished handles a subflow that is gone without SF_CLOSED: a join that did not
+// come up, one that this end reset, or the last of a connection that closes.
+func (t *Tracker) vanished(r *record, s *mptcp.Subflow) {
+	now := time.Now()
+	if s.State == mptcp.SubflowPending {
+		t.deriveOf(r, s, KindSubflowFailed, Likely, "its socket was waiting for an answer to the join, and is gone")
+	}
+	t.closeSubflow(r.key(), *s, nil, now)
+}
+
+// reveal derives deltas from a subflow that the kernel shows, of which the state
+// before is known.
+func (t *Tracker) reveal(r *record, before mptcp.SubflowState, s *mptcp.Subflow) {
+	if s.State == before {
+		return
+	}
+	switch s.State {
+	case mptcp.SubflowPending:
+		if before == mptcp.SubflowUnknown && !s.Initial && s.TCP == mptcp.StateSynSent {
+			t.deriveOf(r, s, KindSubflowPending, Certain, fmt.Sprintf("its socket is in state %v", s.TCP))
+		}
+	case mptcp.SubflowSilent:
+		if n := findNamespace(t.namespaces, r.Netns); n != nil {
+			evidence, sure := n.facts.silence(s)
+			t.deriveOf(r, s, KindSubflowSilent, sure, evidence...)
+		}
+	}
+}
+
+// deriveOf puts a derived delta about a subflow aside.
+func (t *Tracker) deriveOf(r *record, s *mptcp.Subflow, k Kind, c Confidence, evidence ...string) {
+	d := Delta{Kind: k, Name: k.String(), Evidence: evidence, Confidence: c, Event: eventOf(r, s)}
+	t.out = append(t.out, d)
+}
+
+// eventOf returns the frame of a derived delta: who and where, now. The subflow
+// may be nil.
+func eventOf(r *record, s *mptcp.Subflow) mptcp.Event {
+	e := mptcp.Event{Fields: mptcp.FieldToken, Token: r.Token, Netns: r.Netns, Time: time.Now()}
+	if s == nil {
+		return e
+	}
+	e.Fields |= mptcp.FieldFamily | mptcp.FieldLocalID | mptcp.FieldRemoteID | mptcp.FieldSport | mptcp.FieldDport
+	e.LocalID, e.RemoteID = s.LocalID, s.RemoteID
+	e.Source, e.Sport = s.Local.Addr(), s.Local.Port()
+	e.Destination, e.Dport = s.Remote.Addr(), s.Remote.Port()
+	e.Family = mptcp.FamilyINET
+	if e.Source.Is4() {
+		e.Fields |= mptcp.FieldSaddr4 | mptcp.FieldDaddr4
+	} else {
+		e.Family = mptcp.FamilyINET6
+		e.Fields |= mptcp.FieldSaddr6 | mptcp.FieldDaddr6
+	}
+	if s.IfIndex != 0 {
+		e.Fields |= mptcp.FieldIfIndex
+		e.IfIndex = int32(s.IfIndex)
+	}
+	return e
+}

@@ -1,0 +1,66 @@
+package track
+
+import (
+	"slices"
+	"strings"
+
+	"mptcpctl/mptcp"
+)
+
+// namespace is what is known of a network namespace apart from its connections. It
+// is replaced, not changed, when something new comes, so that states may share it.
+type namespace struct {
+	snapshot Snapshot // without connections and subflows
+	facts    *facts
+	counters Counters
+}
+
+func newNamespace(s *Snapshot) *namespace {
+	n := &namespace{snapshot: *s, facts: newFacts(s)}
+	n.snapshot.Connections, n.snapshot.Subflows = nil, nil
+	return n
+}
+
+// findNamespace returns the namespace of that name from the list ordered by name,
+// or nil.
+func findNamespace(list []*namespace, name string) *namespace {
+	i, ok := slices.BinarySearchFunc(list, name, func(n *namespace, name string) int {
+		return strings.Compare(n.snapshot.Netns, name)
+	})
+	if !ok {
+		return nil
+	}
+	return list[i]
+}
+
+// putNamespace returns the list with the namespace put in or replaced. The list
+// that it is given stays as it is.
+func putNamespace(list []*namespace, n *namespace) []*namespace {
+	list = slices.Clone(list)
+	i, ok := slices.BinarySearchFunc(list, n.snapshot.Netns, func(n *namespace, name string) int {
+		return strings.Compare(n.snapshot.Netns, name)
+	})
+	if ok {
+		list[i] = n
+		return list
+	}
+	return slices.Insert(list, i, n)
+}
+
+// withListener returns the namespace after an MPTCP listener came or went.
+func (n *namespace) withListener(e *mptcp.Event) *namespace {
+	at, ok := e.Local()
+	if !ok {
+		return n
+	}
+	s := n.snapshot
+	s.Listeners = slices.Clone(s.Listeners)
+	if e.Type == mptcp.EventListenerCreated {
+		s.Listeners = append(s.Listeners, at)
+	} else if i := slices.Index(s.Listeners, at); i >= 0 {
+		s.Listeners = slices.Delete(s.Listeners, i, i+1)
+	}
+	next := newNamespace(&s)
+	next.counters = n.counters
+	return next
+}

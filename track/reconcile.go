@@ -1,0 +1,265 @@
+package track
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"mptcpctl/mptcp"
+)
+
+// reason is why everything is dumped.
+type reason int
+
+const (
+	first     reason = iota
+	afterLoss        // events are missing: what is not there may have ended normally
+	periodic
+)
+
+// overlapTime is how long after a dump events may come in that are older than it.
+const overlapTime = time.Second
+
+// dumpPause bounds the time spent on dumps: after each the tracker lets pass so
+// many times what it took.
+const dumpPause = 50
+
+// sweep is one comparison of everything with the kernel.
+type sweep struct {
+	why        reason
+	seen       []bool // by slot
+	covered    map[string]bool
+	incomplete map[string][]mptcp.Token
+	missing    map[string][]mptcp.Token
+	added      int
+	removed    int
+}
+
+// reconcile dumps everything and makes the state what the kernel says. What the
+// dumps do not show is asked for one by one, as dumps may pass over what is there.
+func (t *Tracker) reconcile(ctx context.Context, why reason) error {
+	began := time.Now()
+	snapshots, err := t.source.Snapshots(ctx)
+	now := time.Now()
+	took := now.Sub(began)
+	t.nextReconcile = time.Time{}
+	if t.config.Reconcile > 0 {
+		t.nextReconcile = now.Add(max(t.config.Reconcile, dumpPause*took))
+	}
+	t.nextResync = now.Add(time.Second)
+	if err != nil {
+		return err
+	}
+	t.overlap = now.Add(overlapTime)
+	s := &sweep{why: why, covered: make(map[string]bool), incomplete: make(map[string][]mptcp.Token), missing: make(map[string][]mptcp.Token)}
+	t.placeNamespaces(s, snapshots)
+	t.readAllCounters(ctx)
+	t.mu.Lock()
+	for i := range snapshots {
+		t.sweepIn(s, &snapshots[i])
+	}
+	t.unseen(s)
+	t.touch()
+	t.mu.Unlock()
+	for netns, tokens := range s.missing {
+		if err := t.sweepMissing(ctx, s, netns, tokens); err != nil {
+			return err
+		}
+	}
+	for netns, tokens := range s.incomplete {
+		if err := t.sweepIncomplete(ctx, netns, tokens); err != nil {
+			return err
+		}
+	}
+	t.nextResync = now.Add(4 * took)
+	if why == afterLoss {
+		t.resynced(s)
+	}
+	return nil
+}
+
+// placeNamespaces takes the facts of the namespaces in, and drops those that are
+// gone.
+func (t *Tracker) placeNamespaces(s *sweep, snapshots []Snapshot) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var list []*namespace
+	for i := range snapshots {
+		n := newNamespace(&snapshots[i])
+		if before := findNamespace(t.namespaces, n.snapshot.Netns); before != nil {
+			n.counters = before.counters
+		}
+		list = putNamespace(list, n)
+		s.covered[n.snapshot.Netns] = true
+	}
+	t.namespaces = list
+	for netns := range t.movements {
+		if !s.covered[netns] {
+			delete(t.movements, netns)
+		}
+	}
+}
+
+// sweepIn takes the connections of one snapshot in. The caller holds mu.
+func (t *Tracker) sweepIn(s *sweep, snapshot *Snapshot) {
+	rows := chain(snapshot.Subflows)
+	var own []SubflowRow
+	for i := range snapshot.Connections {
+		c := &snapshot.Connections[i]
+		c.Netns = snapshot.Netns
+		own = rows.of(c.Token, own[:0])
+		t.joinIn(c, own)
+		slot, what := t.takeIn(c, tentative, s.why != first)
+		s.see(slot)
+		switch what {
+		case added:
+			s.added++
+		case replaced:
+			s.added++
+			s.removed++
+		case incomplete:
+			s.incomplete[c.Netns] = append(s.incomplete[c.Netns], c.Token)
+		}
+	}
+}
+
+func (s *sweep) see(slot uint32) {
+	for uint32(len(s.seen)) <= slot {
+		s.seen = append(s.seen, false)
+	}
+	s.seen[slot] = true
+}
+
+// unseen collects the live connections that the dumps did not show. Those of
+// namespaces that are gone have ended. The caller holds mu.
+func (t *Tracker) unseen(s *sweep) {
+	var gone []uint32
+	for slot := range t.table.all() {
+		if slot < uint32(len(s.seen)) && s.seen[slot] {
+			continue
+		}
+		c := t.table.core.at(slot)
+		if netns := t.table.locals.at(c.local).netns; s.covered[netns] {
+			s.missing[netns] = append(s.missing[netns], mptcp.Token(c.token))
+		} else {
+			gone = append(gone, slot)
+		}
+	}
+	for _, slot := range gone {
+		t.end(slot, HowUnknown, time.Now())
+		s.removed++
+	}
+}
+
+// sweepMissing asks for connections that the dump did not show.
+func (t *Tracker) sweepMissing(ctx context.Context, s *sweep, netns string, tokens []mptcp.Token) error {
+	known, err := t.source.Lookup(ctx, netns, tokens)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	there := make(map[mptcp.Token]bool, len(known))
+	for i := range known {
+		known[i].Netns = netns
+		t.joinIn(&known[i], nil)
+		t.takeIn(&known[i], withoutSubflows, true)
+		there[known[i].Token] = true
+	}
+	for _, token := range tokens {
+		if there[token] {
+			continue
+		}
+		if s.why == periodic {
+			if _, open := t.checks.by[identity{netns, token}]; !open {
+				t.notThere(&check{identity: identity{netns, token}})
+			}
+			continue
+		}
+		slot, _ := t.table.find(netns, token)
+		how := HowUnknown
+		if t.table.core.at(slot).flags&coreClosed != 0 {
+			how = HowClosed
+		}
+		t.end(slot, how, time.Now())
+		s.removed++
+	}
+	t.touch()
+	return nil
+}
+
+// sweepIncomplete looks at connections again of which the dump did not show all
+// subflows.
+func (t *Tracker) sweepIncomplete(ctx context.Context, netns string, tokens []mptcp.Token) error {
+	rows, err := t.rows(ctx, netns, tokens)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, token := range tokens {
+		t.resample(netns, token, rows[token])
+	}
+	t.touch()
+	return nil
+}
+
+// resample makes the subflows of a live connection those of the rows. The caller
+// holds mu.
+func (t *Tracker) resample(netns string, token mptcp.Token, rows []SubflowRow) {
+	slot, live := t.table.find(netns, token)
+	if !live {
+		return
+	}
+	var r record
+	t.table.load(slot, &r)
+	t.joinIn(&r.Connection, rows)
+	t.takeIn(&r.Connection, confirmed, true)
+}
+
+// resynced tells that the state is the kernel's again after a loss.
+func (t *Tracker) resynced(s *sweep) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.generation++
+	d := Delta{Kind: KindResync, Name: KindResync.String(), Confidence: Certain, Evidence: []string{
+		fmt.Sprintf("%d events were lost", t.missed),
+		fmt.Sprintf("%d connections were found that no event told of, %d were gone", s.added, s.removed),
+	}}
+	d.Event.Lost, d.Event.Time = t.missed, time.Now()
+	t.missed = 0
+	t.tell(&d)
+	t.touch()
+}
+
+// chained finds the rows of a token without a slice for each.
+type chained struct {
+	rows []SubflowRow
+	last map[mptcp.Token]int32
+	prev []int32
+}
+
+func chain(rows []SubflowRow) chained {
+	c := chained{rows, make(map[mptcp.Token]int32, len(rows)), make([]int32, len(rows))}
+	for i := range rows {
+		if !rows[i].HasToken {
+			continue
+		}
+		before, ok := c.last[rows[i].Token]
+		if !ok {
+			before = -1
+		}
+		c.prev[i] = before
+		c.last[rows[i].Token] = int32(i)
+	}
+	return c
+}
+
+// of appends the rows of the token.
+func (c *chained) of(token mptcp.Token, to []SubflowRow) []SubflowRow {
+	i, ok := c.last[token]
+	for ; ok && i >= 0; i = c.prev[i] {
+		to = append(to, c.rows[i])
+	}
+	return to
+}

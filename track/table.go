@@ -1,0 +1,335 @@
+package track
+
+import (
+	"encoding/binary"
+	"iter"
+	"net/netip"
+	"time"
+
+	"mptcpctl/mptcp"
+)
+
+// view is a table of connections for reading: a frozen one, or the live one in the
+// hands of its only writer.
+type view struct {
+	core   tab[core]
+	first  tab[figures] // initial subflows, by the connection's slot
+	detail tab[detail]  // by the connection's slot; empty in a lean table
+	joins  tab[join]
+	v6     tab[[16]byte]
+	locals tab[local]
+	cells  tab[uint32]
+	size   uint32 // of the index
+	words  []string
+}
+
+// local is an address of this host within its namespace.
+type local struct {
+	netns string
+	hash  uint32 // of netns
+	addr  netip.Addr
+}
+
+// record is a connection as the tracker works on it.
+type record struct {
+	mptcp.Connection
+	instance uint32
+	history  uint32
+	flags    coreFlags // coreCreated, coreEstablished, coreClosed
+}
+
+func (r *record) key() mptcp.Key {
+	return mptcp.Key{Netns: r.Netns, Token: r.Token, Instance: r.instance}
+}
+
+// find returns the slot of the live connection with the token.
+func (v *view) find(netns string, token mptcp.Token) (uint32, bool) {
+	return probe(v.cells, v.size, spread(uint32(token), netnsHash(netns)), func(slot uint32) bool {
+		c := v.core.at(slot)
+		return c.token == uint32(token) && v.locals.at(c.local).netns == netns
+	})
+}
+
+// all returns the slots of the live connections, lowest first.
+func (v *view) all() iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		for p, page := range v.core {
+			if page == nil {
+				continue
+			}
+			for i := range page {
+				if page[i].flags&coreHere != 0 && !yield(uint32(p*pageLen+i)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// load reads a connection. The subflows go into the record's slice as far as it
+// has room.
+func (v *view) load(slot uint32, r *record) {
+	c := v.core.at(slot)
+	l := v.locals.at(c.local)
+	subflows := r.Subflows[:0]
+	*r = record{instance: uint32(c.instance), history: c.history, flags: c.flags & (coreCreated | coreEstablished | coreClosed)}
+	r.Token, r.Netns, r.Family = mptcp.Token(c.token), l.netns, mptcp.FamilyINET
+	if c.flags&coreINET6 != 0 {
+		r.Family = mptcp.FamilyINET6
+	}
+	r.State, r.Side = mptcp.SocketState(c.state&0xf), mptcp.Side(c.state>>4)
+	r.Fallback, r.FallbackCause = c.flags&coreFallback != 0, v.words[c.cause]
+	r.Checksum, r.PathManager = c.flags&coreChecksum != 0, v.words[c.manager]
+	r.Local = netip.AddrPortFrom(l.addr, c.sport)
+	r.Remote = netip.AddrPortFrom(v.remote(c.remote, c.flags), c.dport)
+	if c.since != 0 {
+		r.Since = time.Unix(0, c.since)
+	}
+	if len(v.detail) > 0 {
+		v.detail.at(slot).unpack(&r.Connection)
+	}
+	if f := v.first.at(slot); f.flags&figureHere != 0 {
+		subflows = append(subflows, mptcp.Subflow{Local: r.Local, Remote: r.Remote, Initial: true, Inode: r.Inode})
+		f.unpack(&subflows[0])
+	}
+	for next := c.join; next != 0; {
+		j := v.joins.at(next - 1)
+		subflows = append(subflows, mptcp.Subflow{
+			Local:   netip.AddrPortFrom(v.locals.at(j.local).addr, j.sport),
+			Remote:  netip.AddrPortFrom(v.remote(j.remote, j.flags), j.dport),
+			LocalID: mptcp.AddressID(j.localID), RemoteID: mptcp.AddressID(j.remoteID),
+			TokenRemote: mptcp.Token(j.tokenRemote), Inode: r.Inode, Initial: j.flags&joinInitial != 0,
+		})
+		j.unpack(&subflows[len(subflows)-1])
+		next = j.next
+	}
+	r.Subflows = subflows
+}
+
+// remote returns the address that the number stands for.
+func (v *view) remote(n uint32, flags coreFlags) netip.Addr {
+	if flags&coreV6 != 0 {
+		return netip.AddrFrom16(*v.v6.at(n))
+	}
+	if n == noAddress {
+		return netip.Addr{}
+	}
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], n)
+	return netip.AddrFrom4(b)
+}
+
+// noAddress stands for no address in place of an IPv4 one: 255.255.255.255 is
+// nobody's.
+const noAddress = 1<<32 - 1
+
+// netnsHash returns the hash of a namespace's name (FNV-1a), 0 for the usual one.
+func netnsHash(name string) uint32 {
+	if name == "" {
+		return 0
+	}
+	var h uint32 = 2166136261
+	for i := range len(name) {
+		h = (h ^ uint32(name[i])) * 16777619
+	}
+	return h
+}
+
+// table is the table of live connections for its writer.
+type table struct {
+	view
+	lean   bool
+	slots  slots // of connections
+	cores  cow[core]
+	firsts cow[figures]
+	fine   cow[detail]
+	subs   store[join]
+	wide   store[[16]byte]
+	here   interner
+	index  index
+	counts Counts
+	before record // scratch: what store replaces
+}
+
+func newTable(lean bool) *table {
+	t := &table{lean: lean}
+	t.cores.tab, t.firsts.tab, t.fine.tab = &t.core, &t.first, &t.detail
+	t.subs.tab, t.wide.tab, t.here.tab, t.index.cells.tab = &t.joins, &t.v6, &t.locals, &t.cells
+	t.words = []string{""}
+	t.here.numbers = make(map[local]uint32)
+	return t
+}
+
+// freeze returns the table as it is now.
+func (t *table) freeze() view {
+	return view{
+		core: t.cores.freeze(), first: t.firsts.freeze(), detail: t.fine.freeze(),
+		joins: t.subs.freeze(), v6: t.wide.freeze(), locals: t.here.freeze(),
+		cells: t.index.cells.freeze(), size: t.index.size, words: t.words,
+	}
+}
+
+// insert adds a connection that the table does not have.
+func (t *table) insert(r *record) uint32 {
+	slot := t.slots.take()
+	*t.cores.at(slot) = core{}
+	*t.firsts.at(slot) = figures{}
+	t.write(slot, r)
+	t.index.insert(slot, t.hash(slot), t.hash)
+	t.size = t.index.size
+	return slot
+}
+
+// update replaces a connection by what the record says. The key may not change.
+func (t *table) update(slot uint32, r *record) {
+	t.load(slot, &t.before)
+	t.counts.add(&t.before.Connection, -1)
+	t.release(slot)
+	t.write(slot, r)
+}
+
+// remove takes a connection out.
+func (t *table) remove(slot uint32) {
+	t.load(slot, &t.before)
+	t.counts.add(&t.before.Connection, -1)
+	t.index.remove(slot, t.hash(slot), t.hash)
+	t.size = t.index.size
+	t.release(slot)
+	*t.cores.at(slot) = core{}
+	if t.slots.give(slot) {
+		t.cores.drop(slot / pageLen)
+		t.firsts.drop(slot / pageLen)
+		t.fine.drop(slot / pageLen)
+	}
+}
+
+// hash returns the hash of the connection in the slot.
+func (t *table) hash(slot uint32) uint32 {
+	c := t.core.at(slot)
+	return spread(c.token, t.locals.at(c.local).hash)
+}
+
+// release frees what the connection has in other tables.
+func (t *table) release(slot uint32) {
+	c := t.core.at(slot)
+	if c.flags&coreV6 != 0 {
+		t.wide.remove(c.remote)
+	}
+	t.here.drop(c.local)
+	for next := c.join; next != 0; {
+		j := t.joins.at(next - 1)
+		if j.flags&coreV6 != 0 {
+			t.wide.remove(j.remote)
+		}
+		t.here.drop(j.local)
+		gone := next - 1
+		next = j.next
+		t.subs.remove(gone)
+	}
+}
+
+// write fills the slot, whose parts in other tables are free.
+func (t *table) write(slot uint32, r *record) {
+	c := core{
+		token: uint32(r.Token), instance: uint16(r.instance), history: r.history, flags: r.flags,
+		sport: r.Local.Port(), dport: r.Remote.Port(),
+		state: uint8(r.State)&0xf | uint8(r.Side)<<4,
+		cause: t.word(r.FallbackCause), manager: t.word(r.PathManager),
+	}
+	if !r.Since.IsZero() {
+		c.since = r.Since.UnixNano()
+	}
+	c.flags |= coreHere
+	c.flags.set(coreINET6, r.Family == mptcp.FamilyINET6)
+	c.flags.set(coreFallback, r.Fallback)
+	c.flags.set(coreChecksum, r.Checksum)
+	c.local = t.here.number(r.Netns, r.Local.Addr())
+	c.remote = t.address(r.Remote.Addr(), &c.flags)
+	var first figures
+	for i := len(r.Subflows) - 1; i >= 0; i-- {
+		s := &r.Subflows[i]
+		if s.Initial && first.flags == 0 && s.Local == r.Local && s.Remote == r.Remote && s.LocalID == 0 && s.RemoteID == 0 {
+			first = packFigures(s)
+			continue
+		}
+		j := join{
+			figures: packFigures(s), next: c.join, tokenRemote: uint32(s.TokenRemote),
+			sport: s.Local.Port(), dport: s.Remote.Port(), localID: uint8(s.LocalID), remoteID: uint8(s.RemoteID),
+		}
+		j.local = t.here.number(r.Netns, s.Local.Addr())
+		j.remote = t.address(s.Remote.Addr(), &j.flags)
+		j.flags.set(joinInitial, s.Initial)
+		c.join = t.subs.add(j) + 1
+	}
+	*t.cores.at(slot), *t.firsts.at(slot) = c, first
+	if !t.lean {
+		*t.fine.at(slot) = packDetail(&r.Connection)
+	}
+	t.counts.add(&r.Connection, 1)
+}
+
+// set switches a flag.
+func (f *coreFlags) set(flag coreFlags, on bool) {
+	if on {
+		*f |= flag
+	}
+}
+
+// address returns the number of a remote address, and marks IPv6 in the flags.
+func (t *table) address(a netip.Addr, flags *coreFlags) uint32 {
+	switch {
+	case !a.IsValid():
+		return noAddress
+	case a.Is4():
+		b := a.As4()
+		return binary.BigEndian.Uint32(b[:])
+	}
+	*flags |= coreV6
+	return t.wide.add(a.As16())
+}
+
+// word returns the number of a word. There are few of them; should foreign ones
+// exceed what a byte counts, the rest is unknown.
+func (t *table) word(w string) uint8 {
+	for i, known := range t.words {
+		if known == w {
+			return uint8(i)
+		}
+	}
+	if len(t.words) > 255 {
+		return 0
+	}
+	// A new slice: frozen views keep the old one.
+	t.words = append(t.words[:len(t.words):len(t.words)], w)
+	return uint8(len(t.words) - 1)
+}
+
+// interner numbers local addresses, of which a host has few for many connections.
+type interner struct {
+	store[local]
+	numbers map[local]uint32
+	uses    []uint32
+}
+
+// number returns the number of an address and counts one use of it.
+func (n *interner) number(netns string, a netip.Addr) uint32 {
+	l := local{netns, netnsHash(netns), a.WithZone("")}
+	i, ok := n.numbers[l]
+	if !ok {
+		i = n.add(l)
+		n.numbers[l] = i
+		for uint32(len(n.uses)) <= i {
+			n.uses = append(n.uses, 0)
+		}
+	}
+	n.uses[i]++
+	return i
+}
+
+// drop counts one use less.
+func (n *interner) drop(i uint32) {
+	if n.uses[i]--; n.uses[i] == 0 {
+		delete(n.numbers, *n.tab.at(i))
+		n.remove(i)
+	}
+}

@@ -1,0 +1,238 @@
+package track
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"mptcpctl/mptcp"
+)
+
+// Tracker holds the live state. Make one with [New], start [Tracker.Run] in a
+// goroutine, and read it from any other.
+type Tracker struct {
+	source  Source
+	config  Config
+	streams streams
+
+	mu         sync.Mutex // guards what follows, up to the next comment
+	table      *table
+	history    *history
+	ended      []*Ended
+	endedLast  map[identity]*Ended // the newest with each token
+	closed     []*ClosedSubflow
+	namespaces []*namespace
+	events     uint64
+	lost       uint64
+	generation uint64
+	time       time.Time
+	err        error
+	state      *State        // the last one given out, nil after a change
+	changed    chan struct{} // closed at the next change; nil: nobody waits
+
+	// What follows belongs to the goroutine of Run.
+	rec           record
+	out           []Delta // deltas of the connection at hand, to be told after it is written
+	checks        checks
+	movements     map[string][]movement // of counters, by namespace
+	finals        finals
+	marksServer   bool   // the kernel marks the server's side in CREATED
+	missed        uint64 // events lost since the last resync
+	overlap       time.Time
+	nextResync    time.Time
+	nextReconcile time.Time
+	nextSample    time.Time
+	looks         int // samples that events may still ask for in this period
+}
+
+// identity is what the kernel knows a connection by, at one time.
+type identity struct {
+	netns string
+	token mptcp.Token
+}
+
+// New makes a tracker of the source. A nil config means the defaults.
+func New(source Source, config *Config) *Tracker {
+	c := config.withDefaults()
+	return &Tracker{
+		source: source, config: c,
+		table: newTable(c.Lean), history: newHistory(c.HistoryTotal),
+		endedLast: make(map[identity]*Ended),
+		checks:    checks{by: make(map[identity]*check)},
+		movements: make(map[string][]movement),
+		finals:    finals{by: make(map[tuple]mptcp.Subflow)},
+	}
+}
+
+// State returns the state as of now. Calls without a change in between return the
+// same one.
+func (t *Tracker) State() *State {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state == nil {
+		t.state = &State{
+			time: t.time, generation: t.generation, events: t.events, lost: t.lost, err: t.err,
+			counts: t.table.counts, view: t.table.freeze(), past: t.history.freeze(), limit: t.config.History,
+			ended: t.ended[:len(t.ended):len(t.ended)], closed: t.closed[:len(t.closed):len(t.closed)],
+			namespaces: t.namespaces,
+		}
+	}
+	return t.state
+}
+
+// Changed returns a channel that is closed at the next change of the state. Take
+// it before the State that is shown, and wait for it afterwards:
+//
+//	for {
+//		changed := t.Changed()
+//		show(t.State())
+//		<-changed
+//	}
+func (t *Tracker) Changed() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.changed == nil {
+		t.changed = make(chan struct{})
+	}
+	return t.changed
+}
+
+// touch makes the next State new. The caller holds mu.
+func (t *Tracker) touch() {
+	t.time = time.Now()
+	t.state = nil
+	if t.changed != nil {
+		close(t.changed)
+		t.changed = nil
+	}
+}
+
+// Run reads the source until ctx is done or the source ends, and then returns nil.
+// It returns the error that ends the stream of events, or with which the first
+// dump fails; later errors of dumps and lookups are retried, and shown by
+// [State.Err]. It may be called once.
+func (t *Tracker) Run(ctx context.Context) (err error) {
+	f := newFeed(t.source)
+	defer func() { t.streams.close(err) }()
+	defer f.wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	f.start(ctx)
+	if err := t.start(ctx); err != nil {
+		return unlessDone(ctx, err)
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		timer.Reset(time.Until(t.deadline()))
+		select {
+		case b := <-f.batches:
+			t.apply(b)
+			f.recycle(b)
+		case e := <-f.finals:
+			t.final(&e)
+		case err := <-f.end:
+			t.finish(ctx)
+			return unlessDone(ctx, err)
+		case <-timer.C:
+		case <-ctx.Done():
+			return nil
+		}
+		t.attend(ctx, time.Now())
+	}
+}
+
+// unlessDone returns the error, but none when ctx is done.
+func unlessDone(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// start takes the first dump.
+func (t *Tracker) start(ctx context.Context) error {
+	if err := t.reconcile(ctx, first); err != nil {
+		return err
+	}
+	if t.config.Sample > 0 {
+		t.nextSample = time.Now().Add(t.config.Sample)
+		t.looks = looksPerPeriod
+	}
+	return nil
+}
+
+// finish settles what is open when a recording ends.
+func (t *Tracker) finish(ctx context.Context) {
+	if t.missed > 0 {
+		t.keep(t.reconcile(ctx, afterLoss))
+	}
+	for range 3 {
+		t.verify(ctx, time.Now().Add(time.Hour))
+	}
+}
+
+// deadline returns when something is due.
+func (t *Tracker) deadline() time.Time {
+	at := time.Now().Add(time.Minute)
+	due := []time.Time{t.checks.due(), t.nextSample, t.nextReconcile}
+	if t.missed > 0 {
+		due = append(due, t.nextResync)
+	}
+	if len(t.ended) > 0 {
+		due = append(due, t.ended[0].found.Add(t.config.KeepTime))
+	}
+	for _, d := range due {
+		if !d.IsZero() && d.Before(at) {
+			at = d
+		}
+	}
+	return at
+}
+
+// attend does what is due.
+func (t *Tracker) attend(ctx context.Context, now time.Time) {
+	switch {
+	case t.missed > 0 && !now.Before(t.nextResync):
+		t.keep(t.reconcile(ctx, afterLoss))
+	case !t.nextReconcile.IsZero() && !now.Before(t.nextReconcile):
+		t.keep(t.reconcile(ctx, periodic))
+	}
+	if !t.nextSample.IsZero() && !now.Before(t.nextSample) {
+		t.nextSample = now.Add(t.config.Sample)
+		t.looks = looksPerPeriod
+		t.sample(ctx)
+	}
+	t.expire(now)
+	if due := t.checks.due(); !due.IsZero() && !now.Before(due) {
+		t.verify(ctx, now)
+	}
+}
+
+// keep shows an error of the source in the states, or that there is none.
+func (t *Tracker) keep(err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err != nil || t.err != nil {
+		t.err = err
+		t.touch()
+	}
+}
+
+// expire forgets ended connections after their time.
+func (t *Tracker) expire(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(t.ended) > 0 && now.Sub(t.ended[0].found) >= t.config.KeepTime {
+		t.forgetEnded()
+		t.touch()
+	}
+	for len(t.closed) > 0 && now.Sub(t.closed[0].found) >= t.config.KeepTime {
+		t.closed = t.closed[1:]
+		t.touch()
+	}
+}
