@@ -4,6 +4,8 @@
 //
 // Namespaces live only as open descriptors: when the process ends, however it
 // ends, the kernel removes them with their links and addresses. Nothing is left
-// behind. Where the caller is not root, [Enter] starts the program again in a user
+// behind, not even processes: those that a lab starts die with it. A [Topology] is
+// data, [Build] makes it, [Serve] and [Connect] hold traffic in it, a host's
+// SetFirewall breaks it, and [Procedure] runs Red Hat's procedure on it. Where the caller is not root, [Enter] starts the program again in a user
 // namespace of its own.
 package lab

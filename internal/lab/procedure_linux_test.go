@@ -155,6 +155,7 @@ func procedure(t *testing.T, ctx context.Context, fault string) (lab.Report, str
 	labtest.MPTCP(t)
 	t.Setenv(actEnv, "tool")
 	t.Setenv(faultEnv, fault)
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // else each command of a race test ends a second late
 	var told bytes.Buffer
 	report, err := lab.Procedure(ctx, lab.TextNarrator(&told), []string{"/proc/self/exe"})
 	return report, told.String(), err
