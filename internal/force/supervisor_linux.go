@@ -181,37 +181,44 @@ func (s *supervisor) answer() {
 		fd, err = s.maker.socket(c, int(int32(n.args[0])), int(int32(n.args[1])))
 	}
 	if err != nil {
-		s.note(c, &n, 0, reason(err))
+		s.note(s.describe(c, &n), reason(err))
 		s.speak()
 		_ = letGo(s.listener, n.id) // ENOENT: the caller is gone
 		return
 	}
 	defer unix.Close(fd)
-	var cookie uint64
+	told := s.describe(c, &n) // as long as the caller is there to be asked
 	if s.asked {
-		cookie, _ = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+		told.Cookie, _ = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
 	}
 	switch err := hand(s.listener, n.id, fd, n.args[1]&unix.SOCK_CLOEXEC != 0, s.steady); {
 	case err == nil:
-		s.note(c, &n, cookie, "")
+		s.note(told, "")
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINPROGRESS): // gone, or answered
 	default: // EMFILE and the like: its own call finds the same words
 		_ = letGo(s.listener, n.id)
 	}
 }
 
+// describe finds out who asks for a socket, if that is to be told.
+func (s *supervisor) describe(c caller, n *notification) Socket {
+	if !s.asked || s.voice < 0 {
+		return Socket{}
+	}
+	pid, name := c.process()
+	return Socket{Family: int(int32(n.args[0])), PID: pid, Name: name, Time: time.Now()}
+}
+
 // note keeps what is to be told of a socket.
-func (s *supervisor) note(c caller, n *notification, cookie uint64, why string) {
+func (s *supervisor) note(told Socket, why string) {
 	if why != "" && why != unremarkable {
 		s.news.notice(s.name + ": " + why)
 	}
 	if !s.asked || s.voice < 0 {
 		return
 	}
-	pid, name := c.process()
-	s.news.socket(Socket{
-		Cookie: cookie, Family: int(int32(n.args[0])), PID: pid, Name: name, Time: time.Now(), Why: why,
-	})
+	told.Why = why
+	s.news.socket(told)
 	if !s.nudged {
 		s.nudged = true
 		s.send(&answer{Served: true, Alive: true})
