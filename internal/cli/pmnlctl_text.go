@@ -53,13 +53,14 @@ const (
 
 // appendHelperEvent appends the line that pm_nl_ctl prints for an event's netlink
 // message: its attributes in the order in which the kernel wrote them, which a
-// decoded event does not keep. What is cut short ends the line.
+// decoded event does not keep, and the marks at the end. What is cut short ends the
+// line.
 func appendHelperEvent(b, msg []byte) []byte {
 	if len(msg) < eventHeader || msg[netlinkHeader] == uapi.EventUnspec {
 		return b
 	}
 	b = strconv.AppendUint(append(b, "type:"...), uint64(msg[netlinkHeader]), 10)
-	serverSide := false
+	serverSide, denyJoin := false, false
 	for attrs := msg[eventHeader:]; len(attrs) >= attrHeader; {
 		size := int(binary.NativeEndian.Uint16(attrs))
 		if size < attrHeader || size > len(attrs) {
@@ -69,7 +70,11 @@ func appendHelperEvent(b, msg []byte) []byte {
 		value := attrs[attrHeader:size]
 		b = appendHelperAttr(b, typ, value)
 		serverSide = serverSide || isServerSide(typ, value)
+		denyJoin = denyJoin || hasEventFlag(typ, value, uapi.PMEventFlagDenyJoinID0)
 		attrs = attrs[min((size+3)&^3, len(attrs)):]
+	}
+	if denyJoin {
+		b = append(b, ",deny_join_id0:1"...)
 	}
 	if serverSide {
 		b = append(b, ",server_side:1"...)
@@ -78,13 +83,14 @@ func appendHelperEvent(b, msg []byte) []byte {
 }
 
 func isServerSide(typ uint16, value []byte) bool {
-	switch {
-	case typ == uapi.AttrServerSide && len(value) >= 1:
+	if typ == uapi.AttrServerSide && len(value) >= 1 {
 		return value[0] != 0
-	case typ == uapi.AttrFlags && len(value) >= 2:
-		return binary.NativeEndian.Uint16(value)&uapi.PMEventFlagServerSide != 0
 	}
-	return false
+	return hasEventFlag(typ, value, uapi.PMEventFlagServerSide)
+}
+
+func hasEventFlag(typ uint16, value []byte, flag uint16) bool {
+	return typ == uapi.AttrFlags && len(value) >= 2 && binary.NativeEndian.Uint16(value)&flag != 0
 }
 
 // helperField is an attribute that pm_nl_ctl prints.
@@ -109,7 +115,6 @@ func helperFields() []helperField {
 		uapi.AttrDport:  {"dport", 2},
 		uapi.AttrBackup: {"backup", 1},
 		uapi.AttrError:  {"error", 1},
-		uapi.AttrFlags:  {"deny_join_id0", 2},
 	}
 }
 
@@ -120,12 +125,6 @@ func appendHelperAttr(b []byte, typ uint16, value []byte) []byte {
 	}
 	field := fields[typ]
 	value = value[:field.size]
-	if typ == uapi.AttrFlags {
-		if binary.NativeEndian.Uint16(value)&uapi.PMEventFlagDenyJoinID0 != 0 {
-			b = append(b, ",deny_join_id0:1"...)
-		}
-		return b
-	}
 	b = append(append(append(b, ','), field.key...), ':')
 	switch typ {
 	case uapi.AttrSaddr4, uapi.AttrDaddr4, uapi.AttrSaddr6, uapi.AttrDaddr6:
