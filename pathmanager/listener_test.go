@@ -1,6 +1,7 @@
 package pathmanager
 
 import (
+	"context"
 	"encoding/binary"
 	"io/fs"
 	"net/netip"
@@ -375,8 +376,10 @@ func TestLoopLeftEarlyLosesNothing(t *testing.T) {
 	l := listen(t, ns, nil)
 	fd, addr := mptcpListener(t, ns, anywhere)
 	relisten(t, fd, 9)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	for i := range 10 {
-		for e, err := range l.Events(t.Context()) {
+		for e, err := range l.Events(ctx) {
 			if err != nil || e.Sport != addr.Port() {
 				t.Fatalf("loop %d: %+v, %v", i, e, err)
 			}

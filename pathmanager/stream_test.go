@@ -46,6 +46,25 @@ func TestLossIsExact(t *testing.T) {
 	}
 }
 
+// After an overrun events arrive as soon as there is room, not only when all that
+// was queued before has been read.
+func TestOverrunDoesNotCloseTheQueue(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	addAddresses(t, ns, first)
+	fd, _ := mptcpListener(t, ns, anywhere)
+	l := listen(t, ns, &ListenConfig{Buffer: 100 << 10, slots: 1})
+	relisten(t, fd, 1000)
+	lost := l.Lost()
+	s := follow(t, l)
+	for range 20 {
+		s.next()
+	}
+	relisten(t, fd, 10)
+	if got := l.Lost(); got != lost || lost == 0 {
+		t.Errorf("%d lost with room for more, %d before", got, lost)
+	}
+}
+
 // Under a load that overruns the buffer again and again the books stay exact.
 func TestLossIsExactUnderLoad(t *testing.T) {
 	ns := labtest.MPTCP(t)
