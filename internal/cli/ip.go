@@ -62,20 +62,24 @@ func (a *app) ipMPTCP(ctx context.Context, args []string) int {
 	case o.Batch != "":
 		return a.ipBatch(ctx, &o)
 	case len(args) == 0 || o.Help:
-		return a.reportIP(errIPUsage)
+		return a.reportIP(ipUsage())
 	}
 	return a.reportIP(a.ipObject(ctx, o, args))
 }
 
-// errIPUsage asks for ip's usage text.
-var errIPUsage = failWith(codeIPUsage, errors.New(`Usage: ip [ OPTIONS ] mptcp { endpoint | limits | monitor | help } ...
+// ipUsage ends ip with its usage text.
+func ipUsage() error { return &argumentError{ipUsageText, codeIPUsage} }
+
+// ipMPTCPUsage ends `ip mptcp` with its usage text.
+func ipMPTCPUsage() error { return &argumentError{ipMPTCPUsageText, codeIPUsage} }
+
+const ipUsageText = `Usage: ip [ OPTIONS ] mptcp { endpoint | limits | monitor | help } ...
        ip [ -force ] -batch FILE
 where  OPTIONS := { -V[ersion] | -d[etails] | -j[son] | -p[retty] | -4 | -6 | -o[neline] |
                     -t[imestamp] | -ts[hort] | -b[atch] FILE | -n[etns] NAME | -c[olor] }
-This is mptcpctl called as ip-mptcp: of ip's objects it has mptcp.`))
+This is mptcpctl called as ip-mptcp: of ip's objects it has mptcp.`
 
-// errIPMPTCPUsage asks for the usage text of `ip mptcp`.
-var errIPMPTCPUsage = failWith(codeIPUsage, errors.New(`Usage: ip mptcp endpoint add ADDRESS [ dev NAME ] [ id ID ] [ port NR ] [ FLAG-LIST ]
+const ipMPTCPUsageText = `Usage: ip mptcp endpoint add ADDRESS [ dev NAME ] [ id ID ] [ port NR ] [ FLAG-LIST ]
        ip mptcp endpoint delete id ID [ ADDRESS ]
        ip mptcp endpoint change [ id ID ] [ ADDRESS ] [ port NR ] CHANGE-OPT
        ip mptcp endpoint show [ id ID ]
@@ -85,7 +89,7 @@ var errIPMPTCPUsage = failWith(codeIPUsage, errors.New(`Usage: ip mptcp endpoint
        ip mptcp monitor
 FLAG-LIST := [ FLAG-LIST ] FLAG
 FLAG := [ signal | subflow | laminar | backup | fullmesh ]
-CHANGE-OPT := [ backup | nobackup | fullmesh | nofullmesh ]`))
+CHANGE-OPT := [ backup | nobackup | fullmesh | nofullmesh ]`
 
 // ipFront reads ip's options.
 func ipFront(o *grammar.Options, args []string) ([]string, error) {
@@ -149,13 +153,13 @@ func ipColor(o *grammar.Options, name string) (ok, known bool) {
 func (a *app) ipObject(ctx context.Context, o grammar.Options, args []string) error {
 	switch {
 	case grammar.Matches(args[0], "help"):
-		return errIPUsage
+		return ipUsage()
 	case len(args[0]) < 2 || !grammar.Matches(args[0], "mptcp"):
 		return &argumentError{fmt.Sprintf("Object %q is unknown, try \"ip help\".", args[0]), codeIPUnknownName}
 	}
 	args = args[1:]
 	if len(args) == 0 || grammar.Matches(args[0], "help") {
-		return errIPMPTCPUsage
+		return ipMPTCPUsage()
 	}
 	inv := &grammar.Invocation{Program: a.program, Options: o, Stdin: a.Stdin, Stdout: a.Stdout, Stderr: a.Stderr}
 	object, rest := args[0], args[1:]
@@ -221,7 +225,7 @@ func (a *app) ipBatch(ctx context.Context, o *grammar.Options) int {
 		err := a.ipObject(ctx, *o, words)
 		wrong, isWrong := errors.AsType[*argumentError](err)
 		fatal := isWrong && wrong.code != codeIPRefused && !strings.HasPrefix(wrong.text, "Object ")
-		return a.reportIP(err), fatal || errors.Is(err, errIPMPTCPUsage)
+		return a.reportIP(err), fatal
 	})
 }
 
