@@ -14,6 +14,7 @@ func (a *app) commands() []grammar.Entry {
 		{Name: "counters", Build: a.countersCommand},
 		{Name: "nc", Build: a.ncCommand},
 		{Name: "wait", Build: a.waitCommand},
+		{Name: "lab", Build: a.labCommand},
 		{Name: "pm", Build: a.pmCommand},
 		{Name: "completion", Build: a.completionCommand},
 		{Name: "version", Build: versionCommand},

@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/lab"
+)
+
+func (a *app) labCommand() grammar.Command {
+	return grammar.Command{
+		Name:     "lab",
+		Summary:  "MPTCP on the real kernel, in network namespaces, on one machine",
+		Synopsis: []string{"[ demo ]", "list", "run NAME", "shell [ NAME ]"},
+		Help: "`lab` runs the procedure of Red Hat's chapter on monitoring MPTCP subflows, step by step, with this program's own commands: " +
+			"a server and a client with two links, made of network namespaces. It shows each command, the monitor's lines as they come, the connection with one and with two subflows, " +
+			"and at last what the procedure promises beside what was seen. The exit code is 0 only if every promise was kept.\n\n" +
+			"`lab list` names further networks. `lab run NAME` builds one, connects over it and shows which subflows come up. " +
+			"`lab shell` opens a shell in the client, with this program at hand and a server that listens at port 12345.\n\n" +
+			"Packets stay within the namespaces, and nothing is left behind. Without root it runs in a user namespace.",
+		Privilege: "none where user namespaces are allowed, else root",
+		Default:   "demo",
+		Examples: []grammar.Example{
+			{Line: "lab", Meaning: "the whole procedure"},
+			{Line: "lab run announce", Meaning: "a server that announces its second address"},
+			{Line: "lab shell two-subnets", Meaning: "a client with two links to try things on"},
+		},
+		Verbs: []grammar.Command{
+			{Name: "demo", Summary: "Red Hat's procedure, step by step", Synopsis: []string{""}, Run: a.labDemo},
+			{Name: "list", Summary: "the networks that `run` and `shell` build", Synopsis: []string{""}, Run: a.labList},
+			{Name: "run", Summary: "build a network, connect over it, show what comes up", Synopsis: []string{"NAME"}, Operand: grammar.Word, Choices: topologyNames(), Run: a.labRun},
+			{Name: "shell", Summary: "a shell in the client of a network", Synopsis: []string{"[ NAME ]"}, Operand: grammar.Word, Choices: topologyNames(), Run: a.labShell},
+		},
+	}
+}
+
+func topologyNames() []string {
+	var names []string
+	for _, t := range lab.Topologies() {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+// enterLab makes sure that namespaces can be made and that the kernel has MPTCP.
+// Where the program had to start again as root of a user namespace, that run has
+// done everything, and its exit code is the error.
+func enterLab() error {
+	code, ran, err := lab.Enter()
+	if err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	if ran {
+		return exitStatus(code)
+	}
+	ns, err := lab.NewNamespace()
+	if err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	defer ns.Close()
+	if err := ns.Do(lab.CheckMPTCP); err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	return nil
+}
+
+func (a *app) labList(_ context.Context, inv *grammar.Invocation) error {
+	for _, t := range lab.Topologies() {
+		if _, err := fmt.Fprintf(inv.Stdout, "%-14s %s\n", t.Name, t.Summary); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) labDemo(ctx context.Context, inv *grammar.Invocation) error {
+	if len(inv.Args) > 0 {
+		return inv.Usage("takes no arguments; the networks are run with: lab run NAME")
+	}
+	if err := enterLab(); err != nil {
+		return err
+	}
+	narrator := &labNarrator{out: inv.Stdout, colors: palette(inv)}
+	narrator.title("MPTCP on this machine's kernel: Red Hat's procedure for monitoring subflows")
+	report, err := lab.Procedure(ctx, narrator, ownCommand())
+	if err != nil {
+		if errors.Is(err, context.Canceled) {
+			return err
+		}
+		return fmt.Errorf("lab: %w", err)
+	}
+	narrator.title("What the procedure promises, and what was seen")
+	if err := report.WriteTable(inv.Stdout); err != nil {
+		return err
+	}
+	if !report.OK() {
+		return errors.New("lab: the procedure did not go as promised")
+	}
+	_, err = fmt.Fprintf(inv.Stdout, "\nAll as promised, in %.1f s.\n", report.Took.Seconds())
+	return err
+}
+
+// openLab builds the network of that name and gives its hosts their limits and
+// endpoints.
+func (a *app) openLab(ctx context.Context, inv *grammar.Invocation, name string, narrator lab.Narrator) (*lab.Lab, error) {
+	topology, ok := lab.FindTopology(name)
+	if !ok {
+		return nil, inv.Usage(fmt.Sprintf("network %q is unknown; `lab list` names them", name))
+	}
+	if err := enterLab(); err != nil {
+		return nil, err
+	}
+	l, err := lab.Build(ctx, topology)
+	if err != nil {
+		return nil, fmt.Errorf("lab: %w", err)
+	}
+	for _, spec := range topology.Hosts {
+		for _, command := range spec.Commands() {
+			if err := labCommandLine(ctx, l.Host(spec.Name), narrator, command...); err != nil {
+				return nil, errors.Join(err, l.Close())
+			}
+		}
+	}
+	return l, nil
+}
+
+// labCommandLine runs one command of this program in the host, and shows it.
+func labCommandLine(ctx context.Context, host *lab.Host, narrator lab.Narrator, args ...string) error {
+	narrator.Command(host.Name, commandLine(args))
+	lines, code, err := host.RunProcess(ctx, lab.ToolConfig(ownCommand(), args...))
+	for _, line := range lines {
+		narrator.Output(host.Name, line)
+	}
+	if err != nil {
+		return fmt.Errorf("lab: %s on %s: %w", commandLine(args), host.Name, err)
+	}
+	if code != 0 {
+		return fmt.Errorf("lab: %s on %s: exit status %d", commandLine(args), host.Name, code)
+	}
+	return nil
+}
+
+// ownCommand returns the command that starts this program again. Its file's name
+// is the process's name, so that it is taken where it is the one that was called.
+func ownCommand() []string {
+	self, err := os.Executable()
+	if err != nil || filepath.Base(self) != filepath.Base(os.Args[0]) {
+		return []string{"/proc/self/exe"}
+	}
+	return []string{self}
+}
+
+// commandLine returns the arguments as a user types them.
+func commandLine(args []string) string {
+	line := "mptcpctl"
+	for _, arg := range args {
+		line += " " + shellWord(arg)
+	}
+	return line
+}
