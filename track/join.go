@@ -172,8 +172,8 @@ func newFacts(s *Snapshot) *facts {
 
 // side tells which end this host is. The initial subflow says it: the client has
 // asked for MPTCP on it. Where that one has gone, a listener on the local port
-// makes a server, and a join that was made here a client, as only the client's
-// path manager makes joins unasked.
+// makes a server, and a join from here to the peer's initial address a client:
+// servers make joins too, but only to addresses that the client announced.
 func (f *facts) side(c *mptcp.Connection, rows []SubflowRow) mptcp.Side {
 	if i := initialRow(c, rows); i >= 0 {
 		if rows[i].Requested {
@@ -187,7 +187,7 @@ func (f *facts) side(c *mptcp.Connection, rows []SubflowRow) mptcp.Side {
 		return mptcp.SideServer
 	}
 	for i := range rows {
-		if rows[i].Join && rows[i].Requested {
+		if rows[i].Join && rows[i].Requested && rows[i].RemoteID == 0 {
 			return mptcp.SideClient
 		}
 	}

@@ -111,6 +111,7 @@ func TestJoinTellsTheSide(t *testing.T) {
 		{"server's initial subflow", []SubflowRow{row(1, local, remote, "M", 0, 0)}, nil, mptcp.SideServer},
 		{"listener, initial subflow gone", []SubflowRow{row(1, "10.0.2.1:80", remote, "J", 1, 1)}, listening, mptcp.SideServer},
 		{"join made here", []SubflowRow{row(1, "10.0.2.1:81", remote, "jJ", 1, 0)}, nil, mptcp.SideClient},
+		{"join made here to an announced address", []SubflowRow{row(1, "10.0.2.1:81", remote, "jJ", 1, 3)}, nil, mptcp.SideUnknown},
 		{"nothing to go by", nil, nil, mptcp.SideUnknown},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -26,7 +26,8 @@ type fakeKernel struct {
 
 	lookups, dumps, samples int
 	duringDump              func() // runs after the tables were read, before the reader has them
-	fail                    error  // of Snapshots, Lookup and Sample
+	dumpTime                time.Duration
+	fail                    error // of Snapshots, Lookup and Sample
 }
 
 type fakeNamespace struct {
@@ -127,6 +128,10 @@ func (k *fakeKernel) Ended(ctx context.Context) iter.Seq2[EndedSubflow, error] {
 }
 
 func (k *fakeKernel) Snapshots(context.Context) ([]Snapshot, error) {
+	k.mu.Lock()
+	took := k.dumpTime
+	k.mu.Unlock()
+	time.Sleep(took)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.dumps++

@@ -1,0 +1,303 @@
+package track
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mptcpctl/mptcp"
+)
+
+func created(n int) mptcp.Event {
+	e := mptcp.Event{Type: mptcp.EventCreated, Fields: mptcp.FieldToken, Token: mptcp.Token(n)}
+	setLocal(&e, ap("10.0.0.1:80"))
+	setRemote(&e, ap("10.0.0.2:4000"))
+	return e
+}
+
+func closed(n int) mptcp.Event {
+	return mptcp.Event{Type: mptcp.EventClosed, Fields: mptcp.FieldToken, Token: mptcp.Token(n)}
+}
+
+// run starts a tracker over the kernel and returns what ends it and its error.
+func run(t *testing.T, k *fakeKernel, c *Config) (*Tracker, func() error) {
+	tracker := New(k, c)
+	return tracker, start(t, tracker)
+}
+
+// start runs the tracker, and returns what ends it and its error.
+func start(t *testing.T, tracker *Tracker) func() error {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- tracker.Run(ctx) }()
+	synctest.Wait()
+	return func() error {
+		cancel()
+		return <-done
+	}
+}
+
+func TestSlowReaderOfDeltasIsToldHowManyItMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFakeKernel()
+		tracker, stop := run(t, k, &Config{Reconcile: -1, Buffer: 3})
+		stream := tracker.Deltas(t.Context())
+		k.mu.Lock()
+		for i := range 10 {
+			k.emit(mptcp.Event{Type: 70, Fields: mptcp.FieldToken, Token: mptcp.Token(i)})
+		}
+		k.mu.Unlock()
+		synctest.Wait()
+		var got []int
+		for d, err := range stream {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.Kind == KindOverflow {
+				got = append(got, -int(d.Event.Lost))
+				break
+			}
+			got = append(got, int(d.Event.Token))
+		}
+		if want := []int{0, 1, 2, -7}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		if tracker.State().Events() != 10 {
+			t.Errorf("the tracker waited: %d events", tracker.State().Events())
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The marker stands where the deltas are missing, not at the end.
+func TestOverflowKeepsItsPlace(t *testing.T) {
+	q := &queue{limit: 3, ready: make(chan struct{}, 1)}
+	push := func(n int) { q.push(&Delta{Event: mptcp.Event{Token: mptcp.Token(n)}}) }
+	for n := range 5 {
+		push(n)
+	}
+	var got []int
+	pop := func() {
+		if d, more, _ := q.pop(); more && d.Kind == KindOverflow {
+			got = append(got, -int(d.Event.Lost))
+		} else if more {
+			got = append(got, int(d.Event.Token))
+		}
+	}
+	pop()
+	pop()
+	push(5)
+	push(6)
+	for range 5 {
+		pop()
+	}
+	if want := []int{0, 1, 2, -2, 5, -1}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// What is delivered and what is counted as missing add up, whatever the rhythm.
+func FuzzOverflowAddsUp(f *testing.F) {
+	f.Add([]byte{5, 0, 3, 9, 1, 0, 0, 200})
+	f.Fuzz(func(t *testing.T, rhythm []byte) {
+		q := &queue{limit: 4, ready: make(chan struct{}, 1)}
+		var pushed, seen, last uint64
+		take := func() bool {
+			d, more, _ := q.pop()
+			switch {
+			case !more:
+				return false
+			case d.Kind == KindOverflow:
+				seen += d.Event.Lost
+			default:
+				if seen++; uint64(d.Event.Token) != seen {
+					t.Fatalf("delta %d at place %d, after %d", d.Event.Token, seen, last)
+				}
+			}
+			last = seen
+			return true
+		}
+		for _, r := range rhythm {
+			for range r % 8 {
+				pushed++
+				q.push(&Delta{Event: mptcp.Event{Token: mptcp.Token(pushed)}})
+			}
+			for range r / 32 {
+				take()
+			}
+		}
+		for take() {
+		}
+		if seen != pushed {
+			t.Errorf("%d of %d", seen, pushed)
+		}
+	})
+}
+
+func TestStatesDoNotChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFakeKernel()
+		tracker, stop := run(t, k, &Config{Reconcile: -1})
+		var states []*State
+		for i := range 50 {
+			changed := tracker.Changed()
+			k.mu.Lock()
+			e := created(i)
+			c := connection(e.Token, "10.0.0.1:80", "10.0.0.2:4000")
+			k.namespace("").connections[e.Token] = &c
+			k.emit(e)
+			if i >= 10 {
+				delete(k.namespace("").connections, mptcp.Token(i-10))
+				k.emit(closed(i - 10))
+			}
+			k.mu.Unlock()
+			<-changed
+			time.Sleep(time.Second)
+			synctest.Wait()
+			states = append(states, tracker.State())
+		}
+		for i, s := range states {
+			if want := min(i+1, 10); s.Len() != want {
+				t.Fatalf("state %d has %d connections, want %d", i, s.Len(), want)
+			}
+			for n := range 50 {
+				_, live := s.Find("", mptcp.Token(n))
+				if want := n <= i && n > i-10; live != want {
+					t.Fatalf("state %d: connection %d live %v, want %v", i, n, live, want)
+				}
+				c, known := s.Lookup(mptcp.Key{Token: mptcp.Token(n)})
+				if want := n <= i; known != want || known && c.Token != mptcp.Token(n) {
+					t.Fatalf("state %d: connection %d known %v, want %v", i, n, known, want)
+				}
+				if h := s.History(mptcp.Key{Token: mptcp.Token(n)}); n <= i-10 && (len(h) != 2 || h[1].Name != "CLOSED") || n > i-10 && n <= i && len(h) != 1 {
+					t.Fatalf("state %d: history of %d: %v", i, n, h)
+				}
+			}
+		}
+		if tracker.State() != tracker.State() {
+			t.Error("two states without a change in between")
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestRunReturnsTheErrorOfTheFirstDumpAndOfTheStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("broken")
+		k := newFakeKernel()
+		k.fail = broken
+		if err := New(k, nil).Run(t.Context()); !errors.Is(err, broken) {
+			t.Errorf("first dump: %v", err)
+		}
+		k = newFakeKernel()
+		tracker, stop := run(t, k, nil)
+		stream := tracker.Deltas(t.Context())
+		k.mu.Lock()
+		k.err, k.closed = broken, true
+		k.emit()
+		k.mu.Unlock()
+		var last error
+		for _, err := range stream {
+			last = err
+		}
+		if !errors.Is(last, broken) {
+			t.Errorf("stream of deltas: %v", last)
+		}
+		if err := stop(); !errors.Is(err, broken) {
+			t.Errorf("Run: %v", err)
+		}
+		for range tracker.Deltas(t.Context()) {
+			t.Log("a stream that begins after the end, ends")
+		}
+	})
+}
+
+// A recording ends: what was open is settled before Run returns.
+func TestEndOfARecordingSettlesWhatIsOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFakeKernel()
+		k.emit(created(1), closed(1), created(2), closed(2), created(3))
+		c := connection(3, "10.0.0.1:80", "10.0.0.2:4000")
+		k.namespace("").connections[3] = &c
+		k.closed = true
+		tracker := New(k, nil)
+		if err := tracker.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s := tracker.State()
+		if s.Len() != 1 || s.Counts().Connections != 1 {
+			t.Errorf("%d connections, want the one that was not closed", s.Len())
+		}
+	})
+}
+
+func TestFailedDumpIsShownAndTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("broken")
+		k := newFakeKernel()
+		tracker, stop := run(t, k, &Config{Reconcile: -1})
+		k.mu.Lock()
+		k.fail = broken
+		c := connection(1, "10.0.0.1:80", "10.0.0.2:4000")
+		k.namespace("").connections[1] = &c
+		k.lost = 5
+		k.emit()
+		k.mu.Unlock()
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if s := tracker.State(); !errors.Is(s.Err(), broken) || s.Generation() != 0 || s.Lost() != 5 {
+			t.Errorf("error %v, generation %d, lost %d", s.Err(), s.Generation(), s.Lost())
+		}
+		k.mu.Lock()
+		k.fail = nil
+		k.mu.Unlock()
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if s := tracker.State(); s.Err() != nil || s.Generation() != 1 || s.Len() != 1 {
+			t.Errorf("error %v, generation %d, %d connections", s.Err(), s.Generation(), s.Len())
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A storm of losses must not make dumps follow each other without a pause.
+func TestDumpsPauseInAStormOfLosses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFakeKernel()
+		tracker, stop := run(t, k, &Config{Reconcile: -1})
+		k.mu.Lock()
+		k.dumpTime = 100 * time.Millisecond
+		k.dumps = 0
+		k.mu.Unlock()
+		for range 100 {
+			k.mu.Lock()
+			k.lost++
+			k.emit()
+			k.mu.Unlock()
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		k.mu.Lock()
+		dumps := k.dumps
+		k.mu.Unlock()
+		if dumps > 25 || dumps < 10 {
+			t.Errorf("%d dumps of 100 ms in 10 s of losses", dumps)
+		}
+		if s := tracker.State(); s.Lost() != 100 {
+			t.Errorf("lost %d", s.Lost())
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
