@@ -3,6 +3,7 @@ package grammar
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -102,7 +103,7 @@ func (c *Command) operands(entries []Entry, words []string) Completion {
 	}
 	for i := range c.Keywords {
 		k := &c.Keywords[i]
-		if !used(words, k.Name) {
+		if !slices.Contains(words, k.Name) {
 			result.Words = append(result.Words, Candidate{k.Name, k.Summary})
 		}
 	}
@@ -126,15 +127,6 @@ func (c *Command) keyword(word string) *Keyword {
 		}
 	}
 	return nil
-}
-
-func used(words []string, name string) bool {
-	for _, word := range words {
-		if word == name {
-			return true
-		}
-	}
-	return false
 }
 
 // valueKind returns the kind of value that the last word, an option, waits for.

@@ -1,8 +1,10 @@
 package grammar
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -145,13 +147,9 @@ func (b *roff) seeAlso(pages [][2]string) {
 
 // sortedPages sorts by section, then name, as mdoc(7) asks for.
 func sortedPages(pages [][2]string) [][2]string {
-	sorted := append([][2]string(nil), pages...)
-	for i := range sorted {
-		for j := i; j > 0 && (sorted[j][1]+sorted[j][0]) < (sorted[j-1][1]+sorted[j-1][0]); j-- {
-			sorted[j], sorted[j-1] = sorted[j-1], sorted[j]
-		}
-	}
-	return sorted
+	return slices.SortedFunc(slices.Values(pages), func(a, b [2]string) int {
+		return cmp.Or(cmp.Compare(a[1], b[1]), cmp.Compare(a[0], b[0]))
+	})
 }
 
 func globalRows() [][2]string {
