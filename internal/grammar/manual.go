@@ -189,15 +189,15 @@ func (b *roff) raw(line string) { b.WriteString(line + "\n") }
 // macro writes a request whose arguments are text: words that are macros too are
 // kept from being called.
 func (b *roff) macro(name, text string) {
-	line := "." + name
+	b.WriteString("." + name)
 	for word := range strings.FieldsSeq(text) {
 		word = escape(word)
 		if len(word) < 4 || strings.Contains(`()[].,:;?!|`, word[:1]) {
 			word = `\&` + word
 		}
-		line += " " + strings.ReplaceAll(word, `"`, `\(dq`)
+		b.WriteString(" " + strings.ReplaceAll(word, `"`, `\(dq`))
 	}
-	b.raw(line)
+	b.WriteByte('\n')
 }
 
 func (b *roff) synopsis(program, rest string) {
