@@ -1,0 +1,169 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// plainTCP is D06: programs that open TCP sockets. On most hosts most of them do,
+// so it is a warning only where the user asked for these very flows.
+func plainTCP(v *view) []Finding {
+	if len(v.Connections)+len(v.Listeners)+len(v.Blackholed) > 0 || v.broken() {
+		return nil
+	}
+	names, example := plainUsers(v)
+	if names == "" {
+		return nil
+	}
+	f := Finding{
+		Rule: "D06", Severity: Info, Confidence: track.Certain,
+		Title:    "programs here use TCP sockets, none uses MPTCP",
+		Subject:  Subject{Netns: v.Netns},
+		Evidence: []string{example, "programs: " + names},
+		Fix: []string{
+			"mptcpctl run -- COMMAND   (runs any program with MPTCP sockets)",
+			"a Go program: GODEBUG=multipathtcp=1; a systemd socket: SocketProtocol=mptcp; nginx: listen … multipath",
+		},
+	}
+	switch {
+	case v.Focus != "":
+		f.Severity = Warn
+		f.Title = "what matches is plain TCP: the program opens TCP sockets"
+	case len(v.makers) == 0:
+		return nil // nobody wants MPTCP here
+	}
+	return []Finding{f}
+}
+
+// plainUsers returns the programs with TCP sockets to or for other hosts, and one
+// of the sockets as an example.
+func plainUsers(v *view) (names, example string) {
+	seen := map[string]bool{}
+	var list []string
+	add := func(processes []mptcp.Process) {
+		for _, p := range processes {
+			if !seen[p.Name] && len(list) < 8 {
+				seen[p.Name] = true
+				list = append(list, p.Name)
+			}
+		}
+	}
+	for _, f := range v.PlainFlows {
+		if _, here := v.holders[plain(f.Remote.Addr())]; here || f.Remote.Addr().IsLoopback() {
+			continue
+		}
+		if example == "" {
+			example = fmt.Sprintf("TCP %s to %s, not MPTCP", f.Local, f.Remote)
+		}
+		add(f.Processes)
+	}
+	for _, l := range v.PlainListeners {
+		if v.Focus == "" || plain(l.Local.Addr()).IsLoopback() {
+			continue
+		}
+		if example == "" {
+			example = fmt.Sprintf("TCP listener %s, not MPTCP", l.Local)
+		}
+		add(l.Processes)
+	}
+	if example != "" && list == nil {
+		return "unknown (processes of others cannot be seen)", example
+	}
+	return strings.Join(list, ", "), example
+}
+
+// idle is D11: nothing was sent yet, so that no further subflow may start.
+func idle(v *view) []Finding {
+	if len(v.makers) == 0 {
+		return nil
+	}
+	var g group
+	for _, c := range v.clients {
+		if len(c.Subflows) == 0 || ready(c) || c.BytesSent > 0 || c.BytesReceived > 0 {
+			continue
+		}
+		g.add("", c, func() Finding {
+			return Finding{
+				Rule: "D11", Severity: Info, Confidence: track.Certain,
+				Title:    "nothing was sent yet: further subflows start after the first data",
+				Evidence: []string{fmt.Sprintf("connection %s to %s: not fully established, no bytes sent or received", c.Token, c.Remote)},
+				Fix:      []string{"nothing: this is normal"},
+			}
+		})
+	}
+	return g.list
+}
+
+// lonelyServer is D08: connections were accepted, and nobody listens any more.
+func lonelyServer(v *view) []Finding {
+	if v.Listeners == nil {
+		return nil
+	}
+	var g group
+	for _, c := range v.servers {
+		if listens(v.Listeners, c.Local.Addr(), c.Local.Port()) {
+			continue
+		}
+		g.add(c.Local.String(), c, func() Finding {
+			return Finding{
+				Rule: "D08", Severity: Info, Confidence: track.Certain,
+				Title:   fmt.Sprintf("nobody listens on port %d any more: the peers can add no subflow", c.Local.Port()),
+				Subject: Subject{Remote: c.Remote},
+				Evidence: []string{
+					fmt.Sprintf("connection %s was accepted on %s", c.Token, c.Local),
+					fmt.Sprintf("no MPTCP listener on port %d", c.Local.Port()),
+				},
+				Fix: []string{"keep the listening socket open while connections live (netcat: nc -l -k)"},
+			}
+		})
+	}
+	return g.list
+}
+
+// md5Option is D12: a socket option that MPTCP cannot have.
+func md5Option(v *view) []Finding {
+	var evidence []string
+	for _, name := range [...]string{"MD5SigFallback", "MD5SigReset", "SimultConnectFallback"} {
+		if n := v.moved(name); n > 0 {
+			evidence = append(evidence, fmt.Sprintf("%s: %d in %s", name, n, v.MPTCP.Window))
+		}
+	}
+	if evidence == nil {
+		return nil
+	}
+	return []Finding{{
+		Rule: "D12", Severity: Warn, Confidence: track.Certain,
+		Title:    "an application uses what MPTCP cannot do",
+		Subject:  Subject{Netns: v.Netns},
+		Evidence: evidence,
+		Fix:      []string{"drop TCP_MD5SIG from the application, or let it use TCP"},
+	}}
+}
+
+// checksums is D51: one end alone asks for checksums.
+func checksums(v *view) []Finding {
+	if v.Sysctls.ChecksumEnabled == nil || *v.Sysctls.ChecksumEnabled {
+		return nil
+	}
+	var g group
+	for i := range v.Connections {
+		c := &v.Connections[i]
+		if !c.Checksum || c.Fallback {
+			continue
+		}
+		g.add(c.Remote.Addr().String(), c, func() Finding {
+			return Finding{
+				Rule: "D51", Severity: Info, Confidence: track.Likely,
+				Title:    "the peer asks for checksums, this host does not",
+				Subject:  Subject{Remote: netip.AddrPortFrom(c.Remote.Addr(), c.Remote.Port())},
+				Evidence: []string{"net.mptcp.checksum_enabled = 0", fmt.Sprintf("connection %s uses checksums", c.Token)},
+				Fix:      []string{"nothing: it works, and costs some processor time"},
+			}
+		})
+	}
+	return g.list
+}

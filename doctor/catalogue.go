@@ -1,0 +1,78 @@
+package doctor
+
+import "slices"
+
+// Family is a kind of causes. The order is that in which causes are mended: what
+// lies nearer to the root comes first.
+type Family uint8
+
+// The families.
+const (
+	FamilyHost Family = iota
+	FamilyApplication
+	FamilyLimits
+	FamilyEndpoint
+	FamilyRoute
+	FamilyPath
+	FamilyPeer
+	FamilyTool
+)
+
+var familyNames = [...]string{"host", "application", "limits", "endpoint", "route", "path", "peer", "tool"}
+
+// String returns the family's name.
+func (f Family) String() string {
+	if int(f) < len(familyNames) {
+		return familyNames[f]
+	}
+	return "unknown"
+}
+
+// Needs says what it takes to decide a rule.
+type Needs string
+
+// What rules need.
+const (
+	NeedsHost   Needs = "this host"
+	NeedsEvents Needs = "this host, listening to events when it happens"
+	NeedsProbe  Needs = "a probe"
+	NeedsPeer   Needs = "the peer's report"
+)
+
+// Rule is an entry of the catalogue of causes.
+type Rule struct {
+	ID     string
+	Family Family
+	Title  string
+	// Meaning tells in a user's words what is the matter.
+	Meaning string
+	// Signs tells by what it shows.
+	Signs string
+	// Remedy tells what to do.
+	Remedy string
+	Needs  Needs
+	// Decided says that Diagnose can report the rule, if only as an alternative.
+	Decided bool
+}
+
+// Rules returns the catalogue in the order of the ids.
+func Rules() []Rule {
+	all := slices.Concat(hostRules[:], applicationRules[:], limitRules[:], endpointRules[:], routeRules[:], pathRules[:], peerRules[:], toolRules[:])
+	slices.SortFunc(all, func(a, b Rule) int {
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// Explain returns the entry of the catalogue with that id, in any case.
+func Explain(id string) (Rule, bool) {
+	for _, r := range Rules() {
+		if len(id) == 3 && (id[0] == 'd' || id[0] == 'D') && r.ID[1:] == id[1:] {
+			return r, true
+		}
+	}
+	return Rule{}, false
+}

@@ -1,0 +1,160 @@
+package doctor
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func TestCatalogue(t *testing.T) {
+	seen := map[string]bool{}
+	for i, r := range Rules() {
+		if want := fmt.Sprintf("D%02d", i+1); r.ID != want {
+			t.Errorf("the rule at %d is %s, want %s", i, r.ID, want)
+		}
+		for _, text := range []string{r.Title, r.Meaning, r.Signs, r.Remedy, string(r.Needs)} {
+			if text == "" || strings.TrimSpace(text) != text {
+				t.Errorf("%s: empty or untidy text %q", r.ID, text)
+			}
+		}
+		if seen[r.Title] || strings.HasSuffix(r.Title, ".") || r.Family.String() == "unknown" {
+			t.Errorf("%s: title %q, family %v", r.ID, r.Title, r.Family)
+		}
+		seen[r.Title] = true
+		got, ok := Explain(strings.ToLower(r.ID))
+		if !ok || got != r {
+			t.Errorf("Explain(%s): %v, %v", r.ID, got, ok)
+		}
+	}
+	if len(seen) != 52 {
+		t.Errorf("%d rules", len(seen))
+	}
+	for _, id := range []string{"", "D", "D00", "D53", "X01", "D1", "D011"} {
+		if r, ok := Explain(id); ok {
+			t.Errorf("Explain(%q) = %s", id, r.ID)
+		}
+	}
+}
+
+// The document is made of the catalogue: UPDATE=1 writes it.
+func TestDocument(t *testing.T) {
+	const path = "../docs/doctor.md"
+	want := document()
+	if os.Getenv("UPDATE") != "" {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("%s does not agree with the catalogue: run UPDATE=1 go test ./doctor/ -run TestDocument", path)
+	}
+}
+
+func document() string {
+	var b strings.Builder
+	b.WriteString(documentHead)
+	for f := FamilyHost; f <= FamilyTool; f++ {
+		fmt.Fprintf(&b, "\n## %s\n", familyHeadings[f])
+		for _, r := range Rules() {
+			if r.Family != f {
+				continue
+			}
+			fmt.Fprintf(&b, "\n### %s: %s\n\n%s\n\n- **Signs:** %s\n- **What to do:** %s\n- **Decided on:** %s%s\n", r.ID, r.Title, r.Meaning, r.Signs, r.Remedy, r.Needs, undecided(r))
+		}
+	}
+	return b.String()
+}
+
+func undecided(r Rule) string {
+	switch {
+	case !r.Decided:
+		return ", so not by `doctor` on one host"
+	case r.Needs == NeedsPeer:
+		return "; on one host it is named as an alternative"
+	}
+	return ""
+}
+
+var familyHeadings = map[Family]string{
+	FamilyHost: "The host", FamilyApplication: "The application", FamilyLimits: "Limits", FamilyEndpoint: "Endpoints",
+	FamilyRoute: "Routes", FamilyPath: "The path", FamilyPeer: "The peer", FamilyTool: "The tools",
+}
+
+var documentHead = `# What doctor finds
+
+<!-- Made of the catalogue in the package doctor. To change it, change the catalogue
+and run: UPDATE=1 go test ./doctor/ -run TestDocument -->
+
+` + "`mptcpctl doctor`" + ` answers two questions: why is there no second subflow, and why did a
+connection fall back to TCP? This page explains each cause that it knows. ` + "`mptcpctl doctor D17`" + `
+shows the same in the terminal.
+
+A finding has a **severity**: *fail*, something that was asked for does not work; *warn*, it works
+worse than it could; *info*, an explanation of what may surprise. And a **confidence**: *certain*,
+the facts leave nothing else; *likely*, they suggest it, and others fit too; *possible*, they allow
+it. Only failures and warnings make a host unhealthy.
+
+Counters of the past are no trouble of today: a counter makes a finding by itself only if it moved
+while doctor looked. Where one cause explains another finding, only the cause is shown, with the
+evidence of both. What could not be seen is listed, and nothing is guessed in its place.
+
+The kernel announces no event for most of these causes: nothing tells of a fallback, a join that
+hangs, an endpoint that was passed over, a link that went down. So doctor compares the path
+manager's settings, the sockets, the counters, the links and routes, and, where somebody listened,
+the events.
+
+## Why a connection fell back
+
+Each fallback moves exactly one counter. If one that fits moved around the time, the cause is
+certain; if several did, it is likely, and all are shown.
+
+| When | Counter | Cause |
+|---|---|---|
+` + fallbackTable
+
+var fallbackTable = func() string {
+	var b strings.Builder
+	when := map[Stage]string{StageHandshake: "in the handshake", StageData: "later"}
+	for _, fc := range fallbackCounters {
+		fmt.Fprintf(&b, "| %s | `%s` | %s: %s |\n", when[fc.stage], fc.name, fc.rule, fc.text)
+	}
+	return b.String()
+}()
+
+// Every rule id in the code is in the catalogue.
+func TestIDsInCode(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) < 10 {
+		t.Fatal(files, err)
+	}
+	id := regexp.MustCompile(`^"D\d\d"$`)
+	for _, file := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			lit, ok := n.(*ast.BasicLit)
+			if !ok || strings.HasSuffix(file, "catalogue_test.go") || !id.MatchString(lit.Value) {
+				return true
+			}
+			if _, known := Explain(strings.Trim(lit.Value, `"`)); !known {
+				t.Errorf("%s: %s is not in the catalogue", file, lit.Value)
+			}
+			return true
+		})
+	}
+}

@@ -1,0 +1,194 @@
+package doctor
+
+import (
+	"cmp"
+	"slices"
+
+	"mptcpctl/mptcp"
+)
+
+// rule finds one cause, or causes that are found on the same evidence.
+type rule func(*view) []Finding
+
+// rules returns all rules.
+func rules() []rule {
+	return []rule{
+		noMPTCP, disabled, forbidden, oldKernel, noDaemon, twoManagers, elsewhere, memory,
+		plainTCP, idle, lonelyServer, md5Option, checksums,
+		subflowLimit, refusedHere, underSynCookies, announcedInVain, limitEaten, tableFull,
+		useless, ownAddress, notHere, linkDown, otherFamily, unheard, clientSignals, droppedAnnouncement,
+		badRoutes, markedRules, reverseFilterHere,
+		failedJoins, hangingJoins, backConnects, forbiddenAddress, givenUp,
+		fallbacks, blackhole, orphans,
+		silent, carriesNothing, damaged, strippedData,
+		foreignJoins, lostEvents, oldIPRoute2,
+	}
+}
+
+// Diagnose applies all rules to the facts. Facts are not changed.
+func Diagnose(f Facts) Report {
+	v := newView(&f)
+	var found []Finding
+	for _, r := range rules() {
+		found = append(found, r(v)...)
+	}
+	found = withoutEffects(found)
+	families := map[string]Family{}
+	for _, r := range Rules() {
+		families[r.ID] = r.Family
+	}
+	slices.SortStableFunc(found, func(a, b Finding) int { return mendFirst(&a, &b, families) })
+	report := Report{Schema: 1, Findings: append([]Finding{}, found...), Unseen: f.Unseen}
+	for i := range found {
+		report.Verdict = max(report.Verdict, verdictOf(found[i].Severity))
+	}
+	report.Connections = v.connections(found)
+	return report
+}
+
+func verdictOf(s Severity) Verdict { return Verdict(s) }
+
+// mendFirst orders findings: the worst first; then what lies nearer to the root,
+// in the order of the catalogue's families; then the surer.
+func mendFirst(a, b *Finding, families map[string]Family) int {
+	return cmp.Or(
+		-cmp.Compare(a.Severity, b.Severity),
+		cmp.Compare(families[a.Rule], families[b.Rule]),
+		-cmp.Compare(a.Confidence, b.Confidence),
+		cmp.Compare(a.Rule, b.Rule),
+		a.Subject.Endpoint.Compare(b.Subject.Endpoint),
+		a.Subject.Remote.Compare(b.Subject.Remote),
+		cmp.Compare(a.Subject.Token, b.Subject.Token),
+	)
+}
+
+// connections makes the outcome for each connection.
+func (v *view) connections(found []Finding) []Connection {
+	worst := map[mptcp.Token]Severity{}
+	for i := range found {
+		for t := range found[i].tokens {
+			worst[t] = max(worst[t], found[i].Severity)
+		}
+	}
+	list := make([]Connection, 0, len(v.Connections))
+	for i := range v.Connections {
+		c := &v.Connections[i]
+		r := Connection{Token: c.Token, Netns: c.Netns, Subflows: subflowsUp(c), Verdict: verdictOf(worst[c.Token])}
+		r.PathsPossible, r.Unused = v.unusedPaths(c, found)
+		list = append(list, r)
+	}
+	return list
+}
+
+// unusedPaths returns how many links of this host lead to the peer, and the
+// addresses that the connection does not use, with the reason. Only the side that
+// connected makes subflows: for others what is up is what is possible.
+func (v *view) unusedPaths(c *mptcp.Connection, found []Finding) (possible int, unused []UnusedPath) {
+	used := map[int]bool{}
+	for i := range c.Subflows {
+		if up(&c.Subflows[i]) {
+			used[v.carries(&c.Subflows[i])] = true
+		}
+	}
+	possible = max(len(used), 1)
+	if c.Side != mptcp.SideClient || v.within(c) || c.State != mptcp.StateEstablished {
+		return possible, nil
+	}
+	endpoints := map[int]bool{}
+	for _, e := range v.Endpoints {
+		if path, ok := v.unusedEndpoint(c, e, found); ok {
+			unused = append(unused, path)
+		}
+		if l, ok := v.link(e); ok && e.Flags&mptcp.FlagImplicit == 0 {
+			endpoints[l.Index] = true
+		}
+	}
+	for _, a := range v.paths(c.Remote.Addr()) {
+		if used[a.IfIndex] {
+			continue
+		}
+		possible++
+		if !endpoints[a.IfIndex] && !c.Fallback {
+			unused = append(unused, UnusedPath{Address: a.Addr, Device: v.device(a.IfIndex), Reason: "no endpoint for this address"})
+		}
+	}
+	return possible, unused
+}
+
+// unusedEndpoint tells why the connection does not use the endpoint.
+func (v *view) unusedEndpoint(c *mptcp.Connection, e mptcp.Endpoint, found []Finding) (UnusedPath, bool) {
+	if e.Flags&mptcp.FlagImplicit != 0 {
+		return UnusedPath{}, false
+	}
+	u, _ := useOf(c, e)
+	if u == inUse || u == initial {
+		return UnusedPath{}, false
+	}
+	path := UnusedPath{Address: e.Address}
+	if l, ok := v.link(e); ok {
+		path.Device = l.Name
+	}
+	path.Rule, path.Reason = v.why(c, e, u, found)
+	return path, true
+}
+
+// why tells why the endpoint carries no subflow of the connection.
+func (v *view) why(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Finding) (rule, reason string) {
+	switch {
+	case c.Fallback:
+		return v.causeRule(c), "the connection speaks TCP"
+	case !makesSubflows(e) && e.Flags&mptcp.FlagLaminar != 0:
+		return "", "laminar: waits for an address that the peer announces"
+	case !makesSubflows(e) && e.Flags.Has(mptcp.FlagSignal):
+		return "D10", "it is only announced to the peer (flag signal)"
+	case !makesSubflows(e):
+		return "D19", "it has no flag that says what it is for"
+	case !v.kernelPM(c):
+		return "D13", "the connection has a userspace path manager"
+	case !sameFamily(e.Address, c.Remote.Addr()):
+		return "D23", "it is of another address family than the connection"
+	}
+	if text, missing := v.missing(e); missing {
+		return "D21", text
+	}
+	if text, trouble := v.linkTrouble(e); trouble {
+		return "D22", text
+	}
+	if !ready(c) {
+		if len(c.Subflows) == 0 {
+			return "", "the subflows cannot be seen"
+		}
+		return "D11", "nothing was sent yet"
+	}
+	for i := range found {
+		f := &found[i]
+		if f.Subject.Endpoint == e.Address && (len(f.tokens) == 0 || f.concerns(c.Token)) && f.Severity > Info {
+			return f.Rule, f.Title
+		}
+	}
+	return v.whyElse(c, e, u, found)
+}
+
+// whyElse gives the reasons that are not about one endpoint.
+func (v *view) whyElse(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Finding) (rule, reason string) {
+	for i := range found {
+		f := &found[i]
+		if (f.Rule == "D25" || f.Rule == "D16" || f.Rule == "D15") && f.concerns(c.Token) {
+			return f.Rule, f.Title
+		}
+	}
+	switch {
+	case u == pending:
+		return "", "a join is under way"
+	case !v.addsPath(c, e):
+		return "", "its link is in use already"
+	case v.atLimit(c):
+		return "D15", "the limit of additional subflows is reached"
+	}
+	return "", "not tried yet"
+}
+
+func (v *view) causeRule(c *mptcp.Connection) string {
+	cause, _ := v.cause(c)
+	return cause.Rule
+}

@@ -1,0 +1,131 @@
+package doctor
+
+import (
+	"maps"
+	"slices"
+
+	"mptcpctl/mptcp"
+)
+
+// explains tells which findings are but the effect of another one about the same
+// endpoint.
+var explains = map[string][]string{
+	"D13": {"D15", "D17"},
+	"D15": {"D42"},
+	"D18": {"D15"},
+	"D21": {"D22", "D35", "D36", "D42", "D43", "D09"},
+	"D22": {"D35", "D36", "D42", "D43"},
+	"D27": {"D35", "D36", "D42", "D32"},
+	"D28": {"D35", "D36", "D42", "D32"},
+	"D29": {"D35", "D36", "D42", "D32"},
+	"D30": {"D35", "D36", "D42", "D32"},
+	"D31": {"D35", "D36", "D42", "D32"},
+	"D08": {"D42"}, "D09": {"D42"}, "D16": {"D42"}, "D25": {"D42"},
+	"D35": {"D42"}, "D36": {"D42"}, "D37": {"D42"}, "D38": {"D42"},
+	"D43": {"D47"},
+}
+
+// withoutEffects leaves out findings that another one explains, and gives that one
+// their evidence: a cause is as bad as its effects, and concerns their connections.
+// Of a finding about several connections those stay that no cause is about.
+func withoutEffects(found []Finding) []Finding {
+	causes, byRule := map[string][]string{}, map[string][]int{}
+	for cause, effects := range explains {
+		for _, effect := range effects {
+			causes[effect] = append(causes[effect], cause)
+		}
+	}
+	for i := range found {
+		byRule[found[i].Rule] = append(byRule[found[i].Rule], i)
+	}
+	after := slices.Clone(found)
+	explained := make([]bool, len(found))
+	for i := range found {
+		for _, cause := range causes[found[i].Rule] {
+			for _, j := range byRule[cause] {
+				if concerns(&found[j], &found[i]) {
+					after[j].absorb(&found[i])
+					explained[i] = after[i].without(&found[j]) || explained[i]
+				}
+			}
+		}
+	}
+	var kept []Finding
+	for i := range after {
+		if !explained[i] {
+			kept = append(kept, after[i])
+		}
+	}
+	return kept
+}
+
+// concerns reports whether the cause is about what the effect is about: the same
+// endpoint if it is about one, and one of the same connections if it is about
+// some.
+func concerns(cause, effect *Finding) bool {
+	if cause.Subject.Endpoint.IsValid() && cause.Subject.Endpoint != effect.Subject.Endpoint {
+		return false
+	}
+	if len(cause.tokens) == 0 || len(effect.tokens) == 0 {
+		return len(cause.tokens) == 0
+	}
+	for t := range effect.tokens {
+		if cause.concerns(t) {
+			return true
+		}
+	}
+	return false
+}
+
+// absorb takes over what an effect of the finding shows.
+func (f *Finding) absorb(effect *Finding) {
+	wide := len(f.tokens) == 0 || f.Subject.Token == 0 && f.Subject.Connections == 0
+	f.Severity = max(f.Severity, effect.Severity)
+	f.Evidence = merged(f.Evidence, effect.Evidence)
+	if wide {
+		tokens := make(map[mptcp.Token]struct{}, len(f.tokens)+len(effect.tokens))
+		maps.Copy(tokens, f.tokens)
+		maps.Copy(tokens, effect.tokens)
+		f.tokens = tokens
+	}
+}
+
+// without takes the connections out that the cause is about, and reports whether
+// nothing is left.
+func (f *Finding) without(cause *Finding) bool {
+	if len(cause.tokens) == 0 {
+		return true
+	}
+	left := map[mptcp.Token]struct{}{}
+	for t := range f.tokens {
+		if !cause.concerns(t) {
+			left[t] = struct{}{}
+		}
+	}
+	f.tokens = left
+	f.count()
+	return len(left) == 0
+}
+
+// count enters the connections that the finding is about into its subject.
+func (f *Finding) count() {
+	f.Subject.Token, f.Subject.Connections = 0, 0
+	if len(f.tokens) > 1 {
+		f.Subject.Connections = len(f.tokens)
+		return
+	}
+	for t := range f.tokens {
+		f.Subject.Token = t
+	}
+}
+
+// merged returns the lines of both without repetition, in a slice of its own.
+func merged(a, b []string) []string {
+	lines := slices.Clone(a)
+	for _, line := range b {
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}

@@ -1,0 +1,321 @@
+package doctor
+
+import (
+	"fmt"
+	"strings"
+
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+func deleteEndpoint(e mptcp.Endpoint) string {
+	return fmt.Sprintf("mptcpctl endpoint delete id %d", e.ID)
+}
+
+// addEndpoint is the command that makes the endpoint, with these words after the
+// address.
+func addEndpoint(e mptcp.Endpoint, words ...string) string {
+	return strings.Join(append([]string{"mptcpctl endpoint add", e.Address.String()}, words...), " ")
+}
+
+// useless is D19: an endpoint without a flag that says what for.
+func useless(v *view) []Finding {
+	const purpose = mptcp.FlagSignal | mptcp.FlagSubflow | mptcp.FlagFullmesh | mptcp.FlagLaminar | mptcp.FlagImplicit
+	var found []Finding
+	for _, e := range v.Endpoints {
+		if e.Flags&purpose != 0 || e.Flags.Unknown() != 0 || e.Flags.Has(mptcp.FlagBackup) && v.isInitial(e) {
+			continue
+		}
+		flags := e.Flags.String()
+		if flags == "" {
+			flags = "none"
+		}
+		found = append(found, Finding{
+			Rule: "D19", Severity: Warn, Confidence: track.Certain,
+			Title:    fmt.Sprintf("endpoint %s has no flag that says what it is for", e.Address),
+			Subject:  v.onEndpoint(e),
+			Evidence: []string{fmt.Sprintf("endpoint id %d: flags %s", e.ID, flags)},
+			Fix:      []string{deleteEndpoint(e), addEndpoint(e, append(deviceWords(v, e), "subflow")...)},
+		})
+	}
+	return found
+}
+
+func deviceWords(v *view, e mptcp.Endpoint) []string {
+	if l, ok := v.link(e); ok {
+		return []string{"dev", shellWord(l.Name)}
+	}
+	return nil
+}
+
+// isInitial reports whether some connection started from the endpoint's address:
+// there the flag backup alone has a use.
+func (v *view) isInitial(e mptcp.Endpoint) bool {
+	for i := range v.Connections {
+		if plain(v.Connections[i].Local.Addr()) == plain(e.Address) {
+			return true
+		}
+	}
+	return false
+}
+
+// ownAddress is D20: the only endpoint is where the connection started from.
+func ownAddress(v *view) []Finding {
+	var g group
+	for _, c := range v.clients {
+		if !ready(c) || !v.kernelPM(c) || subflowsUp(c) > 1 {
+			continue
+		}
+		var only *mptcp.Endpoint
+		for i := range v.makers {
+			e := &v.makers[i]
+			if !sameFamily(e.Address, c.Remote.Addr()) {
+				continue
+			}
+			if u, _ := useOf(c, *e); only != nil || u != initial {
+				only = nil
+				break
+			}
+			only = e
+		}
+		if only == nil {
+			continue
+		}
+		g.add(only.Address.String(), c, func() Finding {
+			return Finding{
+				Rule: "D20", Severity: Info, Confidence: track.Certain,
+				Title:    fmt.Sprintf("endpoint %s is the address that the connection started from", only.Address),
+				Subject:  v.onEndpoint(*only),
+				Evidence: []string{fmt.Sprintf("the initial subflow of connection %s is from %s", c.Token, c.Local)},
+				Fix:      []string{"nothing is wrong: it counts as id 0. For a second path add an endpoint for another address: mptcpctl paths"},
+			}
+		})
+	}
+	return g.list
+}
+
+// missing reports whether the endpoint's address cannot be used because of the
+// address itself, and why.
+func (v *view) missing(e mptcp.Endpoint) (string, bool) {
+	if v.Network.Addresses == nil {
+		return "", false
+	}
+	a, here := v.holders[plain(e.Address)]
+	switch {
+	case !here && !v.here(plain(e.Address)):
+		return "the address is not on this host", true
+	case a.DADFailed:
+		return "another host has the address (duplicate address detection failed)", true
+	case a.Tentative:
+		return "the address is tentative: duplicate address detection has not ended", true
+	}
+	return "", false
+}
+
+// notHere is D21: the endpoint's address is not on this host.
+func notHere(v *view) []Finding {
+	var found []Finding
+	for _, e := range v.Endpoints {
+		why, missing := v.missing(e)
+		if !missing || e.Flags&mptcp.FlagImplicit != 0 {
+			continue
+		}
+		evidence := []string{fmt.Sprintf("endpoint id %d: %s", e.ID, why)}
+		if n := v.total("MPJoinSynTxBindErr"); n > 0 {
+			evidence = append(evidence, fmt.Sprintf("MPJoinSynTxBindErr: %d since the namespace was made", n))
+		}
+		found = append(found, Finding{
+			Rule: "D21", Severity: Fail, Confidence: track.Certain,
+			Title:    fmt.Sprintf("endpoint %s cannot be used: %s", e.Address, why),
+			Subject:  v.onEndpoint(e),
+			Evidence: evidence,
+			Fix:      []string{deleteEndpoint(e), fmt.Sprintf("or give the host the address: ip address add %s/LENGTH dev DEVICE", e.Address)},
+		})
+	}
+	return found
+}
+
+// linkTrouble tells why the endpoint's link carries nothing.
+func (v *view) linkTrouble(e mptcp.Endpoint) (string, bool) {
+	if v.Network.Links == nil {
+		return "", false
+	}
+	l, ok := v.link(e)
+	switch {
+	case !ok && e.IfIndex != 0:
+		return fmt.Sprintf("the device with index %d is gone", e.IfIndex), true
+	case !ok || l.Usable():
+		return "", false
+	}
+	return fmt.Sprintf("%s: %s", l.Name, l.State()), true
+}
+
+// linkDown is D22: the endpoint's device is down or gone.
+func linkDown(v *view) []Finding {
+	var found []Finding
+	for _, e := range v.Endpoints {
+		why, trouble := v.linkTrouble(e)
+		if !trouble || e.Flags&mptcp.FlagImplicit != 0 {
+			continue
+		}
+		f := Finding{
+			Rule: "D22", Severity: Warn, Confidence: track.Certain,
+			Title:    fmt.Sprintf("endpoint %s has no working link: %s", e.Address, why),
+			Subject:  v.onEndpoint(e),
+			Evidence: []string{fmt.Sprintf("endpoint id %d: %s", e.ID, why)},
+		}
+		if l, ok := v.link(e); ok && !l.Up {
+			f.Fix = []string{"ip link set " + shellWord(l.Name) + " up"}
+		} else if ok {
+			f.Fix = []string{"connect the cable or the radio network of " + l.Name}
+		} else {
+			f.Severity = Fail
+			f.Fix = []string{deleteEndpoint(e), addEndpoint(e, "dev DEVICE subflow")}
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
+// otherFamily is D23: no endpoint is of the connection's address family.
+func otherFamily(v *view) []Finding {
+	if len(v.makers) == 0 {
+		return nil
+	}
+	var g group
+	for _, c := range v.clients {
+		if !ready(c) || !v.kernelPM(c) || subflowsUp(c) > 1 || v.hasMaker(c) {
+			continue
+		}
+		g.add(mptcp.FamilyOf(plain(c.Remote.Addr())).String(), c, func() Finding { return v.familyFinding(c) })
+	}
+	return g.list
+}
+
+func (v *view) hasMaker(c *mptcp.Connection) bool {
+	for _, e := range v.makers {
+		if sameFamily(e.Address, c.Remote.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *view) familyFinding(c *mptcp.Connection) Finding {
+	e := v.makers[0]
+	family := map[bool]string{true: "IPv4", false: "IPv6"}
+	f := Finding{
+		Rule: "D23", Severity: Info, Confidence: track.Certain,
+		Title:   fmt.Sprintf("no endpoint is of the family of the connection: it is %s", family[plain(c.Remote.Addr()).Is4()]),
+		Subject: Subject{Remote: c.Remote},
+		Evidence: []string{
+			fmt.Sprintf("connection %s to %s", c.Token, c.Remote),
+			fmt.Sprintf("endpoint %s is %s, and so are the others", e.Address, family[e.Address.Unmap().Is4()]),
+		},
+		Fix: []string{"mptcpctl paths to " + c.Remote.Addr().String() + "   (addresses of the same family to add)"},
+	}
+	for _, a := range v.paths(c.Remote.Addr()) {
+		if v.carries(&mptcp.Subflow{Local: c.Local}) != a.IfIndex {
+			f.Severity = Warn
+			f.Fix = []string{fmt.Sprintf("mptcpctl endpoint add %s dev %s subflow", a.Addr, shellWord(v.device(a.IfIndex)))}
+			break
+		}
+	}
+	return f
+}
+
+// unheard is D09: an announced address that no listener covers.
+func unheard(v *view) []Finding {
+	if v.Listeners == nil || !v.serves() {
+		return nil
+	}
+	var found []Finding
+	for _, e := range v.Endpoints {
+		if !e.Flags.Has(mptcp.FlagSignal) || e.Flags&mptcp.FlagImplicit != 0 {
+			continue
+		}
+		where, uncovered := v.uncovered(e)
+		if !uncovered {
+			continue
+		}
+		found = append(found, Finding{
+			Rule: "D09", Severity: Fail, Confidence: track.Certain,
+			Title:   fmt.Sprintf("address %s is announced to peers, and nobody listens there", e.Address),
+			Subject: v.onEndpoint(e),
+			Evidence: []string{
+				fmt.Sprintf("endpoint id %d: %s", e.ID, e.Flags),
+				where,
+			},
+			Fix: []string{
+				"let the application listen on the wildcard address (0.0.0.0 or ::)",
+				"or: " + deleteEndpoint(e) + " && " + addEndpoint(e, "port PORT signal") + "   (the kernel listens there itself)",
+			},
+		})
+	}
+	return found
+}
+
+// uncovered tells where peers that follow the announcement find nobody.
+func (v *view) uncovered(e mptcp.Endpoint) (string, bool) {
+	if e.Port != 0 {
+		return fmt.Sprintf("no MPTCP listener on %s port %d", e.Address, e.Port), !listens(v.Listeners, e.Address, e.Port)
+	}
+	if !listens(v.Listeners, e.Address, 0) {
+		return fmt.Sprintf("no MPTCP listener on %s or the wildcard address", e.Address), true
+	}
+	for _, c := range v.servers {
+		if sameFamily(c.Local.Addr(), e.Address) && listens(v.Listeners, c.Local.Addr(), c.Local.Port()) && !listens(v.Listeners, e.Address, c.Local.Port()) {
+			return fmt.Sprintf("connection %s is on port %d, which is not listened on at %s", c.Token, c.Local.Port(), e.Address), true
+		}
+	}
+	return "", false
+}
+
+// clientSignals is D10: a host that only connects announces its addresses.
+func clientSignals(v *view) []Finding {
+	if v.Listeners == nil || v.serves() || len(v.servers) > 0 || len(v.clients) == 0 {
+		return nil
+	}
+	var found []Finding
+	for _, e := range v.Endpoints {
+		if !e.Flags.Has(mptcp.FlagSignal) || e.Port != 0 || e.Flags&mptcp.FlagImplicit != 0 {
+			continue
+		}
+		f := Finding{
+			Rule: "D10", Severity: Warn, Confidence: track.Likely,
+			Title:    fmt.Sprintf("endpoint %s is announced, though this host only connects", e.Address),
+			Subject:  v.onEndpoint(e),
+			Evidence: []string{fmt.Sprintf("endpoint id %d: %s", e.ID, e.Flags), "no MPTCP listener here: peers that connect back are refused"},
+			Fix:      []string{deleteEndpoint(e), addEndpoint(e, append(deviceWords(v, e), "subflow")...)},
+		}
+		if makesSubflows(e) {
+			f.Severity = Info
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
+// droppedAnnouncement is D44: an announcement does not fit into the TCP options.
+func droppedAnnouncement(v *view) []Finding {
+	dropped := v.total("AddAddrTxDrop")
+	if dropped == 0 {
+		return nil
+	}
+	var found []Finding
+	for _, e := range v.Endpoints {
+		if e.Flags.Has(mptcp.FlagSignal) && e.Port != 0 && !e.Address.Unmap().Is4() {
+			found = append(found, Finding{
+				Rule: "D44", Severity: Fail, Confidence: track.Likely,
+				Title:    fmt.Sprintf("%s port %d is never announced: with TCP timestamps it does not fit", e.Address, e.Port),
+				Subject:  v.onEndpoint(e),
+				Evidence: []string{fmt.Sprintf("AddAddrTxDrop: %d since the namespace was made", dropped), "an IPv6 address with a port and timestamps need more than 40 bytes of options"},
+				Fix: []string{
+					deleteEndpoint(e) + " && " + addEndpoint(e, "signal") + "   (without a port)",
+					"or: sysctl -w net.ipv4.tcp_timestamps=0",
+				},
+			})
+		}
+	}
+	return found
+}

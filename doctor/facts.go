@@ -1,0 +1,161 @@
+package doctor
+
+import (
+	"net/netip"
+	"syscall"
+	"time"
+
+	"mptcpctl/counters"
+	"mptcpctl/hostnet"
+	"mptcpctl/mptcp"
+)
+
+// Facts are what is known of one network namespace. Whoever gathers them leaves
+// zero what cannot be read, and says so in Unseen. They hold no pointer into
+// anything live, and go through JSON unharmed.
+type Facts struct {
+	Time  time.Time
+	Netns string // name of the namespace, "" for the reader's own
+
+	// Focus is the filter that the user asked with; connections, flows and
+	// listeners hold only what it lets through then.
+	Focus string
+
+	Kernel  Kernel
+	Sysctls counters.Sysctls
+	IPv4    map[string]counters.IPv4Conf // by device, "all" included; nil: unknown
+	MPTCP   Counted
+	TCP     Counted // TcpExt
+
+	Limits    *mptcp.Limits    // nil: unknown
+	Endpoints []mptcp.Endpoint // of the in-kernel path manager
+	// Subscribers is how many sockets take part in the path manager's event
+	// group, this program's not counted: the daemons of a userspace path manager
+	// are among them. Nil: unknown.
+	Subscribers *int
+
+	Connections    []mptcp.Connection // with subflows
+	Listeners      []Listener         // MPTCP
+	PlainListeners []Listener         // TCP
+	PlainFlows     []Flow             // TCP, without MPTCP
+	Blackholed     []Flow             // TCP with the mptcp ULP and no token: MPTCP was switched off for them
+
+	Network hostnet.Network // nil lists: unknown
+	Lookups []Lookup        // answers to [Facts.LookupsWanted]
+
+	Events      []mptcp.Event // recent ones, oldest first
+	EventsSince time.Time     // since when no event was missed, but those counted in EventsLost; zero: nobody listened
+	EventsLost  uint64
+	EarlierThan []mptcp.Token // connections that were there when listening began
+
+	Managers  []mptcp.Process // those that manage endpoints: NetworkManager, mptcpd, systemd-networkd
+	Elsewhere []Namespace     // what the other namespaces hold
+	Firewall  []string        // local rules that touch MPTCP or drop, reject or rewrite TCP; nil: unknown or none
+	Probes    []Probe         // own connects, where the user asked for them
+	IPRoute2  string          // version of the ip command, such as "6.1.0"; "" where there is none
+
+	// BlackholeSeen is when an observer saw the counter Blackhole move; zero: not
+	// seen.
+	BlackholeSeen time.Time
+
+	Unseen []Gap
+}
+
+// Kernel is what the running kernel can do.
+type Kernel struct {
+	Release string // as uname says
+	// SocketTried says that an MPTCP socket was opened for a trial; SocketError is
+	// what it gave, 0 for success.
+	SocketTried bool
+	SocketError syscall.Errno
+	// Events says whether the generic netlink family mptcp_pm has its group of
+	// events; nil: unknown.
+	Events *bool
+}
+
+// Counted is a table of counters, read twice.
+type Counted struct {
+	Now    counters.Values // totals of the namespace
+	Moved  counters.Values // what was counted within Window before
+	Window time.Duration   // 0: read only once
+}
+
+// Listener is a listening socket.
+type Listener struct {
+	Local     netip.AddrPort
+	Inode     uint32 // 0 for the kernel's own, of an endpoint with a port
+	Processes []mptcp.Process
+}
+
+// Flow is a TCP socket that is no subflow.
+type Flow struct {
+	Local, Remote netip.AddrPort
+	State         mptcp.SocketState
+	Processes     []mptcp.Process
+}
+
+// Lookup is the kernel's answer to a route lookup.
+type Lookup struct {
+	Request hostnet.LookupRequest
+	Route   hostnet.Route
+	Error   string // "" for an answer
+}
+
+// Namespace is what another network namespace holds.
+type Namespace struct {
+	Name        string
+	Endpoints   int
+	Connections int
+	Listeners   int
+}
+
+// Probe is a connect of our own, for a trial.
+type Probe struct {
+	Local, Remote netip.AddrPort
+	MPTCP         bool          // asked for MPTCP
+	Error         syscall.Errno // 0: connected
+	Fallback      bool          // connected, and TCP is spoken
+}
+
+// Gap is something that could not be seen.
+type Gap struct {
+	What string `json:"what"` // such as "the subflows of connections"
+	Why  string `json:"why"`  // such as "Linux 6.12 tells them to CAP_NET_ADMIN only"
+}
+
+// maxDestinations bounds for how many different peers routes are looked up.
+const maxDestinations = 64
+
+// LookupsWanted returns the route lookups that the rules need: from each endpoint
+// that makes subflows to the peers of connections made here, as a socket without
+// and with the endpoint's device does it. Endpoints, connections and the network
+// must be filled in before.
+func (f *Facts) LookupsWanted() []hostnet.LookupRequest {
+	v := newView(f)
+	var wanted []hostnet.LookupRequest
+	seen := map[hostnet.LookupRequest]bool{}
+	want := func(q hostnet.LookupRequest) {
+		if !seen[q] {
+			seen[q] = true
+			wanted = append(wanted, q)
+		}
+	}
+	destinations := map[netip.Addr]bool{}
+	for _, c := range v.clients {
+		dst := c.Remote.Addr()
+		if destinations[dst] || len(destinations) == maxDestinations {
+			continue
+		}
+		destinations[dst] = true
+		for _, e := range v.makers {
+			if !sameFamily(e.Address, dst) {
+				continue
+			}
+			want(hostnet.LookupRequest{Dst: dst, Src: e.Address.Unmap()})
+			if e.IfIndex != 0 {
+				want(hostnet.LookupRequest{Dst: dst, Src: e.Address.Unmap(), OIF: int(e.IfIndex)})
+			}
+		}
+	}
+	return wanted
+}

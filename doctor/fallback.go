@@ -1,0 +1,224 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"mptcpctl/counters"
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// fallbacks is D05, D07, D12, D33, D38, D39 and D46 for connections that speak TCP.
+func fallbacks(v *view) []Finding {
+	const many = 8 // so many peers are shown one by one
+	var g group
+	peers := map[string]map[netip.AddrPort]bool{}
+	for i := range v.Connections {
+		c := &v.Connections[i]
+		if !c.Fallback {
+			continue
+		}
+		cause, around := v.cause(c)
+		key, peer := cause.Rule+cause.Counter, c.Remote
+		if c.Side == mptcp.SideServer {
+			peer = c.Local
+		}
+		if peers[key] == nil {
+			peers[key] = map[netip.AddrPort]bool{}
+		}
+		if peers[key][peer] || len(peers[key]) < many {
+			peers[key][peer] = true
+			g.add(key+peer.String(), c, func() Finding { return v.fallbackFinding(c, cause, around) })
+			continue
+		}
+		g.add(key, c, func() Finding {
+			f := v.fallbackFinding(c, cause, around)
+			f.Title = "TCP is spoken with further peers: " + cause.Text
+			f.Subject.Remote = netip.AddrPort{}
+			return f
+		})
+	}
+	return g.list
+}
+
+// cause decides why the connection fell back, on the counters that moved while it
+// was watched, or else on all that were counted.
+func (v *view) cause(c *mptcp.Connection) (Cause, counters.Values) {
+	events := v.events[c.Token]
+	stage := StageOf(events, v.watched(c.Token))
+	around := v.MPTCP.Now
+	if v.MPTCP.Window > 0 && !c.Since.IsZero() && !c.Since.Before(v.Time.Add(-v.MPTCP.Window)) {
+		around = v.MPTCP.Moved
+	}
+	if plainAt(v, c) {
+		return Cause{Rule: "D07", Text: "the program that listens there uses a TCP socket", Confidence: track.Certain}, around
+	}
+	cause := FallbackCause(stage, c.Side, around)
+	if c.FallbackCause != "" && c.FallbackCause != cause.Counter {
+		for _, fc := range fallbackCounters {
+			if fc.name == c.FallbackCause { // an observer saw it happen
+				return Cause{Rule: fc.rule, Counter: fc.name, Text: fc.text, Confidence: track.Certain}, around
+			}
+		}
+	}
+	return cause, around
+}
+
+// plainAt reports whether the peer of the connection is a program on this host
+// with a TCP listener.
+func plainAt(v *view, c *mptcp.Connection) bool {
+	return c.Side != mptcp.SideServer && v.within(c) && v.Listeners != nil &&
+		listens(v.PlainListeners, c.Remote.Addr(), c.Remote.Port()) && !listens(v.Listeners, c.Remote.Addr(), c.Remote.Port())
+}
+
+func (v *view) fallbackFinding(c *mptcp.Connection, cause Cause, around counters.Values) Finding {
+	f := Finding{
+		Rule: cause.Rule, Severity: Warn, Confidence: cause.Confidence,
+		Title:    fmt.Sprintf("TCP is spoken with %s: %s", c.Remote, cause.Text),
+		Subject:  Subject{Remote: c.Remote},
+		Evidence: []string{fmt.Sprintf("connection %s: fallback", c.Token)},
+		Fix:      fallbackFix(cause.Rule, c),
+	}
+	if moves := cause.moves(around); moves != "" {
+		f.Evidence = append(f.Evidence, moves)
+	}
+	if cause.Counter == "" && cause.Confidence == track.Possible {
+		f.Evidence = append(f.Evidence, "no counter tells why: older kernels have none for some causes")
+	}
+	switch cause.Rule {
+	case "D05":
+		f.Alternatives = []string{"D07"}
+	case "D33":
+		f.Evidence = append(f.Evidence, v.blackholeTime()...)
+	}
+	return f
+}
+
+// fallbackFix is what helps against a cause of fallback.
+func fallbackFix(rule string, c *mptcp.Connection) []string {
+	switch rule {
+	case "D05":
+		return []string{
+			"let the program on the peer use MPTCP (there: mptcpctl run -- COMMAND), with net.mptcp.enabled=1",
+			fmt.Sprintf("if it does: something on the way removes TCP option 30; try another path: mptcpctl probe %s %d", c.Remote.Addr(), c.Remote.Port()),
+		}
+	case "D07":
+		return []string{"let the program that listens use MPTCP: mptcpctl run -- COMMAND", "if it does: something on the way removes TCP option 30"}
+	case "D12":
+		return []string{"drop TCP_MD5SIG from the application, or let it use TCP"}
+	case "D33":
+		return []string{
+			fmt.Sprintf("find the firewall that drops SYN with TCP option 30 on the way to %s", c.Remote.Addr()),
+			"sysctl -w net.mptcp.blackhole_timeout=0   (tries MPTCP on every connection, at the price of slow connects)",
+		}
+	case "D39":
+		return []string{"look for a proxy or gateway that rewrites the payload (FTP or SIP helper, accelerator)", "sysctl -w net.mptcp.checksum_enabled=1   (on both hosts: finds the damage before it does harm)"}
+	case "D46":
+		return []string{"look at the memory of the host: free, dmesg"}
+	}
+	return []string{"report it to the operator of the path: TCP option 30 (DSS) is removed from data packets"}
+}
+
+// blackhole is D33: MPTCP is switched off for a time, as SYN with it vanished.
+func blackhole(v *view) []Finding {
+	disabled, drops := v.moved("MPCapableSYNTXDisabled"), v.moved("Blackhole")
+	if len(v.Blackholed) == 0 && disabled == 0 && drops == 0 {
+		return nil
+	}
+	f := Finding{
+		Rule: "D33", Severity: Fail, Confidence: track.Certain,
+		Title:   "new connections leave MPTCP out for a time: SYN with MPTCP got no answer",
+		Subject: Subject{Netns: v.Netns},
+		Fix: []string{
+			"find the firewall that drops SYN with TCP option 30",
+			"sysctl -w net.mptcp.blackhole_timeout=0   (try MPTCP at once, and on every connection)",
+		},
+	}
+	if n := len(v.Blackholed); n > 0 {
+		f.Subject.Remote = v.Blackholed[0].Remote
+		f.Evidence = append(f.Evidence, fmt.Sprintf("%s with an MPTCP socket and no MPTCP, such as to %s", count(n, "connection"), v.Blackholed[0].Remote))
+	}
+	f.Evidence = append(f.Evidence, v.counts("Blackhole", "MPCapableSYNTXDisabled", "MPCapableSYNTXDrop")...)
+	f.Evidence = append(f.Evidence, v.blackholeTime()...)
+	f.Evidence = append(f.Evidence, v.Firewall...)
+	return []Finding{f}
+}
+
+// blackholeTime tells how long MPTCP stays off: the timeout, doubled with each
+// further time up to 64-fold (mptcp_active_detect_blackhole).
+func (v *view) blackholeTime() []string {
+	base, times := v.Sysctls.BlackholeTimeout, v.total("Blackhole")
+	if base == nil || *base == 0 || times == 0 {
+		return nil
+	}
+	period := *base << min(times-1, 6)
+	if v.BlackholeSeen.IsZero() {
+		return []string{fmt.Sprintf("it lasts at most %s more (seen %d times, net.mptcp.blackhole_timeout %s)", period, times, *base)}
+	}
+	left := max(v.BlackholeSeen.Add(period).Sub(v.Time), 0).Truncate(time.Second)
+	return []string{fmt.Sprintf("it lasts %s more (of %s)", left, period)}
+}
+
+// orphans is D05, D33, D34 and their like for connections that ended before they
+// were MPTCP: CLOSED for a token that never had CREATED.
+func orphans(v *view) []Finding {
+	if v.EventsSince.IsZero() || v.EventsLost > 0 {
+		return nil
+	}
+	alive := make(map[mptcp.Token]bool, len(v.Connections))
+	for i := range v.Connections {
+		alive[v.Connections[i].Token] = true
+	}
+	var g group
+	for _, ev := range v.Events {
+		token := ev.Token
+		events := v.events[token]
+		if ev.Type != mptcp.EventClosed || ev.Netns != v.Netns || v.earlier[token] || alive[token] || len(events) == 0 || events[0].Type != mptcp.EventClosed {
+			continue
+		}
+		if v.MPTCP.Window == 0 || ev.Time.Before(v.Time.Add(-v.MPTCP.Window)) {
+			continue // no counters around it
+		}
+		cause := FallbackCause(StageHandshake, mptcp.SideClient, v.MPTCP.Moved)
+		g.add(cause.Rule+cause.Counter, &mptcp.Connection{Token: token}, func() Finding { return v.orphanFinding(token, cause) })
+	}
+	return g.list
+}
+
+func (v *view) orphanFinding(token mptcp.Token, cause Cause) Finding {
+	closed := fmt.Sprintf("CLOSED of token %s, which never had CREATED", token)
+	if cause.Counter != "" {
+		return Finding{
+			Rule: cause.Rule, Severity: Warn, Confidence: cause.Confidence,
+			Title:    "a connection was TCP from the start: " + cause.Text,
+			Evidence: []string{closed, cause.moves(v.MPTCP.Moved) + " in " + v.MPTCP.Window.String()},
+			Fix:      fallbackFix(cause.Rule, &mptcp.Connection{}),
+		}
+	}
+	f := Finding{
+		Rule: "D34", Severity: Info, Confidence: track.Possible,
+		Title:    "a connect failed: the peer's port is closed, or a firewall resets SYN with MPTCP",
+		Evidence: []string{closed, "no counter of fallback moved"},
+		Fix:      []string{"mptcpctl probe HOST PORT   (does it work over plain TCP?)"},
+	}
+	for _, p := range v.Probes {
+		if p.MPTCP && p.Error == connRefused && v.plainWorks(p) {
+			f.Severity, f.Confidence = Fail, track.Certain
+			f.Title = fmt.Sprintf("a firewall on the way to %s resets SYN with MPTCP", p.Remote)
+			f.Subject.Remote = p.Remote
+			f.Evidence = append(f.Evidence, "a connect over MPTCP was refused, over plain TCP it works")
+		}
+	}
+	return f
+}
+
+func (v *view) plainWorks(p Probe) bool {
+	for _, q := range v.Probes {
+		if !q.MPTCP && q.Remote == p.Remote && q.Error == 0 {
+			return true
+		}
+	}
+	return false
+}

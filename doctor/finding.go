@@ -1,0 +1,116 @@
+package doctor
+
+import (
+	"net/netip"
+
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// Severity says how bad a finding is.
+type Severity uint8
+
+// The severities, mildest first.
+const (
+	Info Severity = iota // an explanation: nothing is wrong
+	Warn                 // it works worse than it could
+	Fail                 // something that was asked for does not work
+)
+
+// String returns "info", "warn" or "fail".
+func (s Severity) String() string {
+	switch s {
+	case Warn:
+		return "warn"
+	case Fail:
+		return "fail"
+	}
+	return "info"
+}
+
+// MarshalText implements [encoding.TextMarshaler] with the form of String.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Verdict is the outcome for a host or a connection.
+type Verdict uint8
+
+// The verdicts. The number is the exit code of the command.
+const (
+	Healthy Verdict = iota
+	Warning
+	Failure
+)
+
+// String returns "healthy", "warning" or "failure".
+func (v Verdict) String() string {
+	switch v {
+	case Warning:
+		return "warning"
+	case Failure:
+		return "failure"
+	}
+	return "healthy"
+}
+
+// MarshalText implements [encoding.TextMarshaler] with the form of String.
+func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+// Subject is what a finding is about. Fields that do not apply are zero.
+type Subject struct {
+	Token       mptcp.Token     `json:"token,omitzero"`       // the connection, if it is about one
+	Connections int             `json:"connections,omitzero"` // how many connections, if several
+	Remote      netip.AddrPort  `json:"remote,omitzero"`      // the peer
+	Endpoint    netip.Addr      `json:"endpoint,omitzero"`
+	EndpointID  mptcp.AddressID `json:"endpoint_id,omitzero"`
+	Device      string          `json:"device,omitempty"` // foreign: escape it before showing
+	Netns       string          `json:"netns,omitempty"`
+}
+
+// Finding is one thing that a rule found.
+type Finding struct {
+	Rule       string           `json:"rule"`
+	Severity   Severity         `json:"severity"`
+	Confidence track.Confidence `json:"confidence"`
+	Title      string           `json:"title"`
+	Subject    Subject          `json:"subject"`
+	Evidence   []string         `json:"evidence"` // may hold foreign strings: escape before showing
+	Fix        []string         `json:"fix"`      // commands, and what to do; never run by themselves
+	// Alternatives are rules that the same evidence fits, where one host alone
+	// cannot tell them apart.
+	Alternatives []string `json:"alternatives,omitempty"`
+
+	tokens map[mptcp.Token]struct{} // all connections that it is about
+}
+
+// concerns reports whether the finding is about the connection.
+func (f *Finding) concerns(t mptcp.Token) bool {
+	_, ok := f.tokens[t]
+	return ok
+}
+
+// UnusedPath is an address that a connection does not use.
+type UnusedPath struct {
+	Address netip.Addr `json:"address"`
+	Device  string     `json:"device,omitempty"` // foreign: escape it before showing
+	Reason  string     `json:"reason"`
+	Rule    string     `json:"rule,omitempty"` // "" where no rule is about it
+}
+
+// Connection is the outcome for one connection.
+type Connection struct {
+	Token         mptcp.Token  `json:"token"`
+	Netns         string       `json:"netns,omitempty"`
+	Subflows      int          `json:"subflows"`       // that are up
+	PathsPossible int          `json:"paths_possible"` // links of this host that lead to the peer
+	Verdict       Verdict      `json:"verdict"`
+	Unused        []UnusedPath `json:"unused,omitempty"`
+}
+
+// Report is the outcome for a network namespace.
+type Report struct {
+	Schema      int          `json:"schema"`
+	Verdict     Verdict      `json:"verdict"`
+	Findings    []Finding    `json:"findings"` // what to mend first comes first
+	Connections []Connection `json:"connections"`
+	Unseen      []Gap        `json:"unseen,omitempty"`
+}

@@ -1,0 +1,210 @@
+package doctor
+
+import (
+	"fmt"
+	"syscall"
+
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// noMPTCP is D01: the kernel has none.
+func noMPTCP(v *view) []Finding {
+	if !v.Kernel.SocketTried || v.Kernel.SocketError != syscall.EPROTONOSUPPORT && v.Kernel.SocketError != syscall.EINVAL {
+		return nil
+	}
+	return []Finding{{
+		Rule: "D01", Severity: Fail, Confidence: track.Certain,
+		Title:    "this kernel has no MPTCP",
+		Subject:  Subject{Netns: v.Netns},
+		Evidence: []string{socketEvidence(v), "kernel " + v.Kernel.Release},
+		Fix:      []string{"use a kernel of at least 5.6 that is built with CONFIG_MPTCP"},
+	}}
+}
+
+func socketEvidence(v *view) string {
+	return "socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP): " + mptcp.Errno(v.Kernel.SocketError).Name()
+}
+
+// disabled is D02: net.mptcp.enabled is 0.
+func disabled(v *view) []Finding {
+	off := v.Sysctls.Enabled != nil && !*v.Sysctls.Enabled
+	refused := v.Kernel.SocketTried && v.Kernel.SocketError == syscall.ENOPROTOOPT
+	if !off && !refused {
+		return nil
+	}
+	var evidence []string
+	if off {
+		evidence = append(evidence, "net.mptcp.enabled = 0")
+	}
+	if refused {
+		evidence = append(evidence, socketEvidence(v))
+	}
+	return []Finding{{
+		Rule: "D02", Severity: Fail, Confidence: track.Certain,
+		Title:    "MPTCP is switched off",
+		Subject:  Subject{Netns: v.Netns},
+		Evidence: evidence,
+		Fix: []string{
+			"sysctl -w net.mptcp.enabled=1",
+			"echo net.mptcp.enabled=1 > /etc/sysctl.d/90-mptcp.conf",
+		},
+	}}
+}
+
+// oldKernel is D03: the kernel lacks what the tools here build on.
+func oldKernel(v *view) []Finding {
+	if v.Kernel.Events == nil || *v.Kernel.Events || v.broken() {
+		return nil
+	}
+	return []Finding{{
+		Rule: "D03", Severity: Warn, Confidence: track.Certain,
+		Title:    "this kernel announces no MPTCP events",
+		Subject:  Subject{Netns: v.Netns},
+		Evidence: []string{"kernel " + v.Kernel.Release, "the netlink family mptcp_pm has no group mptcp_pm_events"},
+		Fix:      []string{"use Linux 5.12 or newer to follow connections live; listing them works"},
+	}}
+}
+
+// broken reports whether no MPTCP socket can be made here at all.
+func (v *view) broken() bool {
+	return v.Kernel.SocketTried && v.Kernel.SocketError != 0
+}
+
+// forbidden is D04: a policy refuses MPTCP sockets.
+func forbidden(v *view) []Finding {
+	if !v.Kernel.SocketTried || v.Kernel.SocketError != syscall.EACCES && v.Kernel.SocketError != syscall.EPERM {
+		return nil
+	}
+	return []Finding{{
+		Rule: "D04", Severity: Fail, Confidence: track.Certain,
+		Title:    "a security policy forbids MPTCP sockets",
+		Subject:  Subject{Netns: v.Netns},
+		Evidence: []string{socketEvidence(v), "a kernel without MPTCP would answer EPROTONOSUPPORT, one where it is off ENOPROTOOPT"},
+		Fix: []string{
+			"ausearch -m avc -ts recent   (SELinux: what was denied)",
+			"in a container: let the seccomp profile allow socket() with protocol 262",
+		},
+	}}
+}
+
+// noDaemon is D13: a userspace path manager is selected, and nobody plays it.
+func noDaemon(v *view) []Finding {
+	if !v.userspace() {
+		return nil
+	}
+	f := Finding{
+		Rule: "D13", Severity: Fail, Confidence: track.Certain,
+		Title:    "the path manager is set to userspace, and no daemon runs",
+		Subject:  Subject{Netns: v.Netns},
+		Evidence: []string{"net.mptcp.path_manager = userspace (pm_type = 1)"},
+		Fix:      []string{"sysctl -w net.mptcp.path_manager=kernel   (or net.mptcp.pm_type=0; for new connections)", "systemctl start mptcp"},
+	}
+	for _, p := range v.Managers {
+		if p.Name == "mptcpd" {
+			return nil
+		}
+	}
+	switch {
+	case v.Subscribers == nil:
+		f.Confidence = track.Likely
+		f.Evidence = append(f.Evidence, "no process mptcpd was found")
+	case *v.Subscribers > 0:
+		return nil
+	default:
+		f.Evidence = append(f.Evidence, "nobody takes part in the group mptcp_pm_events")
+	}
+	if n := len(v.Endpoints); n > 0 {
+		f.Evidence = append(f.Evidence, fmt.Sprintf("%s configured and ignored", count(n, "endpoint")))
+	}
+	return []Finding{f}
+}
+
+// twoManagers is D26: two programs change the endpoints.
+func twoManagers(v *view) []Finding {
+	var network, daemon *mptcp.Process
+	for i := range v.Managers {
+		switch p := &v.Managers[i]; p.Name {
+		case "NetworkManager":
+			network = p
+		case "mptcpd":
+			daemon = p
+		}
+	}
+	if network == nil || daemon == nil || len(v.Endpoints) == 0 || v.userspace() {
+		return nil
+	}
+	return []Finding{{
+		Rule: "D26", Severity: Warn, Confidence: track.Likely,
+		Title:   "NetworkManager and mptcpd both manage endpoints",
+		Subject: Subject{Netns: v.Netns},
+		Evidence: []string{
+			fmt.Sprintf("NetworkManager (pid %d) and mptcpd (pid %d) run", network.PID, daemon.PID),
+			count(len(v.Endpoints), "endpoint") + " configured",
+		},
+		Fix: []string{"systemctl disable --now mptcp", "or: nmcli connection modify NAME connection.mptcp-flags disabled"},
+	}}
+}
+
+// elsewhere is D48: MPTCP is in use in another network namespace.
+func elsewhere(v *view) []Finding {
+	if len(v.Connections)+len(v.Listeners) > 0 || v.Focus != "" {
+		return nil
+	}
+	var busy []string
+	bare := false
+	for _, n := range v.Elsewhere {
+		if n.Connections > 0 {
+			busy = append(busy, fmt.Sprintf("namespace %s: %s, %s", n.Name, count(n.Connections, "connection"), count(n.Endpoints, "endpoint")))
+			bare = bare || n.Endpoints == 0
+		}
+	}
+	if len(busy) == 0 {
+		return nil
+	}
+	f := Finding{
+		Rule: "D48", Severity: Info, Confidence: track.Certain,
+		Title:    "MPTCP is in use in another network namespace, not in this one",
+		Subject:  Subject{Netns: v.Netns},
+		Evidence: busy,
+		Fix:      []string{"mptcpctl -a connection show", "mptcpctl -n NAME doctor"},
+	}
+	if len(v.Endpoints) > 0 && bare {
+		f.Severity, f.Confidence = Warn, track.Likely
+		f.Title = "endpoints are configured here, and the connections are in another network namespace"
+		f.Evidence = append(f.Evidence, count(len(v.Endpoints), "endpoint")+" here, no connection")
+	}
+	return []Finding{f}
+}
+
+// memory is D46: the kernel is short of tokens or memory.
+func memory(v *view) []Finding {
+	var evidence []string
+	severity := Info
+	for _, name := range [...]string{"MPFallbackTokenInit", "BacklogDrop", "RcvPruned"} {
+		if n := v.moved(name); n > 0 {
+			evidence = append(evidence, fmt.Sprintf("%s: %d in %s", name, n, v.MPTCP.Window))
+			if name != "RcvPruned" {
+				severity = Warn
+			}
+		}
+	}
+	if evidence == nil {
+		return nil
+	}
+	return []Finding{{
+		Rule: "D46", Severity: severity, Confidence: track.Likely,
+		Title:    "memory for MPTCP is short",
+		Subject:  Subject{Netns: v.Netns},
+		Evidence: evidence,
+		Fix:      []string{"sysctl net.ipv4.tcp_rmem net.ipv4.tcp_mem   (raise what is too small)"},
+	}}
+}
+
+// count returns the number with its noun in the right form.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

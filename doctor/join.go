@@ -1,0 +1,308 @@
+package doctor
+
+import (
+	"fmt"
+
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// failedJoins is D09, D16, D35 to D38 and D42: what the events tell of subflows
+// that never came up, or ended, while the connection lives.
+func failedJoins(v *view) []Finding {
+	var g group
+	for _, c := range v.clients {
+		list := v.attempts(c.Token)
+		for i := range list {
+			a := &list[i]
+			e, ok := v.endpoint(a)
+			if !ok && !a.announcedRemote || recovered(c, list[i+1:], a) {
+				continue
+			}
+			f, found := v.judge(c, a, e)
+			if !found {
+				continue
+			}
+			f.Subject.Remote = a.remote
+			if ok {
+				f.Subject.Endpoint, f.Subject.EndpointID, f.Subject.Device = e.Address, e.ID, v.onEndpoint(e).Device
+			}
+			g.add(f.Rule+a.local.Addr().String()+a.remote.String(), c, func() Finding { return f })
+		}
+	}
+	return g.list
+}
+
+// recovered reports whether the same pair of addresses has a subflow now, or had
+// one later.
+func recovered(c *mptcp.Connection, later []attempt, a *attempt) bool {
+	for i := range later {
+		if later[i].up != nil && later[i].local.Addr() == a.local.Addr() && later[i].remote.Addr() == a.remote.Addr() {
+			return true
+		}
+	}
+	for i := range c.Subflows {
+		s := &c.Subflows[i]
+		if s.State != mptcp.SubflowClosed && s.Local.Addr() == a.local.Addr() && s.Remote.Addr() == a.remote.Addr() {
+			return true
+		}
+	}
+	return false
+}
+
+// judge makes a finding of an attempt that failed.
+func (v *view) judge(c *mptcp.Connection, a *attempt, e mptcp.Endpoint) (Finding, bool) {
+	if a.outcome() == fine {
+		return Finding{}, false
+	}
+	way := fmt.Sprintf("from %s to %s", a.local.Addr(), a.remote)
+	f := Finding{Severity: Fail, Confidence: track.Likely, Evidence: []string{closedEvidence(c, a)}}
+	switch a.outcome() {
+	case refused, unreachable:
+		v.refusedJoin(&f, a, way)
+	case timedOut:
+		v.unansweredJoin(&f, way)
+	case stripped:
+		if !v.watched(c.Token) {
+			return Finding{}, false
+		}
+		f.Rule, f.Title = "D37", "something on the way "+way+" removes MPTCP from the join"
+		f.Evidence = append(f.Evidence, v.counts("MPJoinSynTx", "MPJoinSynAckRx", "MPRstTx", "MPJoinSynAckNoMPJoin")...)
+		f.Fix = []string{"report it to the operator of this path: TCP option 30 (MP_JOIN) is removed"}
+	case rejected:
+		f.Rule, f.Title = "D16", "the peer accepts no further subflow: "+way+" it was taken back at once"
+		f.Alternatives = []string{"D14"}
+		f.Fix = []string{"on the peer: mptcpctl limits set subflows N   (its limit, or its path manager, refused the join)"}
+	case reset:
+		return v.resetJoin(f, a, way)
+	case died:
+		if e.Address.IsValid() && !v.works(e) {
+			return Finding{}, false
+		}
+		f.Rule, f.Title, f.Severity = "D42", "the subflow "+way+" died, and the kernel does not try again", Warn
+		f.Confidence = track.Certain
+		f.Fix = repair(v, e)
+	default:
+		return Finding{}, false
+	}
+	return f, true
+}
+
+func closedEvidence(c *mptcp.Connection, a *attempt) string {
+	s := fmt.Sprintf("connection %s: SF_CLOSED saddr %s daddr %s locid %d remid %d", c.Token, a.local, a.remote, a.localID, a.remoteID)
+	if a.closed.Has(mptcp.FieldError) && a.closed.Error != 0 {
+		s += " error " + a.closed.Error.Name()
+	} else {
+		s += " without error"
+	}
+	if a.closed.Has(mptcp.FieldResetReason) {
+		s += " reset_reason " + a.closed.ResetReason.String()
+	}
+	if a.up == nil {
+		return s + ", no SF_ESTABLISHED before"
+	}
+	return s + fmt.Sprintf(", %s after SF_ESTABLISHED", a.closed.Time.Sub(a.up.Time))
+}
+
+// repair is how a subflow is made anew: the kernel tries an endpoint once for each
+// connection.
+func repair(v *view, e mptcp.Endpoint) []string {
+	if !e.Address.IsValid() {
+		return []string{"the peer may announce its address again"}
+	}
+	words := deviceWords(v, e)
+	if e.IfIndex == 0 {
+		words = nil
+	}
+	return []string{deleteEndpoint(e) + " && " + addEndpoint(e, append(words, e.Flags.Names()...)...)}
+}
+
+// refusedJoin is D08, D09 or D36: RST or ICMP to the join's SYN.
+func (v *view) refusedJoin(f *Finding, a *attempt, way string) {
+	if a.outcome() == unreachable {
+		f.Rule, f.Title = "D36", "the join "+way+" was answered: unreachable"
+		f.Fix = []string{"look for a firewall that rejects, or a router without the route: traceroute -s " + a.local.Addr().String() + " " + a.remote.Addr().String()}
+		f.Evidence = append(f.Evidence, v.Firewall...)
+		return
+	}
+	switch {
+	case a.announcedRemote:
+		f.Rule, f.Title = "D09", fmt.Sprintf("the peer announced %s, and nobody listens there", a.remote)
+		f.Fix = []string{"on the peer: let the application listen on the wildcard address, or give the endpoint a port"}
+	case v.refusesAll(a):
+		f.Rule, f.Title, f.Confidence = "D08", fmt.Sprintf("nobody listens on %s any more: the peer closed its listener", a.remote), track.Certain
+		f.Fix = []string{"on the peer: keep the listening socket open while connections live (netcat: nc -l -k)"}
+	default:
+		f.Rule, f.Title = "D36", "the join "+way+" was refused with a reset"
+		f.Alternatives = []string{"D08", "D40"}
+		f.Fix = []string{
+			fmt.Sprintf("mptcpctl probe %s %d   (from each address: is it this path, or does nobody listen any more?)", a.remote.Addr(), a.remote.Port()),
+			"on the peer: keep the listening socket open (netcat: nc -l -k)",
+		}
+		f.Evidence = append(f.Evidence, v.Firewall...)
+	}
+}
+
+// refusesAll reports whether a probe showed that the peer's port is closed on the
+// way of the initial subflow too.
+func (v *view) refusesAll(a *attempt) bool {
+	for _, p := range v.Probes {
+		if p.Remote == a.remote && p.Local.Addr() != a.local.Addr() && p.Error == connRefused {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *view) unansweredJoin(f *Finding, way string) {
+	f.Rule, f.Title = "D35", "no answer to the join "+way
+	f.Evidence = append(f.Evidence, v.counts("MPJoinSynTx", "MPJoinSynAckRx")...)
+	f.Evidence = append(f.Evidence, v.Firewall...)
+	f.Fix = []string{"look for a firewall or NAT on this path that drops SYN with TCP option 30 (MP_JOIN)"}
+}
+
+// resetJoin judges a subflow that the peer reset with a reason.
+func (v *view) resetJoin(f Finding, a *attempt, way string) (Finding, bool) {
+	reason := a.closed.ResetReason
+	f.Confidence = track.Certain
+	switch reason {
+	case mptcp.ResetMiddlebox:
+		f.Rule, f.Title = "D38", "a middlebox interferes with MPTCP on the path "+way
+		f.Fix = []string{"report it to the operator of this path: TCP option 30 (DSS) is removed from data"}
+	case mptcp.ResetResources, mptcp.ResetProhibited:
+		f.Rule, f.Title = "D16", "the peer refuses subflows: "+reason.Explain()
+		f.Fix = []string{"on the peer: mptcpctl limits set subflows N"}
+	case mptcp.ResetTooMuchOutstanding, mptcp.ResetBadPerformance:
+		f.Rule, f.Title, f.Severity = "D42", "the peer gave the subflow "+way+" up: "+reason.Explain(), Warn
+		f.Fix = []string{"mend the path, then delete the endpoint and add it again"}
+	default:
+		return Finding{}, false
+	}
+	return f, true
+}
+
+// counts shows counters as evidence: what moved, else the totals. Absent ones are
+// left out.
+func (v *view) counts(names ...string) []string {
+	var lines []string
+	for _, name := range names {
+		total, known := v.MPTCP.Now.Get(name)
+		if n := v.moved(name); n > 0 {
+			lines = append(lines, fmt.Sprintf("%s: %d in %s", name, n, v.MPTCP.Window))
+		} else if known {
+			lines = append(lines, fmt.Sprintf("%s: %d since the namespace was made", name, total))
+		}
+	}
+	return lines
+}
+
+// hangingJoins is D35: a join whose SYN was sent again and has no answer.
+func hangingJoins(v *view) []Finding {
+	var g group
+	for _, c := range v.clients {
+		for _, s := range halfOpen(c) {
+			if !retried(s) {
+				continue
+			}
+			e, ok := v.endpoint(&attempt{local: s.Local})
+			g.add(s.Local.Addr().String()+s.Remote.String(), c, func() Finding {
+				f := Finding{
+					Severity: Fail, Confidence: track.Likely,
+					Evidence: []string{fmt.Sprintf("connection %s: SYN with MP_JOIN from %s to %s was sent again, no answer", c.Token, s.Local, s.Remote)},
+				}
+				v.unansweredJoin(&f, fmt.Sprintf("from %s to %s", s.Local.Addr(), s.Remote))
+				f.Subject = Subject{Remote: s.Remote, Device: s.Device}
+				if ok {
+					f.Subject = v.onEndpoint(e)
+					f.Subject.Remote = s.Remote
+				}
+				return f
+			})
+		}
+	}
+	return g.list
+}
+
+// backConnects is D10 seen from the server: the client announced an address, and
+// the joins to it are refused.
+func backConnects(v *view) []Finding {
+	var g group
+	for _, c := range v.servers {
+		list := v.attempts(c.Token)
+		for i := range list {
+			a := &list[i]
+			if a.outcome() != refused || !a.announcedRemote {
+				continue
+			}
+			g.add(a.remote.Addr().String(), c, func() Finding {
+				return Finding{
+					Rule: "D10", Severity: Info, Confidence: track.Likely,
+					Title:    fmt.Sprintf("the client announced %s, and does not listen there", a.remote),
+					Subject:  Subject{Remote: a.remote},
+					Evidence: []string{closedEvidence(c, a)},
+					Fix:      []string{"on the client: give the endpoint the flag subflow in place of signal"},
+				}
+			})
+		}
+	}
+	return g.list
+}
+
+// forbiddenAddress is D25: the peer forbids joins to the address that the
+// connection goes to, and announced no other.
+func forbiddenAddress(v *view) []Finding {
+	if len(v.makers) == 0 {
+		return nil
+	}
+	var g group
+	for _, c := range v.clients {
+		if subflowsUp(c) > 1 {
+			continue
+		}
+		denied, announced := false, false
+		for _, ev := range v.events[c.Token] {
+			denied = denied || ev.DenyJoinID0()
+			announced = announced || ev.Type == mptcp.EventAnnounced
+		}
+		if !denied || announced {
+			continue
+		}
+		g.add(c.Remote.String(), c, func() Finding {
+			return Finding{
+				Rule: "D25", Severity: Warn, Confidence: track.Certain,
+				Title:    fmt.Sprintf("%s forbids joins to its address, and announces no other", c.Remote),
+				Subject:  Subject{Remote: c.Remote},
+				Evidence: []string{fmt.Sprintf("connection %s: deny_join_id0, no ANNOUNCED", c.Token)},
+				Fix: []string{
+					"on the peer: mptcpctl endpoint add ADDRESS signal   (an address that joins may go to)",
+					"or on the peer: sysctl -w net.mptcp.allow_join_initial_addr_port=1",
+				},
+			}
+		})
+	}
+	return g.list
+}
+
+// givenUp is D42 without events: an endpoint that was tried and has no subflow.
+func givenUp(v *view) []Finding {
+	var g group
+	for w := range v.wants {
+		l := w.c.Limits
+		if w.u != unused || l.LocalAddrMax == 0 || l.LocalAddrUsed < l.LocalAddrMax || v.atLimit(w.c) || !v.works(w.e) || !v.addsPath(w.c, w.e) {
+			continue
+		}
+		g.add(w.e.Address.String(), w.c, func() Finding {
+			return Finding{
+				Rule: "D42", Severity: Warn, Confidence: track.Likely,
+				Title:   fmt.Sprintf("endpoint %s was tried and has no subflow: the kernel does not try again", w.e.Address),
+				Subject: v.onEndpoint(w.e),
+				Evidence: []string{
+					fmt.Sprintf("connection %s used %d of %d local addresses, %d additional subflows", w.c.Token, l.LocalAddrUsed, l.LocalAddrMax, l.Subflows),
+				},
+				Alternatives: []string{"D16", "D36", "D37"},
+				Fix:          repair(v, w.e),
+			}
+		})
+	}
+	return g.list
+}

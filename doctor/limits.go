@@ -1,0 +1,220 @@
+package doctor
+
+import (
+	"fmt"
+
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// subflowLimit is D15: the limit leaves endpoints unused.
+func subflowLimit(v *view) []Finding {
+	if v.userspace() || v.Limits == nil {
+		return nil
+	}
+	var g group
+	for w := range v.wants {
+		c, e, u := w.c, w.e, w.u
+		if u != unused || !v.works(e) || !v.atLimit(c) || len(halfOpen(c)) > 0 || v.Limits.Subflows > 0 && !v.addsPath(c, e) {
+			continue
+		}
+		g.add(e.Address.String(), c, func() Finding { return v.limitFinding(c, e) })
+	}
+	if g.list == nil && v.Limits.Subflows == 0 && len(v.makers) > 0 {
+		e := v.makers[0]
+		f := v.limitFinding(nil, e)
+		f.Severity = Warn
+		return []Finding{f}
+	}
+	return g.list
+}
+
+func (v *view) limitFinding(c *mptcp.Connection, e mptcp.Endpoint) Finding {
+	max := v.Limits.Subflows
+	f := Finding{
+		Rule: "D15", Severity: Warn, Confidence: track.Certain,
+		Title:    fmt.Sprintf("the limit of additional subflows is %d: endpoint %s stays unused", max, e.Address),
+		Subject:  v.onEndpoint(e),
+		Evidence: []string{fmt.Sprintf("limits: subflows %d, add_addr_accepted %d", max, v.Limits.AddAddrAccepted)},
+		Fix:      []string{fmt.Sprintf("mptcpctl limits set subflows %d", max+1)},
+	}
+	if max == 0 {
+		f.Severity = Fail
+		f.Title = fmt.Sprintf("the limit of additional subflows is 0: endpoint %s is never used", e.Address)
+		f.Fix = []string{fmt.Sprintf("mptcpctl limits set subflows %d", len(v.makers))}
+	}
+	if c != nil {
+		f.Evidence = append(f.Evidence, fmt.Sprintf("connection %s has %d of %d additional subflows", c.Token, c.Limits.Subflows, max))
+	}
+	return f
+}
+
+// refusedHere is D15 on the side of a server: joins come in and are refused.
+func refusedHere(v *view) []Finding {
+	rejected := v.moved("MPJoinRejected")
+	if rejected == 0 || v.userspace() || v.Limits == nil || v.syncookies() > 0 {
+		return nil
+	}
+	var g group
+	for _, c := range v.servers {
+		if !v.atLimit(c) {
+			continue
+		}
+		g.add("", c, func() Finding {
+			return Finding{
+				Rule: "D15", Severity: Fail, Confidence: track.Likely,
+				Title:   "this host refuses subflows of its peers: the limit is reached",
+				Subject: Subject{Netns: v.Netns},
+				Evidence: []string{
+					fmt.Sprintf("MPJoinRejected: %d in %s", rejected, v.MPTCP.Window),
+					fmt.Sprintf("limits: subflows %d; connection %s from %s has %d", v.Limits.Subflows, c.Token, c.Remote, c.Limits.Subflows),
+				},
+				Fix: []string{fmt.Sprintf("mptcpctl limits set subflows %d", v.Limits.Subflows+1)},
+			}
+		})
+	}
+	return g.list
+}
+
+func (v *view) syncookies() uint64 {
+	n, _ := v.TCP.Moved.Get("SyncookiesSent")
+	return n
+}
+
+// underSynCookies is D45: joins are refused while SYN cookies are sent.
+func underSynCookies(v *view) []Finding {
+	rejected := v.moved("MPJoinRejected")
+	if rejected == 0 || v.syncookies() == 0 {
+		return nil
+	}
+	return []Finding{{
+		Rule: "D45", Severity: Warn, Confidence: track.Likely,
+		Title:   "the listener is overrun: SYN cookies are sent, and joins are refused",
+		Subject: Subject{Netns: v.Netns},
+		Evidence: []string{
+			fmt.Sprintf("SyncookiesSent: %d in %s", v.syncookies(), v.TCP.Window),
+			fmt.Sprintf("MPJoinRejected: %d in %s", rejected, v.MPTCP.Window),
+		},
+		Fix: []string{"raise the application's backlog, net.core.somaxconn and net.ipv4.tcp_max_syn_backlog"},
+	}}
+}
+
+// announcedInVain is D17: the peer announced an address, and none is accepted.
+func announcedInVain(v *view) []Finding {
+	if v.userspace() || v.Limits == nil || v.Limits.AddAddrAccepted > 0 {
+		return nil
+	}
+	var g group
+	for _, c := range v.clients {
+		var address string
+		for _, ev := range v.events[c.Token] {
+			if remote, ok := ev.Remote(); ok && ev.Type == mptcp.EventAnnounced {
+				address = remote.String()
+			}
+		}
+		if address == "" || c.Limits.AddAddrAccepted > 0 {
+			continue
+		}
+		g.add(c.Remote.Addr().String(), c, func() Finding {
+			return v.inVain(c, track.Certain, fmt.Sprintf("connection %s: ANNOUNCED %s", c.Token, address))
+		})
+	}
+	if g.list != nil || v.total("MPJoinSynTx") > 0 || v.total("AddAddr") == 0 || v.allWatched() {
+		return g.list
+	}
+	f := v.inVain(v.clients[0], track.Likely, fmt.Sprintf("AddAddr: %d addresses announced to this host, MPJoinSynTx: 0 joins made", v.total("AddAddr")))
+	f.Subject = Subject{Netns: v.Netns}
+	return []Finding{f}
+}
+
+// allWatched reports whether the events of all connections made here were seen.
+func (v *view) allWatched() bool {
+	for _, c := range v.clients {
+		if !v.watched(c.Token) {
+			return false
+		}
+	}
+	return true
+}
+
+func (v *view) inVain(c *mptcp.Connection, sure track.Confidence, evidence string) Finding {
+	fix := []string{"mptcpctl limits set add_addr_accepted 2"}
+	if v.Limits.Subflows == 0 {
+		fix[0] += " subflows 2"
+	}
+	return Finding{
+		Rule: "D17", Severity: Warn, Confidence: sure,
+		Title:    "the peer announces further addresses, and this host accepts none",
+		Subject:  Subject{Remote: c.Remote},
+		Evidence: []string{evidence, fmt.Sprintf("limits: add_addr_accepted 0, subflows %d", v.Limits.Subflows)},
+		Fix:      fix,
+	}
+}
+
+// limitEaten is D18: attempts that hang hold the places that others could have.
+func limitEaten(v *view) []Finding {
+	if v.Limits == nil {
+		return nil
+	}
+	var g group
+	for w := range v.wants {
+		c, e, u := w.c, w.e, w.u
+		hanging := halfOpen(c)
+		if u != unused || !v.works(e) || v.Limits.Subflows == 0 || !v.atLimit(c) || len(hanging) == 0 || !retried(hanging[0]) {
+			continue
+		}
+		g.add(e.Address.String(), c, func() Finding {
+			return Finding{
+				Rule: "D18", Severity: Warn, Confidence: track.Certain,
+				Title:   fmt.Sprintf("endpoint %s waits: an attempt that hangs holds the last place", e.Address),
+				Subject: v.onEndpoint(e),
+				Evidence: []string{
+					fmt.Sprintf("connection %s has %d of %d additional subflows", c.Token, c.Limits.Subflows, c.Limits.SubflowsMax),
+					fmt.Sprintf("the join %s to %s is in SYN-SENT", hanging[0].Local, hanging[0].Remote),
+				},
+				Fix: []string{
+					fmt.Sprintf("mend the path from %s, or delete its endpoint", hanging[0].Local.Addr()),
+					fmt.Sprintf("mptcpctl limits set subflows %d", v.Limits.Subflows+1),
+				},
+			}
+		})
+	}
+	return g.list
+}
+
+// retried reports whether the SYN of a pending join was sent again.
+func retried(s *mptcp.Subflow) bool { return s.Backoff > 0 || s.Lost > 0 }
+
+// maxEndpoints is how many endpoints a namespace can have.
+func (v *view) maxEndpoints() int {
+	if v.Kernel.atLeast(7, 2) {
+		return 255
+	}
+	return 8
+}
+
+// tableFull is D24.
+func tableFull(v *view) []Finding {
+	n := 0
+	for _, e := range v.Endpoints {
+		if e.Flags&mptcp.FlagImplicit == 0 {
+			n++
+		}
+	}
+	if n < v.maxEndpoints() {
+		return nil
+	}
+	fix := []string{"mptcpctl endpoint delete id N   (one that is not needed)"}
+	for _, e := range v.Endpoints {
+		if _, missing := v.missing(e); missing {
+			fix = append(fix, fmt.Sprintf("mptcpctl endpoint delete id %d   (its address %s is not on this host)", e.ID, e.Address))
+		}
+	}
+	return []Finding{{
+		Rule: "D24", Severity: Info, Confidence: track.Certain,
+		Title:    "the table of endpoints is full",
+		Subject:  Subject{Netns: v.Netns},
+		Evidence: []string{fmt.Sprintf("%d endpoints; kernel %s holds no more (ERANGE)", n, v.Kernel.Release)},
+		Fix:      fix,
+	}}
+}

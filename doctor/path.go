@@ -1,0 +1,182 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// A subflow is silent when its timer has backed off that often without an answer
+// for that long. Less is seen on any lossy path.
+const (
+	silentBackoff = 2
+	deadBackoff   = 4
+	silentMS      = 1000
+)
+
+// silent is D43: the socket says established, and nothing gets through.
+func silent(v *view) []Finding {
+	var g group
+	for i := range v.Connections {
+		c := &v.Connections[i]
+		if c.Fallback {
+			continue
+		}
+		for j := range c.Subflows {
+			s := &c.Subflows[j]
+			if s.TCP != mptcp.StateEstablished || s.State == mptcp.SubflowClosed {
+				continue
+			}
+			why, sure, severity := v.silence(s)
+			if why == "" {
+				continue
+			}
+			g.add(s.Local.Addr().String()+s.Remote.Addr().String()+why, c, func() Finding { return v.silentFinding(c, s, why, sure, severity) })
+		}
+	}
+	return g.list
+}
+
+// silence tells why nothing gets through the subflow, "" where it seems alive.
+func (v *view) silence(s *mptcp.Subflow) (string, track.Confidence, Severity) {
+	local := plain(s.Local.Addr())
+	if v.Network.Addresses != nil && !v.here(local) && (v.Network.Routes != nil || s.Backoff > 0) {
+		return fmt.Sprintf("address %s is no longer on this host", local), track.Certain, Fail
+	}
+	index := v.carries(s)
+	l, known := v.links[index]
+	if s.Bound && index > 0 && v.Network.Links != nil && !known {
+		return fmt.Sprintf("the device with index %d is gone", index), track.Certain, Fail
+	}
+	if known && !l.Usable() && (s.Bound || s.Backoff > 0) {
+		return fmt.Sprintf("link %s: %s", l.Name, l.State()), track.Certain, Fail
+	}
+	if s.Backoff < silentBackoff || s.LastAckMS < silentMS {
+		return "", track.ConfidenceNone, Info
+	}
+	severity := Warn
+	if s.Backoff >= deadBackoff {
+		severity = Fail
+	}
+	return "no acknowledgement gets through", track.Likely, severity
+}
+
+func (v *view) silentFinding(c *mptcp.Connection, s *mptcp.Subflow, why string, sure track.Confidence, severity Severity) Finding {
+	e, hasEndpoint := v.endpoint(&attempt{local: s.Local})
+	f := Finding{
+		Rule: "D43", Severity: severity, Confidence: sure,
+		Title:   fmt.Sprintf("the subflow from %s to %s is silent: %s", s.Local.Addr(), s.Remote, why),
+		Subject: Subject{Remote: s.Remote, Device: s.Device},
+		Evidence: []string{fmt.Sprintf("connection %s: %s to %s, last acknowledgement %d ms ago, timeout doubled %d times",
+			c.Token, s.Local, s.Remote, s.LastAckMS, s.Backoff)},
+		Fix: []string{"mend the link; sysctl net.ipv4.tcp_retries2 says how long the kernel waits before it gives up"},
+	}
+	if hasEndpoint && !s.Initial {
+		f.Subject = v.onEndpoint(e)
+		f.Subject.Remote = s.Remote
+		f.Fix = append(f.Fix, repair(v, e)...)
+	}
+	return f
+}
+
+// carriesNothing is D47: a subflow that is up and has no share of the traffic.
+func carriesNothing(v *view) []Finding {
+	var g group
+	for i := range v.Connections {
+		c := &v.Connections[i]
+		if c.Fallback || subflowsUp(c) < 2 {
+			continue
+		}
+		for j := range c.Subflows {
+			s := &c.Subflows[j]
+			why, severity := v.unloved(c, s)
+			if why == "" {
+				continue
+			}
+			g.add(s.Local.Addr().String()+s.Remote.Addr().String()+why, c, func() Finding {
+				return Finding{
+					Rule: "D47", Severity: severity, Confidence: track.Likely,
+					Title:   fmt.Sprintf("the subflow from %s to %s carries nothing: %s", s.Local.Addr(), s.Remote.Addr(), why),
+					Subject: Subject{Remote: s.Remote, Device: s.Device},
+					Evidence: []string{fmt.Sprintf("connection %s: share %.1f%%, rtt %d us, cwnd %d, backup here %t, backup by the peer %t",
+						c.Token, s.Share*100, s.RTTMicros, s.Cwnd, s.BackupLocal, s.BackupRemote)},
+					Fix: []string{"mptcpctl endpoint change id N nobackup   (if it should carry data)"},
+				}
+			})
+		}
+	}
+	return g.list
+}
+
+// busyBytes is how much a connection must have carried before a share says
+// anything.
+const busyBytes = 1 << 20
+
+// unloved tells why the scheduler leaves the subflow out, "" where it does not.
+func (v *view) unloved(c *mptcp.Connection, s *mptcp.Subflow) (string, Severity) {
+	if s.State == mptcp.SubflowStale {
+		return "the kernel takes the path for dead", Warn
+	}
+	if !up(s) || s.Share > 0.01 || c.BytesSent+c.BytesReceived < busyBytes {
+		return "", Info
+	}
+	if s.BackupLocal || s.BackupRemote {
+		return "it is a backup", Info
+	}
+	fastest := uint32(0)
+	for i := range c.Subflows {
+		if o := &c.Subflows[i]; o != s && up(o) && o.RTTMicros > 0 && (fastest == 0 || o.RTTMicros < fastest) {
+			fastest = o.RTTMicros
+		}
+	}
+	if fastest > 0 && s.RTTMicros > 10*fastest {
+		return fmt.Sprintf("its round trip takes %d times as long", s.RTTMicros/fastest), Info
+	}
+	return "", Info
+}
+
+// damaged is D39: data was changed on the way.
+func damaged(v *view) []Finding {
+	names := []string{"DataCsumErr", "MPFailTx", "MPFailRx", "DSSCorruptionFallback", "DSSCorruptionReset", "InfiniteMapTx", "InfiniteMapRx"}
+	sum := uint64(0)
+	for _, name := range names {
+		sum += v.moved(name)
+	}
+	if sum == 0 {
+		return nil
+	}
+	var evidence []string
+	for _, name := range names {
+		if n := v.moved(name); n > 0 {
+			evidence = append(evidence, fmt.Sprintf("%s: %d in %s", name, n, v.MPTCP.Window))
+		}
+	}
+	return []Finding{{
+		Rule: "D39", Severity: Fail, Confidence: track.Certain,
+		Title:    "something on the way changes the data",
+		Subject:  Subject{Netns: v.Netns},
+		Evidence: evidence,
+		Fix:      fallbackFix("D39", nil),
+	}}
+}
+
+// strippedData is D38 without events: mappings vanished from data just now.
+func strippedData(v *view) []Finding {
+	n, m := v.moved("DssFallback"), v.moved("DssReset")
+	if n+m == 0 || slices.ContainsFunc(v.Connections, func(c mptcp.Connection) bool { return c.Fallback }) {
+		return nil
+	}
+	severity := Warn
+	if v.moved("MPCapableACKRX")+v.moved("MPCapableSYNACKRX") > 100*(n+m) {
+		severity = Info // of so many peers, one always sits behind a bad box
+	}
+	return []Finding{{
+		Rule: "D38", Severity: severity, Confidence: track.Certain,
+		Title:    "something on the way removes MPTCP from data",
+		Subject:  Subject{Netns: v.Netns},
+		Evidence: v.counts("DssFallback", "DssReset"),
+		Fix:      fallbackFix("D38", nil),
+	}}
+}

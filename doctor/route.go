@@ -1,0 +1,286 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+
+	"mptcpctl/hostnet"
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// routeKey is a way whose route was judged: from an endpoint to a peer.
+type routeKey struct {
+	source, remote netip.Addr
+	device         int32
+}
+
+// routeTrouble is why packets from an endpoint do not take its own link to a
+// peer. The zero value is no trouble, or none that the facts tell of.
+type routeTrouble struct {
+	rule     string
+	title    string
+	evidence []string
+	fix      []string
+	severity Severity
+}
+
+// route judges how the endpoint's packets to the peer travel.
+func (v *view) route(e mptcp.Endpoint, remote netip.Addr) routeTrouble {
+	key := routeKey{plain(e.Address), plain(remote), e.IfIndex}
+	t, known := v.routes[key]
+	if !known {
+		t = v.judgeRoute(e, key)
+		v.routes[key] = t
+	}
+	return t
+}
+
+func (v *view) judgeRoute(e mptcp.Endpoint, key routeKey) routeTrouble {
+	holder, ok := v.holders[key.source]
+	if !ok || !v.works(e) {
+		return routeTrouble{}
+	}
+	free, asked := v.lookups[hostnet.LookupRequest{Dst: key.remote, Src: key.source}]
+	if e.IfIndex == 0 {
+		if !asked {
+			return routeTrouble{}
+		}
+		return v.unboundRoute(e, key, holder, free)
+	}
+	if bound, ok := v.lookups[hostnet.LookupRequest{Dst: key.remote, Src: key.source, OIF: int(e.IfIndex)}]; ok {
+		if t := v.boundRoute(e, key, bound); t.rule != "" {
+			return t
+		}
+	}
+	if asked {
+		return v.reverseFilter(e, key, free)
+	}
+	return routeTrouble{}
+}
+
+// boundRoute is D28: no route, or a phantom one, through the endpoint's device.
+func (v *view) boundRoute(e mptcp.Endpoint, key routeKey, l Lookup) routeTrouble {
+	link := v.links[int(e.IfIndex)]
+	name := link.Name
+	t := routeTrouble{rule: "D28", severity: Fail, fix: []string{
+		fmt.Sprintf("ip route add default via GATEWAY dev %s metric 1000", shellWord(name)),
+	}}
+	switch {
+	case l.Error != "":
+		t.title = fmt.Sprintf("there is no route to %s by %s, which endpoint %s is bound to", key.remote, name, e.Address)
+		t.evidence = []string{fmt.Sprintf("ip route get %s from %s oif %s: %s", key.remote, key.source, name, l.Error)}
+	case !l.Route.Forwards():
+		t.title = fmt.Sprintf("the route to %s by %s says %s", key.remote, name, l.Route.Type)
+		t.evidence = []string{fmt.Sprintf("ip route get %s from %s oif %s: %s", key.remote, key.source, name, l.Route.Type)}
+	case l.Route.Gateway.IsValid(), l.Route.Type == "local", pointToPoint(link), v.Network.OnLink(int(e.IfIndex), key.remote):
+		return routeTrouble{}
+	case v.Network.Routes == nil:
+		return routeTrouble{}
+	default:
+		t.title = fmt.Sprintf("no gateway leads from %s to %s: the kernel looks for the peer on the link itself", name, key.remote)
+		t.evidence = []string{
+			fmt.Sprintf("ip route get %s from %s oif %s: no gateway", key.remote, key.source, name),
+			fmt.Sprintf("%s is in no prefix of %s", key.remote, name),
+		}
+	}
+	return t
+}
+
+// pointToPoint reports whether the link has a single other end, so that no gateway
+// is needed.
+func pointToPoint(l hostnet.Link) bool {
+	return l.Tunnel || l.Loopback || l.Type == "none" || l.Type == "ppp" || l.Type == "rawip"
+}
+
+// unboundRoute is D27, D30 or D31: the packets leave by another link than the one
+// that has the address.
+func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Address, l Lookup) routeTrouble {
+	own := v.links[holder.IfIndex]
+	if l.Error != "" || l.Route.IfIndex == 0 || l.Route.Type == "local" || own.Loopback || own.Kind == "dummy" ||
+		l.Route.IfIndex == holder.IfIndex || v.enslaved(holder.IfIndex, l.Route.IfIndex) {
+		return routeTrouble{}
+	}
+	by := v.links[l.Route.IfIndex]
+	t := routeTrouble{
+		rule: "D27", severity: Warn,
+		title: fmt.Sprintf("subflows from endpoint %s leave by %s and not by %s, which has the address", e.Address, by.Name, own.Name),
+		evidence: []string{
+			fmt.Sprintf("ip route get %s from %s: dev %s", key.remote, key.source, by.Name),
+			fmt.Sprintf("the address is on %s, and the endpoint names no device", own.Name),
+		},
+		fix: []string{
+			deleteEndpoint(e), addEndpoint(e, append([]string{"dev", shellWord(own.Name)}, e.Flags.Names()...)...),
+			fmt.Sprintf("or: ip rule add from %s table 100 && ip route add default via GATEWAY dev %s table 100", e.Address, shellWord(own.Name)),
+		},
+	}
+	switch {
+	case by.Tunnel && !own.Tunnel:
+		t.rule = "D31"
+		t.title = fmt.Sprintf("the tunnel %s takes the subflows from endpoint %s", by.Name, e.Address)
+		t.evidence = append(t.evidence, fmt.Sprintf("%s is a tunnel (%s)", by.Name, by.Kind))
+	case v.sharedSubnet(holder, l.Route.IfIndex):
+		t.rule = "D30"
+		t.title = fmt.Sprintf("%s and %s are in one subnet: subflows from endpoint %s leave by %s", own.Name, by.Name, e.Address, by.Name)
+		t.evidence = append(t.evidence, fmt.Sprintf("both links have addresses in %s", holder.Prefix))
+		t.fix = append(t.fix, "sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2")
+	}
+	return t
+}
+
+// enslaved reports whether the link belongs to the master, as to a bridge or a VRF.
+func (v *view) enslaved(link, master int) bool {
+	return master != 0 && (v.links[link].Master == master || v.links[master].Master == link)
+}
+
+// sharedSubnet reports whether the other link has an address in the same prefix.
+func (v *view) sharedSubnet(a hostnet.Address, other int) bool {
+	if a.Prefix.IsSingleIP() {
+		return false
+	}
+	for _, b := range v.Network.Addresses {
+		if b.IfIndex == other && b.Prefix == a.Prefix {
+			return true
+		}
+	}
+	return false
+}
+
+// reverseFilter is D29: answers to the endpoint are dropped by the reverse path
+// filter, as the way back leads by another link.
+func (v *view) reverseFilter(e mptcp.Endpoint, key routeKey, free Lookup) routeTrouble {
+	link := v.links[int(e.IfIndex)]
+	conf, ok := v.IPv4[link.Name]
+	if !key.source.Is4() || !ok || conf.Effective(v.IPv4["all"]).RPFilter != 1 ||
+		free.Error != "" || free.Route.IfIndex == 0 || free.Route.IfIndex == link.Index || v.enslaved(link.Index, free.Route.IfIndex) {
+		return routeTrouble{}
+	}
+	name := shellWord(link.Name)
+	t := routeTrouble{
+		rule: "D29", severity: Fail,
+		title: fmt.Sprintf("%s drops the answers to endpoint %s: the reverse path filter is strict", link.Name, e.Address),
+		evidence: []string{
+			fmt.Sprintf("rp_filter of %s is 1 (the greater one of all and %s)", link.Name, link.Name),
+			fmt.Sprintf("ip route get %s from %s: dev %s, not %s", key.remote, key.source, v.device(free.Route.IfIndex), link.Name),
+		},
+		fix: []string{fmt.Sprintf("sysctl -w net.ipv4.conf.%s.rp_filter=2", name)},
+	}
+	if n, _ := v.TCP.Moved.Get("IPReversePathFilter"); n > 0 {
+		t.evidence = append(t.evidence, fmt.Sprintf("IPReversePathFilter: %d in %s", n, v.TCP.Window))
+	}
+	return t
+}
+
+// badRoutes is D27 to D31: what is wrong with the way of endpoints to peers.
+func badRoutes(v *view) []Finding {
+	var g group
+	for w := range v.wants {
+		t := v.route(w.e, w.c.Remote.Addr())
+		if t.rule == "" || w.u == inUse && t.severity == Fail && w.by.State != mptcp.SubflowSilent {
+			continue // a subflow that is up disproves it
+		}
+		g.add(t.rule+w.e.Address.String(), w.c, func() Finding {
+			sure := track.Certain
+			if t.rule == "D29" || t.rule == "D30" {
+				sure = track.Likely
+			}
+			return Finding{
+				Rule: t.rule, Severity: t.severity, Confidence: sure, Title: t.title,
+				Subject: v.onEndpoint(w.e), Evidence: t.evidence, Fix: t.fix,
+			}
+		})
+	}
+	return g.list
+}
+
+// markedRules is D32: rules by mark or user that a join does not fit, where an
+// endpoint's subflow does not come up.
+func markedRules(v *view) []Finding {
+	var rule *hostnet.Rule
+	for i := range v.Network.Rules {
+		r := &v.Network.Rules[i]
+		if !r.Not && r.Table != 0 && (r.Mark != 0 || r.UIDs != nil) {
+			rule = r
+			break
+		}
+	}
+	if rule == nil {
+		return nil
+	}
+	what := fmt.Sprintf("fwmark %#x", rule.Mark)
+	if rule.UIDs != nil {
+		what = fmt.Sprintf("uidrange %d-%d", rule.UIDs.First, rule.UIDs.Last)
+	}
+	var g group
+	for w := range v.wants {
+		if w.u != pending || !retried(w.by) {
+			continue
+		}
+		g.add(w.e.Address.String(), w.c, func() Finding {
+			return Finding{
+				Rule: "D32", Severity: Info, Confidence: track.Possible,
+				Title:    fmt.Sprintf("a routing rule by %s may not fit the subflows from endpoint %s", what, w.e.Address),
+				Subject:  v.onEndpoint(w.e),
+				Evidence: []string{fmt.Sprintf("rule priority %d: %s lookup %d; the kernel makes joins without the application's mark", rule.Priority, what, rule.Table)},
+				Fix:      []string{fmt.Sprintf("ip rule add from %s table %d", w.e.Address, rule.Table)},
+			}
+		})
+	}
+	return g.list
+}
+
+// reverseFilterHere is D29 on the receiving side: packets of peers were dropped.
+func reverseFilterHere(v *view) []Finding {
+	n, _ := v.TCP.Moved.Get("IPReversePathFilter")
+	if n == 0 || len(v.servers) == 0 {
+		return nil
+	}
+	var strict []string
+	for _, l := range v.Network.Links {
+		if conf, ok := v.IPv4[l.Name]; ok && conf.Effective(v.IPv4["all"]).RPFilter == 1 && !l.Loopback && l.Usable() {
+			strict = append(strict, l.Name)
+		}
+	}
+	if len(strict) < 2 {
+		return nil // with a single link the way back is the same
+	}
+	return []Finding{{
+		Rule: "D29", Severity: Info, Confidence: track.Possible,
+		Title:    "the reverse path filter dropped packets, maybe those of peers' second paths",
+		Subject:  Subject{Netns: v.Netns},
+		Evidence: []string{fmt.Sprintf("IPReversePathFilter: %d in %s", n, v.TCP.Window), fmt.Sprintf("rp_filter is 1 on %q", strict)},
+		Fix:      []string{"sysctl -w net.ipv4.conf.DEVICE.rp_filter=2"},
+	}}
+}
+
+// paths returns addresses of this host, one for each link, that lead to the peer
+// by their own link.
+func (v *view) paths(remote netip.Addr) []hostnet.Address {
+	remote = plain(remote)
+	list, known := v.candidates[remote]
+	if known {
+		return list
+	}
+	seen := map[int]bool{}
+	for _, a := range v.Network.Addresses {
+		l := v.links[a.IfIndex]
+		usable := l.Usable() && !l.Loopback && !l.Tunnel && !a.Tentative && !a.DADFailed && !a.Deprecated &&
+			a.Scope == "global" && sameFamily(a.Addr, remote)
+		if usable && !seen[a.IfIndex] && v.leads(a, remote) {
+			seen[a.IfIndex] = true
+			list = append(list, a)
+		}
+	}
+	v.candidates[remote] = list
+	return list
+}
+
+// leads reports whether a route leads to the peer by the address' own link.
+func (v *view) leads(a hostnet.Address, remote netip.Addr) bool {
+	for _, r := range v.Network.Routes {
+		if r.Type != "local" && r.Forwards() && r.Dst.Contains(remote) && r.Uses(a.IfIndex) {
+			return true
+		}
+	}
+	return false
+}

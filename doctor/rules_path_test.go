@@ -1,0 +1,382 @@
+package doctor
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"mptcpctl/counters"
+	"mptcpctl/hostnet"
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+func routeCases() []ruleCase {
+	free := func(f *Facts) *Lookup { return &f.Lookups[0] }
+	bound := func(f *Facts) *Lookup { return &f.Lookups[1] }
+	strict := func(f *Facts) { f.IPv4["wlan0"] = counters.IPv4Conf{RPFilter: 1} }
+	return []ruleCase{
+		{
+			"D27", "", Warn, track.Certain,
+			plainly(func(f *Facts) { alone(f); unbind(f) }),
+			plainly(func(f *Facts) { alone(f); unbind(f); free(f).Route.IfIndex = wlan }),
+		},
+		{
+			"D28", "phantom", Fail, track.Certain,
+			plainly(func(f *Facts) {
+				alone(f)
+				bound(f).Route.Gateway = netip.Addr{}
+				f.Network.Routes = f.Network.Routes[:1]
+			}),
+			plainly(func(f *Facts) {
+				alone(f)
+				bound(f).Route.Gateway = netip.Addr{}
+				f.Network.Routes = append(f.Network.Routes[:1], hostnet.Route{Dst: netip.MustParsePrefix("0.0.0.0/0"), IfIndex: wlan, Type: "unicast", Table: hostnet.TableMain})
+			}),
+		},
+		{
+			"D28", "unreachable", Fail, track.Certain,
+			plainly(func(f *Facts) {
+				alone(f)
+				*bound(f) = Lookup{Request: bound(f).Request, Error: "network is unreachable"}
+			}),
+			plainly(func(f *Facts) { *bound(f) = Lookup{Request: bound(f).Request, Error: "network is unreachable"} }),
+		},
+		{
+			"D28", "tunnel", Fail, track.Certain,
+			plainly(func(f *Facts) { alone(f); bound(f).Route.Gateway = netip.Addr{} }),
+			plainly(func(f *Facts) {
+				alone(f)
+				bound(f).Route.Gateway = netip.Addr{}
+				f.Network.Links[2].Tunnel = true
+			}),
+		},
+		{
+			"D29", "", Fail, track.Likely,
+			plainly(func(f *Facts) { alone(f); strict(f) }),
+			plainly(func(f *Facts) { alone(f); strict(f); free(f).Route.IfIndex = wlan }),
+		},
+		{
+			"D29", "loose by all", Fail, track.Likely,
+			plainly(func(f *Facts) { alone(f); strict(f) }),
+			plainly(func(f *Facts) { alone(f); strict(f); f.IPv4["all"] = counters.IPv4Conf{RPFilter: 2} }),
+		},
+		{
+			"D29", "server", Info, track.Possible,
+			plainly(func(f *Facts) {
+				accepted(f)
+				f.IPv4["all"] = counters.IPv4Conf{RPFilter: 1}
+				f.IPv4["eth0"], f.IPv4["wlan0"] = counters.IPv4Conf{}, counters.IPv4Conf{}
+				setCounters(&f.TCP, nil, map[string]uint64{"IPReversePathFilter": 3})
+			}),
+			plainly(func(f *Facts) { accepted(f); setCounters(&f.TCP, nil, map[string]uint64{"IPReversePathFilter": 3}) }),
+		},
+		{
+			"D30", "", Warn, track.Likely,
+			plainly(func(f *Facts) { alone(f); unbind(f); f.Network.Addresses[1].Prefix = f.Network.Addresses[2].Prefix }),
+			plainly(func(f *Facts) { f.Network.Addresses[1].Prefix = f.Network.Addresses[2].Prefix }),
+		},
+		{
+			"D31", "", Warn, track.Certain,
+			plainly(func(f *Facts) {
+				alone(f)
+				unbind(f)
+				f.Network.Links = append(f.Network.Links, hostnet.Link{Index: 9, Name: "wg0", Kind: "wireguard", Up: true, Carrier: true, Tunnel: true})
+				free(f).Route.IfIndex = 9
+			}),
+			plainly(func(f *Facts) {
+				f.Network.Links = append(f.Network.Links, hostnet.Link{Index: 9, Name: "wg0", Kind: "wireguard", Up: true, Carrier: true, Tunnel: true})
+				free(f).Route.IfIndex = 9
+			}),
+		},
+	}
+}
+
+func joinCases() []ruleCase {
+	closed := func(f *Facts, events ...mptcp.Event) {
+		alone(f)
+		listening(f, append([]mptcp.Event{created()}, events...)...)
+	}
+	up := func() mptcp.Event { return event(mptcp.EventSubflowEstablished, 0) }
+	withReason := func(r mptcp.ResetReason) mptcp.Event {
+		ev := closedWith(104, time.Minute)
+		ev.ResetReason = r
+		ev.Fields |= mptcp.FieldResetReason
+		return ev
+	}
+	announced := func() mptcp.Event {
+		ev := event(mptcp.EventAnnounced, 0)
+		ev.Destination = netip.MustParseAddr("203.0.113.2")
+		return ev
+	}
+	toAnnounced := func() mptcp.Event {
+		ev := closedWith(111, time.Millisecond)
+		ev.Destination, ev.RemoteID = netip.MustParseAddr("203.0.113.2"), 2
+		return ev
+	}
+	denied := func() mptcp.Event {
+		ev := created()
+		ev.Flags = mptcp.EventFlagDenyJoinID0
+		ev.Fields |= mptcp.FieldFlags
+		return ev
+	}
+	return []ruleCase{
+		{
+			"D08", "client", Fail, track.Certain,
+			plainly(func(f *Facts) {
+				closed(f, closedWith(111, 0))
+				f.Probes = []Probe{{Local: netip.AddrPortFrom(ethIP, 1), Remote: server, Error: 111}}
+			}),
+			plainly(func(f *Facts) {
+				closed(f, closedWith(111, 0))
+				f.Probes = []Probe{{Local: netip.AddrPortFrom(ethIP, 1), Remote: server}}
+			}),
+		},
+		{
+			"D09", "client", Fail, track.Likely,
+			plainly(func(f *Facts) {
+				f.Limits.AddAddrAccepted = 2
+				alone(f)
+				f.Connections[0].Limits.LocalAddrUsed = 0
+				listening(f, created(), announced(), toAnnounced())
+			}),
+			plainly(func(f *Facts) { f.Limits.AddAddrAccepted = 2; listening(f, created(), announced()) }),
+		},
+		{
+			"D10", "server", Info, track.Likely,
+			plainly(func(f *Facts) {
+				accepted(f)
+				ev := closedWith(111, 0)
+				listening(f, created(), event(mptcp.EventAnnounced, 0), ev)
+			}),
+			plainly(func(f *Facts) { accepted(f); listening(f, created(), closedWith(111, 0)) }),
+		},
+		{
+			"D16", "", Fail, track.Likely,
+			plainly(func(f *Facts) { closed(f, up(), event(mptcp.EventSubflowClosed, time.Millisecond)) }),
+			plainly(func(f *Facts) { closed(f, up(), event(mptcp.EventSubflowClosed, time.Minute)) }),
+		},
+		{
+			"D16", "reason", Fail, track.Certain,
+			plainly(func(f *Facts) { closed(f, withReason(mptcp.ResetProhibited)) }),
+			plainly(func(f *Facts) { closed(f, withReason(mptcp.ResetUnspecified)) }),
+		},
+		{
+			"D25", "", Warn, track.Certain,
+			plainly(func(f *Facts) { alone(f); f.Connections[0].Limits.LocalAddrUsed = 0; listening(f, denied()) }),
+			plainly(func(f *Facts) { listening(f, denied()) }),
+		},
+		{
+			"D32", "", Info, track.Possible,
+			plainly(func(f *Facts) {
+				pend(f)
+				f.Network.Rules = []hostnet.Rule{{Mark: 5, Table: 100, Priority: 10}}
+				f.Events = nil
+				f.Endpoints[0].ID = 1
+				f.Connections[0].Subflows[1].Remote = netip.MustParseAddrPort("203.0.113.1:443")
+			}),
+			plainly(func(f *Facts) { f.Network.Rules = []hostnet.Rule{{Mark: 5, Table: 100, Priority: 10}} }),
+		},
+		{
+			"D35", "hanging", Fail, track.Likely,
+			plainly(func(f *Facts) { pend(f) }),
+			plainly(func(f *Facts) { pend(f).Lost = 0 }),
+		},
+		{
+			"D35", "timed out", Fail, track.Likely,
+			plainly(func(f *Facts) { closed(f, closedWith(110, 0)) }),
+			plainly(func(f *Facts) { closed(f, closedWith(110, 0), event(mptcp.EventSubflowEstablished, time.Second)) }),
+		},
+		{
+			"D36", "reset", Fail, track.Likely,
+			plainly(func(f *Facts) { closed(f, closedWith(111, 0)) }),
+			plainly(func(f *Facts) { listening(f, created(), closedWith(111, 0)) }), // another attempt came up
+		},
+		{
+			"D36", "unreachable", Fail, track.Likely,
+			plainly(func(f *Facts) { closed(f, closedWith(113, 0)) }),
+			plainly(func(f *Facts) { closed(f, closedWith(113, 0)); f.Endpoints = nil }),
+		},
+		{
+			"D37", "", Fail, track.Likely,
+			plainly(func(f *Facts) { closed(f, event(mptcp.EventSubflowClosed, 0)) }),
+			plainly(func(f *Facts) {
+				closed(f, event(mptcp.EventSubflowClosed, 0))
+				f.EarlierThan = []mptcp.Token{1} // it may have been up before
+			}),
+		},
+		{
+			"D38", "reset", Fail, track.Certain,
+			plainly(func(f *Facts) { closed(f, up(), withReason(mptcp.ResetMiddlebox)) }),
+			plainly(func(f *Facts) { closed(f, up(), withReason(mptcp.ResetUnspecified)) }),
+		},
+		{
+			"D42", "event", Warn, track.Certain,
+			plainly(func(f *Facts) { closed(f, up(), closedWith(110, time.Minute)) }),
+			plainly(func(f *Facts) {
+				listening(f, created(), up(), closedWith(110, time.Minute), event(mptcp.EventSubflowEstablished, 2*time.Minute))
+			}),
+		},
+		{
+			"D42", "no events", Warn, track.Likely,
+			plainly(alone),
+			plainly(func(f *Facts) { alone(f); f.Connections[0].Limits.LocalAddrUsed = 0 }),
+		},
+	}
+}
+
+func fallbackCases() []ruleCase {
+	orphan := func(f *Facts, counter string) {
+		ev := mptcp.Event{Type: mptcp.EventClosed, Token: 77, Fields: mptcp.FieldToken, Time: now.Add(-time.Millisecond)}
+		listening(f, ev)
+		setCounters(&f.MPTCP, nil, map[string]uint64{counter: 1})
+	}
+	return []ruleCase{
+		{
+			"D05", "connection", Warn, track.Certain,
+			plainly(func(f *Facts) { fellBack(f, "MPCapableFallbackSYNACK") }),
+			plainly(func(f *Facts) { fellBack(f, "DssFallback") }),
+		},
+		{
+			"D05", "orphan", Warn, track.Certain,
+			plainly(func(f *Facts) { orphan(f, "MPCapableFallbackSYNACK") }),
+			plainly(func(f *Facts) { orphan(f, "MPCapableFallbackSYNACK"); f.EarlierThan = []mptcp.Token{77} }),
+		},
+		{
+			"D33", "connection", Warn, track.Certain,
+			plainly(func(f *Facts) { fellBack(f, "MPCapableSYNTXDrop") }),
+			plainly(func(f *Facts) { setCounters(&f.MPTCP, map[string]uint64{"MPCapableSYNTXDrop": 4, "Blackhole": 4}, nil) }),
+		},
+		{
+			"D33", "later ones", Fail, track.Certain,
+			plainly(func(f *Facts) { f.Blackholed = []Flow{{Remote: server}} }),
+			plainly(func(f *Facts) { f.PlainFlows = append(f.PlainFlows, Flow{Remote: server}) }),
+		},
+		{
+			"D34", "", Info, track.Possible,
+			plainly(func(f *Facts) { orphan(f, "MPCapableSYNTX") }),
+			plainly(func(f *Facts) { orphan(f, "MPCapableFallbackSYNACK") }),
+		},
+		{
+			"D34", "probed", Fail, track.Certain,
+			plainly(func(f *Facts) {
+				orphan(f, "MPCapableSYNTX")
+				f.Probes = []Probe{{Remote: server, MPTCP: true, Error: 111}, {Remote: server}}
+			}),
+			plainly(func(f *Facts) { f.Probes = []Probe{{Remote: server, MPTCP: true, Error: 111}, {Remote: server}} }),
+		},
+		{
+			"D38", "one subflow", Warn, track.Certain,
+			plainly(func(f *Facts) { fellBack(f, "DssFallback") }),
+			plainly(func(f *Facts) { fellBack(f, "MPCapableFallbackSYNACK") }),
+		},
+		{
+			"D38", "just now", Warn, track.Certain,
+			plainly(func(f *Facts) { setCounters(&f.MPTCP, nil, map[string]uint64{"DssFallback": 1}) }),
+			plainly(func(f *Facts) { setCounters(&f.MPTCP, map[string]uint64{"DssFallback": 9}, nil) }),
+		},
+		{
+			"D39", "", Fail, track.Certain,
+			plainly(func(f *Facts) { setCounters(&f.MPTCP, nil, map[string]uint64{"DataCsumErr": 1}) }),
+			plainly(func(f *Facts) { setCounters(&f.MPTCP, map[string]uint64{"DataCsumErr": 1}, nil) }),
+		},
+	}
+}
+
+func pathCases() []ruleCase {
+	second := func(f *Facts) *mptcp.Subflow { return &f.Connections[0].Subflows[1] }
+	return []ruleCase{
+		{
+			"D40", "", Warn, track.Likely,
+			plainly(func(f *Facts) {
+				setCounters(&f.MPTCP, nil, map[string]uint64{"MPJoinNoTokenFound": 5, "MPJoinSynRx": 5})
+			}),
+			plainly(func(f *Facts) {
+				setCounters(&f.MPTCP, nil, map[string]uint64{"MPJoinNoTokenFound": 5, "MPJoinSynRx": 50})
+			}),
+		},
+		{
+			"D40", "before", Info, track.Possible,
+			plainly(func(f *Facts) { accepted(f); setCounters(&f.MPTCP, map[string]uint64{"MPJoinNoTokenFound": 1}, nil) }),
+			plainly(func(f *Facts) {
+				accepted(f)
+				setCounters(&f.MPTCP, map[string]uint64{"MPJoinNoTokenFound": 1, "MPJoinSynRx": 9}, nil)
+			}),
+		},
+		{
+			"D43", "link", Fail, track.Certain,
+			plainly(func(f *Facts) {
+				f.Network.Links[2].Carrier = false
+				f.Endpoints = nil
+			}),
+			plainly(func(f *Facts) {
+				f.Network.Links[2].Carrier = false
+				f.Endpoints = nil
+				second(f).Bound = false // it may leave by another link
+			}),
+		},
+		{
+			"D43", "address", Fail, track.Certain,
+			plainly(func(f *Facts) {
+				f.Network.Addresses = f.Network.Addresses[:2]
+				f.Endpoints = nil
+			}),
+			plainly(func(f *Facts) {
+				f.Network.Addresses = f.Network.Addresses[:2]
+				f.Endpoints = nil
+				f.Network.Routes = nil // it may be local by a route
+			}),
+		},
+		{
+			"D43", "no answer", Fail, track.Likely,
+			plainly(func(f *Facts) { second(f).Backoff, second(f).LastAckMS = 6, 20000 }),
+			plainly(func(f *Facts) { second(f).LastAckMS = 3600000 }), // idle
+		},
+		{
+			"D43", "lossy", Warn, track.Likely,
+			plainly(func(f *Facts) { second(f).Backoff, second(f).LastAckMS = 2, 1500 }),
+			plainly(func(f *Facts) { second(f).Backoff, second(f).LastAckMS = 1, 400 }),
+		},
+		{
+			"D47", "backup", Info, track.Likely,
+			plainly(func(f *Facts) { second(f).BackupLocal, second(f).Share = true, 0 }),
+			plainly(func(f *Facts) {
+				second(f).BackupLocal, second(f).Share = true, 0
+				f.Connections[0].BytesSent, f.Connections[0].BytesReceived = 100, 100 // too little to tell
+			}),
+		},
+		{
+			"D47", "stale", Warn, track.Likely,
+			plainly(func(f *Facts) { second(f).State = mptcp.SubflowStale }),
+			plainly(func(f *Facts) { second(f).Share = 0.02 }),
+		},
+		{
+			"D47", "slow", Info, track.Likely,
+			plainly(func(f *Facts) { second(f).Share, second(f).RTTMicros = 0, 900000 }),
+			plainly(func(f *Facts) { second(f).Share, second(f).RTTMicros = 0, 30000 }),
+		},
+		{
+			"D46", "token", Warn, track.Certain,
+			plainly(func(f *Facts) { fellBack(f, "MPFallbackTokenInit") }),
+			plainly(func(f *Facts) { fellBack(f, "MPCapableFallbackSYNACK") }),
+		},
+		{
+			"D12", "connection", Warn, track.Certain,
+			plainly(func(f *Facts) { fellBack(f, "MD5SigFallback") }),
+			plainly(func(f *Facts) { fellBack(f, "MPCapableFallbackSYNACK") }),
+		},
+	}
+}
+
+// Totals of the past, on a host that is well, are no finding.
+func TestOldCountersAreNoTrouble(t *testing.T) {
+	f := healthy(t)
+	old := map[string]uint64{}
+	for _, d := range counters.Descriptions() {
+		old[d.Name] = 1000
+	}
+	setCounters(&f.MPTCP, old, nil)
+	if r := Diagnose(*f); len(r.Findings) > 0 {
+		t.Errorf("found %q", ids(r))
+	}
+}

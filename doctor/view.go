@@ -1,0 +1,229 @@
+package doctor
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"mptcpctl/hostnet"
+	"mptcpctl/mptcp"
+)
+
+// view is the facts with what many rules ask of them, worked out once.
+type view struct {
+	*Facts
+	links   map[int]hostnet.Link
+	holders map[netip.Addr]hostnet.Address
+	lookups map[hostnet.LookupRequest]Lookup
+	events  map[mptcp.Token][]*mptcp.Event
+	earlier map[mptcp.Token]bool // was there when listening began
+
+	clients []*mptcp.Connection // made here to other hosts, up, and still MPTCP
+	servers []*mptcp.Connection // accepted here, up, and still MPTCP
+	makers  []mptcp.Endpoint    // endpoints that subflows are created from
+
+	routes     map[routeKey]routeTrouble
+	candidates map[netip.Addr][]hostnet.Address
+}
+
+func newView(f *Facts) *view {
+	v := &view{
+		Facts:      f,
+		links:      make(map[int]hostnet.Link, len(f.Network.Links)),
+		holders:    make(map[netip.Addr]hostnet.Address, len(f.Network.Addresses)),
+		lookups:    make(map[hostnet.LookupRequest]Lookup, len(f.Lookups)),
+		events:     map[mptcp.Token][]*mptcp.Event{},
+		earlier:    make(map[mptcp.Token]bool, len(f.EarlierThan)),
+		routes:     map[routeKey]routeTrouble{},
+		candidates: map[netip.Addr][]hostnet.Address{},
+	}
+	for _, l := range f.Network.Links {
+		v.links[l.Index] = l
+	}
+	for _, a := range f.Network.Addresses {
+		if _, twice := v.holders[plain(a.Addr)]; !twice {
+			v.holders[plain(a.Addr)] = a
+		}
+	}
+	for _, l := range f.Lookups {
+		v.lookups[l.Request] = l
+	}
+	for i := range f.Events {
+		ev := &f.Events[i]
+		if ev.Netns == f.Netns && ev.Has(mptcp.FieldToken) {
+			v.events[ev.Token] = append(v.events[ev.Token], ev)
+		}
+	}
+	for _, e := range f.Endpoints {
+		if makesSubflows(e) {
+			v.makers = append(v.makers, e)
+		}
+	}
+	for _, t := range f.EarlierThan {
+		v.earlier[t] = true
+	}
+	v.sortConnections()
+	return v
+}
+
+func (v *view) sortConnections() {
+	for i := range v.Connections {
+		c := &v.Connections[i]
+		if c.Fallback || c.State != mptcp.StateEstablished || v.within(c) {
+			continue
+		}
+		switch c.Side {
+		case mptcp.SideClient:
+			v.clients = append(v.clients, c)
+		case mptcp.SideServer:
+			v.servers = append(v.servers, c)
+		}
+	}
+}
+
+// plain is the form in which addresses are compared.
+func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
+
+func sameFamily(a, b netip.Addr) bool { return a.Unmap().Is4() == b.Unmap().Is4() }
+
+// makesSubflows reports whether the path manager creates subflows from the
+// endpoint by itself. (A laminar one waits for an announced address.)
+func makesSubflows(e mptcp.Endpoint) bool {
+	return e.Flags&(mptcp.FlagSubflow|mptcp.FlagFullmesh) != 0 && e.Flags&mptcp.FlagImplicit == 0
+}
+
+// watched reports whether no event of the connection can have been missed.
+func (v *view) watched(t mptcp.Token) bool {
+	return !v.EventsSince.IsZero() && v.EventsLost == 0 && !v.earlier[t]
+}
+
+// here reports whether the address is the host's: held by a link, or made local by
+// a route, as transparent proxies do.
+func (v *view) here(addr netip.Addr) bool {
+	if _, held := v.holders[addr]; held || addr.IsLoopback() {
+		return true
+	}
+	for _, r := range v.Network.Routes {
+		if r.Type == "local" && r.Dst.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// within reports whether both ends of the connection are on this host: a second
+// path would lead nowhere else.
+func (v *view) within(c *mptcp.Connection) bool {
+	remote := plain(c.Remote.Addr())
+	_, here := v.holders[remote]
+	return here || remote.IsLoopback()
+}
+
+// device returns the name of the link, or a description of one that is unknown.
+func (v *view) device(index int) string {
+	if l, ok := v.links[index]; ok {
+		return l.Name
+	}
+	return "index " + strconv.Itoa(index)
+}
+
+// link returns the link that the endpoint is bound to, or that holds its address.
+func (v *view) link(e mptcp.Endpoint) (hostnet.Link, bool) {
+	if e.IfIndex != 0 {
+		l, ok := v.links[int(e.IfIndex)]
+		return l, ok
+	}
+	a, ok := v.holders[plain(e.Address)]
+	if !ok {
+		return hostnet.Link{}, false
+	}
+	l, ok := v.links[a.IfIndex]
+	return l, ok
+}
+
+// total and moved return a counter of the MPTCP table, 0 where there is none.
+func (v *view) total(name string) uint64 {
+	n, _ := v.MPTCP.Now.Get(name)
+	return n
+}
+
+func (v *view) moved(name string) uint64 {
+	n, _ := v.MPTCP.Moved.Get(name)
+	return n
+}
+
+// userspace reports whether new connections get a userspace path manager.
+func (v *view) userspace() bool {
+	return v.Sysctls.Raw != nil && v.Sysctls.PathManagerName() == "userspace"
+}
+
+// kernelPM reports whether the connection has the in-kernel path manager.
+func (v *view) kernelPM(c *mptcp.Connection) bool {
+	switch c.PathManager {
+	case "":
+		return !v.userspace()
+	case "kernel":
+		return true
+	}
+	return false
+}
+
+// ready reports whether further subflows may have been tried on the connection:
+// it carried data, and its subflows can be seen.
+func ready(c *mptcp.Connection) bool {
+	for i := range c.Subflows {
+		if c.Subflows[i].FullyEstablished {
+			return true
+		}
+	}
+	return len(c.Subflows) > 0 && c.BytesReceived > 0
+}
+
+// up reports whether the subflow came up and has not ended.
+func up(s *mptcp.Subflow) bool {
+	switch s.State {
+	case mptcp.SubflowPending, mptcp.SubflowClosing, mptcp.SubflowClosed:
+		return false
+	}
+	return true
+}
+
+func subflowsUp(c *mptcp.Connection) int {
+	n := 0
+	for i := range c.Subflows {
+		if up(&c.Subflows[i]) {
+			n++
+		}
+	}
+	return n
+}
+
+// atLeast reports whether the kernel's release is that or newer; false also where
+// it is unknown.
+func (k Kernel) atLeast(major, minor int) bool { return versionAtLeast(k.Release, major, minor) }
+
+func versionAtLeast(version string, major, minor int) bool {
+	first, rest, _ := strings.Cut(version, ".")
+	second, _, _ := strings.Cut(rest, ".")
+	end := strings.IndexFunc(second, func(r rune) bool { return r < '0' || r > '9' })
+	if end >= 0 {
+		second = second[:end]
+	}
+	x, err := strconv.Atoi(first)
+	if err != nil {
+		return false
+	}
+	y, err := strconv.Atoi(second)
+	return err == nil && (x > major || x == major && y >= minor)
+}
+
+// shellWord returns the name in a form that a shell takes as one word.
+func shellWord(s string) string {
+	safe := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-:@/+", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !safe(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
