@@ -75,7 +75,7 @@ func advisePath(p *present.Path, e mptcp.Endpoint, found bool) {
 		p.Notes = append(p.Notes, "it is on the initial subflow's device: it adds a subflow, not a path")
 	}
 	if len(p.SharesPrefixWith) > 0 {
-		p.Notes = append(p.Notes, "its prefix is also on "+strings.Join(p.SharesPrefixWith, ", ")+": answers may come in by either link (sysctl net.ipv4.conf.all.arp_filter, source rules)")
+		p.Notes = append(p.Notes, "its prefix is also on "+strings.Join(p.SharesPrefixWith, ", ")+": either link may answer for this address, so that packets come in by the wrong one (sysctl net.ipv4.conf.all.arp_ignore=1)")
 	}
 	if p.Temporary {
 		p.Notes = append(p.Notes, "a temporary address: it goes away after a day or so")
