@@ -120,6 +120,17 @@ func (t *Tracker) check(e *mptcp.Event, after time.Duration) *check {
 	return t.checks.put(identity{e.Netns, e.Token}, time.Now().Add(after))
 }
 
+// lookAtWanted has those connections asked about that a view wants fresh.
+func (t *Tracker) lookAtWanted(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, k := range t.wanted {
+		if _, live := t.table.find(k.Netns, k.Token); live {
+			t.checks.put(identity{k.Netns, k.Token}, now).sample = true
+		}
+	}
+}
+
 // verify asks the questions that are due.
 func (t *Tracker) verify(ctx context.Context, now time.Time) {
 	due := t.checks.take(now, checksAtATime)

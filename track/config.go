@@ -12,7 +12,8 @@ type Config struct {
 	// percent of a processor. Default 5 s; negative: only after losses.
 	Reconcile time.Duration
 	// Sample is how often the counters of the namespaces are read, and those
-	// subflows that may be in trouble. Default 1 s; negative: never.
+	// subflows that may be in trouble, as a minimum like Reconcile. Default 1 s;
+	// negative: never.
 	Sample time.Duration
 	// Keep is how many ended connections are kept at most. Default 1000;
 	// negative: none.
@@ -27,9 +28,11 @@ type Config struct {
 	HistoryTotal int
 	// Buffer is how many deltas a reader of Deltas may be behind. Default 4096.
 	Buffer int
-	// Lean leaves the figures out that only a close look at one connection needs
-	// (limits, inode, user, acknowledged bytes): 48 bytes less a connection.
-	Lean bool
+	// Details is for how many connections at once the figures are held that belong
+	// to the connection itself rather than to its subflows: bytes, limits, inode,
+	// user, ages; 64 bytes each. With more connections than that, some have
+	// zeroes there. Default 100,000; negative: none.
+	Details int
 }
 
 // withDefaults returns the configuration with every default put in.
@@ -44,6 +47,7 @@ func (c *Config) withDefaults() Config {
 	d.KeepTime = cmp.Or(d.KeepTime, 5*time.Minute)
 	d.History = max(cmp.Or(d.History, 64), 0)
 	d.HistoryTotal = max(cmp.Or(d.HistoryTotal, 1<<16), 1)
+	d.Details = max(cmp.Or(d.Details, 100_000), 0)
 	d.Buffer = max(cmp.Or(d.Buffer, 4096), 1)
 	return d
 }

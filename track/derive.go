@@ -246,7 +246,7 @@ func (t *Tracker) troubled(netns string, all bool) []mptcp.Token {
 			break
 		}
 		c := t.table.core.at(slot)
-		trouble := in(t.table.first.at(slot))
+		trouble := t.table.first.has(slot) && in(t.table.first.at(slot))
 		for next := c.join; next != 0 && !trouble; next = t.table.joins.at(next - 1).next {
 			trouble = in(&t.table.joins.at(next - 1).figures)
 		}

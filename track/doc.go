@@ -41,7 +41,8 @@
 // # Bounds
 //
 // Live connections are held in records without pointers, some 60 bytes for a
-// connection and some 190 with two subflows and their figures. What ended is kept
+// connection and some 190 with two subflows and their figures; figures of the
+// connection itself are held for the first [Config.Details]. What ended is kept
 // for [Config.KeepTime] and at most [Config.Keep] connections. History is one ring
 // of [Config.HistoryTotal] deltas for all connections, of which one connection
 // shows at most the last [Config.History].

@@ -11,6 +11,9 @@ type tab[T any] []*[pageLen]T
 // at returns the record for reading.
 func (t tab[T]) at(i uint32) *T { return &t[i/pageLen][i%pageLen] }
 
+// has reports whether there is a page for the record.
+func (t tab[T]) has(i uint32) bool { return i/pageLen < uint32(len(t)) && t[i/pageLen] != nil }
+
 // cow writes to a tab whose pages may be shared with frozen copies: a page is
 // copied before its first change after a freeze.
 type cow[T any] struct {

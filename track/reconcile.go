@@ -3,6 +3,7 @@ package track
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"mptcpctl/mptcp"
@@ -54,13 +55,10 @@ func (t *Tracker) reconcile(ctx context.Context, why reason) error {
 	s := &sweep{why: why, covered: make(map[string]bool), incomplete: make(map[string][]mptcp.Token), missing: make(map[string][]mptcp.Token)}
 	t.placeNamespaces(s, snapshots)
 	t.readAllCounters(ctx)
-	t.mu.Lock()
 	for i := range snapshots {
 		t.sweepIn(s, &snapshots[i])
 	}
 	t.unseen(s)
-	t.touch()
-	t.mu.Unlock()
 	for netns, tokens := range s.missing {
 		if err := t.sweepMissing(ctx, s, netns, tokens); err != nil {
 			return err
@@ -100,13 +98,26 @@ func (t *Tracker) placeNamespaces(s *sweep, snapshots []Snapshot) {
 	}
 }
 
-// sweepIn takes the connections of one snapshot in. The caller holds mu.
+// sweptAtATime is how many connections are taken in before readers get a chance.
+const sweptAtATime = 1 << 10
+
+// sweepIn takes the connections of one snapshot in.
 func (t *Tracker) sweepIn(s *sweep, snapshot *Snapshot) {
 	rows := chain(snapshot.Subflows)
+	for part := range slices.Chunk(snapshot.Connections, sweptAtATime) {
+		t.sweepPart(s, snapshot.Netns, part, &rows)
+	}
+}
+
+// sweepPart takes some connections of a namespace in.
+func (t *Tracker) sweepPart(s *sweep, netns string, part []mptcp.Connection, rows *chained) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer t.touch()
 	var own []SubflowRow
-	for i := range snapshot.Connections {
-		c := &snapshot.Connections[i]
-		c.Netns = snapshot.Netns
+	for i := range part {
+		c := &part[i]
+		c.Netns = netns
 		own = rows.of(c.Token, own[:0])
 		t.joinIn(c, own)
 		slot, what := t.takeIn(c, tentative, s.why != first)
@@ -131,8 +142,11 @@ func (s *sweep) see(slot uint32) {
 }
 
 // unseen collects the live connections that the dumps did not show. Those of
-// namespaces that are gone have ended. The caller holds mu.
+// namespaces that are gone have ended.
 func (t *Tracker) unseen(s *sweep) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer t.touch()
 	var gone []uint32
 	for slot := range t.table.all() {
 		if slot < uint32(len(s.seen)) && s.seen[slot] {
@@ -223,8 +237,8 @@ func (t *Tracker) resynced(s *sweep) {
 	defer t.mu.Unlock()
 	t.generation++
 	d := Delta{Kind: KindResync, Name: KindResync.String(), Confidence: Certain, Evidence: []string{
-		fmt.Sprintf("%d events were lost", t.missed),
-		fmt.Sprintf("%d connections were found that no event told of, %d were gone", s.added, s.removed),
+		fmt.Sprintf("events lost: %d", t.missed),
+		fmt.Sprintf("connections that no event told of: %d new, %d gone", s.added, s.removed),
 	}}
 	d.Event.Lost, d.Event.Time = t.missed, time.Now()
 	t.missed = 0

@@ -23,7 +23,8 @@ type State struct {
 	ended      []*Ended
 	closed     []*ClosedSubflow
 	namespaces []*namespace // by name
-	plain      []Tracked    // instead of the view, in a state that no tracker made
+	processes  map[uint32][]mptcp.Process
+	plain      []Tracked // instead of the view, in a state that no tracker made
 }
 
 // Tracked is a connection with the key that it is known by.
@@ -177,6 +178,9 @@ func (s *State) finish(c *mptcp.Connection) {
 		for i := range c.Subflows {
 			n.facts.device(&c.Subflows[i])
 		}
+	}
+	if c.Inode != 0 {
+		c.Processes = s.processes[c.Inode]
 	}
 	slices.SortFunc(c.Subflows, compareSubflows)
 	setShares(c.Subflows)

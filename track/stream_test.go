@@ -179,7 +179,7 @@ func TestStatesDoNotChange(t *testing.T) {
 				}
 			}
 		}
-		if tracker.State() != tracker.State() {
+		if last := tracker.State(); last != states[len(states)-1] {
 			t.Error("two states without a change in between")
 		}
 		if err := stop(); err != nil {
@@ -295,6 +295,37 @@ func TestDumpsPauseInAStormOfLosses(t *testing.T) {
 		}
 		if s := tracker.State(); s.Lost() != 100 {
 			t.Errorf("lost %d", s.Lost())
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestLookReadsFiguresInEveryPeriodAndProcessesAreShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFakeKernel()
+		n := k.namespace("")
+		c := connection(1, "10.0.0.1:80", "10.0.0.2:4000")
+		c.Inode = 77
+		n.connections[1] = &c
+		n.subflows = []SubflowRow{row(1, "10.0.0.1:80", "10.0.0.2:4000", "M", 0, 0)}
+		tracker, stop := run(t, k, &Config{Reconcile: -1})
+		tracker.SetProcesses(map[uint32][]mptcp.Process{77: {{PID: 5, Name: "nc"}}})
+		tracker.Look([]mptcp.Key{{Token: 1}, {Token: 2}})
+		for sent := range uint64(3) {
+			k.mu.Lock()
+			n.subflows[0].BytesSent, c.BytesSent = 100*sent, 100*sent
+			k.mu.Unlock()
+			time.Sleep(1500 * time.Millisecond)
+			synctest.Wait()
+			got, _ := tracker.State().Find("", 1)
+			if got.Connection.BytesSent != 100*sent || got.Connection.Subflows[0].BytesSent != 100*sent {
+				t.Errorf("sent %d, shown %d and %d", 100*sent, got.Connection.BytesSent, got.Connection.Subflows[0].BytesSent)
+			}
+			if p := got.Connection.Processes; len(p) != 1 || p[0].PID != 5 {
+				t.Errorf("processes %v", p)
+			}
 		}
 		if err := stop(); err != nil {
 			t.Error(err)

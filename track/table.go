@@ -14,7 +14,7 @@ import (
 type view struct {
 	core   tab[core]
 	first  tab[figures] // initial subflows, by the connection's slot
-	detail tab[detail]  // by the connection's slot; empty in a lean table
+	detail tab[detail]  // by the connection's slot, of the first of them
 	joins  tab[join]
 	v6     tab[[16]byte]
 	locals tab[local]
@@ -85,12 +85,12 @@ func (v *view) load(slot uint32, r *record) {
 	if c.since != 0 {
 		r.Since = time.Unix(0, c.since)
 	}
-	if len(v.detail) > 0 {
+	if v.detail.has(slot) {
 		v.detail.at(slot).unpack(&r.Connection)
 	}
-	if f := v.first.at(slot); f.flags&figureHere != 0 {
+	if v.first.has(slot) && v.first.at(slot).flags&figureHere != 0 {
 		subflows = append(subflows, mptcp.Subflow{Local: r.Local, Remote: r.Remote, Initial: true, Inode: r.Inode})
-		f.unpack(&subflows[0])
+		v.first.at(slot).unpack(&subflows[0])
 	}
 	for next := c.join; next != 0; {
 		j := v.joins.at(next - 1)
@@ -138,8 +138,8 @@ func netnsHash(name string) uint32 {
 // table is the table of live connections for its writer.
 type table struct {
 	view
-	lean   bool
-	slots  slots // of connections
+	fineTo uint32 // slots before it have details
+	slots  slots  // of connections
 	cores  cow[core]
 	firsts cow[figures]
 	fine   cow[detail]
@@ -151,8 +151,8 @@ type table struct {
 	before record // scratch: what store replaces
 }
 
-func newTable(lean bool) *table {
-	t := &table{lean: lean}
+func newTable(details int) *table {
+	t := &table{fineTo: uint32(details)}
 	t.cores.tab, t.firsts.tab, t.fine.tab = &t.core, &t.first, &t.detail
 	t.subs.tab, t.wide.tab, t.here.tab, t.index.cells.tab = &t.joins, &t.v6, &t.locals, &t.cells
 	t.words = []string{""}
@@ -172,8 +172,6 @@ func (t *table) freeze() view {
 // insert adds a connection that the table does not have.
 func (t *table) insert(r *record) uint32 {
 	slot := t.slots.take()
-	*t.cores.at(slot) = core{}
-	*t.firsts.at(slot) = figures{}
 	t.write(slot, r)
 	t.index.insert(slot, t.hash(slot), t.hash)
 	t.size = t.index.size
@@ -261,8 +259,11 @@ func (t *table) write(slot uint32, r *record) {
 		j.flags.set(joinInitial, s.Initial)
 		c.join = t.subs.add(j) + 1
 	}
-	*t.cores.at(slot), *t.firsts.at(slot) = c, first
-	if !t.lean {
+	*t.cores.at(slot) = c
+	if first.flags != 0 || t.first.has(slot) {
+		*t.firsts.at(slot) = first
+	}
+	if slot < t.fineTo {
 		*t.fine.at(slot) = packDetail(&r.Connection)
 	}
 	t.counts.add(&r.Connection, 1)

@@ -108,7 +108,7 @@ func matches(t *rapid.T, what string, v *view, want map[identity]record) {
 // A table behaves like a map, and a frozen one stays what it was.
 func TestTableIsAMapAndFrozenOnesDoNotChange(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		table := newTable(false)
+		table := newTable(1 << 20)
 		model := make(map[identity]record)
 		type photo struct {
 			view  view
@@ -172,7 +172,7 @@ func TestTableIsAMapAndFrozenOnesDoNotChange(t *testing.T) {
 
 // A table that was large gives its pages back.
 func TestTableShrinks(t *testing.T) {
-	table := newTable(false)
+	table := newTable(1 << 20)
 	const n = 10 * pageLen
 	r := record{}
 	r.Local = ap("10.0.0.1:80")
@@ -222,4 +222,23 @@ func FuzzFigures(f *testing.F) {
 			t.Errorf("age %d became %d", data, got.LastDataSentMS)
 		}
 	})
+}
+
+// One token in many namespaces, whose cells lie beside each other.
+func TestTableTellsNamespacesApart(t *testing.T) {
+	table := newTable(0)
+	for i := range 180 {
+		r := record{Connection: mptcp.Connection{Token: 9, Netns: fmt.Sprint("ns", i), Local: ap("10.0.0.1:80"), Remote: ap("10.0.0.2:1"), UID: uint32(i)}}
+		r.Local = netip.AddrPortFrom(r.Local.Addr(), uint16(i))
+		table.insert(&r)
+	}
+	for i := range 180 {
+		slot, ok := table.find(fmt.Sprint("ns", i), 9)
+		if !ok || table.core.at(slot).sport != uint16(i) {
+			t.Fatalf("namespace %d: found %v", i, ok)
+		}
+	}
+	if _, ok := table.find("ns180", 9); ok {
+		t.Error("found in a namespace that is not there")
+	}
 }

@@ -28,6 +28,8 @@ type Tracker struct {
 	generation uint64
 	time       time.Time
 	err        error
+	processes  map[uint32][]mptcp.Process
+	wanted     []mptcp.Key
 	state      *State        // the last one given out, nil after a change
 	changed    chan struct{} // closed at the next change; nil: nobody waits
 
@@ -57,7 +59,7 @@ func New(source Source, config *Config) *Tracker {
 	c := config.withDefaults()
 	return &Tracker{
 		source: source, config: c,
-		table: newTable(c.Lean), history: newHistory(c.HistoryTotal),
+		table: newTable(c.Details), history: newHistory(c.HistoryTotal),
 		endedLast: make(map[identity]*Ended),
 		checks:    checks{by: make(map[identity]*check)},
 		movements: make(map[string][]movement),
@@ -75,7 +77,7 @@ func (t *Tracker) State() *State {
 			time: t.time, generation: t.generation, events: t.events, lost: t.lost, err: t.err,
 			counts: t.table.counts, view: t.table.freeze(), past: t.history.freeze(), limit: t.config.History,
 			ended: t.ended[:len(t.ended):len(t.ended)], closed: t.closed[:len(t.closed):len(t.closed)],
-			namespaces: t.namespaces,
+			namespaces: t.namespaces, processes: t.processes,
 		}
 	}
 	return t.state
@@ -96,6 +98,24 @@ func (t *Tracker) Changed() <-chan struct{} {
 		t.changed = make(chan struct{})
 	}
 	return t.changed
+}
+
+// SetProcesses gives the states the processes that hold sockets, by inode, as one
+// walk of /proc finds them. The map is not copied, and may not change afterwards.
+func (t *Tracker) SetProcesses(byInode map[uint32][]mptcp.Process) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.processes = byInode
+	t.touch()
+}
+
+// Look has the figures of these connections read in every period of Config.Sample,
+// rather than with the dumps only, until it is called again: those that a view
+// shows. At most a few hundred are looked at.
+func (t *Tracker) Look(keys []mptcp.Key) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.wanted = append([]mptcp.Key(nil), keys[:min(len(keys), sampledAtATime)]...)
 }
 
 // touch makes the next State new. The caller holds mu.
@@ -200,9 +220,10 @@ func (t *Tracker) attend(ctx context.Context, now time.Time) {
 		t.keep(t.reconcile(ctx, periodic))
 	}
 	if !t.nextSample.IsZero() && !now.Before(t.nextSample) {
-		t.nextSample = now.Add(t.config.Sample)
 		t.looks = looksPerPeriod
 		t.sample(ctx)
+		t.lookAtWanted(now)
+		t.nextSample = now.Add(max(t.config.Sample, dumpPause*time.Since(now)))
 	}
 	t.expire(now)
 	if due := t.checks.due(); !due.IsZero() && !now.Before(due) {
