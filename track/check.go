@@ -114,10 +114,10 @@ func (c *checks) take(now time.Time, most int) []*check {
 // much is open already, everything is dumped instead.
 func (t *Tracker) check(e *mptcp.Event, after time.Duration) *check {
 	if len(t.checks.heap) >= checksOpen {
-		t.nextReconcile = time.Now()
+		t.nextReconcile = t.now()
 		return &check{}
 	}
-	return t.checks.put(identity{e.Netns, e.Token}, time.Now().Add(after))
+	return t.checks.put(identity{e.Netns, e.Token}, t.now().Add(after))
 }
 
 // lookAtWanted has those connections asked about that a view wants fresh.
@@ -143,7 +143,7 @@ func (t *Tracker) verify(ctx context.Context, now time.Time) {
 			end++
 		}
 		err := t.verifyIn(ctx, due[0].netns, due[:end])
-		t.keep(err)
+		t.keepLook(err)
 		if err != nil {
 			for _, k := range due[:end] {
 				t.checks.again(k, now.Add(time.Second))
@@ -237,7 +237,7 @@ func (t *Tracker) stillThere(k *check, c *mptcp.Connection, rows map[mptcp.Token
 	}
 	// The application has closed it, and it is not over yet.
 	again := &check{identity: k.identity, tries: k.tries + 1, closedAt: k.closedAt}
-	t.checks.again(again, time.Now().Add(min(soon<<min(2*again.tries, 10), 10*time.Second)))
+	t.checks.again(again, t.now().Add(min(soon<<min(2*again.tries, 10), 10*time.Second)))
 }
 
 // notThere handles a token that the kernel does not know.
@@ -248,13 +248,13 @@ func (t *Tracker) notThere(k *check) {
 	case t.table.core.at(slot).flags&coreClosed != 0:
 		at := k.closedAt
 		if at.IsZero() {
-			at = time.Now()
+			at = t.now()
 		}
 		t.end(slot, HowClosed, at)
 	case !k.missing:
 		// Its CLOSED may still be on the way to us.
 		again := &check{identity: k.identity, missing: true}
-		t.checks.again(again, time.Now().Add(confirmAfter))
+		t.checks.again(again, t.now().Add(confirmAfter))
 	default:
 		t.aborted(slot)
 	}

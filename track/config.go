@@ -28,6 +28,10 @@ type Config struct {
 	HistoryTotal int
 	// Buffer is how many deltas a reader of Deltas may be behind. Default 4096.
 	Buffer int
+	// MarksServer says that the kernel marks the side in CREATED of connections
+	// that it accepted, as Linux does since 5.19: those without are the client's.
+	// Otherwise that is known only after the first mark.
+	MarksServer bool
 	// Details is for how many connections at once the figures are held that belong
 	// to the connection itself rather than to its subflows: bytes, limits, inode,
 	// user, ages; 64 bytes each. With more connections than that, some have

@@ -60,7 +60,7 @@ func (t *Tracker) readCounters(ctx context.Context, netns string) {
 	if n == nil {
 		return
 	}
-	now := time.Now()
+	now := t.now()
 	kept := slices.DeleteFunc(t.movements[netns], func(m movement) bool {
 		return m.by == 0 || now.Sub(m.at) > movementTime
 	})
@@ -144,7 +144,7 @@ func (t *Tracker) fellBack(r *record, later bool) {
 	}
 	r.FallbackCause = cause
 	t.out = append(t.out, Delta{
-		Kind: KindFallback, Name: KindFallback.String(), Event: eventOf(r, nil),
+		Kind: KindFallback, Name: KindFallback.String(), Event: t.eventOf(r, nil),
 		Cause: cause, Evidence: append(evidence, more...), Confidence: sure,
 	})
 }
@@ -160,7 +160,7 @@ func (t *Tracker) orphans(netns string, list []*check) {
 	}
 	for _, k := range list {
 		d := Delta{Kind: KindFallback, Name: KindFallback.String(), Key: mptcp.Key{Netns: netns, Token: k.token}}
-		d.Event = mptcp.Event{Fields: mptcp.FieldToken, Token: k.token, Netns: netns, Time: time.Now()}
+		d.Event = mptcp.Event{Fields: mptcp.FieldToken, Token: k.token, Netns: netns, Time: t.now()}
 		d.Evidence = []string{"CLOSED came for a connection that was never CREATED"}
 		if n == nil || n.counters == nil {
 			d.Confidence = Possible
@@ -194,10 +194,10 @@ func (t *Tracker) aborted(slot uint32) {
 		sure = Likely // the counter is the namespace's, not the connection's
 	}
 	t.note(slot, &Delta{
-		Kind: KindAborted, Name: KindAborted.String(), Event: eventOf(r, nil),
+		Kind: KindAborted, Name: KindAborted.String(), Event: t.eventOf(r, nil),
 		Evidence: append(evidence, more...), Confidence: sure,
 	})
-	t.end(slot, HowAborted, time.Now())
+	t.end(slot, HowAborted, t.now())
 }
 
 // sampledAtATime is how many connections in trouble are looked at in a period.
@@ -215,7 +215,7 @@ func (t *Tracker) sample(ctx context.Context) {
 			continue
 		}
 		rows, err := t.rows(ctx, netns, tokens)
-		t.keep(err)
+		t.keepLook(err)
 		if err != nil {
 			return
 		}
@@ -333,7 +333,7 @@ func (t *Tracker) skippedEndpoints(netns string) {
 			r := record{Connection: mptcp.Connection{Netns: netns}}
 			d := Delta{
 				Kind: KindEndpointSkipped, Name: KindEndpointSkipped.String(), Key: mptcp.Key{Netns: netns},
-				Event:      eventOf(&r, endpointSubflow(&s.endpoint)),
+				Event:      t.eventOf(&r, endpointSubflow(&s.endpoint)),
 				Evidence:   []string{fmt.Sprintf("counter %s rose by %d", counter, by), s.why},
 				Confidence: sure,
 			}

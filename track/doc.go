@@ -38,6 +38,11 @@
 // kernel's again, [State.Generation] has grown by one, and a delta of [KindResync]
 // says what changed.
 //
+// # Recordings
+//
+// A [Recording] is played by its own clock and as fast as it can be read: its
+// derived events come at the recorded times, in the same order as live.
+//
 // # Bounds
 //
 // Live connections are held in records without pointers, some 60 bytes for a

@@ -114,7 +114,7 @@ func (t *Tracker) closeSubflow(k mptcp.Key, s mptcp.Subflow, e *mptcp.Event, at 
 	}
 	t.finals.settle(k.Netns, &s)
 	s.State, s.TCP = mptcp.SubflowClosed, mptcp.StateClosed
-	c := &ClosedSubflow{Key: k, Subflow: s, At: at, found: time.Now()}
+	c := &ClosedSubflow{Key: k, Subflow: s, At: at, found: t.now()}
 	if e != nil {
 		c.Event = *e
 	}
@@ -148,7 +148,7 @@ func (t *Tracker) end(slot uint32, how How, at time.Time) {
 	r.State = mptcp.StateClosed
 	slices.SortFunc(r.Subflows, compareSubflows)
 	setShares(r.Subflows)
-	e := &Ended{Key: r.key(), Connection: r.Connection, At: at, How: how, history: r.history, found: time.Now()}
+	e := &Ended{Key: r.key(), Connection: r.Connection, At: at, How: how, history: r.history, found: t.now()}
 	t.ended = append(t.ended, e)
 	t.endedLast[identity{r.Netns, r.Token}] = e
 	if len(t.ended) > t.config.Keep {

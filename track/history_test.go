@@ -13,7 +13,7 @@ import (
 )
 
 func TestHistoryKeepsWhatADeltaSays(t *testing.T) {
-	h := newHistory(10)
+	h, tracker := newHistory(10), New(newFakeKernel(), nil)
 	key := mptcp.Key{Netns: "blue", Token: 7, Instance: 2}
 	sub := row(7, "[fd00::1]:5", "[fd00::2]:80", "j", 3, 4).Subflow
 	r := record{Connection: mptcp.Connection{Token: 7, Netns: "blue"}}
@@ -26,8 +26,8 @@ func TestHistoryKeepsWhatADeltaSays(t *testing.T) {
 	want := []Delta{
 		{Name: "CREATED", Key: key, Event: e},
 		{Name: "CREATED", Key: key, Event: mapped},
-		{Kind: KindFallback, Name: "FALLBACK", Key: key, Event: eventOf(&r, nil), Cause: "DssFallback", Evidence: []string{"one", "two"}, Confidence: Likely},
-		{Kind: KindSubflowSilent, Name: "SF_SILENT", Key: key, Event: eventOf(&r, &sub), Evidence: []string{"three"}, Confidence: Certain},
+		{Kind: KindFallback, Name: "FALLBACK", Key: key, Event: tracker.eventOf(&r, nil), Cause: "DssFallback", Evidence: []string{"one", "two"}, Confidence: Likely},
+		{Kind: KindSubflowSilent, Name: "SF_SILENT", Key: key, Event: tracker.eventOf(&r, &sub), Evidence: []string{"three"}, Confidence: Certain},
 	}
 	newest := uint32(0)
 	for i := range want {

@@ -2,7 +2,6 @@ package track
 
 import (
 	"fmt"
-	"time"
 
 	"mptcpctl/mptcp"
 )
@@ -62,7 +61,7 @@ func (t *Tracker) takeIn(c *mptcp.Connection, depth mergeDepth, announce bool) (
 			how = HowClosed
 		}
 		what, instance = replaced, r.instance+1
-		t.end(slot, how, time.Now())
+		t.end(slot, how, t.now())
 	}
 	*r = record{Connection: *c, instance: instance}
 	// The slice is the table's scratch from now on; the caller may go on with its.
@@ -148,7 +147,7 @@ func (t *Tracker) mergeSubflows(r *record, rows []mptcp.Subflow, confirmed bool)
 // vanished handles a subflow that is gone without SF_CLOSED: a join that did not
 // come up, one that this end reset, or the last of a connection that closes.
 func (t *Tracker) vanished(r *record, s *mptcp.Subflow) {
-	now := time.Now()
+	now := t.now()
 	if s.State == mptcp.SubflowPending {
 		t.deriveOf(r, s, KindSubflowFailed, Likely, "its socket was waiting for an answer to the join, and is gone")
 	}
@@ -176,14 +175,14 @@ func (t *Tracker) reveal(r *record, before mptcp.SubflowState, s *mptcp.Subflow)
 
 // deriveOf puts a derived delta about a subflow aside.
 func (t *Tracker) deriveOf(r *record, s *mptcp.Subflow, k Kind, c Confidence, evidence ...string) {
-	d := Delta{Kind: k, Name: k.String(), Evidence: evidence, Confidence: c, Event: eventOf(r, s)}
+	d := Delta{Kind: k, Name: k.String(), Evidence: evidence, Confidence: c, Event: t.eventOf(r, s)}
 	t.out = append(t.out, d)
 }
 
 // eventOf returns the frame of a derived delta: who and where, now. The subflow
 // may be nil.
-func eventOf(r *record, s *mptcp.Subflow) mptcp.Event {
-	e := mptcp.Event{Fields: mptcp.FieldToken, Token: r.Token, Netns: r.Netns, Time: time.Now()}
+func (t *Tracker) eventOf(r *record, s *mptcp.Subflow) mptcp.Event {
+	e := mptcp.Event{Fields: mptcp.FieldToken, Token: r.Token, Netns: r.Netns, Time: t.now()}
 	if s == nil {
 		return e
 	}

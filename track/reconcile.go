@@ -41,8 +41,10 @@ type sweep struct {
 func (t *Tracker) reconcile(ctx context.Context, why reason) error {
 	began := time.Now()
 	snapshots, err := t.source.Snapshots(ctx)
-	now := time.Now()
-	took := now.Sub(began)
+	for i := range snapshots {
+		t.seek(snapshots[i].Time)
+	}
+	now, took := t.now(), time.Since(began)
 	t.nextReconcile = time.Time{}
 	if t.config.Reconcile > 0 {
 		t.nextReconcile = now.Add(max(t.config.Reconcile, dumpPause*took))
@@ -160,7 +162,7 @@ func (t *Tracker) unseen(s *sweep) {
 		}
 	}
 	for _, slot := range gone {
-		t.end(slot, HowUnknown, time.Now())
+		t.end(slot, HowUnknown, t.now())
 		s.removed++
 	}
 }
@@ -195,7 +197,7 @@ func (t *Tracker) sweepMissing(ctx context.Context, s *sweep, netns string, toke
 		if t.table.core.at(slot).flags&coreClosed != 0 {
 			how = HowClosed
 		}
-		t.end(slot, how, time.Now())
+		t.end(slot, how, t.now())
 		s.removed++
 	}
 	t.touch()
@@ -240,7 +242,7 @@ func (t *Tracker) resynced(s *sweep) {
 		fmt.Sprintf("events lost: %d", t.missed),
 		fmt.Sprintf("connections that no event told of: %d new, %d gone", s.added, s.removed),
 	}}
-	d.Event.Lost, d.Event.Time = t.missed, time.Now()
+	d.Event.Lost, d.Event.Time = t.missed, t.now()
 	t.missed = 0
 	t.tell(&d)
 	t.touch()

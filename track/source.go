@@ -3,6 +3,7 @@ package track
 import (
 	"context"
 	"iter"
+	"time"
 
 	"mptcpctl/mptcp"
 )
@@ -39,6 +40,17 @@ type Source interface {
 	// Counters returns the MPTCP counters of the namespace; nil where the kernel
 	// has none yet.
 	Counters(ctx context.Context, netns string) (Counters, error)
+}
+
+// Recording is a [Source] that plays what was recorded. The tracker then goes by
+// the times of the recording, as fast as it can be read: what falls due between
+// two batches is done before the second is applied.
+type Recording interface {
+	Source
+	// Seek tells that what is asked from now on is asked at that time. It is
+	// called before the questions, never with an earlier time than before, and
+	// first with that of the first snapshot. Batches may have been read ahead.
+	Seek(to time.Time)
 }
 
 // EndedSource is a [Source] that also hears of TCP sockets that end

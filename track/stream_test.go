@@ -332,3 +332,57 @@ func TestLookReadsFiguresInEveryPeriodAndProcessesAreShown(t *testing.T) {
 		}
 	})
 }
+
+// A day's worth of connections comes and goes: what is held afterwards is what the
+// bounds allow, and not a trace of the rest.
+func TestChurnLeavesNothingBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const bound = 50
+		k := newFakeKernel()
+		tracker, stop := run(t, k, &Config{Reconcile: -1, Keep: bound, HistoryTotal: 1000})
+		const batches, each = 200, 250
+		for i := range batches {
+			k.mu.Lock()
+			for j := range each {
+				n := i*each + j + 1
+				e, s := created(n), created(n)
+				s.Type = mptcp.EventSubflowEstablished
+				setLocal(&s, ap("[fd00::7]:7"))
+				setRemote(&s, ap("[fd00::8]:8"))
+				k.emit(e, s)
+				if j%10 != 0 {
+					k.emit(closed(n)) // the others are never closed, and looked up when unknown tokens turn up
+				}
+			}
+			k.mu.Unlock()
+			time.Sleep(time.Second)
+			synctest.Wait()
+		}
+		k.mu.Lock()
+		k.lost = 1
+		k.emit()
+		k.mu.Unlock()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		s := tracker.State()
+		if s.Events() != batches*each*2+batches*each*9/10 || s.Len() != 0 {
+			t.Errorf("%d events, %d connections", s.Events(), s.Len())
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		table := tracker.table
+		if n := table.slots.used + table.subs.used + table.wide.used + table.here.used + len(tracker.checks.heap) + len(tracker.checks.by); n > 0 {
+			t.Errorf("%d records are left", n)
+		}
+		if pages := len(table.core) + len(table.joins) + len(table.v6) + len(table.locals); pages > 4*(batches*each/10/pageLen+3) || table.index.size > 4*pageLen {
+			t.Errorf("%d pages, index of %d", pages, table.index.size)
+		}
+		if len(tracker.ended) > bound || len(tracker.endedLast) > bound || len(tracker.closed) > 2*bound || len(tracker.finals.by) > finalsKept {
+			t.Errorf("%d ended, %d by token, %d subflows", len(tracker.ended), len(tracker.endedLast), len(tracker.closed))
+		}
+		if len(tracker.history.pages) > 1000/pageLen+1 || len(tracker.history.notes) > notesKept {
+			t.Errorf("%d pages of history", len(tracker.history.pages))
+		}
+	})
+}

@@ -1,9 +1,11 @@
 package track
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mptcpctl/mptcp"
@@ -15,6 +17,7 @@ type Tracker struct {
 	source  Source
 	config  Config
 	streams streams
+	clock   atomic.Pointer[time.Time] // of a recording; nil: the wall's
 
 	mu         sync.Mutex // guards what follows, up to the next comment
 	table      *table
@@ -27,13 +30,15 @@ type Tracker struct {
 	lost       uint64
 	generation uint64
 	time       time.Time
-	err        error
+	dumpErr    error
+	lookErr    error
 	processes  map[uint32][]mptcp.Process
 	wanted     []mptcp.Key
 	state      *State        // the last one given out, nil after a change
 	changed    chan struct{} // closed at the next change; nil: nobody waits
 
 	// What follows belongs to the goroutine of Run.
+	recording     Recording // the source, if it is one
 	rec           record
 	out           []Delta // deltas of the connection at hand, to be told after it is written
 	checks        checks
@@ -57,8 +62,9 @@ type identity struct {
 // New makes a tracker of the source. A nil config means the defaults.
 func New(source Source, config *Config) *Tracker {
 	c := config.withDefaults()
+	recording, _ := source.(Recording)
 	return &Tracker{
-		source: source, config: c,
+		source: source, recording: recording, config: c, marksServer: c.MarksServer,
 		table: newTable(c.Details), history: newHistory(c.HistoryTotal),
 		endedLast: make(map[identity]*Ended),
 		checks:    checks{by: make(map[identity]*check)},
@@ -74,7 +80,7 @@ func (t *Tracker) State() *State {
 	defer t.mu.Unlock()
 	if t.state == nil {
 		t.state = &State{
-			time: t.time, generation: t.generation, events: t.events, lost: t.lost, err: t.err,
+			time: t.time, generation: t.generation, events: t.events, lost: t.lost, err: cmp.Or(t.dumpErr, t.lookErr),
 			counts: t.table.counts, view: t.table.freeze(), past: t.history.freeze(), limit: t.config.History,
 			ended: t.ended[:len(t.ended):len(t.ended)], closed: t.closed[:len(t.closed):len(t.closed)],
 			namespaces: t.namespaces, processes: t.processes,
@@ -120,7 +126,7 @@ func (t *Tracker) Look(keys []mptcp.Key) {
 
 // touch makes the next State new. The caller holds mu.
 func (t *Tracker) touch() {
-	t.time = time.Now()
+	t.time = t.now()
 	t.state = nil
 	if t.changed != nil {
 		close(t.changed)
@@ -145,9 +151,12 @@ func (t *Tracker) Run(ctx context.Context) (err error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		timer.Reset(time.Until(t.deadline()))
+		if t.recording == nil {
+			timer.Reset(time.Until(t.deadline()))
+		}
 		select {
 		case b := <-f.batches:
+			t.catchUp(ctx, b)
 			t.apply(b)
 			f.recycle(b)
 		case e := <-f.finals:
@@ -159,7 +168,7 @@ func (t *Tracker) Run(ctx context.Context) (err error) {
 		case <-ctx.Done():
 			return nil
 		}
-		t.attend(ctx, time.Now())
+		t.attend(ctx, t.now())
 	}
 }
 
@@ -177,7 +186,7 @@ func (t *Tracker) start(ctx context.Context) error {
 		return err
 	}
 	if t.config.Sample > 0 {
-		t.nextSample = time.Now().Add(t.config.Sample)
+		t.nextSample = t.now().Add(t.config.Sample)
 		t.looks = looksPerPeriod
 	}
 	return nil
@@ -189,13 +198,49 @@ func (t *Tracker) finish(ctx context.Context) {
 		t.keep(t.reconcile(ctx, afterLoss))
 	}
 	for range 3 {
-		t.verify(ctx, time.Now().Add(time.Hour))
+		t.verify(ctx, t.now().Add(time.Hour))
 	}
+}
+
+// now returns the time: that of the recording, where the source is one.
+func (t *Tracker) now() time.Time {
+	if c := t.clock.Load(); c != nil {
+		return *c
+	}
+	return time.Now()
+}
+
+// seek puts a recording's clock forward.
+func (t *Tracker) seek(to time.Time) {
+	if t.recording != nil && (t.clock.Load() == nil || to.After(*t.clock.Load())) {
+		t.clock.Store(&to)
+		t.recording.Seek(to)
+	}
+}
+
+// idleSteps is how many deadlines are met in a pause of a recording; in longer
+// ones nothing changes any more.
+const idleSteps = 100
+
+// catchUp does what was due in a recording before the batch came.
+func (t *Tracker) catchUp(ctx context.Context, batch []mptcp.Event) {
+	if t.recording == nil || len(batch) == 0 {
+		return
+	}
+	for range idleSteps {
+		d := t.deadline()
+		if d.After(batch[0].Time) {
+			break
+		}
+		t.seek(d)
+		t.attend(ctx, d)
+	}
+	t.seek(batch[len(batch)-1].Time)
 }
 
 // deadline returns when something is due.
 func (t *Tracker) deadline() time.Time {
-	at := time.Now().Add(time.Minute)
+	at := t.now().Add(time.Minute)
 	due := []time.Time{t.checks.due(), t.nextSample, t.nextReconcile}
 	if t.missed > 0 {
 		due = append(due, t.nextResync)
@@ -221,9 +266,10 @@ func (t *Tracker) attend(ctx context.Context, now time.Time) {
 	}
 	if !t.nextSample.IsZero() && !now.Before(t.nextSample) {
 		t.looks = looksPerPeriod
+		began := time.Now()
 		t.sample(ctx)
 		t.lookAtWanted(now)
-		t.nextSample = now.Add(max(t.config.Sample, dumpPause*time.Since(now)))
+		t.nextSample = now.Add(max(t.config.Sample, dumpPause*time.Since(began)))
 	}
 	t.expire(now)
 	if due := t.checks.due(); !due.IsZero() && !now.Before(due) {
@@ -231,15 +277,20 @@ func (t *Tracker) attend(ctx context.Context, now time.Time) {
 	}
 }
 
-// keep shows an error of the source in the states, or that there is none.
-func (t *Tracker) keep(err error) {
+// keep shows the error of a dump in the states, or that there is none any more.
+func (t *Tracker) keep(err error) { t.keepIn(&t.dumpErr, err) }
+
+// keepLook does so for lookups and samples.
+func (t *Tracker) keepLook(err error) { t.keepIn(&t.lookErr, err) }
+
+func (t *Tracker) keepIn(where *error, err error) {
 	if errors.Is(err, context.Canceled) {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err != nil || t.err != nil {
-		t.err = err
+	if err != nil || *where != nil {
+		*where = err
 		t.touch()
 	}
 }
