@@ -9,6 +9,7 @@ import (
 	"path"
 	"syscall"
 
+	"mptcpctl/internal/force"
 	"mptcpctl/internal/grammar"
 )
 
@@ -24,6 +25,8 @@ type app struct {
 	program string // as error messages name it
 	asIP    bool   // called as ip-mptcp: exactly iproute2's answers
 
+	interruptIgnored bool // SIGINT was ignored when the program started: `run` hands that on
+
 	dial func() (pathManager, error) // opens the path manager
 	pm   pathManager                 // once opened
 }
@@ -31,11 +34,15 @@ type app struct {
 // Main runs the command line and returns the exit code. args[0] is the name that
 // the program was called by: as ip-mptcp and as pm_nl_ctl it is those.
 func Main(args []string, s Streams) int {
+	if force.IsStub(args) {
+		return force.Stub()
+	}
+	interruptIgnored := signal.Ignored(os.Interrupt)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// After the first signal the next one ends the program at once.
 	defer context.AfterFunc(ctx, stop)()
-	a := &app{Streams: s, program: "mptcpctl", dial: dialPathManager}
+	a := &app{Streams: s, program: "mptcpctl", interruptIgnored: interruptIgnored, dial: dialPathManager}
 	defer a.close()
 	name := a.program
 	if len(args) > 0 {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"mptcpctl/internal/force"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 
@@ -22,6 +23,9 @@ func programs() map[string]func() {
 
 // TestMain runs the tests, or one of the programs when a script calls it.
 func TestMain(m *testing.M) {
+	if force.IsStub(os.Args) { // `run` starts this binary again
+		os.Exit(force.Stub())
+	}
 	if _, ok := programs()[path.Base(os.Args[0])]; !ok {
 		labtest.Enter()
 	}

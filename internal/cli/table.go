@@ -16,6 +16,7 @@ func (a *app) commands() []grammar.Entry {
 		{Name: "wait", Build: a.waitCommand},
 		{Name: "lab", Build: a.labCommand},
 		{Name: "pm", Build: a.pmCommand},
+		{Name: "run", Build: a.runCommand},
 		{Name: "completion", Build: a.completionCommand},
 		{Name: "version", Build: versionCommand},
 		{Name: "help", Build: a.helpCommand},

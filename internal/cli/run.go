@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"mptcpctl/internal/force"
+	"mptcpctl/internal/grammar"
+	"mptcpctl/sockdiag"
+)
+
+func (a *app) runCommand() grammar.Command {
+	return grammar.Command{
+		Name:     "run",
+		Summary:  "run any program with MPTCP where it asks for TCP",
+		Synopsis: []string{"[ -v ] [ -- ] PROGRAM [ ARGUMENT… ]", "--service UNIT [ -y ] [ --undo ] [ --directory DIR ]"},
+		Help: "Starts a program. Each TCP socket that it or its children ask for is an MPTCP socket instead: the kernel stops the socket() call and hands the other socket over, " +
+			"so that static and Go programs are served like others, and no privilege is needed. UDP, UNIX and other sockets, and everything but socket(), are left alone. " +
+			"The exit code is the program's; 125, 126 and 127 are those of env(1). Where MPTCP is off the program gets TCP, and a line on stderr says so once.\n\n" +
+			"With -v it tells at the end, for each socket, whether MPTCP was used or fell back, and how many subflows it had.\n\n" +
+			"--service writes a systemd drop-in that gives a unit MPTCP: SocketProtocol=mptcp for NAME.socket, this command in front of what it starts for NAME.service. " +
+			"It is shown first, and written after a yes or with -y; --undo removes it again.\n\n" + strings.ReplaceAll(force.Limits, "\n  - ", "\n\n- "),
+		Privilege: "none; --service: write access to the units",
+		Flags: []grammar.Flag{
+			{Name: "verbose", Letter: 'v', Summary: "tell at the end what became of each socket"},
+			{Name: "service", Value: grammar.Name, Metavar: "UNIT", Summary: "change a systemd unit instead: NAME.service or NAME.socket"},
+			{Name: "undo", Summary: "with --service: take the change back"},
+			yesFlag("with --service: do not ask"),
+			{Name: "directory", Value: grammar.File, Metavar: "DIR", Summary: "with --service: where the units are (" + force.SystemdRoot + ")"},
+		},
+		Operand:  grammar.Program,
+		Verbatim: true,
+		Examples: []grammar.Example{
+			{Line: "run curl https://example.org/", Meaning: "curl over MPTCP"},
+			{Line: "run -v -- python3 client.py -v", Meaning: "and a report about its sockets"},
+			{Line: "run --service nginx.service", Meaning: "a service that knows nothing of MPTCP"},
+		},
+		Run: a.run,
+	}
+}
+
+func (a *app) run(ctx context.Context, inv *grammar.Invocation) error {
+	unit, service := inv.Value("service")
+	switch {
+	case service:
+		if len(inv.Args) > 0 || inv.Has("verbose") {
+			return inv.Usage("--service takes no program: the unit says what it starts")
+		}
+		return a.runService(ctx, inv, unit)
+	case inv.Has("undo") || inv.Has("yes") || inv.Has("directory"):
+		return inv.Usage("--undo, --yes and --directory go with --service")
+	case len(inv.Args) == 0:
+		return inv.Usage("the program is missing")
+	}
+	return a.runProgram(ctx, inv)
+}
+
+// runProgram becomes the program, or with -v stays in front of it.
+func (a *app) runProgram(ctx context.Context, inv *grammar.Invocation) error {
+	// The program gets its signals as we got ours. They are its own: a Ctrl-C ends
+	// it if it likes, and then us.
+	signal.Reset(os.Interrupt, syscall.SIGTERM)
+	if a.interruptIgnored {
+		signal.Ignore(os.Interrupt)
+	}
+	c := &force.Config{Argv: inv.Args, Name: a.program + ": run", Verbose: inv.Has("verbose"), Report: inv.Stderr}
+	c.Stdin, _ = inv.Stdin.(*os.File)
+	c.Stdout, _ = inv.Stdout.(*os.File)
+	c.Stderr, _ = inv.Stderr.(*os.File)
+	if c.Verbose {
+		diag, err := sockdiag.Dial(nil)
+		if err == nil {
+			defer diag.Close()
+			c.Lookup = newSocketFates(diag).look
+		} else {
+			a.warn("the report cannot tell what became of the sockets: %v", err)
+		}
+	}
+	code, err := force.Run(context.WithoutCancel(ctx), c)
+	if err != nil {
+		return failWith(code, fmt.Errorf("run: %w", err))
+	}
+	return exitStatus(code)
+}

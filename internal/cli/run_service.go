@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"mptcpctl/internal/force"
+	"mptcpctl/internal/grammar"
+)
+
+// runService writes the drop-in that gives a unit MPTCP, or removes it.
+func (a *app) runService(ctx context.Context, inv *grammar.Invocation, unit string) error {
+	root, ok := inv.Value("directory")
+	if !ok {
+		root = force.SystemdRoot
+	}
+	if inv.Has("undo") {
+		return a.undoService(inv, root, unit)
+	}
+	dropIn, err := serviceDropIn(ctx, unit)
+	if err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	path := filepath.Join(root, dropIn.Path)
+	fmt.Fprintf(inv.Stdout, "%s:\n\n%s\n", path, indented(dropIn.Text))
+	if err := confirm(inv, "Write this file?"); err != nil {
+		return err
+	}
+	if err := dropIn.Apply(root); err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	fmt.Fprintf(inv.Stdout, "Written. It holds after: systemctl daemon-reload && systemctl restart %s\nBack: %s run --service %s --undo\n", unit, a.program, unit)
+	return nil
+}
+
+// undoService removes the drop-in.
+func (a *app) undoService(inv *grammar.Invocation, root, unit string) error {
+	if err := confirm(inv, "Remove what gives "+unit+" MPTCP?"); err != nil {
+		return err
+	}
+	err := force.UndoDropIn(root, unit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("run: %s has no drop-in of %s: %w", unit, a.program, fs.ErrNotExist)
+	}
+	if err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	fmt.Fprintf(inv.Stdout, "Removed. It holds after: systemctl daemon-reload && systemctl restart %s\n", unit)
+	return nil
+}
+
+// serviceDropIn works the drop-in out, from what systemd says of the unit.
+func serviceDropIn(ctx context.Context, unit string) (force.DropIn, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return force.DropIn{}, err
+	}
+	if strings.HasSuffix(unit, ".socket") {
+		return force.ServiceDropIn(unit, self, "")
+	}
+	cmd := exec.CommandContext(ctx, "systemctl", "cat", "--no-pager", "--", unit)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	definition, err := cmd.Output()
+	if err != nil {
+		return force.DropIn{}, fmt.Errorf("unit %q: systemctl cat: %w: %s", unit, err, strings.TrimSpace(stderr.String()))
+	}
+	return force.ServiceDropIn(unit, self, string(definition))
+}
+
+// indented sets a file's text off from what is said about it.
+func indented(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString("    " + line)
+	}
+	return b.String()
+}
