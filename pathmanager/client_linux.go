@@ -10,8 +10,13 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// Config configures a [Client]. There is nothing to set yet.
-type Config struct{}
+// Config configures a [Client]. The zero value, and nil, are fine.
+type Config struct {
+	// Tap is called with each message of the kernel's answers to questions about
+	// endpoints and limits, before it is decoded: see [DecodeEndpoint] and
+	// [DecodeLimits]. It must not keep the message.
+	Tap func(msg []byte)
+}
 
 // Client sends the path manager's commands in one network namespace. It is safe
 // for concurrent use: requests go one after the other.
@@ -23,13 +28,13 @@ type Client struct {
 	mu     sync.Mutex
 	conn   *conn
 	family Family
+	tap    func(msg []byte) // may be nil
 }
 
 // Dial opens a client in the network namespace of the calling thread; there it
 // stays. c may be nil. It needs no privilege. The error is
 // [mptcp.ErrNotSupported] where the kernel has no MPTCP path manager.
 func Dial(c *Config) (*Client, error) {
-	_ = c
 	conn, err := openConn()
 	if err != nil {
 		return nil, fmt.Errorf("path manager: %w", err)
@@ -38,7 +43,11 @@ func Dial(c *Config) (*Client, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("path manager: %w", err), conn.close())
 	}
-	return &Client{conn: conn, family: family}, nil
+	client := &Client{conn: conn, family: family}
+	if c != nil {
+		client.tap = c.Tap
+	}
+	return client, nil
 }
 
 // Close closes the client. Requests return [os.ErrClosed] from then on.
@@ -74,6 +83,13 @@ func (c *Client) Commands(ctx context.Context) ([]Command, error) {
 func (c *Client) do(ctx context.Context, op, object string, r request, visit func([]byte) error) error {
 	if visit == nil {
 		visit = func([]byte) error { return nil }
+	}
+	if c.tap != nil {
+		decode := visit
+		visit = func(msg []byte) error {
+			c.tap(msg)
+			return decode(msg)
+		}
 	}
 	c.mu.Lock()
 	err := c.conn.do(ctx, r.encode(c.family.ID), visit)

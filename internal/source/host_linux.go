@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync/atomic"
 	"time"
 
 	"mptcpctl/counters"
@@ -13,6 +14,8 @@ import (
 	"mptcpctl/pathmanager"
 	"mptcpctl/sockdiag"
 	"mptcpctl/track"
+
+	"golang.org/x/sys/unix"
 )
 
 // Host is one network namespace of the running kernel, as the thread that called
@@ -23,8 +26,14 @@ type Host struct {
 	pm       *pathmanager.Client
 	diag     *sockdiag.Client
 	network  *hostnet.Reader
+	names    *hostnet.Names
 	counters *counters.Reader
 	listener *pathmanager.Listener // nil: not subscribed
+	home     *hostnet.Namespace    // to read /proc in; nil: all threads are in it
+
+	sampled  sampled
+	known    knownSubflows
+	watching atomic.Bool // Ended is being read: keep known
 }
 
 // Config adjusts a Host. The zero value, and nil, mean the calling thread's
@@ -35,6 +44,15 @@ type Config struct {
 	// Events subscribes to the path manager's events before Dial returns, with
 	// this configuration. It needs CAP_NET_ADMIN in the namespace.
 	Events *pathmanager.ListenConfig
+
+	taps taps
+	home *hostnet.Namespace // the namespace of the calling thread, where it is not the process'
+}
+
+// taps are shown the kernel's answers before they are decoded. They may be nil.
+type taps struct {
+	pathManager func(msg []byte)
+	sockets     func(protocol uint32, datagram []byte)
 }
 
 // Dial opens the namespace of the calling thread. The error is
@@ -44,7 +62,7 @@ func Dial(c *Config) (*Host, error) {
 	if c == nil {
 		c = &Config{}
 	}
-	h := &Host{netns: c.Netns, counters: counters.New("")}
+	h := &Host{netns: c.Netns, counters: counters.New(""), home: c.home}
 	err := h.dial(c)
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
@@ -58,13 +76,14 @@ func (h *Host) dial(c *Config) (err error) {
 			return err
 		}
 	}
-	if h.pm, err = pathmanager.Dial(nil); err != nil {
+	if h.pm, err = pathmanager.Dial(&pathmanager.Config{Tap: c.taps.pathManager}); err != nil {
 		return err
 	}
-	if h.diag, err = sockdiag.Dial(nil); err != nil {
+	if h.diag, err = sockdiag.Dial(&sockdiag.Config{Tap: c.taps.sockets}); err != nil {
 		return err
 	}
 	h.network, err = hostnet.New(nil)
+	h.names = hostnet.NewNames(h.network)
 	return err
 }
 
@@ -96,7 +115,16 @@ func (h *Host) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
 			yield(nil, errors.New("events were not subscribed to"))
 		}
 	}
-	return h.listener.Batches(ctx)
+	return func(yield func([]mptcp.Event, error) bool) {
+		for batch, err := range h.listener.Batches(ctx) {
+			if h.watching.Load() {
+				h.known.hear(batch)
+			}
+			if !yield(batch, err) {
+				return
+			}
+		}
+	}
 }
 
 // Snapshots dumps the namespace.
@@ -140,8 +168,17 @@ func (h *Host) readSubflows(ctx context.Context, s *track.Snapshot) error {
 			s.Subflows = append(s.Subflows, subflowRow(&sub))
 		}
 	}
+	if h.watching.Load() {
+		h.known.begin(len(s.Subflows))
+		for i := range s.Subflows {
+			h.known.add(s.Subflows[i].Cookie)
+		}
+	}
 	return nil
 }
+
+// isOverrun reports whether the kernel only says that it dropped messages.
+func isOverrun(err error) bool { return errors.Is(err, unix.ENOBUFS) }
 
 func (h *Host) readListeners(ctx context.Context, s *track.Snapshot) error {
 	for l, err := range h.diag.Listeners(ctx) {
@@ -187,11 +224,16 @@ func (h *Host) readPathManager(ctx context.Context, s *track.Snapshot) (err erro
 // pathManager returns the path manager of sockets made now, "" where the kernel
 // does not tell (before Linux 5.19 there is only the kernel's).
 func (h *Host) pathManager() string {
-	sysctls, err := h.counters.Sysctls()
+	var name string
+	err := h.inside(func() error {
+		sysctls, err := h.counters.Sysctls()
+		name = sysctls.PathManagerName()
+		return err
+	})
 	if err != nil {
 		return ""
 	}
-	return sysctls.PathManagerName()
+	return name
 }
 
 // Lookup asks the kernel for single connections, and returns those that it knows.
@@ -209,33 +251,12 @@ func (h *Host) Lookup(ctx context.Context, netns string, tokens []mptcp.Token) (
 	return found, nil
 }
 
-// Sample returns the subflows of these connections.
-func (h *Host) Sample(ctx context.Context, netns string, tokens []mptcp.Token) ([]track.SubflowRow, error) {
-	if netns != h.netns || len(tokens) == 0 {
-		return nil, nil
-	}
-	wanted := make(map[mptcp.Token]bool, len(tokens))
-	for _, t := range tokens {
-		wanted[t] = true
-	}
-	var rows []track.SubflowRow
-	for sub, err := range h.diag.Subflows(ctx, nil) {
-		if err != nil {
-			return nil, err
-		}
-		if sub.HasMPTCP && wanted[sub.MPTCP.TokenLocal] {
-			rows = append(rows, subflowRow(&sub))
-		}
-	}
-	return rows, nil
-}
-
 // Counters returns the namespace's MPTCP counters.
 func (h *Host) Counters(_ context.Context, netns string) (track.Counters, error) {
 	if netns != h.netns {
 		return nil, nil
 	}
-	values, err := h.counters.MPTCP()
+	values, err := h.MPTCPCounters()
 	if errors.Is(err, mptcp.ErrNotSupported) {
 		return nil, nil
 	}
@@ -247,13 +268,6 @@ func (h *Host) Counters(_ context.Context, netns string) (track.Counters, error)
 		c[name] = value
 	}
 	return c, nil
-}
-
-// Listener is an MPTCP listener.
-type Listener struct {
-	mptcp.Connection
-	Waiting uint32 // connections that wait for accept
-	Backlog uint32 // how many may
 }
 
 // Listeners returns the MPTCP listeners.

@@ -1,0 +1,57 @@
+package source
+
+import (
+	"context"
+	"iter"
+	"net/netip"
+
+	"mptcpctl/counters"
+	"mptcpctl/hostnet"
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// View is what the commands ask about one network namespace. [Host] answers from
+// the running kernel, a [Recording] from what was recorded, with the same decoders.
+type View interface {
+	// Netns returns the name that the namespace's objects carry, "" for the
+	// reader's own.
+	Netns() string
+	// Snapshot returns the connections, their subflows and what belongs to them.
+	Snapshot(ctx context.Context) (track.Snapshot, error)
+	// Listeners returns the MPTCP listeners.
+	Listeners(ctx context.Context) ([]Listener, error)
+	// Processes returns which processes hold the sockets with the wanted inodes.
+	Processes(ctx context.Context, wanted func(inode uint32) bool) (map[uint32][]mptcp.Process, error)
+	// MPTCPCounters returns the counters. The error is [mptcp.ErrNotSupported]
+	// where the kernel has none.
+	MPTCPCounters() (counters.Values, error)
+
+	// Endpoints, Endpoint and Limits are those of [pathmanager.Client].
+	Endpoints(ctx context.Context) iter.Seq2[mptcp.Endpoint, error]
+	Endpoint(ctx context.Context, id mptcp.AddressID) (mptcp.Endpoint, error)
+	Limits(ctx context.Context) (mptcp.Limits, error)
+
+	// Paths returns the candidate paths, as [hostnet.Reader.Paths] does.
+	Paths(ctx context.Context, dst netip.Addr) (hostnet.PathReport, error)
+	// DeviceName returns the name of a device, "if7" where there is none. It is
+	// foreign: escape it before showing.
+	DeviceName(index int32) string
+}
+
+// Source is a track.Source that also answers the commands, one view for each
+// network namespace.
+type Source interface {
+	track.Source
+	// Views returns the namespaces, the reader's own first. They are good until
+	// the source is closed.
+	Views() []View
+	Close() error
+}
+
+// Listener is an MPTCP listener.
+type Listener struct {
+	mptcp.Connection
+	Waiting uint32 // connections that wait for accept
+	Backlog uint32 // how many may
+}
