@@ -92,8 +92,13 @@ func (t *Tracker) tellOut(slot uint32) {
 
 func (t *Tracker) applyListener(e *mptcp.Event) {
 	t.events++
-	if n := findNamespace(t.namespaces, e.Netns); n != nil {
-		t.namespaces = putNamespace(t.namespaces, n.withListener(e))
+	if n := findNamespace(t.namespaces, e.Netns); n != nil && e.Has(mptcp.FieldSport) {
+		// Of the facts only the tracker reads this one: no state sees it change.
+		if e.Type == mptcp.EventListenerCreated {
+			n.facts.listening[e.Sport]++
+		} else {
+			n.facts.listening[e.Sport]--
+		}
 	}
 	t.tell(&Delta{Name: e.Type.String(), Key: mptcp.Key{Netns: e.Netns}, Event: *e})
 }

@@ -157,7 +157,6 @@ func (t *Tracker) verify(ctx context.Context, now time.Time) {
 func (t *Tracker) verifyIn(ctx context.Context, netns string, asked []*check) error {
 	tokens := make([]mptcp.Token, 0, len(asked))
 	var look []mptcp.Token
-	gone := false
 	for _, k := range asked {
 		tokens = append(tokens, k.token)
 	}
@@ -170,15 +169,11 @@ func (t *Tracker) verifyIn(ctx context.Context, netns string, asked []*check) er
 		answers[known[i].Token] = &known[i]
 	}
 	for _, k := range asked {
-		if answers[k.token] == nil {
-			gone = true
-		} else if k.sample {
+		if answers[k.token] != nil && k.sample {
 			look = append(look, k.token)
 		}
 	}
-	if gone || len(known) > 0 {
-		t.readCounters(ctx, netns)
-	}
+	t.readCounters(ctx, netns)
 	rows, err := t.rows(ctx, netns, look)
 	if err != nil {
 		return err

@@ -142,7 +142,7 @@ type facts struct {
 	pathManager string
 	links       map[uint32]LinkFact
 	holders     map[netip.Addr]uint32 // device by address
-	listening   map[uint16]bool       // ports of MPTCP listeners
+	listening   map[uint16]int        // MPTCP listeners by port
 	knowsLinks  bool
 	knowsAddrs  bool
 }
@@ -152,7 +152,7 @@ func newFacts(s *Snapshot) *facts {
 		pathManager: s.PathManager,
 		links:       make(map[uint32]LinkFact, len(s.Links)),
 		holders:     make(map[netip.Addr]uint32, len(s.Addresses)),
-		listening:   make(map[uint16]bool, len(s.Listeners)),
+		listening:   make(map[uint16]int, len(s.Listeners)),
 		knowsLinks:  len(s.Links) > 0,
 		knowsAddrs:  len(s.Addresses) > 0,
 	}
@@ -165,7 +165,7 @@ func newFacts(s *Snapshot) *facts {
 		}
 	}
 	for _, l := range s.Listeners {
-		f.listening[l.Port()] = true
+		f.listening[l.Port()]++
 	}
 	return f
 }
@@ -183,7 +183,7 @@ func (f *facts) side(c *mptcp.Connection, rows []SubflowRow) mptcp.Side {
 			return mptcp.SideServer
 		}
 	}
-	if f.listening[c.Local.Port()] {
+	if f.listening[c.Local.Port()] > 0 {
 		return mptcp.SideServer
 	}
 	for i := range rows {

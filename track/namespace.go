@@ -3,8 +3,6 @@ package track
 import (
 	"slices"
 	"strings"
-
-	"mptcpctl/mptcp"
 )
 
 // namespace is what is known of a network namespace apart from its connections. It
@@ -45,22 +43,4 @@ func putNamespace(list []*namespace, n *namespace) []*namespace {
 		return list
 	}
 	return slices.Insert(list, i, n)
-}
-
-// withListener returns the namespace after an MPTCP listener came or went.
-func (n *namespace) withListener(e *mptcp.Event) *namespace {
-	at, ok := e.Local()
-	if !ok {
-		return n
-	}
-	s := n.snapshot
-	s.Listeners = slices.Clone(s.Listeners)
-	if e.Type == mptcp.EventListenerCreated {
-		s.Listeners = append(s.Listeners, at)
-	} else if i := slices.Index(s.Listeners, at); i >= 0 {
-		s.Listeners = slices.Delete(s.Listeners, i, i+1)
-	}
-	next := newNamespace(&s)
-	next.counters = n.counters
-	return next
 }

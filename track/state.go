@@ -251,7 +251,7 @@ func (s *State) ClosedSubflows(k mptcp.Key) []ClosedSubflow {
 }
 
 // Namespaces returns what is known of each network namespace apart from its
-// connections: links, addresses, endpoints, listeners. The lists of connections
+// connections, as of the last dump: links, addresses, endpoints, listeners. The lists of connections
 // and subflows in it are empty, the others shared: not to be changed.
 func (s *State) Namespaces() []Snapshot {
 	out := make([]Snapshot, 0, len(s.namespaces))
