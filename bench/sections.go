@@ -59,34 +59,24 @@ func startUp(s *settings) (*table, error) {
 	return t, err
 }
 
-// measureEvents lets each monitor read what produce makes, and adds its processor
-// time per event.
-func (s *settings) measureEvents(t *table, pipe, stopped bool, produce func() (events int, err error)) error {
+// load prepares what is not to be measured, and returns what makes the events and
+// says how many they are, and what takes the preparations back.
+type load func() (produce func() (int, error), done func(), err error)
+
+// measureEvents lets each monitor read what the load makes, and adds its processor
+// time per event. The first time is not counted: it warms the monitor up.
+func (s *settings) measureEvents(t *table, pipe, stopped bool, ready load) error {
 	for range s.rounds {
 		for _, c := range s.consumers() {
 			err := within(func() error {
-				out, finish, err := outlet(pipe)
+				produce, done, err := ready()
 				if err != nil {
 					return err
 				}
-				defer finish()
-				r, err := c.start(out)
-				if err != nil {
-					return err
-				}
-				before := r.cpu()
-				if stopped {
-					if err := r.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-						return err
-					}
-				}
-				n, err := produce()
-				if stopped {
-					err = errors.Join(err, r.cmd.Process.Signal(syscall.SIGCONT))
-				}
-				spent := r.rest() - before
-				t.add(c.name, float64(spent)/float64(n))
-				return errors.Join(err, r.stop())
+				defer done()
+				spent, err := c.measure(pipe, stopped, produce)
+				t.add(c.name, spent)
+				return err
 			})
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
@@ -94,6 +84,33 @@ func (s *settings) measureEvents(t *table, pipe, stopped bool, produce func() (e
 		}
 	}
 	return nil
+}
+
+// measure returns the nanoseconds that the monitor spent on an event.
+func (c consumer) measure(pipe, stopped bool, produce func() (int, error)) (float64, error) {
+	out, finish, err := outlet(pipe)
+	if err != nil {
+		return 0, err
+	}
+	defer finish()
+	r, err := c.start(out)
+	if err != nil {
+		return 0, err
+	}
+	spent := 0.0
+	for range 2 {
+		before := r.cpu()
+		if stopped {
+			err = errors.Join(err, r.cmd.Process.Signal(syscall.SIGSTOP))
+		}
+		n, failed := produce()
+		if stopped {
+			err = errors.Join(err, r.cmd.Process.Signal(syscall.SIGCONT))
+		}
+		spent = float64(r.rest()-before) / float64(n)
+		err = errors.Join(err, failed)
+	}
+	return spent, errors.Join(err, r.stop())
 }
 
 // outlet is where a monitor prints to: a file in memory, or a pipe that somebody
@@ -121,32 +138,39 @@ func outlet(pipe bool) (*os.File, func(), error) {
 // burst is a backlog that is read at once: 2,400 events, which ip's buffer holds.
 func burst(s *settings) (*table, error) {
 	t := newTable("Backlog of 2,400 events with all attributes, read at once", "ns of processor per event", "ip")
-	return t, s.measureEvents(t, false, true, func() (int, error) {
-		p, err := newPriorities(100)
+	const held, changes = 100, 12 // both ends are here: two events a connection and change
+	return t, s.measureEvents(t, false, true, func() (func() (int, error), func(), error) {
+		p, err := newPriorities(held)
 		if err != nil {
-			return 0, err
+			return nil, nil, err
 		}
-		defer p.close()
-		const changes = 12 // both ends are here: two events a connection
-		for range changes {
-			if err := p.change(); err != nil {
-				return 0, err
+		produce := func() (int, error) {
+			for range changes {
+				if err := p.change(); err != nil {
+					return 0, err
+				}
 			}
+			return 2 * held * changes, nil
 		}
-		return 2 * p.held * changes, nil
+		return produce, p.close, nil
 	})
+}
+
+// plain is a load that needs no preparation.
+func plain(produce func() (int, error)) load {
+	return func() (func() (int, error), func(), error) { return produce, func() {}, nil }
 }
 
 // churn is connections at full speed.
 func churn(s *settings) (*table, error) {
 	t := newTable("Connections at full speed, 3,000 of them, output to a file", "ns of processor per event", "ip")
 	const n = 3000
-	produce := func() (int, error) { return 6 * n, connections(n) }
-	if err := s.measureEvents(t, false, false, produce); err != nil {
+	ready := plain(func() (int, error) { return 6 * n, connections(n) })
+	if err := s.measureEvents(t, false, false, ready); err != nil {
 		return nil, err
 	}
 	pipe := newTable("", "the same to a pipe, ns per event", "ip")
-	if err := s.measureEvents(pipe, true, false, produce); err != nil {
+	if err := s.measureEvents(pipe, true, false, ready); err != nil {
 		return nil, err
 	}
 	t.notes = append(t.notes, pipe.String())
@@ -157,7 +181,7 @@ func churn(s *settings) (*table, error) {
 func paced(s *settings) (*table, error) {
 	t := newTable("One event at a time, 4,000 a second", "ns of processor per event", "ip")
 	const n = 6000
-	return t, s.measureEvents(t, false, false, func() (int, error) { return n, relisten(n, 4000, nil) })
+	return t, s.measureEvents(t, false, false, plain(func() (int, error) { return n, relisten(n, 4000, nil) }))
 }
 
 // latency is the time from the system call that makes an event to the line in the
