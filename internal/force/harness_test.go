@@ -49,10 +49,14 @@ func (s *session) command(args ...string) *exec.Cmd {
 		argv = append(append(argv, s.exe, "run-program"), args...)
 	}
 	cmd := exec.CommandContext(ctx, s.exe, argv...)
-	cmd.Env = append(os.Environ(), s.mark)
+	cmd.Env = s.env()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.user}
 	return cmd
 }
+
+// env is the environment of what a session runs: with its mark, and without the
+// second that the race detector has each process wait at its end.
+func (s *session) env() []string { return append(os.Environ(), s.mark, "GORACE=atexit_sleep_ms=0") }
 
 // run runs the command to its end, and waits until its supervisor is gone too.
 func (s *session) run(args ...string) (stdout, stderr string, code int) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"mptcpctl/internal/lab/labtest"
 
@@ -155,6 +156,7 @@ func TestStorm(t *testing.T) {
 						_ = syscall.Kill(pid, n) // it may be over
 					}
 				}
+				time.Sleep(100 * time.Microsecond) // a storm that leaves room for work
 				if pids == nil {
 					got := <-read
 					read <- got
@@ -233,7 +235,7 @@ func TestFacts(t *testing.T) {
 				return out.String()
 			}
 			direct := exec.Command(s.exe, "run-program", "facts")
-			direct.Env = append(os.Environ(), s.mark)
+			direct.Env = s.env()
 			alone := look(direct)
 			if !strings.Contains(alone, "open 5\n") || !strings.Contains(alone, dir) {
 				t.Fatalf("the program shows nothing: %q", alone)
