@@ -15,6 +15,7 @@ func (a *app) commands() []grammar.Entry {
 		{Name: "nc", Build: a.ncCommand},
 		{Name: "wait", Build: a.waitCommand},
 		{Name: "lab", Build: a.labCommand},
+		{Name: "serve", Build: a.serveCommand},
 		{Name: "pm", Build: a.pmCommand},
 		{Name: "run", Build: a.runCommand},
 		{Name: "completion", Build: a.completionCommand},

@@ -1,0 +1,210 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"time"
+
+	"mptcpctl/internal/export"
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/source"
+	"mptcpctl/internal/web"
+	"mptcpctl/mptcp"
+	"mptcpctl/pathmanager"
+	"mptcpctl/track"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// defaultListen is where serve listens: on loopback, for this host alone.
+const defaultListen = "127.0.0.1:9099"
+
+func (a *app) serveCommand() grammar.Command {
+	return grammar.Command{
+		Name:     "serve",
+		Summary:  "a web page, a JSON API and metrics of the live state",
+		Synopsis: []string{"[ --listen ADDR:PORT ] [ --token-file FILE ] [ --tls-cert FILE --tls-key FILE ] [ --client-ca FILE ]"},
+		Help: "Follows the connections of the network namespace and shows them: a page for browsers at /, a JSON API below /api/v1/ (described by /api/v1/openapi.json), " +
+			"metrics for Prometheus at /metrics, and /healthz and /readyz for whoever watches the service. It changes nothing.\n\n" +
+			"It listens on " + defaultListen + ", where everybody on this host may read. On another address it starts only with a token, which clients send as `Authorization: Bearer TOKEN` " +
+			"and browsers once as /?token=TOKEN, or with client certificates.\n\n" +
+			"Once its sockets are open it gives up all privileges. It then shows the processes only that its own user may look at.\n\n" +
+			"Without CAP_NET_ADMIN there are no events: the state is then polled, and the page says so. " +
+			"SIGTERM ends it in good order; it tells systemd when it is ready and that it is alive (Type=notify, WatchdogSec).",
+		Privilege: "none; CAP_NET_ADMIN in the network namespace for events, given up after the start",
+		Flags: []grammar.Flag{
+			{Name: "listen", Value: grammar.Host, Metavar: "ADDR:PORT", Summary: "where to listen (default " + defaultListen + ")"},
+			{Name: "token-file", Value: grammar.File, Metavar: "FILE", Summary: "the file with the token that clients must show, at least 16 characters"},
+			{Name: "tls-cert", Value: grammar.File, Metavar: "FILE", Summary: "the certificate to serve TLS with, with its chain, PEM"},
+			{Name: "tls-key", Value: grammar.File, Metavar: "FILE", Summary: "the key of the certificate, PEM"},
+			{Name: "client-ca", Value: grammar.File, Metavar: "FILE", Summary: "answer only clients with a certificate of these authorities, PEM"},
+			{Name: "name", Value: grammar.Host, Metavar: "NAME", Summary: "a host name that clients call the server by, beside its addresses; may be given again"},
+			{Name: "log-level", Value: grammar.Word, Metavar: "LEVEL", Summary: "debug, info (default), warn or error"},
+		},
+		Examples: []grammar.Example{
+			{Line: "serve", Meaning: "the page at http://" + defaultListen + "/"},
+			{Line: "serve --listen 192.0.2.1:9099 --token-file /etc/mptcpctl/token --tls-cert cert.pem --tls-key key.pem", Meaning: "for others, with a token over TLS"},
+		},
+		Run: a.serve,
+	}
+}
+
+func (a *app) serve(ctx context.Context, inv *grammar.Invocation) error {
+	o, err := readServeOptions(inv)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(inv.Stderr, &slog.HandlerOptions{Level: o.level}))
+	listener, err := o.open(ctx)
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	defer listener.Close()
+	host, noEvents, err := dialEvents()
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	defer host.Close()
+	if noEvents != "" {
+		log.Warn("no events: the state is polled", "reason", noEvents)
+	}
+	if err := dropPrivileges(); err != nil {
+		log.Warn("privileges are kept", "error", err)
+	}
+	err = newService(host, noEvents, o, log).run(ctx, listener)
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// dialEvents opens the namespace with its events, or where these are not allowed
+// without them, and says why.
+func dialEvents() (host *source.Host, noEvents string, err error) {
+	host, err = source.Dial(&source.Config{Events: &pathmanager.ListenConfig{}})
+	if errors.Is(err, fs.ErrPermission) {
+		host, err = source.Dial(nil)
+		return host, "events need CAP_NET_ADMIN in the network namespace", err
+	}
+	return host, "", err
+}
+
+// polled is a host without its events: a stream of nothing.
+type polled struct{ *source.Host }
+
+func (polled) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
+	return func(func([]mptcp.Event, error) bool) { <-ctx.Done() }
+}
+
+// service is what serve runs: the tracker and all that shows it.
+type service struct {
+	tracker   *track.Tracker
+	server    *web.Server
+	collector *export.Collector
+	log       *slog.Logger
+}
+
+func newService(host *source.Host, noEvents string, o *serveOptions, log *slog.Logger) *service {
+	var from track.Source = host
+	config := &track.Config{Buffer: 1 << 15}
+	if noEvents != "" {
+		from = polled{host}
+		config.Reconcile = time.Second
+	}
+	tracker := track.New(from, config)
+	version := moduleVersion()
+	collector := export.New(export.Config{Tracker: tracker, Version: version, GoVersion: runtime.Version()})
+	server := web.New(web.Config{
+		Tracker: tracker, NoEvents: noEvents, Device: sharedDeviceNames(), Metrics: collector.Write, Version: version,
+		Token: o.token, Names: o.names, Log: log,
+	})
+	return &service{tracker, server, collector, log}
+}
+
+// sharedDeviceNames returns a function that several goroutines may ask for the
+// names of devices.
+func sharedDeviceNames() func(int32) string {
+	var mu sync.Mutex
+	names := newDeviceNames()
+	return func(index int32) string {
+		mu.Lock()
+		defer mu.Unlock()
+		return names.Name(index)
+	}
+}
+
+// run runs until ctx is done, and then returns nil, or until one part fails.
+func (s *service) run(parent context.Context, l net.Listener) error {
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	var parts sync.WaitGroup
+	for _, part := range []func(context.Context) error{
+		s.server.Run, s.collector.Run, s.track, s.notify,
+		func(ctx context.Context) error { return s.server.Serve(ctx, l) },
+	} {
+		parts.Go(func() {
+			if err := part(ctx); err != nil {
+				cancel(err) // the first one counts
+			}
+		})
+	}
+	s.log.Info("listening", "address", l.Addr().String())
+	parts.Wait()
+	if parent.Err() != nil {
+		s.log.Info("stopped")
+		return nil
+	}
+	return context.Cause(ctx)
+}
+
+// track runs the tracker. That it ends before it was told to is an error.
+func (s *service) track(ctx context.Context) error {
+	err := s.tracker.Run(ctx)
+	if err == nil && ctx.Err() == nil {
+		return errors.New("the stream of events ended")
+	}
+	return err
+}
+
+// notify tells systemd, where it started us, when the first state is there, and
+// from then on that the state is kept.
+func (s *service) notify(ctx context.Context) error {
+	pause := 100 * time.Millisecond
+	ready := false
+	watchdog, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		return err
+	}
+	for {
+		if s.server.Ready() == nil {
+			state := daemon.SdNotifyWatchdog
+			if !ready {
+				ready, state = true, daemon.SdNotifyReady
+				s.log.Info("ready", "connections", s.tracker.State().Len())
+			}
+			if _, err := daemon.SdNotify(false, state); err != nil {
+				return err
+			}
+			if watchdog == 0 {
+				break
+			}
+			pause = watchdog / 3
+		}
+		select {
+		case <-ctx.Done():
+			_, err := daemon.SdNotify(false, daemon.SdNotifyStopping)
+			return err
+		case <-time.After(pause):
+		}
+	}
+	<-ctx.Done()
+	_, err = daemon.SdNotify(false, daemon.SdNotifyStopping)
+	return err
+}

@@ -1,0 +1,376 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"mptcpctl/counters"
+	"mptcpctl/internal/filter"
+	"mptcpctl/internal/present"
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// maxFilter is how long a filter may be, in bytes.
+const maxFilter = 2000
+
+// parseFilter reads the parameter filter. The error is for the client.
+func parseFilter(r *http.Request) (*filter.Expr, error) {
+	text := r.URL.Query().Get("filter")
+	if len(text) > maxFilter {
+		return nil, fmt.Errorf("the filter is longer than %d bytes", maxFilter)
+	}
+	return filter.Parse(text)
+}
+
+// number reads a parameter that is a number.
+func number(r *http.Request, name string, fallback, most int) (int, error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return fallback, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > most {
+		return 0, fmt.Errorf("%s %q: want a number from 0 to %d", name, text, most)
+	}
+	return n, nil
+}
+
+// summary is what the overview shows.
+type summary struct {
+	Time             time.Time      `json:"time"`
+	Version          string         `json:"version"`
+	Started          time.Time      `json:"started"`
+	Epoch            string         `json:"epoch"`
+	EventsAvailable  bool           `json:"events_available"`
+	EventsReason     string         `json:"events_reason,omitempty"`
+	Error            string         `json:"error,omitempty"` // why the kernel could not be read lately
+	Connections      int            `json:"connections"`
+	Fallbacks        int            `json:"fallbacks"`
+	Subflows         int            `json:"subflows"`
+	ByState          map[string]int `json:"by_state"`
+	BySide           map[string]int `json:"by_side"`
+	SubflowsByState  map[string]int `json:"subflows_by_state"`
+	Events           uint64         `json:"events"`
+	EventsLost       uint64         `json:"events_lost"`
+	Generation       uint64         `json:"generation"`
+	EventsPerSecond  []int          `json:"events_per_second"` // of the last minute, oldest first
+	Namespaces       []string       `json:"namespaces"`
+	OpenStreams      int            `json:"open_streams"`
+	OpenConnections  int            `json:"open_http_connections"`
+	LastEvent        string         `json:"last_event"`
+	DoctorAvailable  bool           `json:"doctor_available"`
+	MetricsAvailable bool           `json:"metrics_available"`
+}
+
+func (s *Server) serveSummary(w http.ResponseWriter, _ *http.Request) {
+	state := s.config.Tracker.State()
+	counts := state.Counts()
+	v := summary{
+		Time: state.Time().UTC(), Version: s.config.Version, Started: s.started.UTC(), Epoch: s.journal.epoch,
+		EventsAvailable: s.config.NoEvents == "", EventsReason: s.config.NoEvents,
+		Connections: counts.Connections, Fallbacks: counts.Fallbacks, Subflows: counts.Subflows,
+		ByState: map[string]int{}, BySide: map[string]int{}, SubflowsByState: map[string]int{},
+		Events: state.Events(), EventsLost: state.Lost(), Generation: state.Generation(),
+		EventsPerSecond: s.journal.rate(), Namespaces: []string{},
+		OpenStreams: len(s.streams), OpenConnections: s.doors.count(),
+		LastEvent:       fmt.Sprintf("%s-%d", s.journal.epoch, s.journal.last()),
+		DoctorAvailable: s.config.Findings != nil, MetricsAvailable: s.config.Metrics != nil,
+	}
+	if err := state.Err(); err != nil {
+		v.Error = err.Error()
+	}
+	count(v.ByState, counts.ByState[:], func(i int) string { return mptcp.SocketState(i).String() })
+	count(v.BySide, counts.BySide[:], func(i int) string { return mptcp.Side(i).String() })
+	count(v.SubflowsByState, counts.SubflowsByState[:], func(i int) string { return mptcp.SubflowState(i).String() })
+	for _, n := range state.Namespaces() {
+		v.Namespaces = append(v.Namespaces, n.Netns)
+	}
+	reply(w, http.StatusOK, v)
+}
+
+// count puts the numbers that are not zero under their names.
+func count(into map[string]int, numbers []int, name func(int) string) {
+	for i, n := range numbers {
+		if n > 0 {
+			into[name(i)] += n
+		}
+	}
+}
+
+// page is a part of the list of connections.
+type page struct {
+	Total       int             `json:"total"` // of those that match
+	Offset      int             `json:"offset"`
+	Time        time.Time       `json:"time"`
+	Connections json.RawMessage `json:"connections"`
+}
+
+func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
+	expr, err := parseFilter(r)
+	if err != nil {
+		failFilter(w, err)
+		return
+	}
+	if expr.NeedsEvents() {
+		fail(w, http.StatusBadRequest, "the filter asks for something that only events have")
+		return
+	}
+	limit, err1 := number(r, "limit", 100, 1000)
+	offset, err2 := number(r, "offset", 0, 1<<30)
+	if err := errors.Join(err1, err2); err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	v := s.view()
+	places := v.matching(expr)
+	if column := r.URL.Query().Get("sort"); column != "" && column != "local" {
+		if err := v.order(places, column); err != nil {
+			fail(w, http.StatusBadRequest, err.Error())
+			return
+		}
+	}
+	p := page{Total: len(places), Offset: offset, Time: v.state.Time().UTC()}
+	offset = min(offset, len(places))
+	shown := make([]mptcp.Connection, 0, limit)
+	for _, i := range places[offset:min(offset+limit, len(places))] {
+		shown = append(shown, v.rows[i].Connection)
+	}
+	if p.Connections, err = connectionsJSON(shown); err != nil {
+		fail(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	reply(w, http.StatusOK, p)
+}
+
+// connectionsJSON returns the connections as `connection show -j` prints them.
+func connectionsJSON(c []mptcp.Connection) (json.RawMessage, error) {
+	var b bytes.Buffer
+	err := present.ConnectionsJSON(&b, c, false)
+	return b.Bytes(), err
+}
+
+// details is one connection with all that is known of it.
+type details struct {
+	Connection     json.RawMessage   `json:"connection"`
+	Instance       uint32            `json:"instance"`
+	Ended          *ending           `json:"ended"` // null: it lives
+	History        []json.RawMessage `json:"history"`
+	ClosedSubflows []closedSubflow   `json:"closed_subflows"`
+	Samples        sampled           `json:"samples"`
+}
+
+type ending struct {
+	Time time.Time `json:"time"`
+	How  track.How `json:"how"`
+}
+
+type closedSubflow struct {
+	mptcp.Subflow
+	Time  time.Time       `json:"time"`
+	Event json.RawMessage `json:"event,omitempty"` // SF_CLOSED, where there was one
+}
+
+func (s *Server) serveConnection(w http.ResponseWriter, r *http.Request) {
+	netns := r.PathValue("netns")
+	if netns == "-" {
+		netns = ""
+	}
+	token, err := mptcp.ParseToken(r.PathValue("token"))
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	state := s.config.Tracker.State()
+	key, end, ok := find(state, netns, token, r.URL.Query().Get("instance"))
+	if !ok {
+		fail(w, http.StatusNotFound, "no connection with token "+token.String()+" is there, nor has one ended lately")
+		return
+	}
+	s.samples.watch(key, time.Now())
+	connection, ok := state.Lookup(key)
+	if !ok {
+		fail(w, http.StatusNotFound, "the connection is kept no more")
+		return
+	}
+	d, err := s.details(state, key, &connection)
+	if err != nil {
+		fail(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	if end != nil {
+		d.Ended = &ending{end.At.UTC(), end.How}
+	}
+	reply(w, http.StatusOK, d)
+}
+
+// find returns the connection that has the token now, else the one that had it
+// last; with an instance that one.
+func find(s *track.State, netns string, token mptcp.Token, instance string) (k mptcp.Key, end *track.Ended, ok bool) {
+	t, live := s.Find(netns, token)
+	if live && (instance == "" || instance == strconv.FormatUint(uint64(t.Key.Instance), 10)) {
+		return t.Key, nil, true
+	}
+	for e := range s.Ended() {
+		same := e.Key.Netns == netns && e.Key.Token == token
+		if same && (instance == "" || instance == strconv.FormatUint(uint64(e.Key.Instance), 10)) {
+			k, end, ok = e.Key, e, true
+		}
+	}
+	return k, end, ok
+}
+
+func (s *Server) details(state *track.State, k mptcp.Key, c *mptcp.Connection) (*details, error) {
+	list, err := connectionsJSON([]mptcp.Connection{*c})
+	if err != nil {
+		return nil, err
+	}
+	list = bytes.TrimSpace(list)
+	d := &details{
+		Connection: list[1 : len(list)-1], Instance: k.Instance,
+		History: []json.RawMessage{}, ClosedSubflows: []closedSubflow{}, Samples: s.samples.of(k),
+	}
+	format := &present.EventJSON{Device: s.config.Device}
+	for _, delta := range state.History(k) {
+		d.History = append(d.History, appendDelta(nil, format, &delta))
+	}
+	for _, closed := range state.ClosedSubflows(k) {
+		row := closedSubflow{Subflow: closed.Subflow, Time: closed.At.UTC()}
+		if closed.Event.Type != 0 {
+			row.Event = format.Append(nil, &closed.Event)
+		}
+		d.ClosedSubflows = append(d.ClosedSubflows, row)
+	}
+	return d, nil
+}
+
+// namespaceEndpoints are the endpoints of a namespace, as `endpoint show -j`
+// prints them, with how many connections have a subflow from each.
+type namespaceEndpoints struct {
+	Netns       string          `json:"netns"`
+	PathManager string          `json:"path_manager"`
+	Endpoints   json.RawMessage `json:"endpoints"`
+	Connections map[string]int  `json:"connections"` // by endpoint id
+}
+
+func (s *Server) serveEndpoints(w http.ResponseWriter, _ *http.Request) {
+	v := s.view()
+	list := []namespaceEndpoints{}
+	for _, n := range v.state.Namespaces() {
+		format := present.EndpointJSON{Device: func(index int32) string { return linkName(&n, index) }}
+		list = append(list, namespaceEndpoints{
+			Netns: n.Netns, PathManager: n.PathManager,
+			Endpoints: bytes.TrimSpace(format.Append(nil, n.Endpoints)), Connections: v.using(&n),
+		})
+	}
+	reply(w, http.StatusOK, list)
+}
+
+func linkName(n *track.Snapshot, index int32) string {
+	for _, l := range n.Links {
+		if int64(l.Index) == int64(index) {
+			return l.Name
+		}
+	}
+	return "if" + strconv.Itoa(int(index))
+}
+
+// using counts the connections with a subflow from each endpoint's address.
+func (v *view) using(n *track.Snapshot) map[string]int {
+	counts := make(map[string]int, len(n.Endpoints))
+	for i := range n.Endpoints {
+		e := &n.Endpoints[i]
+		used := 0
+		for j := range v.rows {
+			if c := &v.rows[j].Connection; c.Netns == n.Netns && hasSubflowFrom(c, e) {
+				used++
+			}
+		}
+		counts[strconv.Itoa(int(e.ID))] = used
+	}
+	return counts
+}
+
+func hasSubflowFrom(c *mptcp.Connection, e *mptcp.Endpoint) bool {
+	for i := range c.Subflows {
+		if c.Subflows[i].Local.Addr() == e.Address.Unmap() {
+			return true
+		}
+	}
+	return false
+}
+
+// namespaceLimits are the limits of a namespace, as `limits show -j` prints them.
+type namespaceLimits struct {
+	Netns string `json:"netns"`
+	mptcp.Limits
+}
+
+func (s *Server) serveLimits(w http.ResponseWriter, _ *http.Request) {
+	list := []namespaceLimits{}
+	for _, n := range s.config.Tracker.State().Namespaces() {
+		list = append(list, namespaceLimits{n.Netns, n.Limits})
+	}
+	reply(w, http.StatusOK, list)
+}
+
+// namespaceCounters are the counters of a namespace, as `counters -j` prints them.
+type namespaceCounters struct {
+	Netns    string            `json:"netns"`
+	Counters []present.Counter `json:"counters"`
+}
+
+func (s *Server) serveCounters(w http.ResponseWriter, _ *http.Request) {
+	state := s.config.Tracker.State()
+	list := []namespaceCounters{}
+	for _, n := range state.Namespaces() {
+		values := counters.FromMap(state.Counters(n.Netns))
+		list = append(list, namespaceCounters{n.Netns, present.CounterObjects(values)})
+	}
+	reply(w, http.StatusOK, list)
+}
+
+// findingsAge is how old the findings may be that clients share.
+const findingsAge = 5 * time.Second
+
+// findings are what doctor found last.
+type findings struct {
+	mu    sync.Mutex
+	at    time.Time
+	value any
+	err   error
+}
+
+func (s *Server) serveFindings(w http.ResponseWriter, r *http.Request) {
+	if s.config.Findings == nil {
+		fail(w, http.StatusNotFound, "this server runs without doctor")
+		return
+	}
+	value, err := s.findings.get(r.Context(), s.config.Findings)
+	if err != nil {
+		fail(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	reply(w, http.StatusOK, value)
+}
+
+// get returns the findings, and has new ones made where they are too old. One
+// client's leaving must not spoil them for the others.
+func (f *findings) get(ctx context.Context, find func(context.Context) (any, error)) (any, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.at.IsZero() || time.Since(f.at) > findingsAge {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		f.value, f.err = find(ctx)
+		f.at = time.Now()
+	}
+	return f.value, f.err
+}

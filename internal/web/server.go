@@ -1,0 +1,181 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// Config says what a Server shows and to whom. Tracker must be set.
+type Config struct {
+	Tracker *track.Tracker
+
+	// NoEvents says why the kernel's events are not read, "" where they are: the
+	// state is then as old as the last dump.
+	NoEvents string
+
+	// Device returns the name of a device; nil: events carry the index alone.
+	Device func(ifindex int32) string
+
+	// Findings returns what doctor finds, in doctor's own JSON; nil: there is no
+	// doctor. It is called at most every few seconds.
+	Findings func(ctx context.Context) (any, error)
+
+	// Metrics writes the metrics in the text format of Prometheus; nil: there are
+	// none.
+	Metrics func(w io.Writer) error
+
+	Version string // of the program
+
+	Token []byte   // that clients must show; empty: none
+	Names []string // further names that the Host header may have
+
+	Journal     int // events that are kept for replay; default 8192
+	Streams     int // event streams at a time; default 128
+	Connections int // open connections at a time; default 1024
+
+	Log *slog.Logger // nil: silence
+}
+
+// Server shows a tracker's state. Make one with New; Run must run for as long as
+// it is served.
+type Server struct {
+	config  Config
+	guard   guard
+	journal *journal
+	samples *samples
+	doors   *doors
+	streams chan struct{} // a place in it for each event stream
+	stopped chan struct{} // closed when the streams are to end
+	stop    sync.Once
+	started time.Time
+
+	viewLock sync.Mutex
+	cached   *view
+
+	findings findings
+}
+
+// New makes a server.
+func New(c Config) *Server {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Journal <= 0 {
+		c.Journal = 8192
+	}
+	if c.Streams <= 0 {
+		c.Streams = 128
+	}
+	if c.Connections <= 0 {
+		c.Connections = 1024
+	}
+	started := time.Now()
+	return &Server{
+		config:  c,
+		guard:   newGuard(&c),
+		journal: newJournal(c.Journal, started, c.Device),
+		samples: newSamples(),
+		doors:   newDoors(c.Connections),
+		streams: make(chan struct{}, c.Streams),
+		stopped: make(chan struct{}),
+		started: started,
+	}
+}
+
+// Run follows the tracker until ctx is done, and then returns nil, or until the
+// tracker ends, and then returns its error. It may be called once.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.endStreams()
+	ctx, cancel := context.WithCancel(ctx)
+	var sampling sync.WaitGroup
+	sampling.Go(func() { s.sample(ctx) })
+	defer sampling.Wait()
+	defer cancel()
+	for delta, err := range s.config.Tracker.Deltas(ctx) {
+		if err != nil {
+			return err
+		}
+		s.journal.add(&delta)
+	}
+	return nil
+}
+
+// sample takes a sample of the watched connections each second.
+func (s *Server) sample(ctx context.Context) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			s.journal.tick()
+			state := s.config.Tracker.State()
+			s.look(s.samples.take(now, state))
+		}
+	}
+}
+
+// look has the tracker read the figures of these connections more often.
+func (s *Server) look(keys []mptcp.Key) {
+	if t, ok := any(s.config.Tracker).(interface{ Look([]mptcp.Key) }); ok {
+		t.Look(keys)
+	}
+}
+
+func (s *Server) endStreams() { s.stop.Do(func() { close(s.stopped) }) }
+
+// drain is how long requests may take to end when the server stops.
+const drain = 5 * time.Second
+
+// Serve answers on the listener until ctx is done: then event streams are ended,
+// requests that are being answered get a few seconds, and it returns nil.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	h := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ConnState:         s.doors.moved,
+		ErrorLog:          slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
+	}
+	finished := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(finished)
+		s.endStreams()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		defer cancel()
+		if h.Shutdown(ctx) != nil {
+			h.Close() // what is still open has had its time
+		}
+	})
+	err := h.Serve(l)
+	if !stop() {
+		<-finished
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return errors.Join(err, h.Close())
+}
+
+// Ready returns nil once there is a state to show that is not older than it says,
+// else what is missing.
+func (s *Server) Ready() error {
+	state := s.config.Tracker.State()
+	if len(state.Namespaces()) == 0 {
+		return errors.New("the kernel has not been read yet")
+	}
+	return state.Err()
+}

@@ -1,0 +1,179 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"mptcpctl/internal/filter"
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+const (
+	streamBatch     = 512                   // deltas that are written at once
+	streamPause     = 50 * time.Millisecond // how long deltas wait for others
+	streamHeartbeat = 15 * time.Second
+	streamDeadline  = 10 * time.Second // how long a client may not read
+)
+
+// serveEvents streams the deltas as server-sent events, from the one on that the
+// client names as the last that it has seen.
+func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
+	expr, err := parseFilter(r)
+	if err != nil {
+		failFilter(w, err)
+		return
+	}
+	after, replay, err := s.streamPlace(r)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	select {
+	case s.streams <- struct{}{}:
+		defer func() { <-s.streams }()
+	default:
+		w.Header().Set("Retry-After", "5")
+		fail(w, http.StatusServiceUnavailable, "there are too many event streams")
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no")
+	if r.Method == http.MethodHead {
+		return
+	}
+	st := &stream{server: s, w: w, control: http.NewResponseController(w), expr: expr, after: after}
+	// The end of a stream is nobody's error: the client left, or did not read.
+	if err := st.run(r, replay); err != nil {
+		s.config.Log.Debug("event stream ended", "remote", r.RemoteAddr, "error", err)
+	}
+}
+
+// streamPlace returns the number behind which the stream begins: that of the
+// Last-Event-ID header or of the parameter after, else that of the newest delta.
+func (s *Server) streamPlace(r *http.Request) (after uint64, replay bool, err error) {
+	id := r.Header.Get("Last-Event-ID")
+	if id == "" {
+		id = r.URL.Query().Get("after")
+	}
+	switch id {
+	case "":
+		return s.journal.last(), false, nil
+	case "0":
+		return 0, true, nil
+	}
+	after, ok := s.journal.place(id)
+	if !ok {
+		return 0, false, errors.New("the id of the last event has another form: it is that of an event of this stream, or 0 for all that are kept")
+	}
+	return after, true, nil
+}
+
+// stream is one client that follows the journal.
+type stream struct {
+	server  *Server
+	w       http.ResponseWriter
+	control *http.ResponseController
+	expr    *filter.Expr
+	after   uint64
+	entries []entry
+	buffer  []byte
+}
+
+func (st *stream) run(r *http.Request, replay bool) error {
+	// The deadlines of ordinary requests do not hold for a stream.
+	if err := st.control.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	j := st.server.journal
+	if replay && st.after == 0 {
+		_, missed := j.since(0, nil)
+		st.after = missed // all that is kept, without a gap to tell of
+	}
+	st.buffer = fmt.Appendf(st.buffer, "retry: 1000\nevent: hello\ndata: {\"epoch\":%q,\"last\":\"%s-%d\"}\n\n", j.epoch, j.epoch, st.after)
+	if err := st.flush(); err != nil {
+		return err
+	}
+	st.entries = make([]entry, 0, streamBatch)
+	heartbeat := time.NewTicker(streamHeartbeat)
+	defer heartbeat.Stop()
+	for {
+		changed := j.changed()
+		full, err := st.forward()
+		if err != nil {
+			return err
+		}
+		if full {
+			continue
+		}
+		select {
+		case <-r.Context().Done():
+			return nil
+		case <-st.server.stopped:
+			return nil
+		case <-heartbeat.C:
+			st.buffer = append(st.buffer, ": still here\n\n"...)
+			err = st.flush()
+		case <-changed:
+			time.Sleep(streamPause)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// forward writes what is new, and reports whether there may be more at once.
+func (st *stream) forward() (full bool, err error) {
+	j := st.server.journal
+	entries, missed := j.since(st.after, st.entries[:0])
+	if missed > 0 {
+		st.after += missed
+		st.buffer = fmt.Appendf(st.buffer, "id: %s-%d\nevent: gap\ndata: {\"missed\":%d}\n\n", j.epoch, st.after, missed)
+	}
+	var state *track.State
+	if st.expr.NeedsConnection() && len(entries) > 0 {
+		state = st.server.config.Tracker.State()
+	}
+	for i := range entries {
+		e := &entries[i]
+		st.after = e.id
+		if matches(st.expr, state, &e.delta) {
+			st.buffer = fmt.Appendf(st.buffer, "id: %s-%d\ndata: ", j.epoch, e.id)
+			st.buffer = append(st.buffer, e.json...)
+			st.buffer = append(st.buffer, '\n', '\n')
+		}
+	}
+	if len(st.buffer) == 0 {
+		return len(entries) == cap(entries), nil
+	}
+	return len(entries) == cap(entries), st.flush()
+}
+
+// flush hands what has been gathered to the kernel. A client that does not read
+// fills the socket's buffer, and the deadline ends it.
+func (st *stream) flush() error {
+	if err := st.control.SetWriteDeadline(time.Now().Add(streamDeadline)); err != nil {
+		return err
+	}
+	_, err := st.w.Write(st.buffer)
+	st.buffer = st.buffer[:0]
+	return errors.Join(err, st.control.Flush())
+}
+
+// matches reports whether the filter lets the delta through. What a delta does not
+// carry is taken from its connection.
+func matches(e *filter.Expr, state *track.State, d *track.Delta) bool {
+	if e == nil || d.Kind == track.KindOverflow || d.Kind == track.KindResync {
+		return true
+	}
+	var connection *mptcp.Connection
+	if state != nil {
+		if c, ok := state.Lookup(d.Key); ok {
+			connection = &c
+		}
+	}
+	return e.EventOf(&d.Event, connection)
+}
