@@ -17,14 +17,14 @@ func (a *app) connectionCommand() grammar.Command {
 	return grammar.Command{
 		Name:     "connection",
 		Summary:  "the connections with their subflows, as trees",
-		Synopsis: []string{"[ show ] [ FILTER ]", "[ show ] listen [ FILTER ]"},
+		Synopsis: []string{"[ show ] [ FILTER ]", "[ show ] listen [ FILTER ]", "close-subflow CONNECTION …", "close CONNECTION …"},
 		Help: "Shows each MPTCP connection of the network namespace with its subflows: what `ss -M`, `ss -ti` and `ss -p` say of them, joined by the token. " +
 			"Connections that are older than the command are shown too.\n\n" +
 			"A connection's line has the token, the state, the side, both addresses, whether it fell back to plain TCP, its bytes and its processes. " +
 			"A subflow's line has its state, addresses, address ids (local:remote), device, who asked for backup, round-trip time and its variance, " +
 			"congestion window, bytes, and its share of the bytes of all subflows.\n\n" +
 			"`connection show listen` shows the listeners that take MPTCP, with their queues.",
-		Privilege: "none; the processes of other users are shown to root",
+		Privilege: "none; the processes of other users are shown to root; close and close-subflow: CAP_NET_ADMIN",
 		Default:   "show",
 		Lenient:   true,
 		Examples: []grammar.Example{
@@ -41,7 +41,7 @@ func (a *app) connectionCommand() grammar.Command {
 			Keywords: []grammar.Keyword{{Name: "listen", Summary: "the MPTCP listeners"}},
 			Operand:  grammar.Filter,
 			Run:      a.connectionShow,
-		}},
+		}, a.connectionCloseSubflowCommand(), a.connectionCloseCommand()},
 	}
 }
 

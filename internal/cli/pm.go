@@ -19,7 +19,7 @@ func (a *app) pmCommand() grammar.Command {
 		Summary: "the userspace path manager's commands, on one connection",
 		Help: "These act on connections that were created while the sysctl net.mptcp.path_manager was \"userspace\" " +
 			"(net.mptcp.pm_type=1 before Linux 6.15); the in-kernel path manager keeps the others to itself. " +
-			"A connection is named by its token, as `connection` and `monitor` print it. " +
+			"A connection is named by its token, as `connection` and `monitor` print it, or by a filter, as one word, that matches it alone. " +
 			"What the kernel would refuse without saying why is refused here first, with the reason.",
 		Privilege: "addresses: none; the others: CAP_NET_ADMIN in the network namespace",
 		Verbs: []grammar.Command{
@@ -30,7 +30,7 @@ func (a *app) pmCommand() grammar.Command {
 
 // The keywords that the verbs share.
 func tokenKeyword() grammar.Keyword {
-	return grammar.Keyword{Name: "token", Value: grammar.Token, Summary: "the connection's token on this host, in hexadecimal"}
+	return grammar.Keyword{Name: "token", Value: grammar.Token, Summary: "the connection's token on this host, in hexadecimal, or a filter that matches one, such as 'dst :443'"}
 }
 
 func fromKeyword(summary string) grammar.Keyword {
@@ -172,18 +172,6 @@ func explainPM(err error) error {
 		return fmt.Errorf("%w (no connection of this network namespace has it: see `connection`; a token is this host's, not the peer's)", err)
 	}
 	return err
-}
-
-// connectionToken reads the word that names a connection.
-func (a *app) connectionToken(_ context.Context, inv *grammar.Invocation, word string) (mptcp.Token, error) {
-	t, err := mptcp.ParseToken(word)
-	if err != nil {
-		return 0, inv.Usage(err.Error())
-	}
-	if t == 0 {
-		return 0, inv.Usage("token 0 is no connection")
-	}
-	return t, nil
 }
 
 func (a *app) parsePM(ctx context.Context, inv *grammar.Invocation) (*pmRequest, error) {
