@@ -229,7 +229,7 @@ func endSubflows(ctx context.Context, diag *sockdiag.Client, token mptcp.Token) 
 			case err != nil:
 				return closed, err
 			default:
-				closed.Subflows = append(closed.Subflows, ends(subflows[i : i+1])...)
+				closed.Subflows = append(closed.Subflows, ends(subflows[i:i+1])...)
 			}
 		}
 	}

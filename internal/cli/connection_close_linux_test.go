@@ -70,10 +70,10 @@ func TestCloseSubflow(t *testing.T) {
 		{token, "which subflow"},
 		{token + " id 300", "want numbers from 0 to 255"},
 		{token + " id", "id needs a value"},
-		{token + " id 7 -y", "0 subflows of " + token + " are so, want one; it has: 10.0.1.2:"},
+		{token + " id 7 -y", "0 subflows of " + token + " are so, want one; it has: 10.0."},
 		{token + " to 10.0.1.1 -y", "2 subflows of " + token + " are so"},
 		{token + " id 1", "say -y"},
-		{"dst,:1 id 1 -y", `no connection matches "dst :1"`},
+		{"dst,:1 id 1 -y", `no connection matches "dport = :1"`},
 		{"xyz id 1 -y", "nor is it a filter"},
 	} {
 		line := strings.TrimPrefix(wrong.line, "close-subflow")
