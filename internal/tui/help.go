@@ -1,0 +1,35 @@
+package tui
+
+import "mptcpctl/internal/filter"
+
+// helpLines are the keys and the words of the filter.
+func helpLines(l *look) []string {
+	lines := []string{l.paint(bold, "Everywhere")}
+	add := func(key, what string) { lines = append(lines, "  "+l.left(key, 18)+what) }
+	head := func(title string) { lines = append(lines, "", l.paint(bold, title)) }
+	add("1-6, tab", "the screens")
+	add("/", "show only what a filter lets through; an empty one shows all")
+	add("space, p", "freeze the picture, and let it go on")
+	add("f", "follow the connection under the cursor: its events alone")
+	add("esc", "back; then follow no more; then without the filter")
+	add("up down j k", "move; also page up and down, home g, end G")
+	add("?", "this page")
+	add("q, ctrl+c", "quit")
+	head("2 connections")
+	add("enter", "open the connection")
+	add("s, r", "sort by the next column; the other way round")
+	add("t", "connections without and with their subflows")
+	add("e", "also those that have ended")
+	head("3 connection")
+	add("+ - 0", "the timeline shows less time, more, all of it")
+	head("5 endpoints (with --allow-changes)")
+	add("a, d", "add an endpoint; delete the one under the cursor")
+	add("l", "set the limits")
+	head("6 doctor")
+	add("r", "look again")
+	head("Filter: joined by and, or, not, ( )")
+	for _, t := range filter.Terms() {
+		add(t.Word+" "+t.Argument, t.Meaning)
+	}
+	return lines
+}

@@ -1,0 +1,157 @@
+package tui
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"mptcpctl/counters"
+	"mptcpctl/internal/present"
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// overview is the first screen.
+type overview struct {
+	*look
+	state   *track.State
+	verdict []string // of the doctor, or why there is none
+	pulse   []float64
+	recent  []*track.Delta // oldest first
+	noEvent string         // why there are no events; "": there are
+	width   int
+	height  int
+}
+
+// render returns the screen's lines.
+func (o *overview) render() []string {
+	lines := append([]string{}, o.verdict...)
+	lines = append(lines, "")
+	lines = append(lines, o.totals()...)
+	lines = append(lines, "")
+	lines = append(lines, o.events()...)
+	if trouble := o.trouble(); len(trouble) > 0 {
+		lines = append(lines, "", o.paint(bold, "Counters that tell of trouble"))
+		lines = append(lines, trouble...)
+	}
+	room := o.height - len(lines) - 2
+	if room > 0 && len(o.recent) > 0 {
+		lines = append(lines, "", o.paint(bold, "Last events"))
+		e := eventLines{look: o.look}
+		for _, d := range o.recent[max(0, len(o.recent)-room):] {
+			lines = append(lines, e.line(d))
+		}
+	}
+	return lines
+}
+
+func (o *overview) field(name, value string) string { return o.left(name, 13) + value }
+
+// totals counts connections, subflows, endpoints and listeners.
+func (o *overview) totals() []string {
+	n := o.state.Counts()
+	fallbacks := "0"
+	if n.Fallbacks > 0 {
+		share := percent(float64(n.Fallbacks) / float64(n.Connections))
+		fallbacks = o.paint(bad, fmt.Sprintf("%d", n.Fallbacks)) + " of the connections speak plain TCP (" + share + ")"
+	}
+	endpoints, listeners := 0, 0
+	for _, ns := range o.state.Namespaces() {
+		endpoints += len(ns.Endpoints)
+		listeners += len(ns.Listeners)
+	}
+	ended := map[track.How]int{}
+	total := 0
+	for e := range o.state.Ended() {
+		ended[e.How]++
+		total++
+	}
+	var hows []string
+	for _, how := range []track.How{track.HowClosed, track.HowAborted, track.HowReplaced, track.HowUnknown} {
+		if ended[how] > 0 {
+			hows = append(hows, fmt.Sprintf("%s %d", how, ended[how]))
+		}
+	}
+	return []string{
+		o.field("connections", fmt.Sprintf("%-7d%s", n.Connections, o.connectionStates(&n))),
+		o.field("fallbacks", fallbacks),
+		o.field("subflows", fmt.Sprintf("%-7d%s", n.Subflows, o.subflowStates(&n))),
+		o.field("ended", strings.TrimRight(fmt.Sprintf("%-7d%s", total, strings.Join(hows, "  ")), " ")),
+		o.field("endpoints", fmt.Sprintf("%-7d%s", endpoints, o.limits())),
+		o.field("listeners", fmt.Sprintf("%d", listeners)),
+	}
+}
+
+func (o *overview) connectionStates(n *track.Counts) string {
+	var parts []string
+	for s, number := range n.ByState {
+		if number > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", mptcp.SocketState(s), number))
+		}
+	}
+	for _, s := range []mptcp.Side{mptcp.SideClient, mptcp.SideServer} {
+		if n.BySide[s] > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", s, n.BySide[s]))
+		}
+	}
+	return strings.Join(parts, "  ")
+}
+
+func (o *overview) subflowStates(n *track.Counts) string {
+	var parts []string
+	for s, number := range n.SubflowsByState {
+		if number > 0 {
+			state := mptcp.SubflowState(s)
+			parts = append(parts, o.paint(stateStyle(state), fmt.Sprintf("%s %d", state, number)))
+		}
+	}
+	return strings.Join(parts, "  ")
+}
+
+// limits shows those of the only namespace; with several the screen of endpoints
+// has them.
+func (o *overview) limits() string {
+	all := o.state.Namespaces()
+	if len(all) != 1 {
+		return ""
+	}
+	l := all[0].Limits
+	return fmt.Sprintf("limits: subflows %d  add_addr_accepted %d", l.Subflows, l.AddAddrAccepted)
+}
+
+// events shows how many there were and how fast they come.
+func (o *overview) events() []string {
+	if o.noEvent != "" {
+		return []string{o.field("events", o.paint(warn, o.noEvent)), o.field("", "what you see is read anew every second")}
+	}
+	lost := fmt.Sprintf("lost %d", o.state.Lost())
+	if o.state.Lost() > 0 {
+		lost = o.paint(bad, lost)
+	}
+	line := fmt.Sprintf("%-7d%.0f/s  %s  resyncs %d", o.state.Events(), last(o.pulse), lost, o.state.Generation())
+	lines := []string{o.field("events", line)}
+	if width := min(60, o.width-14); width > 10 && !o.lines {
+		lines = append(lines, o.field("", o.spark(o.pulse, width, path1)+o.paint(dim, " "+itoa(width)+"s")))
+	}
+	return lines
+}
+
+// trouble lists the counters that tell of trouble, at most four.
+func (o *overview) trouble() []string {
+	var lines []string
+	for _, ns := range o.state.Namespaces() {
+		values := o.state.Counters(ns.Netns)
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			d, known := counters.Describe(name)
+			if !known || !d.Trouble || values[name] == 0 {
+				continue
+			}
+			if len(lines) == 4 {
+				return append(lines, o.paint(dim, "more of them: mptcpctl counters"))
+			}
+			lines = append(lines, fmt.Sprintf("%s %s", o.left(fmt.Sprintf("%s %d", present.Escape(name), values[name]), 28), o.paint(dim, d.Meaning)))
+		}
+	}
+	return lines
+}

@@ -1,0 +1,207 @@
+package tui
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"mptcpctl/mptcp"
+)
+
+// laneLabel is the width of what stands in front of a lane.
+const laneLabel = 16
+
+// timeline draws a chart.
+type timeline struct {
+	*look
+	width int
+	from  time.Time
+	to    time.Time
+}
+
+// newTimeline chooses the time that is shown: all that is known of the chart, or
+// the last of it where span is not 0.
+func newTimeline(l *look, c *chart, now time.Time, width int, span time.Duration) *timeline {
+	to := now
+	if !c.end.IsZero() {
+		to = c.end.Add(c.end.Sub(c.from)/50 + time.Millisecond) // so that the end is seen
+	}
+	from := c.from
+	if span > 0 {
+		from = to.Add(-span)
+	} else if to.Sub(from) < time.Second {
+		from = to.Add(-time.Second)
+	}
+	return &timeline{l, max(width-laneLabel-1, 10), from, to}
+}
+
+// column returns the column of a moment, which may be outside.
+func (t *timeline) column(at time.Time) int {
+	if at.IsZero() || at.Before(t.from) {
+		return -1
+	}
+	return int(float64(at.Sub(t.from)) / float64(t.to.Sub(t.from)) * float64(t.width-1))
+}
+
+// axis returns the line of times above the lanes.
+func (t *timeline) axis() string {
+	left, right := t.clock(t.from), t.clock(t.to)
+	if t.to.Sub(t.from) < 10*time.Second {
+		left, right = t.fine(t.from), t.fine(t.to)
+	}
+	middle := span(t.to.Sub(t.from))
+	gap := t.width - len(left) - len(right) - len(middle)
+	if gap < 4 {
+		return strings.Repeat(" ", laneLabel+1) + t.paint(dim, spread(left, right, t.width))
+	}
+	rule := t.sign("─", "-")
+	return strings.Repeat(" ", laneLabel+1) + t.paint(dim, left+" "+strings.Repeat(rule, gap/2-2)+" "+middle+" "+
+		strings.Repeat(rule, gap-gap/2-2)+" "+right)
+}
+
+// glyph returns the sign of a state on a lane.
+func (t *timeline) glyph(s mptcp.SubflowState) string {
+	switch s {
+	case mptcp.SubflowPending:
+		return t.sign("┄", ".")
+	case mptcp.SubflowEstablished:
+		return t.sign("━", "=")
+	case mptcp.SubflowSilent:
+		return t.sign("╳", "!")
+	case mptcp.SubflowStale:
+		return t.sign("╍", "~")
+	case mptcp.SubflowClosing:
+		return t.sign("─", "-")
+	}
+	return " "
+}
+
+// cell is one column of a lane.
+type cell struct {
+	sign  string
+	style style
+}
+
+// blank returns an empty lane.
+func (t *timeline) blank() []cell {
+	return slices.Repeat([]cell{{" ", plainText}}, t.width)
+}
+
+// lane draws one lane with its label.
+func (t *timeline) lane(l *lane, path style) string {
+	cells := t.blank()
+	for i, s := range l.stretches {
+		until := t.to
+		if i+1 < len(l.stretches) {
+			until = l.stretches[i+1].from
+		} else if !l.end.IsZero() {
+			until = l.end
+		}
+		t.stretch(cells, s, until)
+	}
+	if l.unknown && !l.end.IsZero() && t.column(l.end) < 0 {
+		cells = t.blank()
+	}
+	for _, m := range l.marks {
+		t.put(cells, m.at, string(m.kind), warn)
+	}
+	if !l.end.IsZero() {
+		s := dim
+		if l.reason != "" && l.reason != "with the connection" {
+			s = bad
+		}
+		t.put(cells, l.end, t.sign("×", "x"), s)
+	}
+	label := ids(l.local, l.remote) + " " + l.device
+	return t.paint(path, t.left(label, laneLabel)) + " " + t.row(cells)
+}
+
+// stretch draws a state from its beginning until another moment, at least one
+// column.
+func (t *timeline) stretch(cells []cell, s stretch, until time.Time) {
+	if !until.After(t.from) {
+		return
+	}
+	end := min(t.column(until), len(cells)-1)
+	for i := max(0, t.column(s.from)); i <= end; i++ {
+		cells[i] = cell{t.glyph(s.state), stateStyle(s.state)}
+	}
+}
+
+// put draws a sign at a moment.
+func (t *timeline) put(cells []cell, at time.Time, sign string, s style) {
+	if i := t.column(at); i >= 0 && i < len(cells) {
+		cells[i] = cell{sign, s}
+	}
+}
+
+// row joins the cells, neighbours of one style painted together.
+func (t *timeline) row(cells []cell) string {
+	var b strings.Builder
+	for i := 0; i < len(cells); {
+		j := i
+		var run strings.Builder
+		for ; j < len(cells) && cells[j].style == cells[i].style; j++ {
+			run.WriteString(cells[j].sign)
+		}
+		b.WriteString(t.paint(cells[i].style, run.String()))
+		i = j
+	}
+	return b.String()
+}
+
+// marks draws the moments that belong to no subflow; "" where there are none.
+func (t *timeline) marks(c *chart) string {
+	if len(c.marks) == 0 {
+		return ""
+	}
+	cells := t.blank()
+	for _, m := range c.marks {
+		t.put(cells, m.at, string(m.kind), warn)
+	}
+	return t.left("peer", laneLabel) + " " + t.row(cells)
+}
+
+// legend explains the signs in use.
+func (t *timeline) legend() string {
+	var parts []string
+	for _, s := range []mptcp.SubflowState{mptcp.SubflowPending, mptcp.SubflowEstablished, mptcp.SubflowSilent, mptcp.SubflowStale} {
+		parts = append(parts, t.glyph(s)+" "+s.String())
+	}
+	parts = append(parts, t.sign("×", "x")+" closed", "+- announced, removed", "br backup, regular")
+	return t.paint(dim, strings.Join(parts, "  "))
+}
+
+// moments lists what happened, as lines, oldest first.
+func (t *timeline) moments(c *chart) []string {
+	type moment struct {
+		at   time.Time
+		text string
+	}
+	var all []moment
+	for _, m := range c.marks {
+		all = append(all, moment{m.at, m.text})
+	}
+	for _, l := range c.lanes {
+		name := "subflow " + ids(l.local, l.remote)
+		for _, m := range l.marks {
+			all = append(all, moment{m.at, name + ": " + m.text})
+		}
+		if !l.end.IsZero() {
+			text := name + " closed"
+			if l.reason != "" {
+				text += ": " + l.reason
+			}
+			all = append(all, moment{l.end, text})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b moment) int { return a.at.Compare(b.at) })
+	lines := make([]string, 0, len(all))
+	for _, m := range all {
+		lines = append(lines, t.fine(m.at)+" "+m.text)
+	}
+	return lines
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
