@@ -14,6 +14,7 @@ func (a *app) commands() []grammar.Entry {
 		{Name: "counters", Build: a.countersCommand},
 		{Name: "nc", Build: a.ncCommand},
 		{Name: "wait", Build: a.waitCommand},
+		{Name: "top", Build: a.topCommand},
 		{Name: "lab", Build: a.labCommand},
 		{Name: "serve", Build: a.serveCommand},
 		{Name: "pm", Build: a.pmCommand},

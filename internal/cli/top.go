@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/source"
+	"mptcpctl/internal/tui"
+	"mptcpctl/pathmanager"
+	"mptcpctl/track"
+)
+
+func (a *app) topCommand() grammar.Command {
+	return grammar.Command{
+		Name:     "top",
+		Summary:  "a live terminal view of connections, events, endpoints and findings",
+		Synopsis: []string{"[ --screen NAME ] [ --plain [ --interval TIME ] [ --count NUMBER ] ] [ --allow-changes ] [ FILTER ]"},
+		Help: "Shows the MPTCP connections of the network namespace as they are, and keeps them so: an overview with the doctor's verdict, the connections as trees with each path's share of the bytes, " +
+			"one connection with a timeline that has a lane for each subflow, the events, the endpoints and limits with how far they are used, and the doctor's findings. " +
+			"The keys stand at the bottom; ? explains all of them, / takes a filter, q ends it.\n\n" +
+			"Without CAP_NET_ADMIN there are no events: the state is then read anew every second, and the view says so.\n\n" +
+			"With --plain it prints lines in place of a screen: on a terminal once, and again for each line that is typed (the number of a screen, 3 TOKEN, /FILTER, ?, q); " +
+			"otherwise every second. It needs no terminal, and is good for screen readers.\n\n" +
+			"It changes nothing, unless --allow-changes is given: then endpoints and limits may be changed on screen 5, each change after a question.",
+		Privilege: "none; CAP_NET_ADMIN in the network namespace for events and changes; the processes of other users are shown to root",
+		Operand:   grammar.Filter,
+		Flags: []grammar.Flag{
+			{Name: "screen", Value: grammar.Word, Metavar: "NAME", Summary: "begin with overview, connections, connection, events, endpoints or doctor"},
+			{Name: "plain", Summary: "print lines, without moving the cursor"},
+			{Name: "interval", Value: grammar.Duration, Metavar: "TIME", Summary: "of plain output that is not typed for (default 1s)"},
+			{Name: "count", Value: grammar.Number, Metavar: "NUMBER", Summary: "how often plain output is printed (default: until interrupted)"},
+			{Name: "allow-changes", Summary: "let endpoints and limits be changed from the view"},
+		},
+		Examples: []grammar.Example{
+			{Line: "top", Meaning: "all connections of this network namespace"},
+			{Line: "top --screen connections dst :443", Meaning: "those to port 443"},
+			{Line: "top --plain --count 1", Meaning: "the overview once, as lines"},
+		},
+		Run: a.top,
+	}
+}
+
+func (a *app) top(ctx context.Context, inv *grammar.Invocation) error {
+	config, err := a.topConfig(inv)
+	if err != nil {
+		return err
+	}
+	host, noEvents, err := dialEvents()
+	if err != nil {
+		return fmt.Errorf("top: %w", err)
+	}
+	defer host.Close()
+	topSource(config, host, noEvents)
+	err = tui.Run(ctx, config)
+	switch {
+	case errors.Is(err, tui.ErrNotTerminal):
+		return errors.New("top: input and output must be a terminal; --plain prints lines instead")
+	case err != nil:
+		return fmt.Errorf("top: %w", err)
+	}
+	return nil
+}
+
+// topConfig returns what the command line asks for.
+func (a *app) topConfig(inv *grammar.Invocation) (*tui.Config, error) {
+	expr, err := parseFilter(inv)
+	if err != nil {
+		return nil, err
+	}
+	c := &tui.Config{
+		Filter: expr, Title: inv.Options.Netns, Output: inv.Stdout, Input: inv.Stdin,
+		Color: palette(inv).Reset != "", ASCII: asciiOnly(), Plain: inv.Has("plain"),
+	}
+	if value, ok := inv.Value("screen"); ok {
+		screen, ok := tui.ParseScreen(value)
+		if !ok {
+			return nil, inv.Usage(fmt.Sprintf("--screen %q: want overview, connections, connection, events, endpoints or doctor", value))
+		}
+		c.Screen = screen
+	}
+	if value, ok := inv.Value("interval"); ok {
+		span, err := time.ParseDuration(value)
+		if err != nil || span < 100*time.Millisecond {
+			return nil, inv.Usage(fmt.Sprintf("--interval %q: want a time such as 5s, at least 100ms", value))
+		}
+		c.Interval = span
+	}
+	if c.Count, err = inv.Int("count", 1, 1<<30, 0); err != nil {
+		return nil, err
+	}
+	if c.Plain && (c.Count > 0 || c.Interval > 0 || !isTerminalInput(inv.Stdin)) {
+		c.Input = nil
+	}
+	if inv.Has("allow-changes") {
+		c.Changes = a.topChange
+	}
+	return c, nil
+}
+
+// isTerminalInput reports whether somebody may type.
+func isTerminalInput(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	return ok && isTerminal(f)
+}
+
+// topSource fills in what comes from the kernel.
+func topSource(c *tui.Config, host *source.Host, noEvents string) {
+	c.Tracker = &track.Config{Buffer: 1 << 15}
+	c.Source, c.Processes = host, host.Processes
+	if noEvents != "" {
+		c.NoEvents = "no events: needs CAP_NET_ADMIN"
+		c.Source = polled{host}
+		c.Tracker.Reconcile = time.Second
+	}
+	c.NoDoctor = "run mptcpctl doctor"
+}
+
+// topChange reads a change of endpoints or limits in the grammar of the commands
+// that make it.
+func (a *app) topChange(words []string) (tui.Change, error) {
+	pm, err := a.pathManager()
+	if err != nil {
+		return tui.Change{}, err
+	}
+	change := tui.Change{Text: strings.Join(words, " ")}
+	if len(words) < 2 {
+		return tui.Change{}, errors.New("what is to be changed is missing")
+	}
+	switch words[0] + " " + words[1] {
+	case "endpoint add":
+		request, err := parseEndpoint(verbAdd, words[2:])
+		if err != nil {
+			return tui.Change{}, err
+		}
+		change.Make = func(ctx context.Context) error { return pm.AddEndpoint(ctx, request.endpoint()) }
+	case "endpoint delete":
+		request, err := parseEndpoint(verbDelete, words[2:])
+		if err != nil {
+			return tui.Change{}, err
+		}
+		change.Make = func(ctx context.Context) error { return pm.RemoveEndpoint(ctx, request.id) }
+	case "limits set":
+		update, err := parseLimits(words[2:])
+		if err != nil {
+			return tui.Change{}, err
+		}
+		if update == (pathmanager.LimitsUpdate{}) {
+			return tui.Change{}, errors.New("a limit is missing: subflows NUMBER, add_addr_accepted NUMBER")
+		}
+		change.Make = func(ctx context.Context) error { return pm.SetLimits(ctx, update) }
+	default:
+		return tui.Change{}, fmt.Errorf("%s cannot be done from here", change.Text)
+	}
+	return change, nil
+}
