@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -105,6 +106,11 @@ func (l *Lab) Close() error {
 func (h *Host) prepare() error {
 	for _, s := range h.Spec.Sysctls {
 		if err := writeSysctl(s); err != nil {
+			return err
+		}
+	}
+	for _, s := range h.Spec.Optional {
+		if err := writeSysctl(s); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

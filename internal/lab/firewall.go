@@ -71,6 +71,10 @@ func MPTCPOption(subtype int) *TCPOption {
 	return &TCPOption{Kind: OptionMPTCP, Subtype: subtype}
 }
 
+// rewriteAt is where [Rewrite] writes, counted from the TCP header: behind it, the
+// longest header has 60 bytes.
+const rewriteAt = 200
+
 // Verdict is what becomes of a packet that a rule matches.
 type Verdict int
 
@@ -82,4 +86,5 @@ const (
 	RejectAdmin         // with ICMP "administratively prohibited"
 	Masquerade          // rewrite the source address to that of the device; postrouting only
 	StripOption         // overwrite the option with no-operations; needs Option
+	Rewrite             // overwrite bytes of the payload of TCP packets that have more than rewriteAt
 )

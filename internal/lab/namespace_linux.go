@@ -3,7 +3,9 @@ package lab
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
+	"strings"
 
 	"mptcpctl/hostnet"
 
@@ -17,8 +19,9 @@ type Namespace struct {
 	*hostnet.Namespace
 }
 
-// NewNamespace makes a network namespace with its loopback link up. It needs
-// CAP_SYS_ADMIN in the user namespace: see [Enter].
+// NewNamespace makes a network namespace with its loopback link up, and MPTCP on
+// where a new namespace has it off (RHEL). It needs CAP_SYS_ADMIN in the user
+// namespace: see [Enter].
 func NewNamespace() (*Namespace, error) {
 	var ns *Namespace
 	err := hostnet.OnThread(func() error {
@@ -32,6 +35,7 @@ func NewNamespace() (*Namespace, error) {
 		if err := netlink.LinkSetUp(lo); err != nil {
 			return fmt.Errorf("loopback link up: %w", err)
 		}
+		enableMPTCP()
 		current, err := hostnet.CurrentNamespace()
 		ns = &Namespace{current}
 		return err
@@ -49,3 +53,12 @@ func (n *Namespace) Command(ctx context.Context, name string, args ...string) *e
 // the thread that forks it. (A parent-death signal would fire when that thread
 // ends: do not set one.)
 func (n *Namespace) Start(cmd *exec.Cmd) error { return n.Do(cmd.Start) }
+
+// enableMPTCP switches MPTCP on in the calling thread's namespace if it is off.
+// Where that fails, [CheckMPTCP] says what is missing.
+func enableMPTCP() {
+	const name = "/proc/sys/net/mptcp/enabled"
+	if value, err := os.ReadFile(name); err == nil && strings.TrimSpace(string(value)) == "0" {
+		_ = os.WriteFile(name, []byte("1"), 0)
+	}
+}

@@ -70,7 +70,7 @@ func prefixMask(bits, size int) []byte {
 }
 
 func (x *expressions) matchTCP(r *FirewallRule) {
-	if r.SourcePort == 0 && r.DestinationPort == 0 && r.FlagsMask == 0 && r.Option == nil && r.Verdict != RejectReset {
+	if r.SourcePort == 0 && r.DestinationPort == 0 && r.FlagsMask == 0 && r.Option == nil && r.Verdict != RejectReset && r.Verdict != Rewrite {
 		return
 	}
 	x.meta(unix.NFT_META_L4PROTO, []byte{unix.IPPROTO_TCP})
@@ -137,6 +137,19 @@ func (x *expressions) verdict(r *FirewallRule) {
 		x.reject(unix.NFT_REJECT_ICMPX_UNREACH, unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED)
 	case Masquerade:
 		x.expression("masq", func(*netlink.AttributeEncoder) {})
+	case Rewrite:
+		x.expression("immediate", func(e *netlink.AttributeEncoder) {
+			e.Uint32(unix.NFTA_IMMEDIATE_DREG, unix.NFT_REG_1)
+			value(e, unix.NFTA_IMMEDIATE_DATA, []byte("LAB!"))
+		})
+		x.expression("payload", func(e *netlink.AttributeEncoder) { // payload with a source register writes
+			e.Uint32(unix.NFTA_PAYLOAD_SREG, unix.NFT_REG_1)
+			e.Uint32(unix.NFTA_PAYLOAD_BASE, unix.NFT_PAYLOAD_TRANSPORT_HEADER)
+			e.Uint32(unix.NFTA_PAYLOAD_OFFSET, rewriteAt)
+			e.Uint32(unix.NFTA_PAYLOAD_LEN, 4)
+			e.Uint32(unix.NFTA_PAYLOAD_CSUM_TYPE, unix.NFT_PAYLOAD_CSUM_INET)
+			e.Uint32(unix.NFTA_PAYLOAD_CSUM_OFFSET, 16)
+		})
 	case StripOption: // exthdr without a register
 		x.expression("exthdr", func(e *netlink.AttributeEncoder) {
 			e.Uint8(unix.NFTA_EXTHDR_TYPE, r.Option.Kind)

@@ -23,6 +23,7 @@ type HostSpec struct {
 	Name     string
 	Bridges  []string // bridges, for ends of links that name them
 	Sysctls  []Sysctl
+	Optional []Sysctl // set where the kernel has them
 	Routes   []Route
 	Rules    []PolicyRule
 	Firewall []FirewallRule

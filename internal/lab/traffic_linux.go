@@ -24,6 +24,7 @@ type Server struct {
 	listener net.Listener
 	echo     bool
 	received atomic.Uint64
+	keep     atomic.Bool // the connections outlive the listener
 
 	mu    sync.Mutex
 	conns []*Conn // every connection since the start
@@ -77,7 +78,8 @@ func listen(fd int, addr netip.AddrPort) error {
 	return unix.Listen(fd, 1024)
 }
 
-// accept takes connections until the listener closes, then ends them all.
+// accept takes connections until the listener closes, then ends them all, unless
+// they are to be kept.
 func (s *Server) accept() {
 	for {
 		c, err := s.listener.Accept()
@@ -90,8 +92,14 @@ func (s *Server) accept() {
 		s.mu.Unlock()
 		s.wg.Go(func() { s.serve(conn) })
 	}
+	if !s.keep.Load() {
+		s.closeConns()
+	}
+}
+
+func (s *Server) closeConns() {
 	for _, c := range s.Conns() {
-		c.Close()
+		c.Close() // it may have ended already
 	}
 }
 
@@ -129,11 +137,16 @@ func (s *Server) Conns() []*Conn {
 
 // CloseListener stops listening and leaves the connections as they are: further
 // subflows cannot join then.
-func (s *Server) CloseListener() error { return s.listener.Close() }
+func (s *Server) CloseListener() error {
+	s.keep.Store(true)
+	return s.listener.Close()
+}
 
 // Close ends the listener and the connections, and waits until they have ended.
 func (s *Server) Close() error {
+	s.keep.Store(false)
 	err := s.listener.Close()
+	s.closeConns() // of a listener that was closed before
 	s.wg.Wait()
 	if errors.Is(err, net.ErrClosed) {
 		return nil

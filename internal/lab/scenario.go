@@ -1,0 +1,181 @@
+package lab
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"syscall"
+)
+
+// Healthy is the rule of a scenario in which nothing is wrong: doctor must find
+// neither failure nor warning, on the client as on the server.
+const Healthy = "healthy"
+
+// scenarioPort is the port of the scenarios' servers.
+const scenarioPort = 12345
+
+// Scenario is a network with traffic in which one thing is wrong, or nothing: what
+// [Start] brings about. It is data only.
+type Scenario struct {
+	Name     string // what `lab run` takes
+	Summary  string // one line that says what is wrong
+	Topology Topology
+	Traffic  Traffic
+	Faults   []Fault   // what is done to the network, in order
+	Ready    []Symptom // what must show before the faults of Established are applied
+	Shows    []Symptom // what must show in the end: the kernel's evidence
+	Host     string    // where doctor is to look
+	Rule     string    // what doctor must name there: an id such as "D17", or Healthy
+}
+
+// Traffic says who talks to whom. The zero value is one MPTCP connection from
+// client to server by the first path of the topology, which has carried data both
+// ways and then rests.
+type Traffic struct {
+	Listen      netip.Addr    // where the server listens; the zero value: everywhere
+	To          netip.Addr    // where the client connects to; the zero value: as the first path says
+	Client      string        // host that connects, "" for ClientHost
+	Server      string        // host that listens, "" for ServerHost
+	PlainServer bool          // the server's program opens a TCP socket
+	PlainClient bool          // the client's program opens a TCP socket
+	Mapped      bool          // the client reaches an IPv4 address by an IPv6 socket
+	Self        bool          // the client connects to its own port, on loopback
+	Connections int           // that are held open; 0: one
+	Beside      int           // plain TCP connections beside them
+	Bytes       int           // sent and echoed on each connection; 0: 1000
+	Quiet       bool          // nothing is sent
+	Stream      bool          // the client goes on sending
+	Repeat      bool          // further connections are made and ended all the time
+	Refused     syscall.Errno // what connecting must fail with, 0 for none
+}
+
+// Moment is when a fault is applied.
+type Moment int
+
+// The moments.
+const (
+	BeforeTraffic Moment = iota
+	Established          // once the connections are there and what Ready asks for shows
+)
+
+// Fault is one thing done to a host. One of the fields below Host is set.
+type Fault struct {
+	When Moment
+	Host string
+
+	Firewall      []FirewallRule // replaces the host's; Text says what it does
+	LinkDown      string         // device
+	RemoveLink    string         // device
+	RemoveAddress netip.Prefix   // of the device that Device names
+	FillEndpoints bool           // signal endpoints until the kernel takes no more, on addresses of Device
+	CloseListener bool           // the server stops listening and keeps its connections
+	Command       []string       // arguments of the tool
+
+	Device string
+	Text   string // for a firewall: in words
+}
+
+// String returns the fault as a user would type or say it.
+func (f Fault) String() string {
+	switch {
+	case f.LinkDown != "":
+		return "ip link set " + f.LinkDown + " down"
+	case f.RemoveLink != "":
+		return "ip link delete " + f.RemoveLink
+	case f.RemoveAddress.IsValid():
+		return fmt.Sprintf("ip address delete %s dev %s", f.RemoveAddress, f.Device)
+	case f.FillEndpoints:
+		return "mptcpctl endpoint add ADDRESS signal, until the table is full"
+	case f.CloseListener:
+		return "the server closes its listening socket"
+	case len(f.Command) > 0:
+		return "mptcpctl " + strings.Join(f.Command, " ")
+	}
+	return "firewall: " + f.Text
+}
+
+// SymptomKind is what kind of evidence a symptom is.
+type SymptomKind int
+
+// The kinds of symptoms.
+const (
+	CounterAt  SymptomKind = iota // Counter has reached Count
+	Subflows                      // each connection has Count additional subflows
+	FellBack                      // each connection speaks TCP
+	JoinHangs                     // a SYN from Address was sent again and has no answer
+	PathSilent                    // a subflow from Address was sent again Count times and has no answer
+)
+
+// Symptom is something that the kernel of a host shows.
+type Symptom struct {
+	Kind    SymptomKind
+	Host    string
+	Counter string // of MPTcpExt or TcpExt; one that this kernel lacks is not waited for
+	Count   uint64
+	Address netip.Addr
+}
+
+// String returns the symptom in words.
+func (s Symptom) String() string {
+	switch s.Kind {
+	case Subflows:
+		return fmt.Sprintf("%s: %d additional subflows", s.Host, s.Count)
+	case FellBack:
+		return s.Host + ": fallback to TCP"
+	case JoinHangs:
+		return fmt.Sprintf("%s: SYN from %s sent again, no answer", s.Host, s.Address)
+	case PathSilent:
+		return fmt.Sprintf("%s: data from %s sent again %d times, no answer", s.Host, s.Address, s.Count)
+	}
+	return fmt.Sprintf("%s: %s at least %d", s.Host, s.Counter, s.Count)
+}
+
+// Scenarios returns the scenarios in the order of `lab list`, the healthy ones
+// first. The caller owns them.
+func Scenarios() []Scenario {
+	var all []Scenario
+	for _, family := range [][]Scenario{
+		healthyScenarios(), applicationScenarios(), limitScenarios(), endpointScenarios(),
+		routeScenarios(), peerScenarios(), joinScenarios(), pathScenarios(), lossScenarios(),
+	} {
+		all = append(all, family...)
+	}
+	for i := range all {
+		all[i].Topology.Name = all[i].Name
+	}
+	return all
+}
+
+// FindScenario returns the scenario of that name.
+func FindScenario(name string) (Scenario, bool) {
+	for _, s := range Scenarios() {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Scenario{}, false
+}
+
+func counts(host, counter string, n uint64) Symptom {
+	return Symptom{Kind: CounterAt, Host: host, Counter: counter, Count: n}
+}
+
+func subflows(host string, n uint64) Symptom {
+	return Symptom{Kind: Subflows, Host: host, Count: n}
+}
+
+func fellBack(host string) Symptom { return Symptom{Kind: FellBack, Host: host} }
+
+func joinHangs(address string) Symptom {
+	return Symptom{Kind: JoinHangs, Host: ClientHost, Address: netip.MustParseAddr(address)}
+}
+
+func pathSilent(address string) Symptom {
+	return Symptom{Kind: PathSilent, Host: ClientHost, Address: netip.MustParseAddr(address), Count: 3}
+}
+
+// bothJoined is that every connection has so many additional subflows, on both
+// hosts.
+func bothJoined(n uint64) []Symptom {
+	return []Symptom{subflows(ClientHost, n), subflows(ServerHost, n)}
+}

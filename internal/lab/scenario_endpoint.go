@@ -1,0 +1,95 @@
+package lab
+
+import (
+	"net/netip"
+
+	"mptcpctl/mptcp"
+)
+
+// endpointScenarios are those in which an endpoint is wrong.
+func endpointScenarios() []Scenario {
+	withEndpoints := func(list ...Endpoint) Topology {
+		return plainPair().with(func(t *Topology) { t.client().Endpoints = list })
+	}
+	second := netip.MustParseAddr(client2)
+	return []Scenario{
+		{
+			Name: "endpoint-without-flags", Summary: "an endpoint without subflow, signal or fullmesh",
+			Topology: withEndpoints(Endpoint{Address: second, Dev: "eth1"}), Shows: []Symptom{subflows(ClientHost, 0)},
+			Host: ClientHost, Rule: "D19",
+		},
+		{
+			Name: "endpoint-only-backup", Summary: "an endpoint with backup alone",
+			Topology: withEndpoints(Endpoint{Address: second, Dev: "eth1", Flags: mptcp.FlagBackup}), Shows: []Symptom{subflows(ClientHost, 0)},
+			Host: ClientHost, Rule: "D19",
+		},
+		{
+			Name: "endpoint-of-first-link", Summary: "the endpoint is the address that the connection starts from",
+			Topology: withEndpoints(subflowOn(client1, "eth0")), Shows: []Symptom{subflows(ClientHost, 0)},
+			Host: ClientHost, Rule: "D20",
+		},
+		{
+			Name: "endpoint-not-here", Summary: "the endpoint's address is not on the client",
+			Topology: withEndpoints(Endpoint{Address: netip.MustParseAddr("10.0.9.9"), Flags: mptcp.FlagSubflow}),
+			Shows:    []Symptom{counts(ClientHost, "MPJoinSynTxBindErr", 1), subflows(ClientHost, 0)},
+			Host:     ClientHost, Rule: "D21",
+		},
+		{
+			Name: "endpoint-link-down", Summary: "the endpoint's link is down",
+			Topology: pair(),
+			Faults:   []Fault{{When: BeforeTraffic, Host: ClientHost, LinkDown: "eth1"}},
+			Shows:    []Symptom{counts(ClientHost, "MPJoinSynTxConnectErr", 1), subflows(ClientHost, 0)},
+			Host:     ClientHost, Rule: "D22",
+		},
+		{
+			Name: "endpoint-link-gone", Summary: "the endpoint's device was removed",
+			Topology: pair(),
+			Faults:   []Fault{{When: BeforeTraffic, Host: ClientHost, RemoveLink: "eth1"}},
+			Shows:    []Symptom{subflows(ClientHost, 0)},
+			Host:     ClientHost, Rule: "D21",
+		},
+		{
+			Name: "endpoint-other-family", Summary: "an IPv6 endpoint, and a connection over IPv4",
+			Topology: withEndpoints(subflowOn("2001:db8:2::2", "eth1")).with(func(t *Topology) {
+				a := &t.Links[1].A
+				a.Addresses = append(a.Addresses, netip.MustParsePrefix("2001:db8:2::2/64"))
+			}),
+			Shows: []Symptom{subflows(ClientHost, 0)},
+			Host:  ClientHost, Rule: "D23",
+		},
+		{
+			Name: "announced-unheard", Summary: "the server announces an address that its program does not listen on",
+			Topology: announcing(), Traffic: Traffic{Listen: netip.MustParseAddr(server1)},
+			Shows: []Symptom{counts(ClientHost, "MPJoinSynTx", 1), subflows(ClientHost, 0)},
+			Host:  ServerHost, Rule: "D09",
+		},
+		{
+			Name: "announced-unheard-by-client", Summary: "the same, seen from the client",
+			Topology: announcing(), Traffic: Traffic{Listen: netip.MustParseAddr(server1), Repeat: true},
+			Shows: []Symptom{counts(ClientHost, "MPJoinSynTx", 1)},
+			Host:  ClientHost, Rule: "D09",
+		},
+		{
+			Name: "client-signals", Summary: "the client announces its address instead of using it",
+			Topology: withEndpoints(signalOn(client2)).with(func(t *Topology) {
+				t.server().Limits = &mptcp.Limits{AddAddrAccepted: 1, Subflows: 2}
+			}),
+			// Not every server tries: an announcement that comes too early is dropped.
+			Traffic: Traffic{Repeat: true},
+			Shows:   []Symptom{counts(ServerHost, "MPJoinSynTx", 1)},
+			Host:    ClientHost, Rule: "D10",
+		},
+		{
+			Name: "announcement-too-long", Summary: "an IPv6 address with a port does not fit beside timestamps",
+			Topology: ipv6().with(func(t *Topology) {
+				t.setClient(mptcp.Limits{AddAddrAccepted: 2, Subflows: 2})
+				e := signalOn("2001:db8:2::1")
+				e.Port = 12400
+				t.server().Endpoints = []Endpoint{e}
+				t.server().prefer("net.mptcp.add_addr_v6_port_drop_ts", "0")
+			}),
+			Shows: []Symptom{counts(ServerHost, "AddAddrTxDrop", 1), subflows(ClientHost, 0)},
+			Host:  ServerHost, Rule: "D44",
+		},
+	}
+}

@@ -1,0 +1,110 @@
+package lab
+
+import (
+	"net/netip"
+
+	"mptcpctl/mptcp"
+)
+
+// healthyScenarios are those in which doctor must find nothing.
+func healthyScenarios() []Scenario {
+	all := append(healthyNetworks(), healthyTraffic()...)
+	for i := range all {
+		all[i].Host, all[i].Rule = ClientHost, Healthy
+	}
+	return all
+}
+
+// healthyNetworks differ in their networks.
+func healthyNetworks() []Scenario {
+	flagged := func(flags mptcp.EndpointFlags) Topology {
+		return pair().with(func(t *Topology) { t.client().Endpoints[0].Flags = flags })
+	}
+	return []Scenario{
+		{
+			Name: "healthy-single", Summary: "one link, one path",
+			Topology: singleLink(), Shows: bothJoined(0),
+		},
+		{
+			Name: "healthy-two-paths", Summary: "two links, two subflows",
+			Topology: pair(), Shows: bothJoined(1),
+		},
+		{
+			Name: "healthy-three-paths", Summary: "three links, three subflows",
+			Topology: triple(), Shows: bothJoined(2),
+		},
+		{
+			Name: "healthy-second-link", Summary: "a second link that no endpoint names: MPTCP is not asked to use it",
+			Topology: plainPair(), Shows: bothJoined(0),
+		},
+		{
+			Name: "healthy-one-subnet", Summary: "two links in one subnet, told apart by ARP settings and dev",
+			Topology: redHat().with(func(t *Topology) {
+				t.setClient(mptcp.Limits{Subflows: 1}, subflowOn("192.0.2.3", "wlp1s0"))
+			}),
+			Shows: bothJoined(1),
+		},
+		{
+			Name: "healthy-backup", Summary: "the second subflow is a backup and waits",
+			Topology: flagged(mptcp.FlagSubflow | mptcp.FlagBackup), Shows: bothJoined(1),
+		},
+		{
+			Name: "healthy-fullmesh", Summary: "a fullmesh endpoint",
+			Topology: flagged(mptcp.FlagSubflow | mptcp.FlagFullmesh), Shows: bothJoined(1),
+		},
+		{
+			Name: "healthy-announced", Summary: "the server announces its second address, the client uses it",
+			Topology: announcing(), Shows: bothJoined(1),
+		},
+		{
+			Name: "healthy-port", Summary: "the server announces its second address with a port of its own",
+			Topology: announcing().with(func(t *Topology) { t.server().Endpoints[0].Port = 12400 }),
+			Shows:    bothJoined(1),
+		},
+		{
+			Name: "healthy-nat", Summary: "the second path passes NAT",
+			Topology: natted(), Shows: bothJoined(1),
+		},
+		{
+			Name: "healthy-ipv6", Summary: "two paths over IPv6",
+			Topology: ipv6(), Shows: bothJoined(1),
+		},
+	}
+}
+
+// healthyTraffic differ in what is sent.
+func healthyTraffic() []Scenario {
+	return []Scenario{
+		{
+			Name: "healthy-mapped", Summary: "the client reaches IPv4 by an IPv6 socket",
+			Topology: pair(), Traffic: Traffic{Mapped: true}, Shows: bothJoined(1),
+		},
+		{
+			Name: "healthy-busy", Summary: "two paths that carry data all the time",
+			Topology: pair(), Traffic: Traffic{Stream: true}, Ready: bothJoined(1), Shows: bothJoined(1),
+		},
+		{
+			Name: "healthy-many", Summary: "300 connections with two subflows each",
+			Topology: pair(), Traffic: Traffic{Connections: 300, Bytes: 10}, Shows: bothJoined(1),
+		},
+		{
+			Name: "healthy-short", Summary: "connections come and go all the time",
+			Topology: pair(), Traffic: Traffic{Repeat: true},
+			Shows: []Symptom{counts(ServerHost, "MPCapableACKRX", 5), counts(ServerHost, "MPJoinAckRx", 3)},
+		},
+		{
+			Name: "healthy-beside", Summary: "plain TCP connections beside one over MPTCP",
+			Topology: pair(), Traffic: Traffic{Beside: 5}, Shows: bothJoined(1),
+		},
+		{
+			Name: "healthy-loopback", Summary: "client and server on one host",
+			Topology: pair(),
+			Traffic:  Traffic{Server: ClientHost, To: netip.MustParseAddr("127.0.0.1")},
+			Shows:    []Symptom{counts(ClientHost, "MPCapableACKRX", 1)},
+		},
+		{
+			Name: "healthy-unused", Summary: "endpoints are configured, and nobody connects",
+			Topology: pair(), Traffic: Traffic{Connections: -1},
+		},
+	}
+}

@@ -1,0 +1,48 @@
+package lab
+
+// joinScenarios are those in which something on the second path stops the join.
+func joinScenarios() []Scenario {
+	join := func(verdict Verdict) FirewallRule { return FirewallRule{Verdict: verdict}.isSYN(SubtypeMPJoin) }
+	refused := Traffic{Repeat: true}
+	return []Scenario{
+		{
+			Name: "join-dropped", Summary: "a firewall on the second path drops SYN with MP_JOIN",
+			Topology: pair(),
+			Faults:   atServer("drop SYN with MP_JOIN", "eth1", join(Drop)),
+			Shows:    []Symptom{joinHangs(client2)},
+			Host:     ClientHost, Rule: "D35",
+		},
+		{
+			Name: "join-reset", Summary: "a firewall on the second path resets SYN with MP_JOIN",
+			Topology: pair(), Traffic: refused,
+			Faults: atServer("reject SYN with MP_JOIN by a reset", "eth1", join(RejectReset)),
+			Shows:  []Symptom{counts(ClientHost, "MPJoinSynTx", 2)},
+			Host:   ClientHost, Rule: "D36",
+		},
+		{
+			Name: "join-prohibited", Summary: "a firewall on the second path answers SYN with MP_JOIN by ICMP",
+			Topology: pair(), Traffic: refused,
+			Faults: atServer("reject SYN with MP_JOIN by ICMP: administratively prohibited", "eth1", join(RejectAdmin)),
+			Shows:  []Symptom{counts(ClientHost, "MPJoinSynTx", 2)},
+			Host:   ClientHost, Rule: "D36",
+		},
+		{
+			Name: "join-stripped", Summary: "something on the second path removes MPTCP from SYN",
+			Topology: pair(), Traffic: refused,
+			Faults: atServer("remove TCP option 30 on the second path", "eth1", FirewallRule{Verdict: StripOption, Option: MPTCPOption(AnySubtype)}),
+			Shows:  []Symptom{counts(ClientHost, "MPJoinSynTx", 2), counts(ClientHost, "MPRstTx", 1)},
+			Host:   ClientHost, Rule: "D37",
+		},
+		{
+			Name: "path-mended", Summary: "a join was reset, the firewall is gone, and the kernel does not try again",
+			Topology: pair(),
+			Faults: append(
+				atServer("reject SYN with MP_JOIN by a reset", "eth1", join(RejectReset)),
+				Fault{When: Established, Host: ServerHost, Text: "none any more"},
+			),
+			Ready: []Symptom{counts(ClientHost, "MPJoinSynTx", 1), subflows(ClientHost, 0)},
+			Shows: []Symptom{subflows(ClientHost, 0)},
+			Host:  ClientHost, Rule: "D42",
+		},
+	}
+}

@@ -1,0 +1,141 @@
+package lab_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/mptcp"
+	"mptcpctl/pathmanager"
+)
+
+// pathManagerTool is a command that stands in for the tool: it sets limits and adds
+// endpoints.
+func pathManagerTool(t testing.TB) []string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{"env", actEnv + "=path manager", self}
+}
+
+// actAsPathManager runs `limits set add_addr_accepted N subflows N` and
+// `endpoint add ADDRESS [ dev DEV ] [ FLAG … ] [ port N ]`.
+func actAsPathManager(args []string) {
+	err := withClient(func(c *pathmanager.Client) error {
+		if args[0] == "limits" {
+			accepted, err1 := strconv.ParseUint(args[3], 10, 32)
+			subflows, err2 := strconv.ParseUint(args[5], 10, 32)
+			if err1 != nil || err2 != nil {
+				return fmt.Errorf("limits: %v", args)
+			}
+			return c.SetLimits(context.Background(), pathmanager.LimitsUpdate{
+				AddAddrAccepted: new(uint32(accepted)), Subflows: new(uint32(subflows)),
+			})
+		}
+		e, err := parseEndpoint(args[2:])
+		if err != nil {
+			return err
+		}
+		return c.AddEndpoint(context.Background(), e)
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func parseEndpoint(args []string) (mptcp.Endpoint, error) {
+	e := mptcp.Endpoint{Address: netip.MustParseAddr(args[0])}
+	for i := 1; i < len(args); i++ {
+		switch args[i] {
+		case "dev":
+			i++
+			device, err := net.InterfaceByName(args[i])
+			if err != nil {
+				return e, err
+			}
+			e.IfIndex = int32(device.Index)
+		case "port":
+			i++
+			port, err := strconv.ParseUint(args[i], 10, 16)
+			if err != nil {
+				return e, err
+			}
+			e.Port = uint16(port)
+		default:
+			flag, ok := mptcp.ParseEndpointFlag(args[i])
+			if !ok {
+				return e, fmt.Errorf("flag %q", args[i])
+			}
+			e.Flags |= flag
+		}
+	}
+	return e, nil
+}
+
+// atOnce is how many scenarios run at the same time.
+const atOnce = 4
+
+// TestScenariosReachTheirSymptoms brings every scenario about: Start fails unless
+// the kernel shows what the scenario says.
+func TestScenariosReachTheirSymptoms(t *testing.T) {
+	labtest.MPTCP(t)
+	tool := pathManagerTool(t)
+	places := make(chan struct{}, atOnce)
+	for _, s := range lab.Scenarios() {
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			places <- struct{}{}
+			defer func() { <-places }()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			trial, err := lab.Start(ctx, s, tool)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%v", trial.Took.Round(time.Millisecond))
+			if trial.Host() == nil {
+				t.Errorf("no host %q", s.Host)
+			}
+			if err := trial.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestScenariosAreNamed(t *testing.T) {
+	scenarios := lab.Scenarios()
+	if len(scenarios) < 40 {
+		t.Errorf("%d scenarios, want 40", len(scenarios))
+	}
+	var names []string
+	for _, topology := range lab.Topologies() {
+		names = append(names, topology.Name)
+	}
+	for _, s := range scenarios {
+		if slices.Contains(names, s.Name) {
+			t.Errorf("two are named %s", s.Name)
+		}
+		names = append(names, s.Name)
+		if s.Summary == "" || s.Rule == "" || s.Host == "" {
+			t.Errorf("%s: summary %q, rule %q, host %q", s.Name, s.Summary, s.Rule, s.Host)
+		}
+		if found, ok := lab.FindScenario(s.Name); !ok || found.Summary != s.Summary {
+			t.Errorf("FindScenario(%s): %v, %q", s.Name, ok, found.Summary)
+		}
+	}
+	if _, ok := lab.FindScenario("no such"); ok {
+		t.Error("found a scenario that is not there")
+	}
+}

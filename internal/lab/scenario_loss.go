@@ -1,0 +1,70 @@
+package lab
+
+import (
+	"net/netip"
+
+	"mptcpctl/mptcp"
+)
+
+// lossScenarios are those in which a path that worked is lost, and no event tells,
+// or a subflow is there and carries nothing.
+func lossScenarios() []Scenario {
+	streaming := Traffic{Stream: true}
+	return []Scenario{
+		{
+			Name: "first-link-down", Summary: "the first link goes down while data flows",
+			Topology: pair(), Traffic: streaming, Ready: bothJoined(1),
+			Faults: []Fault{{When: Established, Host: ClientHost, LinkDown: "eth0"}},
+			Shows:  []Symptom{pathSilent(client1)},
+			Host:   ClientHost, Rule: "D43",
+		},
+		{
+			Name: "second-link-down", Summary: "the link of the second subflow goes down while data flows",
+			Topology: pair(), Traffic: streaming, Ready: bothJoined(1),
+			Faults: []Fault{{When: Established, Host: ClientHost, LinkDown: "eth1"}},
+			Shows:  []Symptom{pathSilent(client2)},
+			Host:   ClientHost, Rule: "D22",
+		},
+		{
+			Name: "first-path-silent", Summary: "packets vanish on the first path while data flows",
+			Topology: pair(), Traffic: streaming, Ready: bothJoined(1),
+			Faults: filter(Established, ServerHost, "drop all on the first path", "eth0", FirewallRule{Verdict: Drop}),
+			Shows:  []Symptom{pathSilent(client1)},
+			Host:   ClientHost, Rule: "D43",
+		},
+		{
+			Name: "second-path-silent", Summary: "packets vanish on the second path while data flows",
+			Topology: pair(), Traffic: streaming, Ready: bothJoined(1),
+			Faults: filter(Established, ServerHost, "drop all on the second path", "eth1", FirewallRule{Verdict: Drop}),
+			Shows:  []Symptom{pathSilent(client2)},
+			Host:   ClientHost, Rule: "D43",
+		},
+		{
+			Name: "only-path-silent", Summary: "packets vanish on the only path while data flows",
+			Topology: singleLink(), Traffic: streaming,
+			Faults: filter(Established, ServerHost, "drop all", "eth0", FirewallRule{Verdict: Drop}),
+			Shows:  []Symptom{pathSilent(client1)},
+			Host:   ClientHost, Rule: "D43",
+		},
+		{
+			Name: "first-address-removed", Summary: "the address of the first subflow is removed while data flows",
+			Topology: pair(), Traffic: streaming, Ready: bothJoined(1),
+			Faults: []Fault{{When: Established, Host: ClientHost, RemoveAddress: netip.MustParsePrefix("10.0.1.2/24"), Device: "eth0"}},
+			Shows:  []Symptom{pathSilent(client1)},
+			Host:   ClientHost, Rule: "D43",
+		},
+		{
+			Name: "second-address-removed", Summary: "the endpoint's address is removed while data flows, the endpoint stays",
+			Topology: pair(), Traffic: streaming, Ready: bothJoined(1),
+			Faults: []Fault{{When: Established, Host: ClientHost, RemoveAddress: netip.MustParsePrefix("10.0.2.2/24"), Device: "eth1"}},
+			Shows:  []Symptom{pathSilent(client2)},
+			Host:   ClientHost, Rule: "D21",
+		},
+		{
+			Name: "backup-idle", Summary: "the second subflow is a backup: the first carries everything",
+			Topology: pair().with(func(t *Topology) { t.client().Endpoints[0].Flags |= mptcp.FlagBackup }),
+			Traffic:  Traffic{Bytes: 4 << 20}, Shows: bothJoined(1),
+			Host: ClientHost, Rule: "D47",
+		},
+	}
+}

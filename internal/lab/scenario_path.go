@@ -1,0 +1,68 @@
+package lab
+
+import "syscall"
+
+// pathScenarios are those in which something on the first path, or in the middle of
+// a connection, does not let MPTCP through.
+func pathScenarios() []Scenario {
+	capable := func(verdict Verdict) FirewallRule { return FirewallRule{Verdict: verdict}.isSYN(SubtypeMPCapable) }
+	strip := func(subtype int) FirewallRule {
+		return FirewallRule{Verdict: StripOption, Option: MPTCPOption(subtype)}
+	}
+	return []Scenario{
+		{
+			Name: "syn-stripped", Summary: "something removes MPTCP from the SYN of the connection",
+			Topology: pair(),
+			Faults:   atServer("remove TCP option 30", "eth0", strip(AnySubtype)),
+			Shows:    []Symptom{fellBack(ClientHost), counts(ClientHost, "MPCapableFallbackSYNACK", 1)},
+			Host:     ClientHost, Rule: "D07",
+		},
+		{
+			Name: "syn-dropped", Summary: "SYN with MPTCP vanishes: the kernel leaves MPTCP out for an hour",
+			Topology: pair().with(func(t *Topology) { t.client().prefer("net.mptcp.syn_retrans_before_tcp_fallback", "1") }),
+			Traffic:  Traffic{Connections: 2},
+			Faults:   atServer("drop SYN with MP_CAPABLE", "eth0", capable(Drop)),
+			Shows:    []Symptom{counts(ClientHost, "Blackhole", 1), counts(ClientHost, "MPCapableSYNTXDisabled", 1)},
+			Host:     ClientHost, Rule: "D33",
+		},
+		{
+			Name: "syn-reset", Summary: "a firewall resets SYN with MPTCP: the program sees connection refused",
+			Topology: pair(), Traffic: Traffic{Refused: syscall.ECONNREFUSED, Repeat: true},
+			Faults: atServer("reject SYN with MP_CAPABLE by a reset", "eth0", capable(RejectReset)),
+			Shows:  []Symptom{counts(ClientHost, "MPCapableSYNTX", 2)},
+			Host:   ClientHost, Rule: "D34",
+		},
+		{
+			Name: "data-stripped-to-client", Summary: "something removes MPTCP from the data that the client receives",
+			Topology: singleLink(),
+			Faults:   filter(BeforeTraffic, ClientHost, "remove DSS", "eth0", strip(SubtypeDSS)),
+			Shows:    []Symptom{fellBack(ClientHost)},
+			Host:     ClientHost, Rule: "D38",
+		},
+		{
+			Name: "data-stripped-later", Summary: "something removes MPTCP from the data in mid-connection",
+			Topology: singleLink(), Traffic: Traffic{Stream: true},
+			Faults: filter(Established, ClientHost, "remove DSS", "eth0", strip(SubtypeDSS)),
+			Shows:  []Symptom{fellBack(ClientHost)},
+			Host:   ClientHost, Rule: "D38",
+		},
+		{
+			Name: "data-stripped-second-path", Summary: "something removes MPTCP from the data on the second path",
+			Topology: pair(), Traffic: Traffic{Bytes: 1 << 20, Repeat: true},
+			Faults: atServer("remove DSS on the second path", "eth1", strip(SubtypeDSS)),
+			Shows:  []Symptom{counts(ServerHost, "MPRstTx", 1), counts(ClientHost, "MPRstRx", 1)},
+			Host:   ClientHost, Rule: "D38",
+		},
+		{
+			Name: "data-changed", Summary: "something rewrites the data, and checksums find it",
+			Topology: singleLink().with(func(t *Topology) {
+				t.client().set("net.mptcp.checksum_enabled", "1")
+				t.server().set("net.mptcp.checksum_enabled", "1")
+			}),
+			Traffic: Traffic{Repeat: true},
+			Faults:  atServer("overwrite bytes of the payload", "eth0", FirewallRule{Verdict: Rewrite}),
+			Shows:   []Symptom{counts(ServerHost, "DataCsumErr", 1)},
+			Host:    ServerHost, Rule: "D39",
+		},
+	}
+}

@@ -1,0 +1,48 @@
+package lab
+
+import "net/netip"
+
+// peerScenarios are those in which the other side, or one beside it, is in the way.
+func peerScenarios() []Scenario {
+	return []Scenario{
+		{
+			Name: "join-forbidden", Summary: "the server forbids joins to its address, and announces no other",
+			Topology: pair().with(func(t *Topology) { t.server().set("net.mptcp.allow_join_initial_addr_port", "0") }),
+			Traffic:  Traffic{Repeat: true},
+			Shows:    []Symptom{subflows(ClientHost, 0)},
+			Host:     ClientHost, Rule: "D25",
+		},
+		{
+			Name: "listener-closed-far", Summary: "the server stops listening: seen from the client",
+			Topology: pair(), Traffic: Traffic{Repeat: true},
+			Faults: atServer("reject SYN with MP_JOIN by a reset, as a closed port does", "", FirewallRule{Verdict: RejectReset}.isSYN(SubtypeMPJoin)),
+			Shows:  []Symptom{counts(ClientHost, "MPJoinSynTx", 2)},
+			Host:   ClientHost, Rule: "D08",
+		},
+		{
+			Name: "load-balancer", Summary: "the second path leads to another server, which does not know the connection",
+			Topology: balanced(), Traffic: Traffic{Repeat: true},
+			Shows: []Symptom{counts("other", "MPJoinNoTokenFound", 1)},
+			Host:  "other", Rule: "D40",
+		},
+		{
+			Name: "load-balancer-far", Summary: "the same, seen from the client: the join is refused",
+			Topology: balanced(), Traffic: Traffic{Repeat: true},
+			Shows: []Symptom{counts("other", "MPJoinNoTokenFound", 1)},
+			Host:  ClientHost, Rule: "D40",
+		},
+	}
+}
+
+// balanced is pair with a second server behind the second link that has the first
+// one's address too.
+func balanced() Topology {
+	t := pair()
+	t.Hosts = append(t.Hosts, HostSpec{Name: otherServer, Sysctls: weakHost()})
+	t.Links[1].B = End{Host: otherServer, Name: "eth1", Addresses: append(prefixes("10.0.2.1/24"), netip.MustParsePrefix("10.0.1.1/32"))}
+	return t
+}
+
+// otherServer is the host that a load balancer sends joins to. Where a topology
+// has it, it runs a server of its own.
+const otherServer = "other"

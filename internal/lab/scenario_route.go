@@ -1,0 +1,71 @@
+package lab
+
+import (
+	"net/netip"
+
+	"mptcpctl/mptcp"
+)
+
+// routeScenarios are those in which packets of the second path go astray.
+func routeScenarios() []Scenario {
+	return []Scenario{
+		{
+			Name: "wrong-link", Summary: "no dev and no rule by source: the second subflow leaves by the first link",
+			Topology: pair().with(noSourceRule).with(func(t *Topology) { t.client().Endpoints[0].Dev = "" }),
+			Shows:    bothJoined(1),
+			Host:     ClientHost, Rule: "D27",
+		},
+		{
+			Name: "wrong-link-filtered", Summary: "the same, and the server's reverse path filter drops what comes by the wrong link",
+			Topology: pair().with(noSourceRule).with(func(t *Topology) {
+				t.client().Endpoints[0].Dev = ""
+				t.server().strict()
+			}),
+			Shows: []Symptom{joinHangs(client2), counts(ServerHost, "IPReversePathFilter", 1)},
+			Host:  ClientHost, Rule: "D27",
+		},
+		{
+			Name: "filtered-at-server", Summary: "the server's reverse path filter drops packets of the second path",
+			Topology: pair().with(noSourceRule).with(func(t *Topology) {
+				t.client().Endpoints[0].Dev = ""
+				t.server().strict()
+			}),
+			Traffic: Traffic{Repeat: true},
+			Shows:   []Symptom{counts(ServerHost, "IPReversePathFilter", 3)},
+			Host:    ServerHost, Rule: "D29",
+		},
+		{
+			Name: "phantom-route", Summary: "dev is given, and no route leads from it: the peer is looked for on the link itself",
+			Topology: pair().with(noSourceRule),
+			Shows:    []Symptom{counts(ClientHost, "MPJoinSynTx", 1)},
+			Host:     ClientHost, Rule: "D28",
+		},
+		{
+			Name: "strict-filter", Summary: "the client's reverse path filter drops the answers on the second link",
+			Topology: pair().with(noSourceRule).with(func(t *Topology) {
+				c := t.client()
+				c.Routes = []Route{{To: anywhere4(), Via: netip.MustParseAddr(server2), Dev: "eth1", Metric: 1000}}
+				c.strict()
+			}),
+			Shows: []Symptom{joinHangs(client2), counts(ClientHost, "IPReversePathFilter", 1)},
+			Host:  ClientHost, Rule: "D29",
+		},
+		{
+			Name: "one-subnet", Summary: "two links in one subnet, and an endpoint without dev",
+			Topology: redHat().with(func(t *Topology) {
+				t.setClient(mptcp.Limits{Subflows: 1}, subflowOn("192.0.2.3", ""))
+				t.client().Sysctls = weakHost()
+			}),
+			Shows: []Symptom{counts(ClientHost, "MPJoinSynTx", 1)},
+			Host:  ClientHost, Rule: "D30",
+		},
+	}
+}
+
+// noSourceRule takes away what makes the second address leave by the second link.
+func noSourceRule(t *Topology) { t.client().Rules, t.client().Routes = nil, nil }
+
+// strict switches the reverse path filter of a host to strict.
+func (h *HostSpec) strict() {
+	h.Sysctls = []Sysctl{{"net.ipv4.conf.all.rp_filter", "1"}, {"net.ipv4.conf.default.rp_filter", "1"}}
+}
