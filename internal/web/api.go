@@ -194,13 +194,18 @@ func (s *Server) serveConnection(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "no connection with token "+token.String()+" is there, nor has one ended lately")
 		return
 	}
+	after, err := number(r, "samples_after", 0, 1<<52)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
 	s.samples.watch(key, time.Now())
 	connection, ok := state.Lookup(key)
 	if !ok {
 		fail(w, http.StatusNotFound, "the connection is kept no more")
 		return
 	}
-	d, err := s.details(state, key, &connection)
+	d, err := s.details(state, key, &connection, int64(after))
 	if err != nil {
 		fail(w, http.StatusInternalServerError, err.Error())
 		return
@@ -227,7 +232,7 @@ func find(s *track.State, netns string, token mptcp.Token, instance string) (k m
 	return k, end, ok
 }
 
-func (s *Server) details(state *track.State, k mptcp.Key, c *mptcp.Connection) (*details, error) {
+func (s *Server) details(state *track.State, k mptcp.Key, c *mptcp.Connection, after int64) (*details, error) {
 	list, err := connectionsJSON([]mptcp.Connection{*c})
 	if err != nil {
 		return nil, err
@@ -235,7 +240,7 @@ func (s *Server) details(state *track.State, k mptcp.Key, c *mptcp.Connection) (
 	list = bytes.TrimSpace(list)
 	d := &details{
 		Connection: list[1 : len(list)-1], Instance: k.Instance,
-		History: []json.RawMessage{}, ClosedSubflows: []closedSubflow{}, Samples: s.samples.of(k),
+		History: []json.RawMessage{}, ClosedSubflows: []closedSubflow{}, Samples: s.samples.of(k, after),
 	}
 	format := &present.EventJSON{Device: s.config.Device}
 	for _, delta := range state.History(k) {

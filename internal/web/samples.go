@@ -133,14 +133,18 @@ type sampled struct {
 	Points   []point          `json:"points"`
 }
 
-// of returns the samples of a connection.
-func (s *samples) of(k mptcp.Key) sampled {
+// of returns the samples of a connection that are later than that.
+func (s *samples) of(k mptcp.Key, after int64) sampled {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := sampled{Subflows: []sampledSubflow{}, Points: []point{}}
 	if v := s.by[k]; v != nil {
 		r.Subflows = append(r.Subflows, v.subflows...)
-		r.Points = append(r.Points, v.points...)
+		for _, p := range v.points {
+			if p.Time > after {
+				r.Points = append(r.Points, p)
+			}
+		}
 	}
 	return r
 }

@@ -1,0 +1,78 @@
+// The frame of the page: which view is shown, and how the server is.
+import { get } from './api.js';
+import { h, parse, setText } from './dom.js';
+import { overview } from './overview.js';
+import { connections } from './connections.js';
+import { connection } from './connection.js';
+import { events } from './events.js';
+import { counters, endpoints, findings } from './tables.js';
+
+const views = { '': overview, connections, connection, events, endpoints, counters, findings };
+const main = document.getElementById('main');
+let current = null; // the view that is shown: {name, refresh, close, update}
+let timer = 0;
+
+// Leaving is what a view's close does; a view gets its place in the page, its link,
+// and a function that tells how the last answer went.
+function show() {
+  const link = parse(location.hash);
+  const name = link.parts[0];
+  const path = link.parts.join('/');
+  if (current && current.path === path && current.update) {
+    current.update(link.query);
+    return;
+  }
+  current?.close?.();
+  main.replaceChildren();
+  const make = views[name];
+  if (!make) {
+    main.append(h('h1', {}, 'There is no such view'), h('p', {}, h('a', { href: '#/' }, 'To the overview')));
+    current = null;
+    return;
+  }
+  current = make(main, link);
+  current.path = path;
+  document.title = (link.parts[2] || name || 'overview') + ' – mptcpctl';
+  for (const a of document.querySelectorAll('#nav a')) {
+    const target = parse(a.hash).parts[0];
+    if (target === name || (name === 'connection' && target === 'connections')) a.setAttribute('aria-current', 'page');
+    else a.removeAttribute('aria-current');
+  }
+  refresh();
+}
+
+async function refresh() {
+  clearTimeout(timer);
+  timer = setTimeout(refresh, 1000);
+  if (document.hidden) return;
+  const shown = current;
+  const status = document.getElementById('link');
+  try {
+    const summary = await get('summary');
+    status.className = 'live';
+    setText(status, 'live');
+    tell(summary.events_available ? summary.error : `Without events: ${summary.events_reason}. The state is polled, and what happens between two looks is not seen.`);
+    await shown?.refresh?.(summary);
+  } catch (error) {
+    if (error.name === 'AbortError') return;
+    status.className = 'gone';
+    setText(status, error.status ? error.message : 'the server does not answer; trying again');
+    if (error.status === 401) location.reload();
+  }
+}
+
+function tell(text) {
+  const notice = document.getElementById('notice');
+  notice.hidden = !text;
+  setText(notice, text || '');
+}
+
+document.querySelector('.skip').addEventListener('click', (e) => { e.preventDefault(); main.focus(); });
+addEventListener('hashchange', show);
+document.addEventListener('visibilitychange', () => { if (!document.hidden) refresh(); });
+addEventListener('keydown', (e) => {
+  if (e.key !== '/' || e.target instanceof HTMLInputElement || e.ctrlKey || e.metaKey) return;
+  const field = main.querySelector('input[type=search]');
+  if (field) { e.preventDefault(); field.focus(); }
+});
+show();

@@ -1,0 +1,87 @@
+// The table of connections. The server filters and sorts; the page holds only the
+// rows that can be seen, so that 10,000 cost no more than 50.
+import { get, Refusal } from './api.js';
+import { bytes, connectionLink, h, hash, setText } from './dom.js';
+
+const HEIGHT = 28;
+const COLUMNS = [['token', 'Token'], ['state', 'State'], ['', 'Side'], ['local', 'Local'], ['remote', 'Remote'], ['subflows', 'Subflows'], ['bytes', 'Bytes'], ['', 'Process']];
+
+export function connections(main, link) {
+  let filter = link.query.get('filter') || '';
+  let sort = link.query.get('sort') || 'local';
+  let abort = null;
+  let pending = 0;
+
+  const field = h('input', { type: 'search', id: 'filter', value: filter, placeholder: 'dst :443 and subflows < 2', 'aria-label': 'Filter', 'aria-describedby': 'problem', autocomplete: 'off', spellcheck: 'false', oninput: typed });
+  const total = h('span', { role: 'status', id: 'total' }, '');
+  const problem = h('p', { class: 'bad', id: 'problem', role: 'alert' });
+  const spacer = h('div', { class: 'spacer' });
+  const scroll = h('div', { class: 'scroll', role: 'rowgroup', onscroll: later, onkeydown: keys });
+  const head = h('div', { class: 'row head', role: 'row' }, COLUMNS.map(([column, name]) => h('span', { role: 'columnheader' },
+    column ? h('button', { type: 'button', onclick: () => { location.hash = hash('connections', { filter, sort: sort === column ? '-' + column : column }); } }, name) : name)));
+  scroll.append(spacer);
+  main.append(h('div', { class: 'bar' }, h('h1', {}, 'Connections'), field, total), problem, h('div', { class: 'grid', role: 'table', 'aria-label': 'Connections' }, head, scroll));
+
+  function typed() {
+    clearTimeout(pending);
+    pending = setTimeout(() => { history.replaceState(null, '', hash('connections', { filter: field.value, sort })); update(new URLSearchParams({ filter: field.value, sort })); }, 250);
+  }
+
+  function update(query) {
+    filter = query.get('filter') || '';
+    sort = query.get('sort') || 'local';
+    if (field.value !== filter) field.value = filter;
+    load();
+  }
+
+  function later() {
+    clearTimeout(pending);
+    pending = setTimeout(load, 40);
+  }
+
+  async function load() {
+    abort?.abort();
+    abort = new AbortController();
+    const offset = Math.max(0, Math.floor(scroll.scrollTop / HEIGHT) - 10);
+    const limit = Math.ceil(scroll.clientHeight / HEIGHT) + 20;
+    try {
+      draw(await get('connections?' + new URLSearchParams({ filter, sort, offset, limit }), abort.signal));
+      setText(problem, '');
+    } catch (error) {
+      if (error.name === 'AbortError') return;
+      if (!(error instanceof Refusal)) throw error;
+      setText(problem, error.message);
+    }
+  }
+
+  function draw(page) {
+    setText(total, `${page.total} match${page.total === 1 ? 'es' : ''}`);
+    spacer.style.height = page.total * HEIGHT + 'px';
+    const focused = document.activeElement?.dataset?.token;
+    spacer.replaceChildren(...page.connections.map((c, i) => row(c, page.offset + i)));
+    if (focused) spacer.querySelector(`[data-token="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  }
+
+  // keys moves along the rows.
+  function keys(e) {
+    const next = { ArrowDown: 'nextElementSibling', ArrowUp: 'previousElementSibling' }[e.key];
+    const to = next && document.activeElement?.[next];
+    if (to) { e.preventDefault(); to.focus(); }
+  }
+
+  return { refresh: load, update: (query) => update(query), close() { abort?.abort(); clearTimeout(pending); } };
+}
+
+function row(c, index) {
+  const carried = c.subflows.reduce((n, f) => n + f.bytes_sent + f.bytes_received, 0);
+  const cells = [
+    h('span', { class: 'mono' }, c.token), h('span', { class: c.fallback ? 'warn' : '' }, c.fallback ? 'fallback' : c.state), h('span', {}, c.side),
+    h('span', { class: 'mono' }, c.local), h('span', { class: 'mono' }, c.remote),
+    h('span', { class: 'right' }, String(c.subflows.length)), h('span', { class: 'right num' }, bytes(carried)),
+    h('span', {}, (c.processes || []).map((p) => `${p.name} ${p.pid}`).join(', ')),
+  ];
+  cells.forEach((cell) => cell.setAttribute('role', 'cell'));
+  const a = h('a', { class: 'row', role: 'row', href: connectionLink(c), 'data-token': c.token, 'aria-rowindex': index + 1 }, cells);
+  a.style.top = index * HEIGHT + 'px';
+  return a;
+}
