@@ -75,10 +75,14 @@ func (a *app) serve(ctx context.Context, inv *grammar.Invocation) error {
 	if noEvents != "" {
 		log.Warn("no events: the state is polled", "reason", noEvents)
 	}
-	if err := dropPrivileges(); err != nil {
+	from := subscribed(ctx, host, noEvents)
+	keep := keptCapabilities(kernelRelease())
+	if err := dropPrivileges(keep); err != nil {
 		log.Warn("privileges are kept", "error", err)
+	} else if keep != 0 {
+		log.Info("CAP_NET_ADMIN is kept: this kernel ties subflows to connections only for it")
 	}
-	err = newService(host, noEvents, o, log).run(ctx, listener)
+	err = newService(host, from, noEvents, o, log).run(ctx, listener)
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
@@ -103,19 +107,36 @@ func (polled) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
 	return func(func([]mptcp.Event, error) bool) { <-ctx.Done() }
 }
 
+// watched is a host whose stream of ended subflows was subscribed to before the
+// privileges were given up.
+type watched struct {
+	*source.Host
+	ended iter.Seq2[track.EndedSubflow, error]
+}
+
+func (w watched) Ended(context.Context) iter.Seq2[track.EndedSubflow, error] { return w.ended }
+
+// subscribed returns the host as the tracker reads it, with all that needs a
+// privilege already open. The streams end with ctx.
+func subscribed(ctx context.Context, host *source.Host, noEvents string) track.Source {
+	if noEvents != "" {
+		return polled{host}
+	}
+	return watched{host, host.Ended(ctx)}
+}
+
 // service is what serve runs: the tracker and all that shows it.
 type service struct {
+	host      *source.Host
 	tracker   *track.Tracker
 	server    *web.Server
 	collector *export.Collector
 	log       *slog.Logger
 }
 
-func newService(host *source.Host, noEvents string, o *serveOptions, log *slog.Logger) *service {
-	var from track.Source = host
+func newService(host *source.Host, from track.Source, noEvents string, o *serveOptions, log *slog.Logger) *service {
 	config := &track.Config{Buffer: 1 << 15}
 	if noEvents != "" {
-		from = polled{host}
 		config.Reconcile = time.Second
 	}
 	tracker := track.New(from, config)
@@ -125,7 +146,7 @@ func newService(host *source.Host, noEvents string, o *serveOptions, log *slog.L
 		Tracker: tracker, NoEvents: noEvents, Device: sharedDeviceNames(), Metrics: collector.Write, Version: version,
 		Token: o.token, Names: o.names, Log: log,
 	})
-	return &service{tracker, server, collector, log}
+	return &service{host, tracker, server, collector, log}
 }
 
 // sharedDeviceNames returns a function that several goroutines may ask for the
@@ -146,7 +167,7 @@ func (s *service) run(parent context.Context, l net.Listener) error {
 	defer cancel(nil)
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context) error{
-		s.server.Run, s.collector.Run, s.track, s.notify,
+		s.server.Run, s.collector.Run, s.track, s.notify, s.findProcesses,
 		func(ctx context.Context) error { return s.server.Serve(ctx, l) },
 	} {
 		parts.Go(func() {
@@ -171,6 +192,36 @@ func (s *service) track(ctx context.Context) error {
 		return errors.New("the stream of events ended")
 	}
 	return err
+}
+
+// findProcesses names the processes that hold the connections, from time to time,
+// as far as the server's user may see them.
+func (s *service) findProcesses(ctx context.Context) error {
+	for pause := time.Duration(0); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		wanted := map[uint32]bool{}
+		for c := range s.tracker.State().Connections() {
+			if c.Inode != 0 {
+				wanted[c.Inode] = true
+			}
+		}
+		pause = time.Second
+		if len(wanted) == 0 {
+			continue
+		}
+		began := time.Now()
+		found, err := s.host.Processes(ctx, func(inode uint32) bool { return wanted[inode] })
+		if err != nil {
+			s.log.Debug("processes", "error", err) // all else is shown without them
+			continue
+		}
+		s.tracker.SetProcesses(found)
+		pause = max(5*time.Second, 50*time.Since(began))
+	}
 }
 
 // notify tells systemd, where it started us, when the first state is there, and

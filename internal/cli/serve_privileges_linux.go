@@ -8,9 +8,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dropPrivileges gives up all capabilities, in all threads and for good: what is
-// open stays open.
-func dropPrivileges() error {
+// keptCapabilities returns the capabilities that the server cannot do without.
+// Before Linux 6.15 a dump says which subflow belongs to which connection only to
+// CAP_NET_ADMIN, and asks for it each time.
+func keptCapabilities(release string) uint32 {
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err == nil && (major > 6 || major == 6 && minor >= 15) {
+		return 0
+	}
+	return 1 << unix.CAP_NET_ADMIN
+}
+
+// dropPrivileges gives up all capabilities but these, in all threads and for good:
+// what is open stays open. A program that is linked with C cannot do it.
+func dropPrivileges(keep uint32) error {
 	if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
 		return fmt.Errorf("no_new_privs: %w", errno)
 	}
@@ -18,7 +29,12 @@ func dropPrivileges() error {
 		return fmt.Errorf("ambient capabilities: %w", errno)
 	}
 	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	data := &[2]unix.CapUserData{}
+	had := &[2]unix.CapUserData{}
+	if err := unix.Capget(header, &had[0]); err != nil {
+		return fmt.Errorf("capabilities: %w", err)
+	}
+	keep &= had[0].Permitted
+	data := &[2]unix.CapUserData{{Effective: keep, Permitted: keep}}
 	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(header)), uintptr(unsafe.Pointer(data)), 0)
 	if errno != 0 {
 		return fmt.Errorf("capabilities: %w", errno)

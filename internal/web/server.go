@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
 
@@ -120,15 +119,8 @@ func (s *Server) sample(ctx context.Context) {
 		case now := <-ticker.C:
 			s.journal.tick()
 			state := s.config.Tracker.State()
-			s.look(s.samples.take(now, state))
+			s.config.Tracker.Look(s.samples.take(now, state))
 		}
-	}
-}
-
-// look has the tracker read the figures of these connections more often.
-func (s *Server) look(keys []mptcp.Key) {
-	if t, ok := any(s.config.Tracker).(interface{ Look([]mptcp.Key) }); ok {
-		t.Look(keys)
 	}
 }
 
