@@ -15,12 +15,15 @@ func (a *app) labCommand() grammar.Command {
 	return grammar.Command{
 		Name:     "lab",
 		Summary:  "MPTCP on the real kernel, in network namespaces, on one machine",
-		Synopsis: []string{"[ demo ]", "list", "run NAME", "shell [ NAME ]"},
+		Synopsis: []string{"[ demo ]", "list", "run { NAME | --all }", "shell [ NAME ]"},
 		Help: "`lab` runs the procedure of Red Hat's chapter on monitoring MPTCP subflows, step by step, with this program's own commands: " +
 			"a server and a client with two links, made of network namespaces. It shows each command, the monitor's lines as they come, the connection with one and with two subflows, " +
 			"and at last what the procedure promises beside what was seen. The exit code is 0 only if every promise was kept.\n\n" +
 			"`lab list` names further networks. `lab run NAME` builds one, connects over it and shows which subflows come up. " +
 			"`lab shell` opens a shell in the client, with this program at hand and a server that listens at port 12345.\n\n" +
+			"It names scenarios, too: networks with traffic in which one thing is wrong, or nothing, and the rule of `doctor` that tells what. " +
+			"`lab run NAME` brings one about, waits until the kernel shows it, and asks doctor. `lab run --all` does so with all of them: " +
+			"the exit code is 0 only if doctor names the rule of each. `lab shell NAME` opens a shell on the host where doctor is to look.\n\n" +
 			"Packets stay within the namespaces, and nothing is left behind. Without root it runs in a user namespace.",
 		Privilege: "none where user namespaces are allowed, else root",
 		Default:   "demo",
@@ -28,20 +31,29 @@ func (a *app) labCommand() grammar.Command {
 			{Line: "lab", Meaning: "the whole procedure"},
 			{Line: "lab run announce", Meaning: "a server that announces its second address"},
 			{Line: "lab shell two-subnets", Meaning: "a client with two links to try things on"},
+			{Line: "lab run join-dropped", Meaning: "a firewall on the second path, and what doctor makes of it"},
+			{Line: "lab run --all", Meaning: "all scenarios, expected and found"},
 		},
 		Verbs: []grammar.Command{
 			{Name: "demo", Summary: "Red Hat's procedure, step by step", Synopsis: []string{""}, Run: a.labDemo},
-			{Name: "list", Summary: "the networks that `run` and `shell` build", Synopsis: []string{""}, Run: a.labList},
-			{Name: "run", Summary: "build a network, connect over it, show what comes up", Synopsis: []string{"NAME"}, Operand: grammar.Word, Choices: topologyNames(), Run: a.labRun},
-			{Name: "shell", Summary: "a shell in the client of a network", Synopsis: []string{"[ NAME ]"}, Operand: grammar.Word, Choices: topologyNames(), Run: a.labShell},
+			{Name: "list", Summary: "the networks and scenarios that `run` and `shell` take", Synopsis: []string{""}, Run: a.labList},
+			{
+				Name: "run", Summary: "build a network, connect over it, show what comes up, or what is wrong", Synopsis: []string{"NAME", "--all"},
+				Operand: grammar.Word, Choices: labNames(), Run: a.labRun,
+				Flags: []grammar.Flag{{Name: "all", Summary: "run all scenarios, show what doctor finds in each"}},
+			},
+			{Name: "shell", Summary: "a shell in the client of a network, or where a scenario goes wrong", Synopsis: []string{"[ NAME ]"}, Operand: grammar.Word, Choices: labNames(), Run: a.labShell},
 		},
 	}
 }
 
-func topologyNames() []string {
+func labNames() []string {
 	var names []string
 	for _, t := range lab.Topologies() {
 		names = append(names, t.Name)
+	}
+	for _, s := range lab.Scenarios() {
+		names = append(names, s.Name)
 	}
 	return names
 }
@@ -69,8 +81,14 @@ func enterLab() error {
 }
 
 func (a *app) labList(_ context.Context, inv *grammar.Invocation) error {
+	colors := palette(inv)
+	fmt.Fprintf(inv.Stdout, "%sNetworks%s\n", colors.Bold, colors.Reset)
 	for _, t := range lab.Topologies() {
-		if _, err := fmt.Fprintf(inv.Stdout, "%-14s %s\n", t.Name, t.Summary); err != nil {
+		fmt.Fprintf(inv.Stdout, "%-28s %s\n", t.Name, t.Summary)
+	}
+	fmt.Fprintf(inv.Stdout, "\n%sScenarios, and what doctor finds%s\n", colors.Bold, colors.Reset)
+	for _, s := range lab.Scenarios() {
+		if _, err := fmt.Fprintf(inv.Stdout, "%-28s %-8s %s\n", s.Name, s.Rule, s.Summary); err != nil {
 			return err
 		}
 	}
@@ -109,7 +127,7 @@ func (a *app) labDemo(ctx context.Context, inv *grammar.Invocation) error {
 func (a *app) openLab(ctx context.Context, inv *grammar.Invocation, name string, narrator lab.Narrator) (*lab.Lab, error) {
 	topology, ok := lab.FindTopology(name)
 	if !ok {
-		return nil, inv.Usage(fmt.Sprintf("network %q is unknown; `lab list` names them", name))
+		return nil, inv.Usage(fmt.Sprintf("%q is no network and no scenario; `lab list` names them", name))
 	}
 	if err := enterLab(); err != nil {
 		return nil, err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -25,8 +24,14 @@ const (
 
 // labRun builds a network, connects over it, and shows what comes up.
 func (a *app) labRun(ctx context.Context, inv *grammar.Invocation) error {
+	if inv.Has("all") {
+		return a.labRunAll(ctx, inv)
+	}
 	if len(inv.Args) != 1 {
 		return inv.Usage("want one name; `lab list` has them")
+	}
+	if s, ok := lab.FindScenario(inv.Args[0]); ok {
+		return a.labScenario(ctx, inv, s)
 	}
 	if inv.Args[0] == procedureNetwork {
 		inv.Args = nil
@@ -142,41 +147,4 @@ func (r *labTrial) showMonitor(p *lab.Process) {
 	for _, line := range p.Lines() {
 		r.narrator.Output("client (monitor)", line)
 	}
-}
-
-// labShell opens a shell in the client.
-func (a *app) labShell(ctx context.Context, inv *grammar.Invocation) error {
-	name := procedureNetwork
-	switch len(inv.Args) {
-	case 0:
-	case 1:
-		name = inv.Args[0]
-	default:
-		return inv.Usage("want at most one name; `lab list` has them")
-	}
-	narrator := &labNarrator{out: inv.Stdout, colors: palette(inv)}
-	l, err := a.openLab(ctx, inv, name, narrator)
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	run := &labTrial{lab: l, narrator: narrator}
-	defer run.close()
-	if _, err := run.start(ctx, lab.ServerHost, lab.ServerHost, false, "nc", "-l", "-k", "-p", labPort); err != nil {
-		return err
-	}
-	tools, err := newToolDirectory()
-	if err != nil {
-		return fmt.Errorf("lab: %w", err)
-	}
-	defer tools.close()
-	fmt.Fprintf(inv.Stdout, "\nThis shell is on the client. The server is %v, port %s. Try: mptcpctl paths to %v; mptcpctl monitor & mptcpctl nc %v %s\n",
-		l.Topology().Paths[0].Destination, labPort, l.Topology().Paths[0].Destination, l.Topology().Paths[0].Destination, labPort)
-	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT) // they are the shell's
-	defer signal.Reset(syscall.SIGINT, syscall.SIGQUIT)
-	cmd := tools.shell(inv)
-	if err := l.Host(lab.ClientHost).Start(cmd); err != nil {
-		return fmt.Errorf("lab: %w", err)
-	}
-	return shellStatus(cmd.Wait())
 }

@@ -1,13 +1,71 @@
 package cli
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/lab"
 )
+
+// labShell opens a shell: in a network on the client, in a scenario where doctor is
+// to look.
+func (a *app) labShell(ctx context.Context, inv *grammar.Invocation) error {
+	name := procedureNetwork
+	switch len(inv.Args) {
+	case 0:
+	case 1:
+		name = inv.Args[0]
+	default:
+		return inv.Usage("want at most one name; `lab list` has them")
+	}
+	narrator := &labNarrator{out: inv.Stdout, colors: palette(inv)}
+	if s, ok := lab.FindScenario(name); ok {
+		t, err := a.startScenario(ctx, s, narrator)
+		if err != nil {
+			return err
+		}
+		defer t.Close()
+		fmt.Fprintf(inv.Stdout, "\nThis shell is on the %s. Try: mptcpctl connection; mptcpctl doctor\n", s.Host)
+		return runLabShell(inv, t.Host())
+	}
+	l, err := a.openLab(ctx, inv, name, narrator)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	run := &labTrial{lab: l, narrator: narrator}
+	defer run.close()
+	if _, err := run.start(ctx, lab.ServerHost, lab.ServerHost, false, "nc", "-l", "-k", "-p", labPort); err != nil {
+		return err
+	}
+	server := l.Topology().Paths[0].Destination
+	fmt.Fprintf(inv.Stdout, "\nThis shell is on the client. The server is %v, port %s. Try: mptcpctl paths to %v; mptcpctl monitor & mptcpctl nc %v %s\n",
+		server, labPort, server, server, labPort)
+	return runLabShell(inv, l.Host(lab.ClientHost))
+}
+
+// runLabShell runs the user's shell in the host to its end.
+func runLabShell(inv *grammar.Invocation, host *lab.Host) error {
+	tools, err := newToolDirectory()
+	if err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	defer tools.close()
+	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT) // they are the shell's
+	defer signal.Reset(syscall.SIGINT, syscall.SIGQUIT)
+	cmd := tools.shell(inv, host.Name)
+	if err := host.Start(cmd); err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	return shellStatus(cmd.Wait())
+}
 
 // toolDirectory is a folder in which this program is found by its name.
 type toolDirectory struct {
@@ -34,15 +92,16 @@ func newToolDirectory() (*toolDirectory, error) {
 // close removes the folder. What is left of it, if that fails, is a link.
 func (d *toolDirectory) close() { os.RemoveAll(d.path) }
 
-// shell returns the user's shell with the program in its path.
-func (d *toolDirectory) shell(inv *grammar.Invocation) *exec.Cmd {
+// shell returns the user's shell with the program in its path, and a prompt that
+// names the host.
+func (d *toolDirectory) shell(inv *grammar.Invocation, host string) *exec.Cmd {
 	program := os.Getenv("SHELL")
 	if program == "" {
 		program = "/bin/sh"
 	}
 	cmd := exec.Command(program)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = inv.Stdin, inv.Stdout, inv.Stderr
-	cmd.Env = append(os.Environ(), "PATH="+d.path+":"+os.Getenv("PATH"), "PS1=[client]# ")
+	cmd.Env = append(os.Environ(), "PATH="+d.path+":"+os.Getenv("PATH"), "PS1=["+host+"]# ")
 	return cmd
 }
 

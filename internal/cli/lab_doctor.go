@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mptcpctl/internal/lab"
+)
+
+// diagnosis is what doctor says of a host, as far as the lab compares it: the JSON
+// of `doctor -j`.
+type diagnosis struct {
+	Verdict  string `json:"verdict"`
+	Findings []struct {
+		Rule         string   `json:"rule"`
+		Severity     string   `json:"severity"`
+		Alternatives []string `json:"alternatives"`
+	} `json:"findings"`
+}
+
+// String returns the rules that were found: those that are mere explanations in
+// parentheses.
+func (d diagnosis) String() string {
+	words := []string{d.Verdict}
+	for _, f := range d.Findings {
+		word := f.Rule
+		if len(f.Alternatives) > 0 {
+			word += "|" + strings.Join(f.Alternatives, "|")
+		}
+		if f.Severity == "info" {
+			word = "(" + word + ")"
+		}
+		if !slices.Contains(words, word) {
+			words = append(words, word)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// names reports whether the diagnosis is what the scenario must lead to: its rule,
+// by itself or among those that the same evidence fits.
+func (d diagnosis) names(rule string) bool {
+	if rule == lab.Healthy {
+		return d.Verdict == "healthy"
+	}
+	for _, f := range d.Findings {
+		if f.Rule == rule || slices.Contains(f.Alternatives, rule) {
+			return true
+		}
+	}
+	return false
+}
+
+// diagnose runs doctor in the host.
+func diagnose(ctx context.Context, host *lab.Host, tool []string) (diagnosis, error) {
+	lines, code, err := host.RunProcess(ctx, lab.ToolConfig(tool, "doctor", "-j"))
+	if err != nil {
+		return diagnosis{}, err
+	}
+	var stdout, stderr []string
+	for _, line := range lines {
+		if line.Stream == lab.Stdout {
+			stdout = append(stdout, line.Text)
+		} else {
+			stderr = append(stderr, line.Text)
+		}
+	}
+	var d diagnosis
+	err = json.Unmarshal([]byte(strings.Join(stdout, "\n")), &d)
+	if err == nil && d.Verdict == "" {
+		err = errors.New("no verdict")
+	}
+	if err != nil {
+		return diagnosis{}, fmt.Errorf("doctor on %s: exit status %d: %s: %w", host.Name, code, strings.Join(stderr, " "), err)
+	}
+	return d, nil
+}
+
+// labOutcome is what became of a scenario.
+type labOutcome struct {
+	scenario lab.Scenario
+	found    string
+	agrees   bool
+}
+
+// runScenario brings the scenario about and asks doctor: on the host where it is to
+// look, and for a healthy one on client and server.
+func runScenario(ctx context.Context, s lab.Scenario, tool []string) (labOutcome, error) {
+	o := labOutcome{scenario: s}
+	t, err := lab.Start(ctx, s, tool)
+	if err != nil {
+		return o, err
+	}
+	defer t.Close()
+	hosts := []*lab.Host{t.Host()}
+	if s.Rule == lab.Healthy {
+		hosts = []*lab.Host{t.Lab.Host(lab.ClientHost), t.Lab.Host(lab.ServerHost)}
+	}
+	o.agrees = true
+	for i, host := range hosts {
+		d, err := diagnose(ctx, host, tool)
+		if err != nil {
+			return o, err
+		}
+		o.agrees = o.agrees && d.names(s.Rule)
+		if i == 0 || !d.names(s.Rule) {
+			o.found = d.String()
+		}
+	}
+	return o, nil
+}
