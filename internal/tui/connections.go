@@ -41,7 +41,7 @@ func (c *connections) render() []string {
 	}
 	heading := "  " + c.left("TOKEN", 9) + c.left("STATE", stateColumn+1) + c.left("SIDE", sideColumn) +
 		right("SENT", bytesColumn) + right("RECEIVED", bytesColumn+2) + "  LOCAL > REMOTE"
-	lines := []string{spread(c.paint(bold, c.clip(heading, c.width)), c.paint(dim, "sorted by "+sortingNames[c.sorted]+" "+arrow), c.width)}
+	lines := []string{spread(c.paint(bold, c.clip(heading, c.width)), c.paint(dim, "by "+sortingNames[c.sorted]+" "+arrow), c.width)}
 	if len(c.order.items) == 0 {
 		return append(lines, "", "  "+c.nothing())
 	}
@@ -147,10 +147,10 @@ func (c *connections) subflow(f *mptcp.Subflow, s *series, n int, end bool) stri
 	if device == "" {
 		device = "-"
 	}
-	line := "    " + c.paint(dim, branch) + c.left(ids(f.LocalID, f.RemoteID), 4) + " " + c.paint(path, c.left(device, 8)) + " " +
+	line := "  " + c.paint(dim, branch) + c.left(ids(f.LocalID, f.RemoteID), 4) + " " + c.paint(path, c.left(device, 8)) + " " +
 		c.paint(stateStyle(f.State), c.left(f.State.String(), stateColumn)) + " "
 	if !c.lines {
-		line += c.bar(f.Share, 10, path)
+		line += c.bar(f.Share, 8, path)
 	}
 	line += right(percent(f.Share), 5) + right(millis(f.RTTMicros), 9) + "  " +
 		"out " + c.left(rateText(last(r.out)), 8) + " in " + c.left(rateText(last(r.in)), 8) + backupText(f) + " " + flow(f.Local, f.Remote)
@@ -239,13 +239,13 @@ func (d *detail) head(c *mptcp.Connection) []string {
 	}
 	l := &c.Limits
 	third := "extra subflows " + itoa(int(l.Subflows)) + " of " + itoa(int(l.SubflowsMax)) +
-		"  addresses accepted " + itoa(int(l.AddAddrAccepted)) + " of " + itoa(int(l.AddAddrAcceptedMax)) +
+		"  accepted " + itoa(int(l.AddAddrAccepted)) + " of " + itoa(int(l.AddAddrAcceptedMax)) +
 		"  announced " + itoa(int(l.AddAddrSignal)) + " of " + itoa(int(l.AddAddrSignalMax))
-	if c.PathManager != "" {
-		third += "  path manager " + present.Escape(c.PathManager)
+	if c.PathManager == "userspace" {
+		third = "userspace path manager"
 	}
 	if p := processes(c); p != "" {
-		third += " " + p
+		third = strings.TrimSpace(p) + "  " + third
 	}
 	return []string{first, second, d.paint(dim, third)}
 }

@@ -100,7 +100,7 @@ func (v *findings) render() []string {
 
 func (v *findings) finding(f *doctor.Finding) []string {
 	head := v.paint(severityStyle(f.Severity), f.Severity.String()) + " " + f.Rule + " " + v.paint(bold, present.Escape(f.Title)) +
-		" " + v.paint(dim, f.Confidence.String())
+		v.paint(dim, " ("+f.Confidence.String()+")")
 	lines := []string{"", head}
 	if about := subject(&f.Subject); about != "" {
 		lines = append(lines, "  about "+about)

@@ -107,9 +107,9 @@ func (v *endpoints) limits(ns *track.Snapshot, u *usage) []string {
 	l := ns.Limits
 	return []string{
 		v.paint(bold, "Limits"),
-		fmt.Sprintf("  subflows          %-4d most used by one connection %d; at its limit: %d of %s",
+		fmt.Sprintf("  subflows          %-4d %d used at most; at the limit: %d of %s",
 			l.Subflows, u.most, u.atLimit, count(u.connections, "connection", "connections")),
-		fmt.Sprintf("  add_addr_accepted %-4d most used by one connection %d", l.AddAddrAccepted, u.accepted),
+		fmt.Sprintf("  add_addr_accepted %-4d %d used at most", l.AddAddrAccepted, u.accepted),
 	}
 }
 

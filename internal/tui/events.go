@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"net/netip"
 	"strings"
 
 	"mptcpctl/internal/present"
@@ -30,8 +31,11 @@ func (l *eventLines) line(d *track.Delta) string {
 	if d.Key.Netns != "" {
 		b.WriteString(" netns " + present.Escape(d.Key.Netns))
 	}
-	if e.Has(mptcp.FieldLocalID) || e.Has(mptcp.FieldRemoteID) {
+	switch {
+	case e.Has(mptcp.FieldLocalID):
 		b.WriteString(" " + ids(e.LocalID, e.RemoteID))
+	case e.Has(mptcp.FieldRemoteID):
+		b.WriteString(" id " + itoa(int(e.RemoteID)))
 	}
 	b.WriteString(where(e))
 	if e.Has(mptcp.FieldBackup) && e.Backup != 0 {
@@ -56,11 +60,17 @@ func where(e *mptcp.Event) string {
 	case okLocal:
 		return " " + local.String()
 	case okRemote:
-		return " " + remote.String()
-	case e.Destination.IsValid():
-		return " " + e.Destination.Unmap().String()
+		return " " + withoutZero(remote)
 	}
 	return ""
+}
+
+// withoutZero returns the address and its port, without a port where that is 0.
+func withoutZero(a netip.AddrPort) string {
+	if a.Port() == 0 {
+		return a.Addr().String()
+	}
+	return a.String()
 }
 
 // derived returns what the tracker bases its event on.

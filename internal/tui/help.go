@@ -1,11 +1,20 @@
 package tui
 
-import "mptcpctl/internal/filter"
+import (
+	"strings"
+
+	"mptcpctl/internal/filter"
+)
 
 // helpLines are the keys and the words of the filter.
 func helpLines(l *look) []string {
 	lines := []string{l.paint(bold, "Everywhere")}
-	add := func(key, what string) { lines = append(lines, "  "+l.left(key, 18)+what) }
+	add := func(key, what string) {
+		if l.ascii {
+			key, what = strings.ReplaceAll(key, "…", "..."), strings.ReplaceAll(what, "…", "...")
+		}
+		lines = append(lines, "  "+l.left(key, 21)+" "+what)
+	}
 	head := func(title string) { lines = append(lines, "", l.paint(bold, title)) }
 	add("1-6, tab", "the screens")
 	add("/", "show only what a filter lets through; an empty one shows all")

@@ -133,9 +133,7 @@ func (c *chart) announce(e *mptcp.Event) {
 	}
 	text := "the peer announced address " + id
 	if at, ok := e.Remote(); ok {
-		text += " " + at.String()
-	} else if e.Destination.IsValid() {
-		text += " " + e.Destination.Unmap().String()
+		text += " " + withoutZero(at)
 	}
 	c.marks = append(c.marks, mark{e.Time, '+', text})
 }

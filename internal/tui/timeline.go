@@ -68,7 +68,7 @@ func (t *timeline) glyph(s mptcp.SubflowState) string {
 	case mptcp.SubflowEstablished:
 		return t.sign("━", "=")
 	case mptcp.SubflowSilent:
-		return t.sign("╳", "!")
+		return t.sign("░", "!")
 	case mptcp.SubflowStale:
 		return t.sign("╍", "~")
 	case mptcp.SubflowClosing:
@@ -169,8 +169,8 @@ func (t *timeline) legend() string {
 	for _, s := range []mptcp.SubflowState{mptcp.SubflowPending, mptcp.SubflowEstablished, mptcp.SubflowSilent, mptcp.SubflowStale} {
 		parts = append(parts, t.glyph(s)+" "+s.String())
 	}
-	parts = append(parts, t.sign("×", "x")+" closed", "+- announced, removed", "br backup, regular")
-	return t.paint(dim, strings.Join(parts, "  "))
+	parts = append(parts, t.sign("×", "x")+" closed", "+/- address", "b/r backup")
+	return t.paint(dim, strings.Join(parts, " "))
 }
 
 // moments lists what happened, as lines, oldest first.

@@ -1,0 +1,155 @@
+package tui
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"mptcpctl/doctor"
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// TestScreens draws every screen at 80x24, in Unicode, in ASCII and in colour.
+func TestScreens(t *testing.T) {
+	for _, screen := range []Screen{Overview, Connections, Connection, Events, Endpoints, Doctor} {
+		for _, form := range []string{"unicode", "ascii", "color", "wide"} {
+			name := screen.String() + "-" + form
+			t.Run(name, func(t *testing.T) {
+				s := newStage(t, &Config{ASCII: form == "ascii", Color: form == "color", Doctor: answering(report()), Title: "ne\x1btns"})
+				if form == "wide" {
+					s.width, s.height = 132, 40
+				}
+				s.show(0, world(), history()...)
+				s.show(time.Second, world())
+				s.press("2" + itoa(int(screen)))
+				got := s.picture()
+				golden(t, name, got)
+				checkPicture(t, s, got)
+			})
+		}
+	}
+}
+
+// checkPicture holds a picture against what is true of every one.
+func checkPicture(t *testing.T, s *stage, picture string) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSuffix(picture, "\n"), "\n")
+	if len(lines) != s.height {
+		t.Errorf("%d lines on a screen of %d", len(lines), s.height)
+	}
+	for i, line := range lines {
+		if w := ansi.StringWidth(line); w > s.width {
+			t.Errorf("line %d is %d columns wide on a screen of %d: %q", i, w, s.width, line)
+		}
+		bare := ansi.Strip(line)
+		if !s.color && bare != line {
+			t.Errorf("line %d has escape sequences without colour: %q", i, line)
+		}
+		for _, r := range bare {
+			if r < 0x20 || r == 0x7f || r == '\u202e' || s.ascii && r > 0x7e {
+				t.Errorf("line %d has the character %q: %q", i, r, line)
+			}
+		}
+	}
+}
+
+// TestSizes draws every screen at sizes that no one should use.
+func TestSizes(t *testing.T) {
+	for _, size := range [][2]int{{1, 1}, {2, 3}, {20, 5}, {40, 10}, {79, 23}, {300, 100}} {
+		s := newStage(t, &Config{Doctor: answering(report()), ASCII: true})
+		s.width, s.height = size[0], size[1]
+		s.show(0, world(), history()...)
+		for _, keys := range []string{"1", "2", "3", "4", "5", "6", "?", "?/", "<esc>2<end>", "<home>4<pgup>", "3<end>"} {
+			s.press(keys)
+			t.Run(fmt.Sprint(size, keys), func(t *testing.T) { checkPicture(t, s, s.picture()) })
+		}
+	}
+}
+
+// TestEmpty draws every screen where there is nothing.
+func TestEmpty(t *testing.T) {
+	s := newStage(t, &Config{NoEvents: "no events: needs CAP_NET_ADMIN", NoDoctor: "this is a recording"})
+	s.show(0, track.NewState(noon, nil, track.Snapshot{}))
+	var all strings.Builder
+	for _, key := range "123456?" {
+		s.press(string(key))
+		all.WriteString(s.picture())
+	}
+	golden(t, "empty", all.String())
+}
+
+// TestTimeline draws timelines of one connection's history.
+func TestTimeline(t *testing.T) {
+	connection, gone := twoPaths(), twoPaths()
+	gone.Subflows = gone.Subflows[:1]
+	closed := []track.ClosedSubflow{{
+		Subflow: mptcp.Subflow{Local: ap("10.0.1.2:50002"), Remote: ap("10.0.3.1:443"), RemoteID: 7, Device: "eth0"},
+		At:      noon.Add(-30 * time.Second), Event: history()[7].Event,
+	}}
+	failed := append(history()[:3:3], derived(5*time.Second, track.KindSubflowPending, "", on("10.0.2.2:50000", "10.0.1.1:443", 2, 0)),
+		derived(35*time.Second, track.KindSubflowFailed, "no answer to its \x1bSYN", on("10.0.2.2:50000", "10.0.1.1:443", 2, 0)))
+	fell := append(history()[:2:2], derived(time.Second, track.KindFallback, "counter rose", on("10.0.1.2:40000", "10.0.1.1:443", 0, 0)),
+		track.Delta{Kind: track.KindResync, Name: "RESYNC", Event: mptcp.Event{Time: noon.Add(-10 * time.Second)}})
+	fell[2].Cause = "DSSCorruptionFallback"
+	stranger := twoPaths()
+	stranger.Since = time.Time{}
+	for name, c := range map[string]struct {
+		story story
+		span  time.Duration
+	}{
+		"history":     {story: story{connection: connection, closed: closed, history: history()}},
+		"zoomed":      {story: story{connection: connection, closed: closed, history: history()}, span: 10 * time.Second},
+		"closed-only": {story: story{connection: gone, closed: closed}},
+		"failed":      {story: story{connection: gone, history: failed}},
+		"fallback":    {story: story{connection: gone, history: fell}},
+		"ended": {story: story{
+			connection: connection, closed: closed, history: history(),
+			ended: &track.Ended{At: noon.Add(-5 * time.Second), How: track.HowAborted},
+		}},
+		"older-than-top": {story: story{connection: stranger}},
+	} {
+		for _, ascii := range []bool{false, true} {
+			form := "timeline-" + name
+			if ascii {
+				form += "-ascii"
+			}
+			t.Run(form, func(t *testing.T) {
+				c.story.now = noon
+				d := detail{look: &look{ascii: ascii, zone: time.UTC}, story: &c.story, span: c.span, width: 80}
+				lines := d.render()
+				for i := range lines {
+					lines[i] = strings.TrimRight(lines[i], " ")
+				}
+				golden(t, form, strings.Join(lines, "\n")+"\n")
+			})
+		}
+	}
+}
+
+// TestDoctorScreen draws what the doctor may answer.
+func TestDoctorScreen(t *testing.T) {
+	healthy := doctor.Report{}
+	for name, c := range map[string]struct {
+		diagnosis diagnosis
+		want      string // on the screen of its own
+		verdict   string // on the overview
+	}{
+		"missing": {diagnosis{missing: "reasons"}, "not available here: reasons", "not available: reasons"},
+		"failed":  {diagnosis{err: errors.New("x\x1b")}, `could not look: x\x1b`, `not available: x\x1b`},
+		"waiting": {diagnosis{}, "is looking", "is looking"},
+		"healthy": {diagnosis{report: &healthy}, "healthy  0 findings", "healthy"},
+	} {
+		l := &look{zone: time.UTC}
+		if got := strings.Join((&findings{l, &c.diagnosis}).render(), "\n"); !strings.Contains(got, c.want) {
+			t.Errorf("%s: the screen %q lacks %q", name, got, c.want)
+		}
+		if got := strings.Join(c.diagnosis.verdict(l), "\n"); !strings.Contains(got, c.verdict) {
+			t.Errorf("%s: the overview %q lacks %q", name, got, c.verdict)
+		}
+	}
+}
