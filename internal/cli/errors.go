@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/lab"
+	"mptcpctl/internal/netcat"
 	"mptcpctl/mptcp"
 )
 
@@ -90,8 +92,15 @@ func exitCode(inv *grammar.Invocation, err error) int {
 	return codeFailed
 }
 
-// advice says what to do about an error, behind a colon or in brackets.
+// advice says what to do about an error, in brackets, where the error does not say
+// it itself.
 func advice(err error) string {
+	if _, said := errors.AsType[*lab.MissingError](err); said {
+		return ""
+	}
+	if nc, ok := errors.AsType[*netcat.Error](err); ok && nc.Hint != "" {
+		return ""
+	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return " (this needs CAP_NET_ADMIN in the network namespace: run it as root; what only shows works without)"

@@ -334,8 +334,18 @@ func TestNetcatWithoutMPTCP(t *testing.T) {
 	if err := ns.Do(func() error { return os.WriteFile("/proc/sys/net/mptcp/enabled", []byte("0"), 0) }); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, code := ran(t, ns, tool("nc", "127.0.0.1", "7003")); code != codeFailed || !strings.Contains(errs, "net.mptcp.enabled") {
-		t.Errorf("exit %d, %q: it should name the sysctl", code, errs)
+	if _, errs, code := ran(t, ns, tool("nc", "127.0.0.1", "7003")); code != codeFailed || strings.Count(errs, "sysctl -w net.mptcp.enabled=1") != 1 {
+		t.Errorf("exit %d, %q: it should name the sysctl, once", code, errs)
+	}
+}
+
+// Where the lab cannot run it says what is missing.
+func TestLabForbidden(t *testing.T) {
+	ns := loopback(t)
+	// A user that is not known in its user namespace may make no other.
+	c := lab.ProcessConfig{Args: []string{"unshare", "-U", toolPath(t), "lab"}}
+	if _, errs, code := ran(t, ns, c); code != codeFailed || !strings.Contains(errs, "user namespaces missing") || strings.Contains(errs, "CAP_NET_ADMIN") {
+		t.Errorf("exit %d, %q", code, errs)
 	}
 }
 
