@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -93,7 +94,7 @@ func newModel(ctx context.Context, c *Config, ask func([]mptcp.Key)) *model {
 	}
 	m.latest = m.state
 	if c.Doctor == nil {
-		m.diagnosis.missing = c.NoDoctor
+		m.diagnosis.missing = cmp.Or(c.NoDoctor, "there is none")
 	}
 	return m
 }
@@ -167,8 +168,12 @@ func (m *model) consult(now bool) tea.Cmd {
 
 // arrange puts the list in order and keeps cursors and windows within it.
 func (m *model) arrange() {
-	if m.screen == Connections {
+	switch {
+	case m.screen == Connections:
 		m.arrangeList(false)
+	case m.screen == Connection && m.subject == (mptcp.Key{}):
+		m.arrangeList(true)
+		m.subject = m.chosen
 	}
 	var keys []mptcp.Key
 	switch m.screen {
@@ -238,7 +243,7 @@ func (m *model) shownNow() time.Time {
 
 // open shows a connection on the third screen.
 func (m *model) open(key mptcp.Key) {
-	m.subject = key
+	m.subject, m.chosen = key, key
 	m.screen = Connection
 	m.scrolls[Connection] = window{}
 	m.span = 0

@@ -11,7 +11,6 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
-	"golang.org/x/sys/unix"
 )
 
 // framesPerSecond is how often the screen is drawn at most.
@@ -40,11 +39,13 @@ func Run(ctx context.Context, c *Config) error {
 		return err
 	}
 	defer restore()
-	return show(ctx, c, in, out)
+	screen := newLine(ctx, out)
+	defer screen.close()
+	return show(ctx, c, in, screen)
 }
 
 // show runs the model on the terminal.
-func show(ctx context.Context, c *Config, in, out *os.File) error {
+func show(ctx context.Context, c *Config, in *os.File, out *line) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p := newPump(c)
@@ -53,7 +54,7 @@ func show(ctx context.Context, c *Config, in, out *os.File) error {
 	if !c.Color {
 		profile = colorprofile.NoTTY
 	}
-	program := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out),
+	program := tea.NewProgram(safe{m}, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out),
 		tea.WithFPS(framesPerSecond), tea.WithColorProfile(profile), tea.WithoutSignalHandler())
 	var pumping sync.WaitGroup
 	pumping.Go(func() { p.run(ctx, func(f frame) { program.Send(f) }) })
@@ -67,27 +68,8 @@ func show(ctx context.Context, c *Config, in, out *os.File) error {
 	switch {
 	case m.err != nil:
 		return m.err
-	case stopped && errors.Is(err, tea.ErrProgramKilled) && !errors.Is(err, tea.ErrProgramPanic):
+	case stopped && errors.Is(err, tea.ErrProgramKilled):
 		return nil
 	}
 	return err
-}
-
-// isTerminal reports whether the file is a terminal.
-func isTerminal(f *os.File) bool {
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
-}
-
-// saveTerminal returns a function that gives the terminal back the settings that
-// it has now, and throws away what the terminal may have answered meanwhile.
-func saveTerminal(f *os.File) (restore func(), err error) {
-	saved, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	if err != nil {
-		return nil, fmt.Errorf("settings of the terminal: %w", err)
-	}
-	return func() {
-		// TCSETSF drops input that nobody has read.
-		_ = unix.IoctlSetTermios(int(f.Fd()), unix.TCSETSF, saved)
-	}, nil
 }
