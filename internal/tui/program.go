@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
@@ -54,22 +55,35 @@ func show(ctx context.Context, c *Config, in *os.File, out *line) error {
 	if !c.Color {
 		profile = colorprofile.NoTTY
 	}
-	program := tea.NewProgram(safe{m}, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out),
+	program := tea.NewProgram(safe{m}, tea.WithInput(in), tea.WithOutput(out),
 		tea.WithFPS(framesPerSecond), tea.WithColorProfile(profile), tea.WithoutSignalHandler())
+	defer endWith(ctx, program)()
 	var pumping sync.WaitGroup
 	pumping.Go(func() { p.run(ctx, func(f frame) { program.Send(f) }) })
 	_, err := program.Run()
-	stopped := ctx.Err() != nil
 	cancel()
 	pumping.Wait()
 	if failure, ok := errors.AsType[*panicError](m.err); ok {
 		return fmt.Errorf("%w\n%s", failure, failure.stack)
 	}
-	switch {
-	case m.err != nil:
+	if m.err != nil {
 		return m.err
-	case stopped && errors.Is(err, tea.ErrProgramKilled):
-		return nil
 	}
 	return err
+}
+
+// endWith ends the program when ctx does: in good order, and by force where that
+// takes long, as with a terminal that takes nothing and blocks. The function that
+// it returns is to be called when the program has ended.
+func endWith(ctx context.Context, program *tea.Program) (over func()) {
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		go program.Quit()
+		select {
+		case <-ended:
+		case <-time.After(4 * parting):
+			program.Kill()
+		}
+	})
+	return func() { stop(); close(ended) }
 }
