@@ -99,6 +99,9 @@ func (a *app) command(ctx context.Context, o grammar.Options, args []string, ent
 	case inv.Options.Netns != entered:
 		return a.report(inv, enterNetns(inv.Options.Netns))
 	}
+	if err := checkSource(inv); err != nil {
+		return a.report(inv, err)
+	}
 	return a.report(inv, inv.Command.Run(ctx, inv))
 }
 

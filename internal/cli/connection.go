@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"mptcpctl/hostnet"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
@@ -73,20 +72,25 @@ func (a *app) connectionShow(ctx context.Context, inv *grammar.Invocation) error
 // readConnections reads the connections that the options ask for, with their
 // processes.
 func readConnections(ctx context.Context, inv *grammar.Invocation) ([]mptcp.Connection, error) {
-	host, err := source.Dial(nil)
+	facts, err := open(ctx, inv)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", inv.Path, err)
 	}
-	defer host.Close()
-	snapshot, err := host.Snapshot(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", inv.Path, err)
+	defer facts.Close()
+	var connections []mptcp.Connection
+	views := facts.Views()
+	for _, view := range views {
+		snapshot, err := view.Snapshot(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", inv.Path, err)
+		}
+		connections = append(connections, ofFamilies(&inv.Options, track.Join(snapshot))...)
 	}
-	connections := ofFamilies(&inv.Options, track.Join(snapshot))
 	if inv.Has("no-processes") || len(connections) == 0 {
 		return connections, nil
 	}
-	return connections, addProcesses(ctx, connections)
+	// One walk finds the processes of all namespaces.
+	return connections, addProcesses(ctx, views[0], connections)
 }
 
 // ofFamilies returns the connections of the families that -4 and -6 ask for. A
@@ -105,14 +109,14 @@ func ofFamilies(o *grammar.Options, connections []mptcp.Connection) []mptcp.Conn
 }
 
 // addProcesses adds the processes that hold the connections' sockets.
-func addProcesses(ctx context.Context, connections []mptcp.Connection) error {
+func addProcesses(ctx context.Context, view source.View, connections []mptcp.Connection) error {
 	inodes := make(map[uint32]bool, len(connections))
 	for i := range connections {
 		if inode := connections[i].Inode; inode != 0 {
 			inodes[inode] = true
 		}
 	}
-	processes, err := hostnet.Processes(ctx, func(inode uint32) bool { return inodes[inode] })
+	processes, err := view.Processes(ctx, func(inode uint32) bool { return inodes[inode] })
 	if err != nil {
 		return err
 	}
@@ -134,21 +138,28 @@ func writeConnections(inv *grammar.Invocation, connections []mptcp.Connection) e
 
 // showListeners shows the MPTCP listeners.
 func (a *app) showListeners(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr) error {
-	host, err := source.Dial(nil)
+	facts, err := open(ctx, inv)
 	if err != nil {
 		return fmt.Errorf("%s: %w", inv.Path, err)
 	}
-	defer host.Close()
-	listeners, err := host.Listeners(ctx)
-	if err != nil {
-		return fmt.Errorf("%s: %w", inv.Path, err)
+	defer facts.Close()
+	var listeners []source.Listener
+	views := facts.Views()
+	for _, view := range views {
+		some, err := view.Listeners(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", inv.Path, err)
+		}
+		listeners = append(listeners, some...)
 	}
 	connections := make([]mptcp.Connection, len(listeners))
 	for i := range listeners {
 		connections[i] = listeners[i].Connection
 	}
-	if err := addProcesses(ctx, connections); err != nil {
-		return err
+	if len(connections) > 0 {
+		if err := addProcesses(ctx, views[0], connections); err != nil {
+			return err
+		}
 	}
 	kept := []present.Listener{}
 	for i := range listeners {
@@ -156,7 +167,7 @@ func (a *app) showListeners(ctx context.Context, inv *grammar.Invocation, expr *
 			c := &connections[i]
 			kept = append(kept, present.Listener{
 				Local: c.Local, Waiting: listeners[i].Waiting, Backlog: listeners[i].Backlog,
-				Inode: c.Inode, UID: c.UID, Processes: c.Processes,
+				Inode: c.Inode, UID: c.UID, Processes: c.Processes, Netns: c.Netns,
 			})
 		}
 	}

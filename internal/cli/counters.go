@@ -42,25 +42,68 @@ func (a *app) countersCommand() grammar.Command {
 	}
 }
 
-func (a *app) countersShow(_ context.Context, inv *grammar.Invocation) error {
-	values, err := readCounters(inv.Args)
+func (a *app) countersShow(ctx context.Context, inv *grammar.Invocation) error {
+	facts, err := openCounters(ctx, inv)
 	if err != nil {
 		return fmt.Errorf("%s: %w", inv.Path, err)
 	}
+	defer facts.close()
 	all := inv.Has("all") || len(inv.Args) > 0
-	if inv.Options.JSON {
-		if !all {
-			values = values.Moved()
+	objects := []present.Counter{}
+	for _, place := range facts.places {
+		values, err := selectCounters(place.read, inv.Args)
+		if err != nil {
+			return fmt.Errorf("%s: %w", inv.Path, err)
 		}
-		return present.JSON(inv.Stdout, present.CounterObjects(values), inv.Options.Pretty)
+		if inv.Options.JSON {
+			if !all {
+				values = values.Moved()
+			}
+			objects = append(objects, present.CounterObjectsOf(place.netns, values)...)
+			continue
+		}
+		text := present.CounterText{Colors: palette(inv), All: all, Details: inv.Options.Details, Netns: place.netns}
+		if err := text.Write(inv.Stdout, values); err != nil {
+			return err
+		}
 	}
-	text := present.CounterText{Colors: palette(inv), All: all, Details: inv.Options.Details}
-	return text.Write(inv.Stdout, values)
+	if inv.Options.JSON {
+		return present.JSON(inv.Stdout, objects, inv.Options.Pretty)
+	}
+	return nil
 }
 
-// readCounters reads the counters whose names contain one of the words.
-func readCounters(words []string) (counters.Values, error) {
-	values, err := counters.New("").MPTCP()
+// counterFacts are the counters of one network namespace or of many.
+type counterFacts struct {
+	places []counterPlace
+	close  func() error
+}
+
+type counterPlace struct {
+	netns string
+	read  func() (counters.Values, error)
+}
+
+// openCounters opens the counters that the options mean. Those of the own namespace
+// need no socket.
+func openCounters(ctx context.Context, inv *grammar.Invocation) (*counterFacts, error) {
+	if inv.Options.Replay == "" && !inv.Options.AllNetns {
+		return &counterFacts{[]counterPlace{{"", counters.New("").MPTCP}}, func() error { return nil }}, nil
+	}
+	facts, err := open(ctx, inv)
+	if err != nil {
+		return nil, err
+	}
+	f := &counterFacts{close: facts.Close}
+	for _, view := range facts.Views() {
+		f.places = append(f.places, counterPlace{view.Netns(), view.MPTCPCounters})
+	}
+	return f, nil
+}
+
+// selectCounters reads the counters whose names contain one of the words.
+func selectCounters(read func() (counters.Values, error), words []string) (counters.Values, error) {
+	values, err := read()
 	if err != nil || len(words) == 0 {
 		return values, err
 	}
@@ -83,9 +126,19 @@ func (a *app) countersWatch(ctx context.Context, inv *grammar.Invocation) error 
 	if err != nil {
 		return err
 	}
-	before, err := readCounters(words)
+	if inv.Options.Replay != "" {
+		return countersReplayed(inv, words)
+	}
+	facts, err := openCounters(ctx, inv)
 	if err != nil {
 		return fmt.Errorf("%s: %w", inv.Path, err)
+	}
+	defer facts.close()
+	before := make([]counters.Values, len(facts.places))
+	for i, place := range facts.places {
+		if before[i], err = selectCounters(place.read, words); err != nil {
+			return fmt.Errorf("%s: %w", inv.Path, err)
+		}
 	}
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -94,16 +147,40 @@ func (a *app) countersWatch(ctx context.Context, inv *grammar.Invocation) error 
 		case <-ctx.Done():
 			return nil
 		case now := <-ticker.C:
-			after, err := readCounters(words)
-			if err != nil {
-				return fmt.Errorf("%s: %w", inv.Path, err)
+			for i, place := range facts.places {
+				after, err := selectCounters(place.read, words)
+				if err != nil {
+					return fmt.Errorf("%s: %w", inv.Path, err)
+				}
+				if err := writeMoved(inv, now, place.netns, changed(after, before[i])); err != nil {
+					return err
+				}
+				before[i] = after
 			}
-			if err := writeMoved(inv, now, changed(after, before)); err != nil {
-				return err
-			}
-			before = after
 		}
 	}
+}
+
+// countersReplayed prints what was counted between the snapshots of a recording.
+func countersReplayed(inv *grammar.Invocation, words []string) error {
+	recording, err := openRecording(inv)
+	if err != nil {
+		return fmt.Errorf("%s: %w", inv.Path, err)
+	}
+	var before counters.Values
+	for at, view := range recording.States() {
+		after, err := selectCounters(view.MPTCPCounters, words)
+		if err != nil {
+			return fmt.Errorf("%s: %w", inv.Path, err)
+		}
+		if before.Len() > 0 {
+			if err := writeMoved(inv, at, "", changed(after, before)); err != nil {
+				return err
+			}
+		}
+		before = after
+	}
+	return nil
 }
 
 // watchArguments returns the names and the interval to watch.
@@ -144,17 +221,18 @@ func changed(after, before counters.Values) counters.Values {
 // countersMoved is what was counted in one interval, for JSON.
 type countersMoved struct {
 	Time     time.Time         `json:"time"`
+	Netns    string            `json:"netns,omitempty"`
 	Counters []present.Counter `json:"counters"`
 }
 
-func writeMoved(inv *grammar.Invocation, now time.Time, delta counters.Values) error {
+func writeMoved(inv *grammar.Invocation, now time.Time, netns string, delta counters.Values) error {
 	if delta.Len() == 0 {
 		return nil
 	}
 	if inv.Options.JSON {
-		return present.JSON(inv.Stdout, countersMoved{now.UTC(), present.CounterObjects(delta)}, inv.Options.Pretty)
+		return present.JSON(inv.Stdout, countersMoved{now.UTC(), netns, present.CounterObjects(delta)}, inv.Options.Pretty)
 	}
-	text := present.CounterText{Colors: palette(inv), Details: inv.Options.Details, Sign: true}
-	_, err := io.WriteString(inv.Stdout, now.Format("15:04:05\n"))
+	text := present.CounterText{Colors: palette(inv), Details: inv.Options.Details, Sign: true, Netns: netns}
+	_, err := io.WriteString(inv.Stdout, now.Local().Format("15:04:05\n"))
 	return errors.Join(err, text.Write(inv.Stdout, delta))
 }

@@ -8,7 +8,16 @@ import (
 // deviceNames finds the names of devices by their indices and remembers them:
 // the events of a device's subflows may come after it is gone.
 type deviceNames struct {
-	known map[int32]knownDevice
+	// find returns the name of a device of a network namespace, false where there
+	// is none.
+	find  func(netns string, index int32) (string, bool)
+	netns string // of the event at hand
+	known map[deviceKey]knownDevice
+}
+
+type deviceKey struct {
+	netns string
+	index int32
 }
 
 type knownDevice struct {
@@ -19,21 +28,25 @@ type knownDevice struct {
 // deviceNameFresh is how long a name is believed: devices are renamed.
 const deviceNameFresh = 10 * time.Second
 
-func newDeviceNames() *deviceNames { return &deviceNames{known: map[int32]knownDevice{}} }
+// newDeviceNames finds the devices of the program's own namespace.
+func newDeviceNames() *deviceNames {
+	return &deviceNames{find: ownDevice, known: map[deviceKey]knownDevice{}}
+}
 
 // Name returns the device's name, "ifN" where there never was one, as iproute2
 // does.
 func (d *deviceNames) Name(index int32) string {
-	device, ok := d.known[index]
+	key := deviceKey{d.netns, index}
+	device, ok := d.known[key]
 	if ok && time.Since(device.asked) < deviceNameFresh {
 		return device.name
 	}
-	if name, err := nameDevice(index); err == nil {
+	if name, found := d.find(d.netns, index); found {
 		device.name = name
 	} else if !ok {
 		device.name = "if" + strconv.Itoa(int(index))
 	}
 	device.asked = time.Now()
-	d.known[index] = device
+	d.known[key] = device
 	return device.name
 }

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"mptcpctl/internal/grammar"
@@ -115,7 +117,7 @@ func (a *app) endpointShowCommand() grammar.Command {
 			{Line: "endpoint show", Meaning: "all endpoints"},
 			{Line: "-j endpoint show id 2", Meaning: "one endpoint, as JSON"},
 		},
-		Run: a.endpointRun((*app).showEndpoints),
+		Run: a.showRun((*app).showEndpoints),
 	}
 }
 
@@ -169,34 +171,47 @@ func (a *app) flushEndpoints(ctx context.Context, pm pathManager, _ *grammar.Inv
 	return pm.FlushEndpoints(ctx)
 }
 
-func (a *app) showEndpoints(ctx context.Context, pm pathManager, inv *grammar.Invocation) error {
-	if len(inv.Args) == 0 {
-		all, err := allEndpoints(ctx, pm)
+func (a *app) showEndpoints(ctx context.Context, places []place, inv *grammar.Invocation) error {
+	find := func(p place) ([]mptcp.Endpoint, error) {
+		all, err := allEndpoints(ctx, p)
+		return a.ofFamily(inv, all), err
+	}
+	if len(inv.Args) > 0 {
+		r, err := parseEndpoint(verbShow, inv.Args)
 		if err != nil {
 			return err
 		}
-		return a.writeEndpoints(inv, a.ofFamily(inv, all))
+		find = func(p place) ([]mptcp.Endpoint, error) { return a.findEndpoint(ctx, p, r) }
 	}
-	r, err := parseEndpoint(verbShow, inv.Args)
-	if err != nil {
-		return err
+	lists := make([]present.EndpointList, 0, len(places))
+	var absent error
+	for _, p := range places {
+		found, err := find(p)
+		switch {
+		case err != nil && errors.Is(err, fs.ErrNotExist) && len(places) > 1:
+			absent = err
+		case err != nil:
+			return err
+		default:
+			lists = append(lists, present.EndpointList{Netns: p.netns, Endpoints: found, Device: p.device})
+		}
 	}
-	if r.id == 0 && r.address.IsValid() && !a.asIP {
-		return a.showAddress(ctx, pm, inv, r)
+	if len(lists) == 0 {
+		return absent
 	}
-	e, err := pm.Endpoint(ctx, r.id)
-	if err != nil {
-		return err
-	}
-	return a.writeEndpoints(inv, []mptcp.Endpoint{e})
+	return a.writeEndpoints(inv, lists)
 }
 
-// showAddress shows the endpoints with an address, which iproute2's grammar
-// accepts and the kernel never finds.
-func (a *app) showAddress(ctx context.Context, pm pathManager, inv *grammar.Invocation, r *endpointRequest) error {
-	all, err := allEndpoints(ctx, pm)
+// findEndpoint finds the endpoints that the arguments name.
+func (a *app) findEndpoint(ctx context.Context, p place, r *endpointRequest) ([]mptcp.Endpoint, error) {
+	if r.id != 0 || !r.address.IsValid() || a.asIP {
+		e, err := p.Endpoint(ctx, r.id)
+		return []mptcp.Endpoint{e}, err
+	}
+	// iproute2's grammar takes an address, and the kernel never finds it.
+	all, err := allEndpoints(ctx, p)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var found []mptcp.Endpoint
 	for _, e := range all {
@@ -205,9 +220,9 @@ func (a *app) showAddress(ctx context.Context, pm pathManager, inv *grammar.Invo
 		}
 	}
 	if found == nil {
-		return failWith(codeIPRefused, fmt.Errorf("%v: address not found", r.address))
+		return nil, failWith(codeIPRefused, fmt.Errorf("%v: address not found%w", r.address, quiet{fs.ErrNotExist}))
 	}
-	return a.writeEndpoints(inv, found)
+	return found, nil
 }
 
 // ofFamily keeps the endpoints that -4 or -6 asks for.
@@ -224,15 +239,17 @@ func (a *app) ofFamily(inv *grammar.Invocation, all []mptcp.Endpoint) []mptcp.En
 	return kept
 }
 
-func (a *app) writeEndpoints(inv *grammar.Invocation, all []mptcp.Endpoint) error {
+func (a *app) writeEndpoints(inv *grammar.Invocation, lists []present.EndpointList) error {
 	var b []byte
 	if inv.Options.JSON {
-		f := present.EndpointJSON{Pretty: inv.Options.Pretty, Device: deviceName}
-		b = f.Append(b, all)
+		f := present.EndpointJSON{Pretty: inv.Options.Pretty}
+		b = f.AppendLists(b, lists)
 	} else {
-		f := present.EndpointText{Colors: a.palette(inv), Device: deviceName, End: a.lineEnd(inv)}
-		for i := range all {
-			b = f.Append(b, &all[i])
+		for _, l := range lists {
+			f := present.EndpointText{Colors: a.palette(inv), Device: l.Device, End: a.lineEnd(inv), Netns: l.Netns}
+			for i := range l.Endpoints {
+				b = f.Append(b, &l.Endpoints[i])
+			}
 		}
 	}
 	_, err := inv.Stdout.Write(b)

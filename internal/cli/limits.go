@@ -34,7 +34,7 @@ func (a *app) limitsCommand() grammar.Command {
 			{
 				Name: "show", Summary: "print the limits", Synopsis: []string{""}, Privilege: "none",
 				Examples: []grammar.Example{{Line: "-j limits show", Meaning: "the limits as JSON"}},
-				Run:      a.endpointRun((*app).showLimits),
+				Run:      a.showRun((*app).showLimits),
 			},
 		},
 	}
@@ -48,22 +48,25 @@ func (a *app) setLimits(ctx context.Context, pm pathManager, inv *grammar.Invoca
 	return pm.SetLimits(ctx, update)
 }
 
-func (a *app) showLimits(ctx context.Context, pm pathManager, inv *grammar.Invocation) error {
+func (a *app) showLimits(ctx context.Context, places []place, inv *grammar.Invocation) error {
 	// iproute2 reads the words of show as it does those of set, and ignores them.
 	if _, err := parseLimits(inv.Args); err != nil {
 		return err
 	}
-	limits, err := pm.Limits(ctx)
-	if err != nil {
-		return err
-	}
 	var b []byte
-	if inv.Options.JSON && !a.asIP {
-		b = present.AppendLimitsJSON(b, limits, inv.Options.Pretty)
-	} else {
-		b = present.AppendLimits(b, limits, a.lineEnd(inv))
+	var all []present.LimitsOf
+	for _, p := range places {
+		limits, err := p.Limits(ctx)
+		if err != nil {
+			return err
+		}
+		all = append(all, present.LimitsOf{Netns: p.netns, Limits: limits})
+		b = present.AppendLimits(b, limits, present.NetnsEnd(p.netns, a.lineEnd(inv)))
 	}
-	_, err = inv.Stdout.Write(b)
+	if inv.Options.JSON && !a.asIP {
+		b = present.AppendLimitsJSON(nil, all, inv.Options.Pretty)
+	}
+	_, err := inv.Stdout.Write(b)
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"time"
 
 	"mptcpctl/internal/filter"
@@ -13,6 +14,7 @@ import (
 	"mptcpctl/internal/present"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
+	"mptcpctl/track"
 )
 
 func (a *app) monitorCommand() grammar.Command {
@@ -21,7 +23,9 @@ func (a *app) monitorCommand() grammar.Command {
 		Summary:  "the path manager's events as they come, one line each",
 		Synopsis: []string{"[ FILTER ]"},
 		Help: "Prints each event of the kernel's path manager in the line of `ip mptcp monitor`, with -j as one JSON object a line. " +
-			"-t and -ts print the time at which the event was read, -d also the names of errors and reset reasons.\n\n" +
+			"-t and -ts print the time at which the event was read.\n\n" +
+			"-d adds the names of errors and reset reasons, and events that the kernel does not announce, in their place, each with the evidence and how sure it is: " +
+			"FALLBACK, SF_PENDING, SF_FAILED, SF_SILENT, SF_STALE, ABORTED, ENDPOINT_SKIPPED, and RESYNC after a loss. -a takes the events of all network namespaces, and names them.\n\n" +
 			"When events come faster than they can be printed, the kernel drops some: a LOST line says how many, at their place. " +
 			"Messages that do not come from the kernel are refused; the end of the output says on stderr how many there were.\n\n" +
 			"An event belongs to its connection: `monitor dst :443` also prints the CLOSED of such a connection, which carries a token and nothing else.\n\n" +
@@ -39,6 +43,7 @@ func (a *app) monitorCommand() grammar.Command {
 			{Line: "monitor", Meaning: "all events of this network namespace"},
 			{Line: "-ts monitor dst :443", Meaning: "those of connections to port 443, with times"},
 			{Line: "-j monitor event SF_CLOSED", Meaning: "subflows that end, as JSON"},
+			{Line: "-ts -d monitor", Meaning: "also fallbacks, failed joins and silent paths"},
 		},
 		Run: a.monitor,
 	}
@@ -53,18 +58,28 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 	if err != nil {
 		return err
 	}
-	listener, err := pathmanager.Listen(config)
+	if inv.Has("json-array") && inv.Options.Details {
+		return inv.Usage("--json-array is iproute2's form, which has no place for what -d adds")
+	}
+	stream, err := openEvents(ctx, inv, config)
 	if err != nil {
-		return subscribeError(err)
+		return err
 	}
-	defer listener.Close()
+	defer stream.close()
 	devices := newDeviceNames()
-	m := &monitor{out: inv.Stdout, format: eventFormat(inv, devices), expr: expr.WithDevices(devices.Name)}
+	devices.find = stream.device
+	m := &monitor{out: inv.Stdout, format: eventFormat(inv, devices), devices: devices, expr: expr.WithDevices(devices.Name)}
 	if expr != nil {
-		m.context = newFlowContext(ctx)
+		views, done := stream.views()
+		m.context = newFlowContext(ctx, views)
+		done()
 	}
-	err = m.run(ctx, listener)
-	if n := listener.Refused(); n > 0 {
+	if inv.Options.Details {
+		err = m.derive(ctx, inv, stream)
+	} else {
+		err = m.run(stream.batches(ctx))
+	}
+	if n := stream.refused(); n > 0 {
 		a.warn("%d messages did not come from the kernel and were refused", n)
 	}
 	return err
@@ -141,6 +156,7 @@ func parseFilter(inv *grammar.Invocation) (*filter.Expr, error) {
 // eventWriter renders events in one of their forms.
 type eventWriter interface {
 	Append(b []byte, e *mptcp.Event) []byte
+	AppendDelta(b []byte, d *track.Delta) []byte
 }
 
 // eventForm is a form of the event stream: what comes before, between and after
@@ -172,6 +188,7 @@ func eventFormat(inv *grammar.Invocation, devices *deviceNames) eventForm {
 type monitor struct {
 	out     io.Writer
 	format  eventForm
+	devices *deviceNames
 	expr    *filter.Expr
 	context *flowContext // nil without a filter
 
@@ -181,11 +198,11 @@ type monitor struct {
 
 // run prints until the context ends; then it returns nil. It writes once a batch:
 // what has been read is out before the next wait.
-func (m *monitor) run(ctx context.Context, listener *pathmanager.Listener) error {
+func (m *monitor) run(batches iter.Seq2[[]mptcp.Event, error]) error {
 	if err := m.write([]byte(m.format.open)); err != nil {
 		return err
 	}
-	for batch, err := range listener.Batches(ctx) {
+	for batch, err := range batches {
 		if err != nil {
 			return err
 		}
@@ -199,6 +216,7 @@ func (m *monitor) run(ctx context.Context, listener *pathmanager.Listener) error
 func (m *monitor) print(batch []mptcp.Event) error {
 	m.buffer = m.buffer[:0]
 	for i := range batch {
+		m.devices.netns = batch[i].Netns
 		if !m.wants(&batch[i]) {
 			continue
 		}

@@ -9,16 +9,23 @@ import (
 	"mptcpctl/pathmanager"
 )
 
-// pathManager is what the commands need of the kernel's path manager.
-type pathManager interface {
+// pathManagerView is what the commands that only show need of a path manager: the
+// kernel's, that of another namespace, or a recorded one.
+type pathManagerView interface {
 	Endpoints(ctx context.Context) iter.Seq2[mptcp.Endpoint, error]
 	Endpoint(ctx context.Context, id mptcp.AddressID) (mptcp.Endpoint, error)
+	Limits(ctx context.Context) (mptcp.Limits, error)
+}
+
+// pathManager is what the commands need of the kernel's path manager.
+type pathManager interface {
+	pathManagerView
+
 	AddEndpoint(ctx context.Context, e mptcp.Endpoint) error
 	RemoveEndpoint(ctx context.Context, id mptcp.AddressID) error
 	CloseInitialSubflows(ctx context.Context, local netip.Addr) error
 	FlushEndpoints(ctx context.Context) error
 	SetEndpointFlags(ctx context.Context, sel pathmanager.Selector, flags mptcp.EndpointFlags) error
-	Limits(ctx context.Context) (mptcp.Limits, error)
 	SetLimits(ctx context.Context, u pathmanager.LimitsUpdate) error
 
 	Announce(ctx context.Context, t mptcp.Token, e mptcp.Endpoint) error
@@ -54,7 +61,7 @@ func (a *app) pathManager() (pathManager, error) {
 }
 
 // allEndpoints returns the whole list.
-func allEndpoints(ctx context.Context, pm pathManager) ([]mptcp.Endpoint, error) {
+func allEndpoints(ctx context.Context, pm pathManagerView) ([]mptcp.Endpoint, error) {
 	var all []mptcp.Endpoint
 	for e, err := range pm.Endpoints(ctx) {
 		if err != nil {

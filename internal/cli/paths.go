@@ -9,7 +9,6 @@ import (
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/mptcp"
-	"mptcpctl/pathmanager"
 )
 
 func (a *app) pathsCommand() grammar.Command {
@@ -37,29 +36,25 @@ func (a *app) paths(ctx context.Context, inv *grammar.Invocation) error {
 	if err != nil {
 		return err
 	}
-	network, err := hostnet.New(nil)
+	facts, err := open(ctx, inv)
 	if err != nil {
 		return fmt.Errorf("paths: %w", err)
 	}
-	defer network.Close()
-	report, err := network.Paths(ctx, destination)
+	defer facts.Close()
+	view := facts.Views()[0]
+	report, err := view.Paths(ctx, destination)
 	if err != nil {
 		return fmt.Errorf("paths: %w", err)
 	}
-	pm, err := pathmanager.Dial(nil)
+	endpoints, err := allEndpoints(ctx, view)
 	if err != nil {
 		return fmt.Errorf("paths: %w", err)
 	}
-	defer pm.Close()
-	endpoints, err := listEndpoints(ctx, pm)
+	limits, err := view.Limits(ctx)
 	if err != nil {
 		return fmt.Errorf("paths: %w", err)
 	}
-	limits, err := pm.Limits(ctx)
-	if err != nil {
-		return fmt.Errorf("paths: %w", err)
-	}
-	answer := advisePaths(ofPathFamilies(&inv.Options, report), endpoints, limits)
+	answer := advisePaths(ofPathFamilies(&inv.Options, report), endpoints, limits, view.DeviceName)
 	if inv.Options.JSON {
 		return present.JSON(inv.Stdout, answer, inv.Options.Pretty)
 	}
@@ -86,17 +81,6 @@ func pathsDestination(inv *grammar.Invocation) (netip.Addr, error) {
 		return addr.Unmap(), nil
 	}
 	return netip.Addr{}, inv.Usage(fmt.Sprintf("%q: one destination at a time", args[1]))
-}
-
-func listEndpoints(ctx context.Context, pm *pathmanager.Client) ([]mptcp.Endpoint, error) {
-	var endpoints []mptcp.Endpoint
-	for e, err := range pm.Endpoints(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		endpoints = append(endpoints, e)
-	}
-	return endpoints, nil
 }
 
 // ofPathFamilies leaves the families that -4 and -6 ask for.

@@ -11,8 +11,9 @@ import (
 )
 
 // advisePaths adds to the candidate paths which endpoints they have, and the
-// commands that make the others usable.
-func advisePaths(report hostnet.PathReport, endpoints []mptcp.Endpoint, limits mptcp.Limits) *present.Paths {
+// commands that make the others usable. device names the devices of the host that
+// the report is of.
+func advisePaths(report hostnet.PathReport, endpoints []mptcp.Endpoint, limits mptcp.Limits, device func(index int32) string) *present.Paths {
 	answer := &present.Paths{Destinations: report.Destinations, Limits: limits, Paths: []present.Path{}, Commands: []string{}}
 	wanted := uint32(0)
 	for _, p := range report.Paths {
@@ -21,7 +22,7 @@ func advisePaths(report hostnet.PathReport, endpoints []mptcp.Endpoint, limits m
 		if found {
 			path.Endpoint = &present.PathEndpoint{ID: e.ID, Flags: e.Flags.Names()}
 			if e.IfIndex != 0 {
-				path.Endpoint.Dev = deviceName(e.IfIndex)
+				path.Endpoint.Dev = device(e.IfIndex)
 			}
 		}
 		if p.Usable && !p.Initial {

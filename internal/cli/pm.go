@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/present"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 )
@@ -340,7 +341,7 @@ func (a *app) pmAddresses(ctx context.Context, pm pathManager, inv *grammar.Invo
 		if err != nil {
 			return err
 		}
-		return a.writeEndpoints(inv, []mptcp.Endpoint{e})
+		return a.writeEndpoints(inv, []present.EndpointList{{Endpoints: []mptcp.Endpoint{e}, Device: deviceName}})
 	}
 	var all []mptcp.Endpoint
 	for e, err := range pm.Addresses(ctx, r.token) {
@@ -349,5 +350,5 @@ func (a *app) pmAddresses(ctx context.Context, pm pathManager, inv *grammar.Invo
 		}
 		all = append(all, e)
 	}
-	return a.writeEndpoints(inv, a.ofFamily(inv, all))
+	return a.writeEndpoints(inv, []present.EndpointList{{Endpoints: a.ofFamily(inv, all), Device: deviceName}})
 }

@@ -43,6 +43,9 @@ func (a *app) wait(ctx context.Context, inv *grammar.Invocation) error {
 	if err != nil {
 		return err
 	}
+	if inv.Options.Replay != "" {
+		return waitRecorded(ctx, inv, expr)
+	}
 	host, err := source.Dial(nil)
 	if err != nil {
 		return fmt.Errorf("wait: %w", err)
@@ -75,6 +78,25 @@ func (a *app) wait(ctx context.Context, inv *grammar.Invocation) error {
 		case <-time.After(waitPause):
 		}
 	}
+}
+
+// waitRecorded looks for a matching connection in the snapshots of a recording, from
+// the first to the last: it waits for nothing.
+func waitRecorded(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr) error {
+	recording, err := openRecording(inv)
+	if err != nil {
+		return fmt.Errorf("wait: %w", err)
+	}
+	var connections []mptcp.Connection
+	for _, view := range recording.States() {
+		if connections, err = lookFor(ctx, view, expr); err != nil {
+			return err
+		}
+		if matching := matches(expr, connections); len(matching) > 0 {
+			return writeConnections(inv, matching[:1])
+		}
+	}
+	return fmt.Errorf("wait: no connection matched %q in the recording; at its end: %s", expr.String(), nearest(connections))
 }
 
 // waitArguments returns the filter and the timeout, 0 for none.
@@ -117,14 +139,14 @@ func wakeups(ctx context.Context) <-chan struct{} {
 
 // lookFor reads the connections, with their processes where the filter asks for
 // those.
-func lookFor(ctx context.Context, host *source.Host, expr *filter.Expr) ([]mptcp.Connection, error) {
-	snapshot, err := host.Snapshot(ctx)
+func lookFor(ctx context.Context, view source.View, expr *filter.Expr) ([]mptcp.Connection, error) {
+	snapshot, err := view.Snapshot(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("wait: %w", err)
 	}
 	connections := track.Join(snapshot)
 	if expr.NeedsProcesses() {
-		return connections, addProcesses(ctx, connections)
+		return connections, addProcesses(ctx, view, connections)
 	}
 	return connections, nil
 }

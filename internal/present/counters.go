@@ -10,9 +10,10 @@ import (
 // CounterText renders counters with their meaning, one line each.
 type CounterText struct {
 	Colors  Palette
-	All     bool // also those that are zero
-	Details bool // also what to do, below those that tell of trouble
-	Sign    bool // values are differences: "+3"
+	All     bool   // also those that are zero
+	Details bool   // also what to do, below those that tell of trouble
+	Sign    bool   // values are differences: "+3"
+	Netns   string // the network namespace, at the end of each line; "" for the reader's own
 }
 
 // Append appends the lines of the counters.
@@ -65,6 +66,7 @@ func (f *CounterText) appendCounter(b []byte, name string, value uint64) []byte 
 	} else {
 		b = append(b, "a counter that this version does not know"...)
 	}
+	b = appendNetns(b, f.Netns)
 	b = append(b, '\n')
 	if f.Details && d.Trouble && value != 0 && d.Advice != "" {
 		b = appendPadded(b, "", counterNameWidth+counterValueWidth+4)
@@ -93,14 +95,18 @@ type Counter struct {
 	Trouble bool   `json:"trouble"`
 	Gauge   bool   `json:"gauge"`
 	Advice  string `json:"advice,omitempty"`
+	Netns   string `json:"netns,omitempty"` // "" for the reader's own
 }
 
 // CounterObjects returns the counters with their meanings.
-func CounterObjects(values counters.Values) []Counter {
+func CounterObjects(values counters.Values) []Counter { return CounterObjectsOf("", values) }
+
+// CounterObjectsOf returns the counters of a network namespace with their meanings.
+func CounterObjectsOf(netns string, values counters.Values) []Counter {
 	objects := make([]Counter, 0, values.Len())
 	for name, value := range values.All() {
 		d, _ := counters.Describe(name)
-		objects = append(objects, Counter{name, value, d.Meaning, d.Trouble, d.Gauge, d.Advice})
+		objects = append(objects, Counter{name, value, d.Meaning, d.Trouble, d.Gauge, d.Advice, netns})
 	}
 	return objects
 }

@@ -13,6 +13,7 @@ type EndpointText struct {
 	Colors Palette
 	Device func(index int32) string // the name of a device
 	End    string                   // of a record; "" is a line break
+	Netns  string                   // shown where it is not ""
 }
 
 // Append appends the endpoint's record.
@@ -51,10 +52,23 @@ func (f *EndpointText) Append(b []byte, e *mptcp.Endpoint) []byte {
 		b = append(b, ' ')
 		b = append(b, f.reset(f.Colors.Device)...)
 	}
+	if f.Netns != "" {
+		b = append(appendNetns(b[:len(b)-1], f.Netns), ' ')
+	}
 	if f.End == "" {
 		return append(b, '\n')
 	}
 	return append(b, f.End...)
+}
+
+// appendNetns appends the name of the network namespace, unless it is the reader's
+// own.
+func appendNetns(b []byte, netns string) []byte {
+	if netns == "" {
+		return b
+	}
+	b = append(b, " netns "...)
+	return append(b, Escape(netns)...)
 }
 
 func (f *EndpointText) reset(color string) string {
@@ -71,11 +85,30 @@ type EndpointJSON struct {
 	Device func(index int32) string // the name of a device
 }
 
+// EndpointList is the endpoints of one network namespace.
+type EndpointList struct {
+	Netns     string // "" for the reader's own, and then no key
+	Endpoints []mptcp.Endpoint
+	Device    func(index int32) string // the name of a device there
+}
+
 // Append appends the array of all endpoints.
 func (f *EndpointJSON) Append(b []byte, endpoints []mptcp.Endpoint) []byte {
+	return f.AppendLists(b, []EndpointList{{Endpoints: endpoints, Device: f.Device}})
+}
+
+// AppendLists appends one array of the endpoints of several namespaces.
+func (f *EndpointJSON) AppendLists(b []byte, lists []EndpointList) []byte {
 	a := objects{b: b, pretty: f.Pretty}
-	for i := range endpoints {
-		e := &endpoints[i]
+	for i := range lists {
+		a.endpoints(&lists[i])
+	}
+	return a.end()
+}
+
+func (a *objects) endpoints(l *EndpointList) {
+	for i := range l.Endpoints {
+		e := &l.Endpoints[i]
 		a.open()
 		if e.Address.IsValid() {
 			a.text("address", string(appendAddress(nil, e.Address)))
@@ -92,11 +125,13 @@ func (f *EndpointJSON) Append(b []byte, endpoints []mptcp.Endpoint) []byte {
 			a.text("rawflags", rawFlags(rest))
 		}
 		if e.IfIndex != 0 {
-			a.text("dev", f.Device(e.IfIndex))
+			a.text("dev", l.Device(e.IfIndex))
+		}
+		if l.Netns != "" {
+			a.text("netns", l.Netns)
 		}
 		a.close()
 	}
-	return a.end()
 }
 
 // rawFlags returns the bits as iproute2 prints them: at least two hexadecimal

@@ -78,10 +78,10 @@ func TestEndpointJSON(t *testing.T) {
 func TestLimits(t *testing.T) {
 	l := mptcp.Limits{AddAddrAccepted: 1, Subflows: 4294967295}
 	for got, want := range map[string]string{
-		string(AppendLimits(nil, l, "\n")):      "add_addr_accepted 1 subflows 4294967295 \n",
-		string(AppendLimits(nil, l, `\`)):       `add_addr_accepted 1 subflows 4294967295 \`,
-		string(AppendLimitsJSON(nil, l, false)): `[{"add_addr_accepted":1,"subflows":4294967295}]` + "\n",
-		string(AppendLimitsJSON(nil, l, true)):  "[ {\n        \"add_addr_accepted\": 1,\n        \"subflows\": 4294967295\n    } ]\n",
+		string(AppendLimits(nil, l, "\n")):                            "add_addr_accepted 1 subflows 4294967295 \n",
+		string(AppendLimits(nil, l, `\`)):                             `add_addr_accepted 1 subflows 4294967295 \`,
+		string(AppendLimitsJSON(nil, []LimitsOf{{Limits: l}}, false)): `[{"add_addr_accepted":1,"subflows":4294967295}]` + "\n",
+		string(AppendLimitsJSON(nil, []LimitsOf{{Limits: l}}, true)):  "[ {\n        \"add_addr_accepted\": 1,\n        \"subflows\": 4294967295\n    } ]\n",
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -153,7 +153,7 @@ func appendString(b []byte, s string) []byte {
 		switch {
 		case r == '"' || r == '\\':
 			b = append(b, '\\', byte(r))
-		case r < 0x20 || r == 0x7f:
+		case r < 0x20 || r >= 0x7f && r < 0xa0: // also controls that JSON allows
 			b = append(b, `\u00`...)
 			b = append(b, hexDigit(byte(r)>>4), hexDigit(byte(r)&0xf))
 		default:

@@ -17,13 +17,29 @@ func AppendLimits(b []byte, l mptcp.Limits, end string) []byte {
 	return append(b, end...)
 }
 
-// AppendLimitsJSON appends the limits as an array of one object, in the layout of
-// iproute2, which has no JSON of them itself.
-func AppendLimitsJSON(b []byte, l mptcp.Limits, pretty bool) []byte {
+// LimitsOf is the limits of one network namespace.
+type LimitsOf struct {
+	Netns  string // "" for the reader's own, and then no key
+	Limits mptcp.Limits
+}
+
+// AppendLimitsJSON appends an array with an object for each namespace, in the
+// layout of iproute2, which has no JSON of limits itself.
+func AppendLimitsJSON(b []byte, limits []LimitsOf, pretty bool) []byte {
 	a := objects{b: b, pretty: pretty}
-	a.open()
-	a.number("add_addr_accepted", uint64(l.AddAddrAccepted))
-	a.number("subflows", uint64(l.Subflows))
-	a.close()
+	for _, l := range limits {
+		a.open()
+		a.number("add_addr_accepted", uint64(l.Limits.AddAddrAccepted))
+		a.number("subflows", uint64(l.Limits.Subflows))
+		if l.Netns != "" {
+			a.text("netns", l.Netns)
+		}
+		a.close()
+	}
 	return a.end()
+}
+
+// NetnsEnd returns what ends a record that names its network namespace.
+func NetnsEnd(netns, end string) string {
+	return string(appendNetns(nil, netns)) + end
 }

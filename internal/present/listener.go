@@ -14,7 +14,8 @@ type Listener struct {
 	Backlog   uint32          `json:"backlog"` // how many may
 	Inode     uint32          `json:"inode"`
 	UID       uint32          `json:"uid"`
-	Processes []mptcp.Process `json:"processes"` // none: the kernel's own, of a signal endpoint with a port, or of another user
+	Processes []mptcp.Process `json:"processes"`       // none: the kernel's own, of a signal endpoint with a port, or of another user
+	Netns     string          `json:"netns,omitempty"` // "" for the reader's own
 }
 
 // Listeners writes one line for each listener.
@@ -30,6 +31,7 @@ func Listeners(w io.Writer, listeners []Listener, colors Palette) error {
 			b = append(b, " in-kernel"...)
 		}
 		b = text.appendProcesses(b, &mptcp.Connection{Inode: max(l.Inode, 1), Processes: l.Processes})
+		b = appendNetns(b, l.Netns)
 		b = append(b, '\n')
 	}
 	_, err := w.Write(b)

@@ -263,11 +263,7 @@ func (h *Host) Counters(_ context.Context, netns string) (track.Counters, error)
 	if err != nil {
 		return nil, fmt.Errorf("counters: %w", err)
 	}
-	c := track.Counters{}
-	for name, value := range values.All() {
-		c[name] = value
-	}
-	return c, nil
+	return counterMap(values), nil
 }
 
 // Listeners returns the MPTCP listeners.

@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/source"
+	"mptcpctl/mptcp"
+	"mptcpctl/pathmanager"
+)
+
+// eventStream is where a monitor's events come from.
+type eventStream struct {
+	batches func(ctx context.Context) iter.Seq2[[]mptcp.Event, error]
+	device  func(netns string, index int32) (string, bool)
+	refused func() uint64
+	engine  string // how events come; "" from a recording
+	close   func() error
+
+	// views returns what there was before the events, and what lets go of it.
+	views func() ([]source.View, func() error)
+	// tracked is what a tracker follows; nil where events come on the direct path.
+	tracked   source.Source
+	recording *source.Recording // of --replay, else nil
+}
+
+// openEvents opens the events that the options mean. Without -d, -a and --replay
+// they come straight from the listener.
+func openEvents(ctx context.Context, inv *grammar.Invocation, config *pathmanager.ListenConfig) (*eventStream, error) {
+	switch {
+	case inv.Options.Replay != "":
+		return openRecordedEvents(inv)
+	case inv.Options.AllNetns:
+		return openAllEvents(ctx, inv, config)
+	case inv.Options.Details:
+		host, err := source.Dial(&source.Config{Events: config})
+		if err != nil {
+			return nil, subscribeError(err)
+		}
+		return &eventStream{
+			batches: host.Batches, device: ownDevice, refused: host.Listener().Refused, engine: host.Listener().Engine(),
+			views: viewsOf(host), tracked: host, close: host.Close,
+		}, nil
+	}
+	listener, err := pathmanager.Listen(config)
+	if err != nil {
+		return nil, subscribeError(err)
+	}
+	return &eventStream{
+		batches: listener.Batches, device: ownDevice, refused: listener.Refused, engine: listener.Engine(), close: listener.Close,
+		views: func() ([]source.View, func() error) {
+			host, err := source.Dial(nil)
+			if err != nil {
+				return nil, func() error { return nil }
+			}
+			return host.Views(), host.Close
+		},
+	}, nil
+}
+
+// ownDevice names the devices of the program's own namespace.
+func ownDevice(_ string, index int32) (string, bool) {
+	name, err := nameDevice(index)
+	return name, err == nil
+}
+
+// viewsOf returns the views of a source that is closed elsewhere.
+func viewsOf(s source.Source) func() ([]source.View, func() error) {
+	return func() ([]source.View, func() error) { return s.Views(), func() error { return nil } }
+}
+
+func openAllEvents(ctx context.Context, inv *grammar.Invocation, config *pathmanager.ListenConfig) (*eventStream, error) {
+	hosts, err := source.DialAll(ctx, &source.HostsConfig{Events: config, Warn: func(err error) { leftOut(inv, err) }})
+	if err != nil {
+		return nil, subscribeError(err)
+	}
+	return &eventStream{
+		batches: hosts.Batches, refused: hosts.Refused, engine: hosts.Engine(), views: viewsOf(hosts), tracked: hosts, close: hosts.Close,
+		device: hosts.DeviceName,
+	}, nil
+}
+
+func openRecordedEvents(inv *grammar.Invocation) (*eventStream, error) {
+	recording, err := openRecording(inv)
+	if err != nil {
+		return nil, failWith(codeIPUsage, fmt.Errorf("monitor: %w", err))
+	}
+	return &eventStream{
+		batches: func(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
+			return func(yield func([]mptcp.Event, error) bool) {
+				for batch := range recording.Events() {
+					if ctx.Err() != nil || !yield(batch, nil) {
+						return
+					}
+				}
+			}
+		},
+		device:  recording.DeviceName,
+		refused: func() uint64 { return 0 },
+		close:   recording.Close,
+		views: func() ([]source.View, func() error) {
+			var first []source.View
+			for _, view := range recording.States() {
+				first = append(first, view)
+				break
+			}
+			return first, recording.Close
+		},
+		tracked: recording, recording: recording,
+	}, nil
+}
+
+// derive prints the events of the kernel and those that a tracker derives, in the
+// order in which the tracker takes them in.
+func (m *monitor) derive(ctx context.Context, inv *grammar.Invocation, stream *eventStream) error {
+	if stream.engine != "" {
+		fmt.Fprintf(inv.Stderr, "%s: events come by %s\n", inv.Program, stream.engine)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	tracker := newTracker(stream)
+	deltas := tracker.Deltas(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- tracker.Run(ctx) }()
+	err := m.printDeltas(deltas, stream.recording)
+	cancel()
+	return errors.Join(err, <-ended)
+}

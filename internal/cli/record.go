@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"time"
+
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/present"
+	"mptcpctl/internal/source"
+	"mptcpctl/pathmanager"
+)
+
+func (a *app) recordCommand() grammar.Command {
+	return grammar.Command{
+		Name:     "record",
+		Summary:  "write what the kernel says to a file that every command replays",
+		Synopsis: []string{"FILE [ for TIME ] [ every TIME ]"},
+		Help: "Records the path manager's events of the network namespace as they come, and everything that the commands show at the start, every 5 seconds and at the end: " +
+			"connections, subflows, listeners, endpoints, limits, counters, settings, links, addresses, routes, rules, and which processes hold the MPTCP sockets. " +
+			"It ends at ^C, SIGTERM or after the time. `--replay FILE` has monitor, connection, counters, wait, paths, endpoint show and limits show answer from the file as they would have then.\n\n" +
+			"The file holds the kernel's netlink messages in pcapng: Wireshark and tshark open it. It names addresses, ports, users and processes of MPTCP connections, and no other sockets, " +
+			"no payload and no host name. \"-\" is the standard output.\n\n" +
+			"A file of that name is not overwritten without --force. What a crash leaves of a file is good up to there.",
+		Privilege: "CAP_NET_ADMIN in the network namespace for events; without it only the dumps are recorded",
+		Flags:     []grammar.Flag{{Name: "force", Letter: 'f', Summary: "overwrite a file that exists"}},
+		Keywords: []grammar.Keyword{
+			{Name: "for", Value: grammar.Duration, Summary: "how long to record"},
+			{Name: "every", Value: grammar.Duration, Summary: "time between two dumps (default 5s)"},
+		},
+		Operand: grammar.File,
+		Examples: []grammar.Example{
+			{Line: "record trouble.pcapng for 1m", Meaning: "one minute"},
+			{Line: "record trouble.pcapng every 1s", Meaning: "until ^C; `--replay trouble.pcapng -ts -d monitor` then shows what happened"},
+		},
+		Run: a.record,
+	}
+}
+
+// recordRequest is what the command line of record asks for.
+type recordRequest struct {
+	file  string
+	span  time.Duration // 0: until a signal
+	every time.Duration
+}
+
+func (a *app) record(ctx context.Context, inv *grammar.Invocation) error {
+	r, err := recordArguments(inv)
+	if err != nil {
+		return err
+	}
+	out, done, err := createRecording(inv, r.file)
+	if err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	if r.span > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.span)
+		defer cancel()
+	}
+	config := &source.RecordConfig{Program: "mptcpctl " + moduleVersion(), Every: r.every, Events: &pathmanager.ListenConfig{}}
+	progress, clear := recordProgress(inv)
+	config.Progress = progress
+	total, err := source.Record(ctx, out, config)
+	if errors.Is(err, fs.ErrPermission) && total.Bytes == 0 {
+		a.warn("no events are recorded, only dumps: events need CAP_NET_ADMIN in the network namespace")
+		config.Events = nil
+		total, err = source.Record(ctx, out, config)
+	}
+	clear()
+	if err = errors.Join(err, done()); err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	if isTerminal(inv.Stderr) || total.Lost > 0 || total.Refused > 0 {
+		fmt.Fprintln(inv.Stderr, recordLine(total))
+	}
+	return nil
+}
+
+func recordArguments(inv *grammar.Invocation) (r recordRequest, err error) {
+	args := inv.Args
+	if len(args) == 0 {
+		return r, inv.Usage("the file's name is missing")
+	}
+	r.file, args = args[0], args[1:]
+	for ; len(args) >= 2; args = args[2:] {
+		into := &r.span
+		switch args[0] {
+		case "for":
+		case "every":
+			into = &r.every
+		default:
+			return r, inv.Usage(fmt.Sprintf("%q: want `for TIME` or `every TIME`", args[0]))
+		}
+		*into, err = time.ParseDuration(args[1])
+		if err != nil || *into < 100*time.Millisecond {
+			return r, inv.Usage(fmt.Sprintf("%s %q: want a time such as 30s, at least 100ms", args[0], args[1]))
+		}
+	}
+	if len(args) > 0 {
+		return r, inv.Usage(fmt.Sprintf("%q: a time such as 30s is missing, or the word is one too many", args[0]))
+	}
+	return r, nil
+}
+
+// createRecording creates the file. It is the owner's to read: it names users,
+// processes and peers.
+func createRecording(inv *grammar.Invocation, name string) (w io.Writer, done func() error, err error) {
+	if name == "-" {
+		if isTerminal(inv.Stdout) {
+			return nil, nil, errors.New("a recording is nothing for a terminal: name a file, or redirect the output")
+		}
+		return inv.Stdout, func() error { return nil }, nil
+	}
+	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	if inv.Has("force") {
+		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	}
+	f, err := os.OpenFile(name, flags, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, nil, fmt.Errorf("%s exists: --force overwrites it", present.Escape(name))
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return f, f.Close, nil
+}
+
+// recordProgress returns what shows the progress, where stderr is a terminal, and
+// what takes it away again.
+func recordProgress(inv *grammar.Invocation) (show func(source.Progress), clear func()) {
+	if !isTerminal(inv.Stderr) {
+		return nil, func() {}
+	}
+	var last time.Time
+	show = func(p source.Progress) {
+		if now := time.Now(); now.Sub(last) >= 200*time.Millisecond {
+			last = now
+			fmt.Fprint(inv.Stderr, "\r\x1b[K", recordLine(p), " (^C ends)")
+		}
+	}
+	return show, func() { fmt.Fprint(inv.Stderr, "\r\x1b[K") }
+}
+
+func recordLine(p source.Progress) string {
+	line := fmt.Sprintf("%d events, %d dumps, %s kB", p.Events, p.Snapshots, strconv.FormatUint(p.Bytes/1000, 10))
+	if p.Lost > 0 {
+		line += fmt.Sprintf(", %d events lost", p.Lost)
+	}
+	if p.Refused > 0 {
+		line += fmt.Sprintf(", %d messages refused that were not the kernel's", p.Refused)
+	}
+	return line
+}

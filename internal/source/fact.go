@@ -1,0 +1,67 @@
+package source
+
+import (
+	"encoding/json"
+
+	"mptcpctl/hostnet"
+	"mptcpctl/mptcp"
+)
+
+// formatVersion is the version of the facts in a recording.
+const formatVersion = 1
+
+// What a fact of a recording tells.
+const (
+	factRecording = "recording" // the first one: what the file is
+	factSnapshot  = "snapshot"  // all up to factEnd was read at about its time
+	factSockets   = "sockets"   // the sock_diag messages up to the next fact are of Protocol
+	factSysctls   = "sysctls"   // net.mptcp
+	factFile      = "file"      // a text of /proc
+	factNetwork   = "network"   // links, addresses, routes, rules
+	factLookups   = "lookups"   // answers to route lookups
+	factProcesses = "processes" // that hold MPTCP sockets, by inode
+	factEnd       = "end"       // of a snapshot
+	factLost      = "lost"      // the kernel dropped Lost events here
+	factStop      = "stop"      // the recording was ended in order
+)
+
+// fact is what no netlink message tells: a packet with JSON.
+type fact struct {
+	Fact string `json:"fact"`
+
+	Version   int                        `json:"version,omitempty"`   // of factRecording
+	Kernel    string                     `json:"kernel,omitempty"`    // release
+	Program   string                     `json:"program,omitempty"`   // that recorded
+	Events    bool                       `json:"events,omitempty"`    // they were subscribed to
+	Protocol  uint32                     `json:"protocol,omitempty"`  // of factSockets: 6 or 262
+	Sysctls   map[string]string          `json:"sysctls,omitempty"`   // by name
+	Path      string                     `json:"path,omitempty"`      // of factFile, below /proc
+	Text      string                     `json:"text,omitempty"`      // of factFile
+	Network   *hostnet.Network           `json:"network,omitempty"`   //
+	Lookups   []lookup                   `json:"lookups,omitempty"`   //
+	Processes map[uint32][]mptcp.Process `json:"processes,omitempty"` //
+	Lost      uint64                     `json:"lost,omitempty"`      // events
+	Refused   uint64                     `json:"refused,omitempty"`   // of factStop: messages that were not the kernel's
+}
+
+// lookup is a question for a route with the kernel's answer.
+type lookup struct {
+	Question hostnet.LookupRequest `json:"question"`
+	Route    hostnet.Route         `json:"route"`
+	Errno    int                   `json:"errno,omitempty"` // in place of a route
+}
+
+// appendFact appends the fact as JSON.
+func appendFact(b []byte, f *fact) ([]byte, error) {
+	text, err := json.Marshal(f)
+	return append(b, text...), err
+}
+
+// parseFact reads a fact. What is no fact gives one of a kind that nobody knows.
+func parseFact(text []byte) fact {
+	var f fact
+	if json.Unmarshal(text, &f) != nil {
+		return fact{}
+	}
+	return f
+}

@@ -1,0 +1,275 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"iter"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"mptcpctl/counters"
+	"mptcpctl/hostnet"
+	"mptcpctl/internal/uapi"
+	"mptcpctl/mptcp"
+	"mptcpctl/pathmanager"
+	"mptcpctl/sockdiag"
+	"mptcpctl/track"
+)
+
+// recorded is one snapshot of a recording, not decoded yet.
+type recorded struct {
+	time     time.Time
+	before   *recorded // files that did not change stand there
+	protocol uint32    // of the sockets that follow
+
+	connections [][]byte // inet_diag rows
+	subflows    [][]byte
+	answers     []message // of the path manager
+	sysctls     map[string]string
+	files       map[string]string
+	network     hostnet.Network
+	lookups     []lookup
+	processes   map[uint32][]mptcp.Process
+	whole       bool // it has a network: else it is the stand-in for none
+}
+
+var _ View = (*recorded)(nil)
+
+func (s *recorded) takeSocket(m message) {
+	switch {
+	case m.typ() != uapi.SockDiagByFamily:
+	case s.protocol == uapi.IPPROTO_MPTCP:
+		s.connections = append(s.connections, m.payload())
+	case s.protocol != 0:
+		s.subflows = append(s.subflows, m.payload())
+	}
+}
+
+func (s *recorded) takeFact(f *fact) {
+	switch f.Fact {
+	case factSockets:
+		s.protocol = f.Protocol
+	case factSysctls:
+		s.sysctls = f.Sysctls
+	case factFile:
+		if s.files == nil {
+			s.files = map[string]string{}
+		}
+		s.files[f.Path] = f.Text
+	case factNetwork:
+		if f.Network != nil {
+			s.network, s.whole = *f.Network, true
+		}
+	case factLookups:
+		s.lookups = f.Lookups
+	case factProcesses:
+		s.processes = f.Processes
+	}
+}
+
+// file returns a text of /proc.
+func (s *recorded) file(path string) (string, bool) {
+	for ; s != nil; s = s.before {
+		if text, ok := s.files[path]; ok {
+			return text, true
+		}
+	}
+	return "", false
+}
+
+// check returns an error where there is no snapshot.
+func (s *recorded) check() error {
+	if !s.whole {
+		return fmt.Errorf("a whole snapshot: %w", ErrNotRecorded)
+	}
+	return nil
+}
+
+// Netns returns "".
+func (s *recorded) Netns() string { return "" }
+
+// Snapshot decodes the snapshot.
+func (s *recorded) Snapshot(context.Context) (track.Snapshot, error) {
+	if err := s.check(); err != nil {
+		return track.Snapshot{}, err
+	}
+	t := track.Snapshot{Time: s.time}
+	if sysctls, err := counters.ParseSysctls(s.sysctls); err == nil && len(s.sysctls) > 0 {
+		t.PathManager = sysctls.PathManagerName()
+	}
+	for c := range s.sockets() {
+		if c.State == mptcp.StateListen {
+			t.Listeners = append(t.Listeners, c.Local)
+		} else {
+			t.Connections = append(t.Connections, connection("", c))
+		}
+	}
+	seen := map[uint64]bool{}
+	var row sockdiag.Subflow
+	for _, payload := range s.subflows {
+		if sockdiag.DecodeSubflow(payload, &row) != nil || row.ULP != ulpMPTCP || row.State == mptcp.StateListen || seen[row.Cookie] {
+			continue
+		}
+		seen[row.Cookie] = true
+		t.Subflows = append(t.Subflows, subflowRow(&row))
+	}
+	t.Links, t.Addresses = make([]track.LinkFact, 0, len(s.network.Links)), make([]track.AddressFact, 0, len(s.network.Addresses))
+	for i := range s.network.Links {
+		t.Links = append(t.Links, linkFact(&s.network.Links[i]))
+	}
+	for i := range s.network.Addresses {
+		t.Addresses = append(t.Addresses, addressFact(&s.network.Addresses[i]))
+	}
+	t.Endpoints, t.Limits = s.pathManager()
+	return t, nil
+}
+
+// sockets yields the MPTCP sockets, each once. One is valid until the next.
+func (s *recorded) sockets() iter.Seq[*sockdiag.Connection] {
+	return func(yield func(*sockdiag.Connection) bool) {
+		seen := map[uint64]bool{}
+		var c sockdiag.Connection
+		for _, payload := range s.connections {
+			if sockdiag.DecodeConnection(payload, &c) != nil || seen[c.Cookie] {
+				continue
+			}
+			seen[c.Cookie] = true
+			if !yield(&c) {
+				return
+			}
+		}
+	}
+}
+
+// pathManager decodes the answers of the path manager: those about endpoints have
+// an address, the one about limits has none.
+func (s *recorded) pathManager() (endpoints []mptcp.Endpoint, limits mptcp.Limits) {
+	for _, m := range s.answers {
+		if e, err := pathmanager.DecodeEndpoint(m); err == nil {
+			endpoints = append(endpoints, e)
+		} else if l, err := pathmanager.DecodeLimits(m); err == nil {
+			limits = l
+		}
+	}
+	return endpoints, limits
+}
+
+// Listeners decodes the MPTCP listeners.
+func (s *recorded) Listeners(context.Context) ([]Listener, error) {
+	var listeners []Listener
+	for c := range s.sockets() {
+		if c.State == mptcp.StateListen {
+			listeners = append(listeners, Listener{connection("", c), c.RecvQueue, c.SendQueue})
+		}
+	}
+	return listeners, s.check()
+}
+
+// Processes returns the recorded processes.
+func (s *recorded) Processes(_ context.Context, wanted func(inode uint32) bool) (map[uint32][]mptcp.Process, error) {
+	found := map[uint32][]mptcp.Process{}
+	for inode, processes := range s.processes {
+		if wanted(inode) {
+			found[inode] = slices.Clone(processes)
+		}
+	}
+	return found, s.check()
+}
+
+// MPTCPCounters reads the recorded text.
+func (s *recorded) MPTCPCounters() (counters.Values, error) {
+	text, ok := s.file("net/netstat")
+	if !ok {
+		return counters.Values{}, fmt.Errorf("counters: %w", ErrNotRecorded)
+	}
+	return counters.ParseTable(text, "MPTcpExt:")
+}
+
+// Endpoints yields the recorded endpoints.
+func (s *recorded) Endpoints(context.Context) iter.Seq2[mptcp.Endpoint, error] {
+	return func(yield func(mptcp.Endpoint, error) bool) {
+		if err := s.check(); err != nil {
+			yield(mptcp.Endpoint{}, err)
+			return
+		}
+		endpoints, _ := s.pathManager()
+		for _, e := range endpoints {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Endpoint returns the recorded endpoint with the id. Where there is none the error
+// has the kernel's words, and is [fs.ErrNotExist].
+func (s *recorded) Endpoint(ctx context.Context, id mptcp.AddressID) (mptcp.Endpoint, error) {
+	for e, err := range s.Endpoints(ctx) {
+		if err != nil || e.ID == id {
+			return e, err
+		}
+	}
+	return mptcp.Endpoint{}, &pathmanager.Error{
+		Op: "endpoint show", Object: fmt.Sprintf("id %d", id), Message: "address not found", Err: fs.ErrNotExist,
+	}
+}
+
+// Limits returns the recorded limits.
+func (s *recorded) Limits(context.Context) (mptcp.Limits, error) {
+	_, limits := s.pathManager()
+	return limits, s.check()
+}
+
+// Paths works the candidate paths out of the recorded network and route lookups.
+// Only destinations that were asked for then have an answer: the outside, and the
+// peers of connections. The error is [ErrNotRecorded] for others.
+func (s *recorded) Paths(_ context.Context, dst netip.Addr) (hostnet.PathReport, error) {
+	if err := s.check(); err != nil {
+		return hostnet.PathReport{}, err
+	}
+	answers := make(map[hostnet.LookupRequest]lookup, len(s.lookups))
+	destinations := map[netip.Addr]bool{}
+	for _, l := range s.lookups {
+		answers[l.Question] = l
+		destinations[l.Question.Dst] = true
+	}
+	if dst.IsValid() && !destinations[dst] {
+		known := slices.SortedFunc(maps.Keys(destinations), netip.Addr.Compare)
+		return hostnet.PathReport{}, fmt.Errorf("paths to %v: %w (the recording has those to %s)", dst, ErrNotRecorded, join(known))
+	}
+	return hostnet.Candidates(s.network, dst, func(q hostnet.LookupRequest) (hostnet.Route, error) {
+		switch l, ok := answers[q]; {
+		case !ok:
+			return hostnet.Route{}, fmt.Errorf("route to %v: %w", q, ErrNotRecorded)
+		case l.Errno != 0:
+			return hostnet.Route{}, syscall.Errno(l.Errno)
+		default:
+			return l.Route, nil
+		}
+	}), nil
+}
+
+func join(addrs []netip.Addr) string {
+	if len(addrs) == 0 {
+		return "no destination"
+	}
+	names := make([]string, len(addrs))
+	for i, a := range addrs {
+		names[i] = a.WithZone("").String()
+	}
+	return strings.Join(names, ", ")
+}
+
+// DeviceName returns the name of a recorded link.
+func (s *recorded) DeviceName(index int32) string {
+	if l, ok := s.network.LinkByIndex(int(index)); ok {
+		return l.Name
+	}
+	return "if" + strconv.Itoa(int(index))
+}
