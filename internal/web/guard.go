@@ -68,15 +68,12 @@ func setSecurityHeaders(h http.Header) {
 // admit wraps the handler of all that is not for everybody.
 func (g *guard) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		setSecurityHeaders(w.Header())
 		switch {
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
 			fail(w, http.StatusMethodNotAllowed, "this server only reads: GET and HEAD")
 		case r.ContentLength != 0:
 			fail(w, http.StatusRequestEntityTooLarge, "requests have no body here")
-		case !plainPath(r.URL):
-			fail(w, http.StatusBadRequest, "the path is not in its plain form")
 		case !g.knowsHost(r.Host):
 			fail(w, http.StatusMisdirectedRequest, "the name in the Host header is not this server's: use its address, or start it with --name")
 		case foreign(r):
@@ -84,6 +81,19 @@ func (g *guard) admit(next http.Handler) http.Handler {
 		default:
 			g.authenticate(w, r, next)
 		}
+	})
+}
+
+// plain wraps the handler of everything: it refuses paths that are not in their
+// plain form, which the multiplexer would send elsewhere.
+func plain(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		setSecurityHeaders(w.Header())
+		if !plainPath(r.URL) {
+			fail(w, http.StatusBadRequest, "the path is not in its plain form")
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 

@@ -58,7 +58,7 @@ func (s *Server) Handler() http.Handler {
 		fail(w, http.StatusNotFound, "there is nothing here: see /api/v1/openapi.json")
 	})
 	all.Handle("/", s.guard.admit(guarded))
-	return all
+	return plain(all)
 }
 
 // pageFile is a file of the page.
@@ -106,12 +106,10 @@ func mustRead(name string) []byte {
 }
 
 func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
-	setSecurityHeaders(w.Header())
 	reply(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
 func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request) {
-	setSecurityHeaders(w.Header())
 	if err := s.Ready(); err != nil {
 		fail(w, http.StatusServiceUnavailable, err.Error())
 		return
