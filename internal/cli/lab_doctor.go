@@ -107,8 +107,11 @@ func runScenario(ctx context.Context, s lab.Scenario, tool []string) (labOutcome
 			return o, err
 		}
 		o.agrees = o.agrees && d.names(s.Rule)
-		if i == 0 || !d.names(s.Rule) {
+		switch {
+		case i == 0:
 			o.found = d.String()
+		case !d.names(s.Rule):
+			o.found += "; " + host.Name + ": " + d.String()
 		}
 	}
 	return o, nil

@@ -29,6 +29,8 @@ type Host struct {
 	*Namespace
 	Name string
 	Spec HostSpec
+
+	tunnels []*os.File // their other ends
 }
 
 // Build makes the topology. It needs the right to make namespaces: see [Enter].
@@ -96,6 +98,7 @@ func (l *Lab) Host(name string) *Host { return l.hosts[name] }
 func (l *Lab) Close() error {
 	l.once.Do(func() {
 		for _, host := range l.order {
+			closeFiles(host.tunnels...)
 			l.closeErr = errors.Join(l.closeErr, host.Close())
 		}
 	})
@@ -113,6 +116,13 @@ func (h *Host) prepare() error {
 		if err := writeSysctl(s); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+	}
+	for _, t := range h.Spec.Tunnels {
+		file, err := makeTunnel(t)
+		if err != nil {
+			return fmt.Errorf("tunnel %s: %w", t.Name, err)
+		}
+		h.tunnels = append(h.tunnels, file)
 	}
 	for _, name := range h.Spec.Bridges {
 		attrs := netlink.NewLinkAttrs()
@@ -226,12 +236,16 @@ func (h *Host) route() error {
 	}
 	for _, r := range h.Spec.Rules {
 		rule := netlink.NewRule()
-		rule.Src, rule.Table, rule.Priority = ipNet(r.From), r.Table, r.Priority
+		rule.Table, rule.Priority, rule.Mark = r.Table, r.Priority, r.Mark
+		if r.From.IsValid() {
+			rule.Src = ipNet(r.From)
+		}
+		rule.Family = unix.AF_INET
 		if r.From.Addr().Is6() {
 			rule.Family = unix.AF_INET6
 		}
 		if err := netlink.RuleAdd(rule); err != nil {
-			return fmt.Errorf("rule from %s table %d: %w", r.From, r.Table, err)
+			return fmt.Errorf("rule from %s mark %d table %d: %w", r.From, r.Mark, r.Table, err)
 		}
 	}
 	return nil

@@ -40,6 +40,14 @@ func lossScenarios() []Scenario {
 			Host:   ClientHost, Rule: "D43",
 		},
 		{
+			Name: "second-path-dead", Summary: "the same, until the kernel gives the second subflow up: it does not try again",
+			Topology: pair().with(func(t *Topology) { t.client().set("net.ipv4.tcp_retries2", "2") }),
+			Traffic:  streaming, Ready: bothJoined(1),
+			Faults: filter(Established, ServerHost, "drop all on the second path", "eth1", FirewallRule{Verdict: Drop}),
+			Shows:  []Symptom{subflows(ClientHost, 0)},
+			Host:   ClientHost, Rule: "D42",
+		},
+		{
 			Name: "only-path-silent", Summary: "packets vanish on the only path while data flows",
 			Topology: singleLink(), Traffic: streaming,
 			Faults: filter(Established, ServerHost, "drop all", "eth0", FirewallRule{Verdict: Drop}),

@@ -36,9 +36,11 @@ func routeScenarios() []Scenario {
 		},
 		{
 			Name: "phantom-route", Summary: "dev is given, and no route leads from it: the peer is looked for on the link itself",
-			Topology: pair().with(noSourceRule),
-			Shows:    []Symptom{counts(ClientHost, "MPJoinSynTx", 1)},
-			Host:     ClientHost, Rule: "D28",
+			Topology: pair().with(noSourceRule).with(func(t *Topology) {
+				t.server().set("net.ipv4.conf.all.arp_ignore", "1") // else it answers for its other address
+			}),
+			Shows: []Symptom{counts(ClientHost, "MPJoinSynTx", 1)},
+			Host:  ClientHost, Rule: "D28",
 		},
 		{
 			Name: "strict-filter", Summary: "the client's reverse path filter drops the answers on the second link",
@@ -49,6 +51,29 @@ func routeScenarios() []Scenario {
 			}),
 			Shows: []Symptom{joinHangs(client2), counts(ClientHost, "IPReversePathFilter", 1)},
 			Host:  ClientHost, Rule: "D29",
+		},
+		{
+			Name: "tunnel-takes-route", Summary: "a VPN has the route for everything: the second subflow goes into the tunnel",
+			Topology: pair().with(noSourceRule).with(func(t *Topology) {
+				c := t.client()
+				c.Endpoints[0].Dev = ""
+				c.Tunnels = []Tunnel{{Name: "tun0", Address: netip.MustParsePrefix("10.8.0.2/24")}}
+				c.Rules = []PolicyRule{{From: netip.MustParsePrefix("10.0.2.2/32"), Table: 108, Priority: 108}}
+				c.Routes = []Route{{To: anywhere4(), Dev: "tun0", Table: 108}}
+			}),
+			Shows: []Symptom{joinHangs(client2)},
+			Host:  ClientHost, Rule: "D31",
+		},
+		{
+			Name: "rule-by-mark", Summary: "a routing rule wants a mark, which joins have not, and their way leads nowhere",
+			Topology: pair().with(func(t *Topology) {
+				c := t.client()
+				c.Rules = []PolicyRule{{Mark: 0x20, Table: 102, Priority: 102}}
+				c.Routes = append(c.Routes, Route{To: anywhere4(), Via: netip.MustParseAddr(server2), Dev: "eth1", Metric: 1000})
+			}),
+			Faults: atServer("drop SYN with MP_JOIN: the way without the mark", "eth1", FirewallRule{Verdict: Drop}.isSYN(SubtypeMPJoin)),
+			Shows:  []Symptom{joinHangs(client2)},
+			Host:   ClientHost, Rule: "D32",
 		},
 		{
 			Name: "one-subnet", Summary: "two links in one subnet, and an endpoint without dev",

@@ -22,6 +22,7 @@ type Topology struct {
 type HostSpec struct {
 	Name     string
 	Bridges  []string // bridges, for ends of links that name them
+	Tunnels  []Tunnel
 	Sysctls  []Sysctl
 	Optional []Sysctl // set where the kernel has them
 	Routes   []Route
@@ -98,9 +99,16 @@ type Route struct {
 	Table  int // 0: main
 }
 
-// PolicyRule selects a routing table by source address.
+// Tunnel is a tunnel device of a host, up, whose other end swallows what is sent.
+type Tunnel struct {
+	Name    string
+	Address netip.Prefix
+}
+
+// PolicyRule selects a routing table by source address, by mark, or by both.
 type PolicyRule struct {
-	From     netip.Prefix
+	From     netip.Prefix // the zero value: any
+	Mark     uint32       // 0: any
 	Table    int
 	Priority int
 }
