@@ -101,6 +101,17 @@ func (c *Collector) Run(ctx context.Context) error {
 }
 
 func (c *Collector) sampleEvery(ctx context.Context) {
+	for {
+		changed := c.config.Tracker.Changed()
+		if len(c.config.Tracker.State().Namespaces()) > 0 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed: // the first dump
+		}
+	}
 	ticker := time.NewTicker(sampling)
 	defer ticker.Stop()
 	for {
