@@ -32,6 +32,7 @@ var imports = map[string][]string{
 	"internal/present":     {"mptcp", "track", "doctor", "counters", "hostnet"},
 	"internal/netcat":      {"mptcp", "internal/uapi"},
 	"internal/force":       {"mptcp", "internal/uapi"},
+	"internal/policy":      {"mptcp"},
 	"internal/lab":         {"mptcp", "internal/uapi", "hostnet"},
 	"internal/lab/labtest": {"mptcp", "hostnet", "internal/lab"},
 	"internal/tui":         {"mptcp", "track", "doctor", "counters", "hostnet", "internal/present", "internal/filter"},
