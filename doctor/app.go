@@ -12,7 +12,7 @@ import (
 // plainTCP is D06: programs that open TCP sockets. On most hosts most of them do,
 // so it is a warning only where the user asked for these very flows.
 func plainTCP(v *view) []Finding {
-	if len(v.Connections)+len(v.Listeners)+len(v.Blackholed) > 0 || v.broken() {
+	if len(v.Connections)+len(v.Blackholed) > 0 || len(v.Listeners) > 0 && v.Focus == "" || v.broken() {
 		return nil
 	}
 	names, example := plainUsers(v)

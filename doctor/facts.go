@@ -17,7 +17,7 @@ type Facts struct {
 	Time  time.Time
 	Netns string // name of the namespace, "" for the reader's own
 
-	// Focus is the filter that the user asked with; connections, flows and
+	// Focus is the filter that the user asked with; connections, flows and plain
 	// listeners hold only what it lets through then.
 	Focus string
 

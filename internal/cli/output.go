@@ -43,3 +43,16 @@ func asciiOnly() bool {
 	}
 	return false
 }
+
+// terminalWidth returns the number of columns of the terminal, 0 where w is none.
+func terminalWidth(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(size.Col)
+}

@@ -12,6 +12,7 @@ func (a *app) commands() []grammar.Entry {
 		{Name: "connection", Build: a.connectionCommand},
 		{Name: "paths", Build: a.pathsCommand},
 		{Name: "counters", Build: a.countersCommand},
+		{Name: "doctor", Build: a.doctorCommand},
 		{Name: "nc", Build: a.ncCommand},
 		{Name: "wait", Build: a.waitCommand},
 		{Name: "top", Build: a.topCommand},

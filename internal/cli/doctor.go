@@ -1,0 +1,231 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"mptcpctl/doctor"
+	"mptcpctl/internal/filter"
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/present"
+	"mptcpctl/internal/source"
+	"mptcpctl/mptcp"
+)
+
+func (a *app) doctorCommand() grammar.Command {
+	return grammar.Command{
+		Name:     "doctor",
+		Summary:  "why there is no second subflow, and why a connection fell back to TCP",
+		Synopsis: []string{"[ FILTER ]", "--watch [ TIME ] [ FILTER ]", "RULE", "explain [ RULE ]"},
+		Help: "Compares the path manager's settings, the sockets, counters, links, routes and listeners, and says what is wrong, what to mend first, on what evidence, and with which command. " +
+			"A filter narrows it to some connections, or to some of the plain TCP flows.\n\n" +
+			"A healthy host is told to be healthy, and no more: -d adds explanations of what may surprise, all connections with the paths that they leave unused and why, and what could not be seen. " +
+			"What needs a privilege that is missing is said to be not seen; nothing is guessed in its place.\n\n" +
+			"Counters, and events where CAP_NET_ADMIN allows, are watched for a short time (--window). --watch goes on, and prints what changes.\n\n" +
+			"`doctor D17` explains a rule, `doctor explain` lists them.\n\n" +
+			"The exit code is 0 for healthy, 1 for warnings, 2 for failures.",
+		Privilege: "none; with CAP_NET_ADMIN the events count as evidence, root sees the processes of others",
+		Flags: []grammar.Flag{
+			{Name: "watch", Letter: 'w', Summary: "go on, and print what changes"},
+			{Name: "window", Value: grammar.Duration, Metavar: "TIME", Summary: "how long to watch counters and events (default 250ms)"},
+		},
+		Operand: grammar.Filter,
+		Examples: []grammar.Example{
+			{Line: "doctor", Meaning: "what is wrong on this host"},
+			{Line: "-d doctor dst 192.0.2.1", Meaning: "all that is known about the connections to one peer"},
+			{Line: "doctor --watch 10s", Meaning: "look every ten seconds, print changes"},
+			{Line: "doctor D17", Meaning: "explain a rule"},
+		},
+		Run: a.doctor,
+	}
+}
+
+func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
+	if done, err := explained(inv); done {
+		return err
+	}
+	request, err := doctorArguments(inv)
+	if err != nil {
+		return err
+	}
+	if inv.Has("watch") {
+		return watchDoctor(ctx, inv, request)
+	}
+	facts, err := gatherFacts(ctx, inv, request)
+	if err != nil {
+		return err
+	}
+	report := diagnoseAll(facts)
+	if err := writeReport(inv, &report); err != nil {
+		return err
+	}
+	return verdictStatus(report.Verdict)
+}
+
+// verdictStatus is the exit code of a verdict.
+func verdictStatus(v doctor.Verdict) error {
+	if v == doctor.Healthy {
+		return nil
+	}
+	return exitStatus(int(v))
+}
+
+func doctorText(inv *grammar.Invocation) *present.DoctorText {
+	return &present.DoctorText{Colors: palette(inv), Width: terminalWidth(inv.Stdout), All: inv.Options.Details}
+}
+
+func writeReport(inv *grammar.Invocation, report *doctor.Report) error {
+	if inv.Options.JSON {
+		return present.JSON(inv.Stdout, present.DoctorJSON(report), inv.Options.Pretty)
+	}
+	return doctorText(inv).Write(inv.Stdout, report)
+}
+
+// explained answers `doctor explain`, `doctor explain RULE` and `doctor RULE`.
+func explained(inv *grammar.Invocation) (bool, error) {
+	args := inv.Args
+	explain := len(args) > 0 && args[0] == "explain"
+	if explain {
+		args = args[1:]
+	}
+	switch {
+	case explain && len(args) == 0:
+		rules := doctor.Rules()
+		if inv.Options.JSON {
+			return true, present.JSON(inv.Stdout, rules, inv.Options.Pretty)
+		}
+		return true, doctorText(inv).DoctorRules(inv.Stdout, rules)
+	case len(args) != 1:
+		return explain, nil
+	}
+	rule, ok := doctor.Explain(args[0])
+	switch {
+	case !ok && explain:
+		return true, inv.Usage(fmt.Sprintf("%q: no such rule; `doctor explain` lists them", args[0]))
+	case !ok:
+		return false, nil
+	case inv.Options.JSON:
+		return true, present.JSON(inv.Stdout, rule, inv.Options.Pretty)
+	}
+	return true, doctorText(inv).DoctorRule(inv.Stdout, &rule)
+}
+
+// doctorRequest is what the command line asks of doctor.
+type doctorRequest struct {
+	config   *source.FactsConfig
+	interval time.Duration // of --watch
+}
+
+// defaultWatch is how often --watch looks.
+const defaultWatch = 5 * time.Second
+
+func doctorArguments(inv *grammar.Invocation) (*doctorRequest, error) {
+	r := &doctorRequest{config: &source.FactsConfig{Window: source.DefaultWindow}, interval: defaultWatch}
+	if text, given := inv.Value("window"); given {
+		window, err := time.ParseDuration(text)
+		if err != nil || window < 0 || window > time.Hour {
+			return nil, inv.Usage(fmt.Sprintf("--window %q: want a time such as 1s, at most 1h", text))
+		}
+		r.config.Window = window
+	}
+	if inv.Has("watch") && len(inv.Args) > 0 {
+		if interval, err := time.ParseDuration(inv.Args[0]); err == nil {
+			if interval < 100*time.Millisecond {
+				return nil, inv.Usage(fmt.Sprintf("--watch %s: want at least 100ms", inv.Args[0]))
+			}
+			r.interval, inv.Args = interval, inv.Args[1:]
+		}
+	}
+	expr, err := parseFilter(inv)
+	if err != nil {
+		return nil, err
+	}
+	if expr.NeedsEvents() {
+		return nil, inv.Usage("doctor looks at connections: words about events make no sense here")
+	}
+	focus(r.config, expr, &inv.Options)
+	return r, nil
+}
+
+// focus narrows the facts to what the filter, -4 and -6 let through.
+func focus(c *source.FactsConfig, expr *filter.Expr, o *grammar.Options) {
+	c.Focus = expr.String()
+	family := func(m *mptcp.Connection) bool { return o.IPv4 == o.IPv6 || m.Local.Addr().Is4() == o.IPv4 }
+	if expr != nil || o.IPv4 != o.IPv6 {
+		c.Match = func(m *mptcp.Connection) bool { return family(m) && expr.Connection(m) }
+		c.Listen = func(m *mptcp.Connection) bool { return family(m) && expr.Listener(m) }
+	}
+}
+
+// factsReader is a view that doctor can work on.
+type factsReader interface {
+	Facts(ctx context.Context, c *source.FactsConfig) (doctor.Facts, error)
+}
+
+// gatherFacts gathers the facts of the network namespaces that the options mean.
+func gatherFacts(ctx context.Context, inv *grammar.Invocation, r *doctorRequest) ([]doctor.Facts, error) {
+	from, err := open(ctx, inv)
+	if errors.Is(err, mptcp.ErrNotSupported) {
+		return []doctor.Facts{source.KernelFacts()}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("doctor: %w", err)
+	}
+	defer from.Close()
+	return gatherViews(ctx, from.Views(), r.config)
+}
+
+// gatherViews gathers the facts of all views at the same time: they wait for most
+// of it.
+func gatherViews(ctx context.Context, views []source.View, c *source.FactsConfig) ([]doctor.Facts, error) {
+	facts := make([]doctor.Facts, len(views))
+	failed := make(chan error, len(views))
+	for i, view := range views {
+		reader, ok := view.(factsReader)
+		if !ok {
+			return nil, errors.New("doctor: the recording holds too little for a diagnosis")
+		}
+		go func() {
+			var err error
+			facts[i], err = reader.Facts(ctx, c)
+			failed <- err
+		}()
+	}
+	var err error
+	for range views {
+		err = errors.Join(err, <-failed)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("doctor: %w", err)
+	}
+	return facts, nil
+}
+
+// diagnoseAll makes one report of the facts of several namespaces.
+func diagnoseAll(facts []doctor.Facts) doctor.Report {
+	all := doctor.Report{Schema: 1}
+	for _, f := range facts {
+		r := doctor.Diagnose(f)
+		if len(facts) == 1 {
+			return r
+		}
+		for _, finding := range r.Findings {
+			if finding.Subject.Netns == "" {
+				finding.Subject.Netns = f.Netns
+			}
+			all.Findings = append(all.Findings, finding)
+		}
+		for _, gap := range r.Unseen {
+			if f.Netns != "" {
+				gap.What += " of " + f.Netns
+			}
+			all.Unseen = append(all.Unseen, gap)
+		}
+		all.Verdict = max(all.Verdict, r.Verdict)
+		all.Connections = append(all.Connections, r.Connections...)
+	}
+	sortFindings(all.Findings)
+	return all
+}

@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"mptcpctl/doctor"
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/present"
+	"mptcpctl/internal/source"
+)
+
+// sortFindings puts the worst first and keeps the order otherwise.
+func sortFindings(list []doctor.Finding) {
+	slices.SortStableFunc(list, func(a, b doctor.Finding) int { return -cmp.Compare(a.Severity, b.Severity) })
+}
+
+// findingKey tells findings apart from one look to the next. The evidence is not
+// part of it: it has numbers that move.
+type findingKey struct {
+	rule, title string
+	subject     doctor.Subject
+}
+
+func keyOf(f *doctor.Finding) findingKey {
+	key := findingKey{f.Rule, f.Title, f.Subject}
+	key.subject.Connections = 0
+	return key
+}
+
+// watchDoctor looks again and again, and writes what changes. The window is the
+// whole interval, so that hardly a counter moves unseen.
+func watchDoctor(ctx context.Context, inv *grammar.Invocation, r *doctorRequest) error {
+	if inv.Options.Replay != "" {
+		return inv.Usage("--watch: a recording does not change")
+	}
+	from, err := open(ctx, inv)
+	if err != nil {
+		return fmt.Errorf("doctor: %w", err)
+	}
+	defer from.Close()
+	w := &doctorWatch{inv: inv, text: doctorText(inv), progress: isTerminal(inv.Stderr) && isTerminal(inv.Stdout)}
+	for {
+		facts, err := gatherViews(ctx, from.Views(), r.config)
+		switch {
+		case ctx.Err() != nil:
+			w.clear()
+			return verdictStatus(w.last.Verdict)
+		case err != nil:
+			return err
+		}
+		report := diagnoseAll(facts)
+		if err := w.show(time.Now(), &report); err != nil {
+			if errors.Is(err, io.ErrClosedPipe) {
+				return nil
+			}
+			return err
+		}
+		r.config = watching(r.config, r.interval)
+	}
+}
+
+// watching returns the request for the further looks.
+func watching(c *source.FactsConfig, interval time.Duration) *source.FactsConfig {
+	next := *c
+	next.Window = interval
+	return &next
+}
+
+// doctorWatch is what was shown last.
+type doctorWatch struct {
+	inv      *grammar.Invocation
+	text     *present.DoctorText
+	progress bool
+	looked   bool
+	last     doctor.Report
+}
+
+func (w *doctorWatch) show(now time.Time, r *doctor.Report) error {
+	first := !w.looked
+	came, went := changes(&w.last, r)
+	verdict := w.last.Verdict
+	w.last, w.looked = *r, true
+	w.clear()
+	switch {
+	case first:
+		if err := writeReport(w.inv, r); err != nil {
+			return err
+		}
+	case len(came)+len(went) == 0 && verdict == r.Verdict:
+	case w.inv.Options.JSON:
+		return present.JSON(w.inv.Stdout, present.DoctorJSON(r), w.inv.Options.Pretty)
+	default:
+		if err := w.write(now, verdict, came, went); err != nil {
+			return err
+		}
+	}
+	if w.progress {
+		fmt.Fprintf(w.inv.Stderr, "%s, looked at %s", r.Verdict, now.Format(time.TimeOnly))
+	}
+	return nil
+}
+
+// clear takes the progress off the terminal.
+func (w *doctorWatch) clear() {
+	if w.progress {
+		fmt.Fprint(w.inv.Stderr, "\r\x1b[K")
+	}
+}
+
+func (w *doctorWatch) write(now time.Time, verdict doctor.Verdict, came, went []doctor.Finding) error {
+	stamp := now.UTC().Format(time.RFC3339)
+	var b []byte
+	for i := range came {
+		if came[i].Severity > doctor.Info || w.text.All {
+			b = append(b, "\n"+stamp+" found: "...)
+			b = w.text.AppendFinding(b, &came[i])
+		}
+	}
+	for i := range went {
+		if went[i].Severity > doctor.Info || w.text.All {
+			b = append(b, "\n"+stamp+" gone: "...)
+			b = w.text.AppendHead(b, &went[i])
+		}
+	}
+	if verdict != w.last.Verdict {
+		b = append(b, fmt.Sprintf("%s %s, was %s\n", stamp, w.last.Verdict, verdict)...)
+	}
+	_, err := w.inv.Stdout.Write(b)
+	return err
+}
+
+// changes returns the findings that are new, and those that are gone.
+func changes(before, after *doctor.Report) (came, went []doctor.Finding) {
+	return lacking(after.Findings, before.Findings), lacking(before.Findings, after.Findings)
+}
+
+// lacking returns those of list that other lacks.
+func lacking(list, other []doctor.Finding) []doctor.Finding {
+	known := make(map[findingKey]bool, len(other))
+	for i := range other {
+		known[keyOf(&other[i])] = true
+	}
+	var lacking []doctor.Finding
+	for i := range list {
+		if !known[keyOf(&list[i])] {
+			lacking = append(lacking, list[i])
+		}
+	}
+	return lacking
+}

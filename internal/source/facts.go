@@ -1,0 +1,94 @@
+package source
+
+import (
+	"slices"
+	"time"
+
+	"mptcpctl/doctor"
+	"mptcpctl/mptcp"
+	"mptcpctl/sockdiag"
+)
+
+// DefaultWindow is the time between two readings of the counters that is enough to
+// see what moves on a host where something happens.
+const DefaultWindow = 250 * time.Millisecond
+
+// FactsConfig says what Facts gathers. The zero value, and nil, mean all connections
+// and a single reading of the counters.
+type FactsConfig struct {
+	// Window is the time between two readings of the counters. Events are listened
+	// to meanwhile. 0: the counters are read once, and no events.
+	Window time.Duration
+
+	// Focus are the words of a filter, with functions that tell what it lets
+	// through: nil for everything. Match is given connections with their subflows
+	// and processes; for a plain TCP flow one without token and subflows. Listen is
+	// given plain TCP listeners: those of MPTCP serve the connections that are left,
+	// and stay.
+	Focus  string
+	Match  func(*mptcp.Connection) bool
+	Listen func(*mptcp.Connection) bool
+
+	// Alone leaves out what is outside of the namespace: other namespaces, the ip
+	// command.
+	Alone bool
+}
+
+func (c *FactsConfig) matches(m *mptcp.Connection) bool { return c.Match == nil || c.Match(m) }
+func (c *FactsConfig) listens(m *mptcp.Connection) bool { return c.Listen == nil || c.Listen(m) }
+
+// mostFlows bounds how many plain TCP flows are reported: they are examples.
+const mostFlows = 512
+
+// tcpSockets are the TCP sockets of a namespace, told apart.
+type tcpSockets struct {
+	plain      []mptcp.Connection // without MPTCP
+	listeners  []mptcp.Connection // without MPTCP
+	blackholed []mptcp.Connection // with the mptcp ULP and no token
+}
+
+// take sorts a TCP socket that is no subflow of a connection.
+func (t *tcpSockets) take(s *sockdiag.Subflow) {
+	list := &t.plain
+	switch {
+	case s.State == mptcp.StateListen && s.ULP == ulpMPTCP:
+		return // the TCP side of an MPTCP listener
+	case s.State == mptcp.StateListen:
+		list = &t.listeners
+	case s.State == mptcp.StateTimeWait || s.State == mptcp.StateNewSynRecv || s.State == mptcp.StateSynRecv:
+		return // nobody's, or nobody's yet
+	case s.ULP != ulpMPTCP:
+	case s.HasMPTCP && s.MPTCP.TokenLocal == 0 && s.MPTCP.TokenRemote == 0 && (s.State == mptcp.StateEstablished || s.State == mptcp.StateCloseWait):
+		list = &t.blackholed
+	default:
+		return
+	}
+	if len(*list) < mostFlows {
+		*list = append(*list, mptcp.Connection{
+			Family: s.Family, State: s.State, Local: s.Local, Remote: s.Remote, Inode: s.Inode, UID: s.UID, Cookie: s.Cookie,
+		})
+	}
+}
+
+// keep leaves the connections that are wanted.
+func keep(list []mptcp.Connection, wanted func(*mptcp.Connection) bool) []mptcp.Connection {
+	return slices.DeleteFunc(list, func(c mptcp.Connection) bool { return !wanted(&c) })
+}
+
+func flows(list []mptcp.Connection) []doctor.Flow {
+	flows := make([]doctor.Flow, 0, len(list))
+	for i := range list {
+		c := &list[i]
+		flows = append(flows, doctor.Flow{Local: c.Local, Remote: c.Remote, State: c.State, Processes: c.Processes})
+	}
+	return flows
+}
+
+func listeners(list []mptcp.Connection) []doctor.Listener {
+	listeners := make([]doctor.Listener, 0, len(list))
+	for i := range list {
+		c := &list[i]
+		listeners = append(listeners, doctor.Listener{Local: c.Local, Inode: c.Inode, Processes: c.Processes})
+	}
+	return listeners
+}

@@ -1,0 +1,212 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"mptcpctl/counters"
+	"mptcpctl/doctor"
+	"mptcpctl/internal/uapi"
+	"mptcpctl/mptcp"
+
+	"golang.org/x/sys/unix"
+)
+
+// KernelFacts returns what can be known without the path manager: why there is no
+// MPTCP here, where Dial says that it is not supported.
+func KernelFacts() doctor.Facts {
+	h := &Host{counters: counters.New("")}
+	g := &gathering{h: h, c: &FactsConfig{}, f: doctor.Facts{Time: time.Now(), Kernel: doctor.Kernel{Release: release()}}}
+	g.trySocket()
+	if sysctls, err := h.counters.Sysctls(); err == nil {
+		g.f.Sysctls = sysctls
+	}
+	g.gap("endpoints, limits and connections", "the kernel has no path manager")
+	return g.f
+}
+
+func release() string {
+	var name unix.Utsname
+	if unix.Uname(&name) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(name.Release[:])
+}
+
+func (g *gathering) kernel() {
+	g.f.Kernel.Release = release()
+	g.f.Kernel.Events = new(g.h.pm.Family().Events != 0)
+	g.trySocket()
+}
+
+// trySocket opens an MPTCP socket: only that tells whether one may.
+func (g *gathering) trySocket() {
+	err := g.h.inside(func() error {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, uapi.IPPROTO_MPTCP)
+		if err == nil {
+			unix.Close(fd)
+		}
+		return err
+	})
+	if errno, ok := errors.AsType[syscall.Errno](err); ok || err == nil {
+		g.f.Kernel.SocketTried, g.f.Kernel.SocketError = true, errno
+	}
+}
+
+// settings reads net.mptcp, what the devices have set, and who listens to events.
+func (g *gathering) settings() {
+	err := g.h.inside(func() error {
+		sysctls, err := g.h.counters.Sysctls()
+		if err != nil {
+			g.miss("the settings net.mptcp", err)
+		} else {
+			g.f.Sysctls = sysctls
+		}
+		g.devices()
+		g.subscribers()
+		return nil
+	})
+	if err != nil {
+		g.miss("the settings of the network namespace", err)
+	}
+}
+
+// devices reads net.ipv4.conf of every device.
+func (g *gathering) devices() {
+	entries, err := os.ReadDir("/proc/sys/net/ipv4/conf")
+	if err != nil {
+		g.miss("the settings net.ipv4.conf", err)
+		return
+	}
+	g.f.IPv4 = make(map[string]counters.IPv4Conf, len(entries))
+	for _, entry := range entries {
+		conf, err := g.h.counters.IPv4Conf(entry.Name())
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the device went
+		}
+		if err != nil {
+			g.miss("the settings net.ipv4.conf", err)
+			return
+		}
+		g.f.IPv4[entry.Name()] = conf
+	}
+}
+
+// subscribers counts the sockets in the event group, but for this program's.
+func (g *gathering) subscribers() {
+	const protocol = unix.NETLINK_GENERIC
+	group := g.h.pm.Family().Events
+	if group == 0 || group > 32 { // the kernel shows the first 32 groups
+		return
+	}
+	sockets, err := g.h.counters.NetlinkSockets()
+	if err != nil {
+		g.miss("who listens to events", err)
+		return
+	}
+	own := ownSockets()
+	n := 0
+	for _, s := range sockets {
+		if s.Protocol == protocol && s.PortID != 0 && s.Groups&(1<<(group-1)) != 0 && !own[s.Inode] {
+			n++
+		}
+	}
+	g.f.Subscribers = &n
+}
+
+// ownSockets returns the inodes of this process' sockets.
+func ownSockets() map[uint32]bool {
+	const dir = "/proc/self/fd"
+	own := map[uint32]bool{}
+	entries, _ := os.ReadDir(dir)
+	for _, entry := range entries {
+		target, err := os.Readlink(filepath.Join(dir, entry.Name()))
+		if err != nil {
+			continue
+		}
+		number, ok := strings.CutPrefix(target, "socket:[")
+		if inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 32); ok && err == nil {
+			own[uint32(inode)] = true
+		}
+	}
+	return own
+}
+
+// managerNames are the programs that manage endpoints, by the names that the kernel
+// keeps of them: 15 bytes.
+var managerNames = map[string]string{
+	"NetworkManager": "NetworkManager", "mptcpd": "mptcpd", "systemd-network": "systemd-networkd",
+}
+
+// managers finds those that run in the namespace. Where the namespace of a process
+// may not be seen it counts as one of them.
+func (g *gathering) managers(context.Context) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		g.miss("the programs that manage endpoints", err)
+		return
+	}
+	var home string
+	err = g.h.inside(func() (err error) {
+		home, err = os.Readlink("/proc/thread-self/ns/net")
+		return err
+	})
+	if err != nil {
+		g.miss("the programs that manage endpoints", err)
+		return
+	}
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		comm, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "comm"))
+		if err != nil {
+			continue
+		}
+		name, ok := managerNames[strings.TrimSpace(string(comm))]
+		if !ok {
+			continue
+		}
+		if ns, err := os.Readlink(filepath.Join("/proc", entry.Name(), "ns/net")); err == nil && ns != home {
+			continue
+		}
+		g.f.Managers = append(g.f.Managers, mptcp.Process{PID: pid, Name: name})
+	}
+}
+
+// outside looks at what is not of the namespace: the ip command.
+func (g *gathering) outside(ctx context.Context) {
+	if g.c.Alone {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	text, err := exec.CommandContext(ctx, "ip", "-V").Output()
+	if err != nil {
+		return // none, or none that says its version
+	}
+	g.f.IPRoute2 = ipVersion(text)
+}
+
+// ipVersion reads what `ip -V` prints: "ip utility, iproute2-6.1.0, libbpf 1.1.2".
+func ipVersion(text []byte) string {
+	_, rest, ok := bytes.Cut(text, []byte("iproute2-"))
+	if !ok {
+		return ""
+	}
+	end := bytes.IndexFunc(rest, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
+	if end >= 0 {
+		rest = rest[:end]
+	}
+	return string(rest)
+}

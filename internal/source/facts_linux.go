@@ -1,0 +1,228 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"mptcpctl/counters"
+	"mptcpctl/doctor"
+	"mptcpctl/hostnet"
+	"mptcpctl/mptcp"
+	"mptcpctl/sockdiag"
+	"mptcpctl/track"
+)
+
+// Facts gathers what doctor judges. What may not be read, and what cannot be read,
+// is told in Facts.Unseen and is no error; the error is that of ctx.
+func (h *Host) Facts(ctx context.Context, c *FactsConfig) (doctor.Facts, error) {
+	if c == nil {
+		c = &FactsConfig{}
+	}
+	g := &gathering{h: h, c: c, f: doctor.Facts{Netns: h.netns, Focus: c.Focus}}
+	g.kernel()
+	g.settings()
+	watch := g.watch(ctx)
+	before := g.read()
+	for _, read := range [...]func(context.Context){g.pathManager, g.network, g.managers, g.outside} {
+		read(ctx)
+	}
+	g.wait(ctx, before)
+	after := g.read()
+	g.count(before, after)
+	g.sockets(ctx)
+	g.events(watch)
+	g.lookups(ctx)
+	return g.f, ctx.Err()
+}
+
+// gathering is one run of Facts.
+type gathering struct {
+	h *Host
+	c *FactsConfig
+	f doctor.Facts
+}
+
+// miss notes what cannot be seen.
+func (g *gathering) miss(what string, err error) {
+	why := err.Error()
+	if errors.Is(err, fs.ErrPermission) {
+		why = "needs CAP_NET_ADMIN"
+	}
+	g.gap(what, why)
+}
+
+func (g *gathering) gap(what, why string) {
+	g.f.Unseen = append(g.f.Unseen, doctor.Gap{What: what, Why: why})
+}
+
+// reading is what the counters were at a time.
+type reading struct {
+	time       time.Time
+	mptcp, tcp counters.Values
+}
+
+func (g *gathering) read() reading {
+	r := reading{time: time.Now()}
+	err := g.h.inside(func() (err error) {
+		var other error
+		r.mptcp, err = g.h.counters.MPTCP()
+		r.tcp, other = g.h.counters.TCP()
+		return errors.Join(err, other)
+	})
+	if err != nil {
+		g.miss("counters", err)
+	}
+	return r
+}
+
+// wait lasts until the window is over.
+func (g *gathering) wait(ctx context.Context, from reading) {
+	rest := time.NewTimer(g.c.Window - time.Since(from.time))
+	defer rest.Stop()
+	select {
+	case <-rest.C:
+	case <-ctx.Done():
+	}
+}
+
+func (g *gathering) count(before, after reading) {
+	g.f.Time = after.time
+	g.f.MPTCP.Now, g.f.TCP.Now = after.mptcp, after.tcp
+	if g.c.Window <= 0 {
+		return
+	}
+	window := after.time.Sub(before.time).Round(time.Millisecond)
+	g.f.MPTCP.Window, g.f.TCP.Window = window, window
+	g.f.MPTCP.Moved, g.f.TCP.Moved = moved(after.mptcp, before.mptcp), moved(after.tcp, before.tcp)
+}
+
+// moved returns what was counted. A gauge counts nothing.
+func moved(after, before counters.Values) counters.Values {
+	return after.Since(before).Moved().Select(func(name string) bool { return !counters.IsGauge(name) })
+}
+
+func (g *gathering) pathManager(ctx context.Context) {
+	g.f.Endpoints = []mptcp.Endpoint{}
+	for e, err := range g.h.pm.Endpoints(ctx) {
+		if err != nil {
+			g.miss("endpoints", err)
+			break
+		}
+		g.f.Endpoints = append(g.f.Endpoints, e)
+	}
+	limits, err := g.h.pm.Limits(ctx)
+	if err != nil {
+		g.miss("limits", err)
+		return
+	}
+	g.f.Limits = &limits
+}
+
+func (g *gathering) network(ctx context.Context) {
+	network, err := g.h.network.Network(ctx)
+	if err != nil {
+		g.miss("links, addresses, routes and rules", err)
+	}
+	g.f.Network = network
+}
+
+func (g *gathering) lookups(ctx context.Context) {
+	wanted := g.f.LookupsWanted()
+	for _, q := range wanted {
+		route, err := g.h.network.Lookup(ctx, q)
+		answer := doctor.Lookup{Request: q, Route: route}
+		var refused *hostnet.Error
+		switch {
+		case errors.As(err, &refused):
+			answer.Error = refused.Err.Error()
+		case err != nil:
+			answer.Error = err.Error()
+		}
+		g.f.Lookups = append(g.f.Lookups, answer)
+	}
+}
+
+// sockets reads connections, listeners and plain TCP, and who holds them.
+func (g *gathering) sockets(ctx context.Context) {
+	snapshot := track.Snapshot{Time: g.f.Time, Netns: g.h.netns, Endpoints: g.f.Endpoints}
+	if g.f.Sysctls.Raw != nil {
+		snapshot.PathManager = g.f.Sysctls.PathManagerName()
+	}
+	for i := range g.f.Network.Links {
+		snapshot.Links = append(snapshot.Links, linkFact(&g.f.Network.Links[i]))
+	}
+	for i := range g.f.Network.Addresses {
+		snapshot.Addresses = append(snapshot.Addresses, addressFact(&g.f.Network.Addresses[i]))
+	}
+	if g.f.Limits != nil {
+		snapshot.Limits = *g.f.Limits
+	}
+	if err := g.h.readConnections(ctx, &snapshot); err != nil {
+		g.miss("connections", err)
+	}
+	tcp, err := g.h.readTCP(ctx, &snapshot)
+	if err != nil {
+		g.miss("the subflows of connections, and TCP sockets", err)
+	}
+	var accepting []mptcp.Connection
+	for l, err := range g.h.diag.Listeners(ctx) {
+		if err != nil {
+			g.miss("listeners", err)
+			break
+		}
+		accepting = append(accepting, connection(g.h.netns, &l))
+		snapshot.Listeners = append(snapshot.Listeners, l.Local)
+	}
+	connections := track.Join(snapshot)
+	lists := []*[]mptcp.Connection{&connections, &accepting, &tcp.plain, &tcp.listeners, &tcp.blackholed}
+	g.processes(ctx, lists)
+	g.f.Connections = keep(connections, g.c.matches)
+	g.f.Listeners = listeners(accepting)
+	g.f.PlainFlows = flows(keep(tcp.plain, g.c.matches))
+	g.f.PlainListeners = listeners(keep(tcp.listeners, g.c.listens))
+	g.f.Blackholed = flows(keep(tcp.blackholed, g.c.matches))
+}
+
+// readTCP reads the subflows, and all other TCP sockets, in one dump.
+func (h *Host) readTCP(ctx context.Context, s *track.Snapshot) (tcp tcpSockets, err error) {
+	for sub, err := range h.diag.Subflows(ctx, &sockdiag.Request{AllTCP: true, States: sockdiag.AllStates}) {
+		if err != nil {
+			return tcp, err
+		}
+		if sub.ULP == ulpMPTCP && sub.State != mptcp.StateListen {
+			s.Subflows = append(s.Subflows, subflowRow(&sub))
+		}
+		tcp.take(&sub)
+	}
+	return tcp, nil
+}
+
+// processes finds who holds the sockets, in one walk.
+func (g *gathering) processes(ctx context.Context, lists []*[]mptcp.Connection) {
+	inodes := map[uint32]bool{}
+	for _, list := range lists {
+		for i := range *list {
+			if inode := (*list)[i].Inode; inode != 0 {
+				inodes[inode] = true
+			}
+		}
+	}
+	if len(inodes) == 0 {
+		return
+	}
+	walk, err := hostnet.WalkProcesses(ctx, "", func(inode uint32) bool { return inodes[inode] })
+	if err != nil {
+		g.miss("processes", err)
+		return
+	}
+	if walk.Unreadable > 0 && len(walk.Owners) < len(inodes) {
+		g.gap("the processes of some sockets", "those of other users are shown to root")
+	}
+	for _, list := range lists {
+		for i := range *list {
+			(*list)[i].Processes = walk.Owners[(*list)[i].Inode]
+		}
+	}
+}
