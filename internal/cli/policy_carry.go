@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"mptcpctl/internal/policy"
+	"mptcpctl/mptcp"
+	"mptcpctl/pathmanager"
+)
+
+// carryOut does what the plan says, and records what is the policy's then. What
+// fails does not keep the rest from being done.
+func (r *policyRun) carryOut(ctx context.Context, v *policyView) error {
+	var failed error
+	if v.plan.Limits != nil {
+		u := pathmanager.LimitsUpdate{Subflows: &v.plan.Limits.Subflows, AddAddrAccepted: &v.plan.Limits.AddAddrAccepted}
+		failed = r.pm.SetLimits(ctx, u)
+	}
+	var done []policy.Change
+	for _, change := range v.plan.Changes {
+		if err := r.change(ctx, change); err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		done = append(done, change)
+	}
+	return errors.Join(failed, r.remember(ctx, v, done))
+}
+
+// change carries out one change. What is gone already, or there already, is as it
+// should be.
+func (r *policyRun) change(ctx context.Context, c policy.Change) error {
+	switch c.Kind {
+	case policy.Remove:
+		return r.remove(ctx, c.Before)
+	case policy.Modify:
+		return r.pm.SetEndpointFlags(ctx, pathmanager.Selector{ID: c.Before.ID}, c.After.Flags)
+	}
+	return r.pm.AddEndpoint(ctx, c.After)
+}
+
+func (r *policyRun) remove(ctx context.Context, e mptcp.Endpoint) error {
+	if err := r.pm.RemoveEndpoint(ctx, e.ID); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// remember records what is the policy's now.
+func (r *policyRun) remember(ctx context.Context, v *policyView, done []policy.Change) error {
+	after, err := allEndpoints(ctx, r.pm)
+	if err != nil {
+		return err
+	}
+	state := policy.Record(v.state, done, after)
+	if dropped := state.Refused &^ v.state.Refused; dropped != 0 {
+		r.app.warn("this kernel does not know the flag %v and dropped it", dropped)
+	}
+	return r.record.save(state)
+}

@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"mptcpctl/hostnet"
+	"mptcpctl/internal/policy"
+)
+
+// policyHost reads what a policy needs to know of the host.
+type policyHost struct {
+	reader *hostnet.Reader
+}
+
+func newPolicyHost() (*policyHost, error) {
+	reader, err := hostnet.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	return &policyHost{reader}, nil
+}
+
+func (h *policyHost) close() { h.reader.Close() }
+
+// read returns the links and addresses.
+func (h *policyHost) read(ctx context.Context) (*policy.Host, error) {
+	links, err := h.reader.Links(ctx)
+	addresses, err2 := h.reader.Addresses(ctx)
+	if err := errors.Join(err, err2); err != nil {
+		return nil, err
+	}
+	host := &policy.Host{Links: make(map[string]int32, len(links))}
+	byIndex := make(map[int]hostnet.Link, len(links))
+	for _, l := range links {
+		host.Links[l.Name] = int32(l.Index)
+		byIndex[l.Index] = l
+	}
+	for _, a := range addresses {
+		link := byIndex[a.IfIndex]
+		host.Addresses = append(host.Addresses, policy.Address{
+			Addr: a.Addr.Unmap().WithZone(""), Link: link.Name, IfIndex: int32(a.IfIndex),
+			Present: !a.Tentative && !a.DADFailed,
+			Lasting: link.Usable() && !link.Loopback && a.Scope == "global" && !a.Tentative && !a.DADFailed && !a.Deprecated && !a.Temporary,
+		})
+	}
+	return host, nil
+}

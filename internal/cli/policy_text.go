@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"mptcpctl/counters"
+	"mptcpctl/internal/policy"
+	"mptcpctl/internal/present"
+	"mptcpctl/mptcp"
+)
+
+// writePlan says what is to change, what is left alone, and why.
+func (r *policyRun) writePlan(v *policyView) error {
+	if r.inv.Options.JSON {
+		return present.JSON(r.inv.Stdout, planObject(v), r.inv.Options.Pretty)
+	}
+	w := r.inv.Stdout
+	if v.plan.Limits != nil {
+		fmt.Fprintf(w, "limits: subflows %d add_addr_accepted %d\n", v.plan.Limits.Subflows, v.plan.Limits.AddAddrAccepted)
+	}
+	for _, c := range v.plan.Changes {
+		fmt.Fprintln(w, changeText(c))
+	}
+	if v.plan.Empty() {
+		fmt.Fprintln(w, "nothing to change")
+	}
+	for _, m := range v.missing {
+		fmt.Fprintf(w, "not now: %v\n", m)
+	}
+	r.writeLeft(w, v.plan.Left)
+	r.writeManagers(w, len(v.plan.Left))
+	return nil
+}
+
+func (r *policyRun) writeLeft(w io.Writer, left []policy.Left) {
+	for _, l := range left {
+		if l.InTheWay {
+			fmt.Fprintf(w, "in the way: %s is not the policy's; wanted is %s (--exclusive takes it over)\n", endpointText(l.Endpoint), endpointText(l.Wanted))
+		} else {
+			fmt.Fprintf(w, "left alone: %s is not the policy's\n", endpointText(l.Endpoint))
+		}
+	}
+}
+
+// changeText says one change in a line.
+func changeText(c policy.Change) string {
+	switch c.Kind {
+	case policy.Add:
+		return "add " + endpointText(c.After)
+	case policy.Remove:
+		return "remove " + endpointText(c.Before)
+	}
+	return fmt.Sprintf("%v %s: to %s", c.Kind, endpointText(c.Before), endpointText(c.After))
+}
+
+// endpointText is an endpoint in the words of `endpoint add`.
+func endpointText(e mptcp.Endpoint) string {
+	parts := []string{e.Address.String()}
+	if e.Port != 0 {
+		parts = append(parts, fmt.Sprintf("port %d", e.Port))
+	}
+	if e.ID != 0 {
+		parts = append(parts, fmt.Sprintf("id %d", e.ID))
+	}
+	if e.Flags != 0 {
+		parts = append(parts, e.Flags.String())
+	}
+	if e.IfIndex != 0 {
+		parts = append(parts, "dev "+deviceName(e.IfIndex))
+	}
+	return strings.Join(parts, " ")
+}
+
+// writeManagers names others that manage endpoints here.
+func (r *policyRun) writeManagers(w io.Writer, left int) {
+	if settings, err := counters.New("").Sysctls(); err == nil && settings.PathManagerName() == "userspace" {
+		fmt.Fprintln(w, "note: new connections have the userspace path manager (mptcpd?): endpoints and limits mean nothing to them")
+	}
+	for _, p := range endpointManagers("/proc") {
+		fmt.Fprintf(w, "note: %s (pid %d) runs in this network namespace and may make and remove endpoints; %d are not the policy's\n", p.Name, p.PID, left)
+	}
+}
+
+// planJSON is a plan as JSON.
+type planJSON struct {
+	Limits  *mptcp.Limits `json:"limits"`
+	Changes []changeJSON  `json:"changes"`
+	Left    []leftJSON    `json:"left"`
+	Missing []missingJSON `json:"missing"`
+}
+
+type changeJSON struct {
+	Change string `json:"change"`
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
+}
+
+type leftJSON struct {
+	Endpoint string `json:"endpoint"`
+	InTheWay bool   `json:"in_the_way"`
+}
+
+type missingJSON struct {
+	Rule   int    `json:"rule"`
+	Reason string `json:"reason"`
+}
+
+func planObject(v *policyView) planJSON {
+	o := planJSON{Limits: v.plan.Limits, Changes: []changeJSON{}, Left: []leftJSON{}, Missing: []missingJSON{}}
+	for _, c := range v.plan.Changes {
+		one := changeJSON{Change: c.Kind.String()}
+		if c.Kind != policy.Add {
+			one.Before = endpointText(c.Before)
+		}
+		if c.Kind != policy.Remove {
+			one.After = endpointText(c.After)
+		}
+		o.Changes = append(o.Changes, one)
+	}
+	for _, l := range v.plan.Left {
+		o.Left = append(o.Left, leftJSON{endpointText(l.Endpoint), l.InTheWay})
+	}
+	for _, m := range v.missing {
+		o.Missing = append(o.Missing, missingJSON(m))
+	}
+	return o
+}
