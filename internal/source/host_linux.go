@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"sync/atomic"
 	"time"
@@ -243,7 +244,10 @@ func (h *Host) Lookup(ctx context.Context, netns string, tokens []mptcp.Token) (
 	}
 	var found []mptcp.Connection
 	for c, err := range h.diag.ConnectionsByToken(ctx, tokens) {
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue // gone: what the answer leaves out says so
+		case err != nil:
 			return nil, err
 		}
 		found = append(found, connection(h.netns, &c))
