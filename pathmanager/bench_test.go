@@ -29,9 +29,13 @@ func drain(t testing.TB, l *Listener, n int) {
 // From the socket to the batch an event costs no allocation: a hundred times as
 // many events cost no more of them.
 func TestReceivingAllocatesNothingPerEvent(t *testing.T) {
+	eachEngine(t, testReceivingAllocatesNothingPerEvent)
+}
+
+func testReceivingAllocatesNothingPerEvent(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
-	l := listen(t, ns, &ListenConfig{Coalesce: -1, Types: []mptcp.EventType{mptcp.EventListenerCreated}})
+	l := listen(t, ns, &ListenConfig{Engine: engine, Coalesce: -1, Types: []mptcp.EventType{mptcp.EventListenerCreated}})
 	fd, _ := mptcpListener(t, ns, anywhere)
 	cost := func(n int) float64 {
 		return testing.AllocsPerRun(5, func() {
@@ -50,10 +54,12 @@ func TestReceivingAllocatesNothingPerEvent(t *testing.T) {
 
 // A load above the threshold is read in batches, and the first event after a
 // pause at once.
-func TestCoalescingGathersEvents(t *testing.T) {
+func TestCoalescingGathersEvents(t *testing.T) { eachEngine(t, testCoalescingGathersEvents) }
+
+func testCoalescingGathersEvents(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
-	l := listen(t, ns, &ListenConfig{Coalesce: 50 * time.Millisecond})
+	l := listen(t, ns, &ListenConfig{Engine: engine, Coalesce: 50 * time.Millisecond})
 	fd, _ := mptcpListener(t, ns, anywhere)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -85,20 +91,25 @@ func TestCoalescingGathersEvents(t *testing.T) {
 
 // BenchmarkDrain reads events that are queued already.
 func BenchmarkDrain(b *testing.B) {
-	ns := labtest.MPTCP(b)
-	addAddresses(b, ns, first)
-	l := listen(b, ns, nil)
-	fd, _ := mptcpListener(b, ns, anywhere)
-	drain(b, l, 1)
-	const queued = 2048
-	b.ReportAllocs()
-	for b.Loop() {
-		b.StopTimer()
-		relisten(b, fd, queued)
-		b.StartTimer()
-		drain(b, l, queued)
+	for _, engine := range []Engine{EngineNetlink, EngineRing} {
+		b.Run(engine.String(), func(b *testing.B) {
+			needEngine(b, engine)
+			ns := labtest.MPTCP(b)
+			addAddresses(b, ns, first)
+			l := listen(b, ns, &ListenConfig{Engine: engine})
+			fd, _ := mptcpListener(b, ns, anywhere)
+			drain(b, l, 1)
+			const queued = 2048
+			b.ReportAllocs()
+			for b.Loop() {
+				b.StopTimer()
+				relisten(b, fd, queued)
+				b.StartTimer()
+				drain(b, l, queued)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*queued), "ns/event")
+		})
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*queued), "ns/event")
 }
 
 // BenchmarkLimits is one request on a client that is open.

@@ -23,6 +23,7 @@ const OwnNamespace int32 = -1
 // Defaults of [ListenConfig].
 const (
 	DefaultBuffer   = 64 << 20
+	DefaultRing     = 16 << 20
 	DefaultCoalesce = time.Millisecond
 )
 
@@ -31,10 +32,16 @@ const mostBuffer = 1<<30 - 1
 
 // ListenConfig configures a [Listener]. The zero value is ready.
 type ListenConfig struct {
+	// Engine is the way on which events come.
+	Engine Engine
+
 	// Buffer is the size of the receive buffer to ask for, in bytes; 0 is
 	// DefaultBuffer. The kernel doubles it, and charges an event with 832 bytes:
 	// the default holds some 160,000 events. Without CAP_NET_ADMIN in the initial
 	// user namespace it is clamped to net.core.rmem_max: see [Listener.Buffer].
+	//
+	// For EngineRing it is the size of the ring, rounded down to a power of two; 0
+	// is DefaultRing. An event takes 56 to 136 bytes of it, 104 with IPv4 addresses.
 	Buffer int
 
 	// Types are the events to receive, none for all. Others are filtered out in
@@ -77,12 +84,14 @@ type Listener struct {
 	fd       int
 	buffer   int
 	receiver *receiver
+	ring     *ring // nil with EngineNetlink
 	waiter   *waiter
 
 	mu      sync.Mutex // guards the life of the descriptors, and drops
 	reading bool
 	closed  bool
 	drops   uint64 // as last counted
+	foreign uint64 // what the ring refused, as counted at the end
 
 	base      uint32        // the kernel's drop counter at the start
 	unread    atomic.Uint64 // messages of the kernel that could not be decoded
@@ -117,10 +126,14 @@ func Listen(c *ListenConfig) (*Listener, error) {
 
 // setDefaults replaces zero values.
 func (c *ListenConfig) setDefaults() {
-	if c.Buffer <= 0 {
+	switch {
+	case c.Buffer > 0:
+		c.Buffer = min(c.Buffer, mostBuffer)
+	case c.Engine == EngineRing:
+		c.Buffer = DefaultRing
+	default:
 		c.Buffer = DefaultBuffer
 	}
-	c.Buffer = min(c.Buffer, mostBuffer)
 	if c.Coalesce == 0 {
 		c.Coalesce = DefaultCoalesce
 	}
@@ -146,13 +159,21 @@ func (l *Listener) open() error {
 		return fmt.Errorf("events: group %s: %w", uapi.PMEventGroup, mptcp.ErrNotSupported)
 	}
 	l.group = group{number: l.family.Events, pktinfo: l.config.pktinfo || l.family.Events > 32}
-	if l.waiter, err = newWaiter(l.fd); err != nil {
-		return fmt.Errorf("events: %w", os.NewSyscallError("eventfd", err))
-	}
-	l.receiver = newReceiver(l.fd, l.config.slots, l.config.size, l.config.AllNamespaces || l.group.pktinfo)
 	l.batch = make([]mptcp.Event, 0, l.config.slots+2)
-	if err := l.setBuffer(); err != nil {
-		return err
+	source := l.fd
+	if l.config.Engine == EngineRing {
+		if err := l.openRing(); err != nil {
+			return err
+		}
+		source = l.ring.files[0]
+	} else {
+		l.receiver = newReceiver(l.fd, l.config.slots, l.config.size, l.config.AllNamespaces || l.group.pktinfo)
+		if err := l.setBuffer(); err != nil {
+			return err
+		}
+	}
+	if l.waiter, err = newWaiter(source); err != nil {
+		return fmt.Errorf("events: %w", os.NewSyscallError("eventfd", err))
 	}
 	return l.join()
 }
@@ -185,7 +206,7 @@ func (l *Listener) join() error {
 			return subscription("of all namespaces", err)
 		}
 	}
-	if p := filterProgram(l.family.ID, l.config.Types); p != nil {
+	if p := filterProgram(l.family.ID, l.config.Types); p != nil && l.ring == nil {
 		program := &unix.SockFprog{Len: uint16(len(p)), Filter: &p[0]}
 		if err := unix.SetsockoptSockFprog(l.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, program); err != nil {
 			return option("SO_ATTACH_FILTER", err)
@@ -224,16 +245,28 @@ func subscription(object string, err error) error {
 // needs its numbers: they are given out at boot.
 func (l *Listener) Family() Family { return l.family }
 
-// Engine names the way on which events come.
-func (l *Listener) Engine() string { return "netlink" }
+// Engine names the engine that runs, "netlink" or "ring".
+func (l *Listener) Engine() string {
+	if l.ring != nil {
+		return EngineRing.String()
+	}
+	return EngineNetlink.String()
+}
 
-// Buffer returns the size of the receive buffer as the kernel granted it, in
-// bytes.
+// Buffer returns the size of the receive buffer, as the kernel granted it, or of
+// the ring, in bytes.
 func (l *Listener) Buffer() int { return l.buffer }
 
 // Refused returns how many messages were dropped because they did not come from
 // the kernel, or not to the event group.
-func (l *Listener) Refused() uint64 { return l.refused.Load() }
+func (l *Listener) Refused() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed && l.ring != nil {
+		l.foreign = l.ring.refused()
+	}
+	return l.foreign + l.refused.Load()
+}
 
 // Lost returns how many events were lost up to now, those included that the stream
 // has not come to yet.
@@ -248,6 +281,10 @@ func (l *Listener) Lost() uint64 {
 
 // countDrops asks the kernel how many messages it dropped.
 func (l *Listener) countDrops() {
+	if l.ring != nil {
+		l.drops, l.foreign = l.ring.drops(), l.ring.refused()
+		return
+	}
 	var m [16]uint32
 	if _, drops, errno := socketMemory(l.fd, &m); errno == 0 {
 		l.drops = l.widen(drops)
@@ -284,6 +321,9 @@ func (l *Listener) release() error {
 	var err error
 	if l.fd >= 0 {
 		err = os.NewSyscallError("close", unix.Close(l.fd))
+	}
+	if l.ring != nil {
+		err = errors.Join(err, l.ring.close())
 	}
 	if l.waiter != nil {
 		err = errors.Join(err, os.NewSyscallError("close", l.waiter.close()))

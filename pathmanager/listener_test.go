@@ -29,10 +29,12 @@ func types(all []mptcp.Event) []mptcp.EventType {
 }
 
 // Both ends are here: each has its own token, and the server's is marked.
-func TestEventsOfConnection(t *testing.T) {
+func TestEventsOfConnection(t *testing.T) { eachEngine(t, testEventsOfConnection) }
+
+func testEventsOfConnection(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
-	l := listen(t, ns, nil)
+	l := listen(t, ns, &ListenConfig{Engine: engine})
 	s := follow(t, l)
 	before := time.Now()
 	fd, addr := mptcpListener(t, ns, anywhere)
@@ -78,7 +80,9 @@ func TestEventsOfConnection(t *testing.T) {
 
 // An endpoint joins a subflow to a connection that is there already, and takes it
 // away: on both sides.
-func TestEventsOfEndpointSubflow(t *testing.T) {
+func TestEventsOfEndpointSubflow(t *testing.T) { eachEngine(t, testEventsOfEndpointSubflow) }
+
+func testEventsOfEndpointSubflow(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first, second)
 	c := dial(t, ns)
@@ -86,7 +90,7 @@ func TestEventsOfEndpointSubflow(t *testing.T) {
 		t.Fatal(err)
 	}
 	fd, addr := mptcpListener(t, ns, netip.AddrPortFrom(netip.IPv4Unspecified(), 0))
-	l := listen(t, ns, nil)
+	l := listen(t, ns, &ListenConfig{Engine: engine})
 	s := follow(t, l)
 	p := connect(t, ns, fd, netip.AddrPortFrom(first, addr.Port()))
 	p.talk()
@@ -133,11 +137,15 @@ func assertRemoved(t *testing.T, s *stream, id mptcp.AddressID) {
 }
 
 func TestEventAnnouncedBySignalEndpoint(t *testing.T) {
+	eachEngine(t, testEventAnnouncedBySignalEndpoint)
+}
+
+func testEventAnnouncedBySignalEndpoint(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first, second)
 	c := dial(t, ns)
 	fd, addr := mptcpListener(t, ns, anywhere)
-	s := follow(t, listen(t, ns, nil))
+	s := follow(t, listen(t, ns, &ListenConfig{Engine: engine}))
 	p := connect(t, ns, fd, addr)
 	p.talk()
 	s.find(mptcp.EventEstablished)
@@ -160,10 +168,12 @@ func TestEventAnnouncedBySignalEndpoint(t *testing.T) {
 }
 
 // A connect that is refused has CLOSED, and no CREATED.
-func TestClosedWithoutCreated(t *testing.T) {
+func TestClosedWithoutCreated(t *testing.T) { eachEngine(t, testClosedWithoutCreated) }
+
+func testClosedWithoutCreated(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
-	s := follow(t, listen(t, ns, nil))
+	s := follow(t, listen(t, ns, &ListenConfig{Engine: engine}))
 	inside(t, ns, func() error {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 262)
 		if err != nil {
@@ -190,13 +200,15 @@ func forge(f Family) []byte {
 
 // Root in the namespace can send to the group and to the listener's port: such
 // messages are no events.
-func TestForgedMessagesAreRefused(t *testing.T) {
+func TestForgedMessagesAreRefused(t *testing.T) { eachEngine(t, testForgedMessagesAreRefused) }
+
+func testForgedMessagesAreRefused(t *testing.T, engine Engine) {
 	for name, pktinfo := range map[string]bool{"group by address": false, "group by control message": true} {
 		t.Run(name, func(t *testing.T) {
 			ns := labtest.MPTCP(t)
 			addAddresses(t, ns, first)
 			tapped := 0
-			l := listen(t, ns, &ListenConfig{pktinfo: pktinfo, Tap: func(time.Time, int32, []byte) { tapped++ }})
+			l := listen(t, ns, &ListenConfig{Engine: engine, pktinfo: pktinfo, Tap: func(time.Time, int32, []byte) { tapped++ }})
 			s := follow(t, l)
 			self, err := unix.Getsockname(l.fd)
 			if err != nil {
@@ -253,10 +265,13 @@ func TestTrust(t *testing.T) {
 
 // Filtered events are dropped by the kernel: they neither arrive nor fill the
 // buffer.
-func TestFilteredEventsNeverArrive(t *testing.T) {
+func TestFilteredEventsNeverArrive(t *testing.T) { eachEngine(t, testFilteredEventsNeverArrive) }
+
+func testFilteredEventsNeverArrive(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
 	l := listen(t, ns, &ListenConfig{
+		Engine: engine,
 		Buffer: 4 << 10,
 		Types:  []mptcp.EventType{mptcp.EventClosed, mptcp.EventCreated, mptcp.EventLost},
 	})
@@ -281,7 +296,9 @@ func TestFilteredEventsNeverArrive(t *testing.T) {
 }
 
 // Each subset of the types gives a filter that passes just that subset.
-func TestFilterOfEachType(t *testing.T) {
+func TestFilterOfEachType(t *testing.T) { eachEngine(t, testFilterOfEachType) }
+
+func testFilterOfEachType(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
 	for _, tt := range []struct {
@@ -293,7 +310,7 @@ func TestFilterOfEachType(t *testing.T) {
 		{mptcp.EventTypes(), mptcp.EventListenerCreated},
 		{nil, mptcp.EventListenerCreated},
 	} {
-		s := follow(t, listen(t, ns, &ListenConfig{Types: tt.types}))
+		s := follow(t, listen(t, ns, &ListenConfig{Engine: engine, Types: tt.types}))
 		fd, _ := mptcpListener(t, ns, anywhere)
 		_ = unix.Shutdown(fd, unix.SHUT_RDWR)
 		if e := s.next(); e.Type != tt.want {
@@ -370,10 +387,12 @@ func TestCapabilitiesOfListener(t *testing.T) {
 }
 
 // A loop that is left in the middle of a batch loses nothing.
-func TestLoopLeftEarlyLosesNothing(t *testing.T) {
+func TestLoopLeftEarlyLosesNothing(t *testing.T) { eachEngine(t, testLoopLeftEarlyLosesNothing) }
+
+func testLoopLeftEarlyLosesNothing(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
-	l := listen(t, ns, nil)
+	l := listen(t, ns, &ListenConfig{Engine: engine})
 	fd, addr := mptcpListener(t, ns, anywhere)
 	relisten(t, fd, 9)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -393,11 +412,13 @@ func TestLoopLeftEarlyLosesNothing(t *testing.T) {
 }
 
 // What the tap gets decodes to what the stream yields.
-func TestTapGetsRawMessages(t *testing.T) {
+func TestTapGetsRawMessages(t *testing.T) { eachEngine(t, testTapGetsRawMessages) }
+
+func testTapGetsRawMessages(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
 	var tapped []mptcp.Event
-	l := listen(t, ns, &ListenConfig{Tap: func(at time.Time, _ int32, msg []byte) {
+	l := listen(t, ns, &ListenConfig{Engine: engine, Tap: func(at time.Time, _ int32, msg []byte) {
 		var e mptcp.Event
 		if err := DecodeEvent(msg, &e); err != nil {
 			t.Error(err)

@@ -88,10 +88,12 @@ func TestFamilyAndGroupAreResolvedByName(t *testing.T) {
 }
 
 // Events come in the order in which they happened.
-func TestEventsKeepTheirOrder(t *testing.T) {
+func TestEventsKeepTheirOrder(t *testing.T) { eachEngine(t, testEventsKeepTheirOrder) }
+
+func testEventsKeepTheirOrder(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
-	s := follow(t, listen(t, ns, &ListenConfig{slots: 7}))
+	s := follow(t, listen(t, ns, &ListenConfig{Engine: engine, slots: 7}))
 	var want []uint16
 	for range 200 {
 		fd, addr := mptcpListener(t, ns, anywhere)

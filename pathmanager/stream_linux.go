@@ -81,22 +81,18 @@ func (l *Listener) read(ctx context.Context, yield func([]mptcp.Event, error) bo
 		if l.isClosed() {
 			return fmt.Errorf("events: %w", os.ErrClosed)
 		}
-		n, errno := l.receiver.receive()
-		switch {
-		case errno == unix.EAGAIN:
-			if errno := l.waiter.message(); errno != 0 {
+		n, now, errno := l.take()
+		switch errno {
+		case 0:
+		case unix.EAGAIN:
+			if errno := l.wait(); errno != 0 {
 				return fmt.Errorf("events: %w", os.NewSyscallError("ppoll", errno))
 			}
 			continue
-		case errno == unix.EINTR, errno == unix.ENOBUFS: // the latter before NETLINK_NO_ENOBUFS took effect
+		case unix.EINTR, unix.ENOBUFS: // the latter before NETLINK_NO_ENOBUFS took effect
 			continue
-		case errno != 0:
-			return fmt.Errorf("events: %w", os.NewSyscallError("recvmmsg", errno))
-		}
-		now := time.Now()
-		l.fill(n, now)
-		if err := l.checkLoss(n, now); err != nil {
-			return err
+		default:
+			return fmt.Errorf("events: %w", os.NewSyscallError("receive", errno))
 		}
 		if len(l.batch) > 0 && !yield(l.batch, nil) {
 			return nil
@@ -104,6 +100,29 @@ func (l *Listener) read(ctx context.Context, yield func([]mptcp.Event, error) bo
 		l.coalesce(n, now)
 	}
 	return nil
+}
+
+// take fills the batch with what there is. It returns how many messages of the
+// kernel that were, and when they were read; without any it is EAGAIN.
+func (l *Listener) take() (int, time.Time, unix.Errno) {
+	if l.ring != nil {
+		return l.takeRing()
+	}
+	n, errno := l.receiver.receive()
+	if errno != 0 {
+		return 0, time.Time{}, errno
+	}
+	now := time.Now()
+	l.fill(n, now)
+	return n, now, l.checkLoss(n, now)
+}
+
+// wait waits until there may be messages.
+func (l *Listener) wait() unix.Errno {
+	if l.ring != nil && !l.ring.want() {
+		return 0
+	}
+	return l.waiter.message()
 }
 
 // fill decodes n messages into the batch.
@@ -141,22 +160,22 @@ func (l *Listener) fill(n int, now time.Time) {
 //
 // The kernel need not be asked while so few messages were read since the queue
 // was last empty that it cannot have been full.
-func (l *Listener) checkLoss(n int, now time.Time) error {
+func (l *Listener) checkLoss(n int, now time.Time) unix.Errno {
 	l.unchecked += n
 	drained := n < l.config.slots
 	if drained && l.unchecked < l.buffer/mostCharge && !l.book.waiting() {
 		l.unchecked = 0
-		return nil
+		return 0
 	}
 	queued, drops, errno := socketMemory(l.fd, &l.memory)
 	if errno != 0 {
-		return option("SO_MEMINFO", errno)
+		return errno
 	}
 	if lost := l.book.observe(l.unchecked, drops, queued); lost > 0 {
 		l.batch = append(l.batch, mptcp.Event{Type: mptcp.EventLost, Lost: lost, Time: now})
 	}
 	l.unchecked = 0
-	return nil
+	return 0
 }
 
 // coalesce lets events gather for a moment when many come and all were read.

@@ -17,12 +17,14 @@ import (
 )
 
 // What is received and what is lost add up, and the loss stands where it happened.
-func TestLossIsExact(t *testing.T) {
+func TestLossIsExact(t *testing.T) { eachEngine(t, testLossIsExact) }
+
+func testLossIsExact(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
 	fd, _ := mptcpListener(t, ns, anywhere)
 	for _, slots := range []int{1, 16, receiveSlots} {
-		l := listen(t, ns, &ListenConfig{Buffer: 100 << 10, slots: slots})
+		l := listen(t, ns, &ListenConfig{Engine: engine, Buffer: smallBuffer(engine), slots: slots})
 		const produced, later = 1000, 5
 		relisten(t, fd, produced)
 		lost := l.Lost()
@@ -48,11 +50,13 @@ func TestLossIsExact(t *testing.T) {
 
 // After an overrun events arrive as soon as there is room, not only when all that
 // was queued before has been read.
-func TestOverrunDoesNotCloseTheQueue(t *testing.T) {
+func TestOverrunDoesNotCloseTheQueue(t *testing.T) { eachEngine(t, testOverrunDoesNotCloseTheQueue) }
+
+func testOverrunDoesNotCloseTheQueue(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
 	fd, _ := mptcpListener(t, ns, anywhere)
-	l := listen(t, ns, &ListenConfig{Buffer: 100 << 10, slots: 1})
+	l := listen(t, ns, &ListenConfig{Engine: engine, Buffer: smallBuffer(engine), slots: 1})
 	relisten(t, fd, 1000)
 	lost := l.Lost()
 	s := follow(t, l)
@@ -66,11 +70,13 @@ func TestOverrunDoesNotCloseTheQueue(t *testing.T) {
 }
 
 // Under a load that overruns the buffer again and again the books stay exact.
-func TestLossIsExactUnderLoad(t *testing.T) {
+func TestLossIsExactUnderLoad(t *testing.T) { eachEngine(t, testLossIsExactUnderLoad) }
+
+func testLossIsExactUnderLoad(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
 	fd, _ := mptcpListener(t, ns, anywhere)
-	l := listen(t, ns, &ListenConfig{Buffer: 4 << 10})
+	l := listen(t, ns, &ListenConfig{Engine: engine, Buffer: 4 << 10})
 	const produced = 50_000
 	ended := make(chan struct{})
 	go func() {
@@ -105,14 +111,19 @@ func TestLossIsExactUnderLoad(t *testing.T) {
 }
 
 // A message that does not fit is counted, and the next of its size fits.
-func TestMessageThatDoesNotFitIsLost(t *testing.T) {
+func TestMessageThatDoesNotFitIsLost(t *testing.T) { eachEngine(t, testMessageThatDoesNotFitIsLost) }
+
+func testMessageThatDoesNotFitIsLost(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
-	l := listen(t, ns, &ListenConfig{size: 24})
+	l := listen(t, ns, &ListenConfig{Engine: engine, size: 24})
 	s := follow(t, l)
 	fd, _ := mptcpListener(t, ns, anywhere)
 	if e := s.next(); e.Type != mptcp.EventLost || e.Lost != 1 || l.Lost() != 1 {
 		t.Errorf("%+v, lost %d", e, l.Lost())
+	}
+	if engine == EngineRing {
+		return // its longest message is fixed
 	}
 	relisten(t, fd, 1)
 	if e := s.next(); e.Type != mptcp.EventListenerCreated {
@@ -122,14 +133,16 @@ func TestMessageThatDoesNotFitIsLost(t *testing.T) {
 
 // The end of the context ends the iteration promptly, waiting or not, and the
 // listener can be read again; no goroutine stays behind.
-func TestCancellation(t *testing.T) {
+func TestCancellation(t *testing.T) { eachEngine(t, testCancellation) }
+
+func testCancellation(t *testing.T, engine Engine) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	for _, procs := range []int{1, 2} {
 		func() {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 			ns := labtest.MPTCP(t)
 			addAddresses(t, ns, first)
-			l := listen(t, ns, nil)
+			l := listen(t, ns, &ListenConfig{Engine: engine})
 			for range 20 {
 				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Millisecond)
 				for e, err := range l.Events(ctx) {
@@ -163,11 +176,13 @@ func TestCancellation(t *testing.T) {
 
 // Other goroutines run while a listener waits and while it is busy, even on one
 // processor.
-func TestOthersRunOnOneProcessor(t *testing.T) {
+func TestOthersRunOnOneProcessor(t *testing.T) { eachEngine(t, testOthersRunOnOneProcessor) }
+
+func testOthersRunOnOneProcessor(t *testing.T, engine Engine) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
-	l := listen(t, ns, nil)
+	l := listen(t, ns, &ListenConfig{Engine: engine})
 	fd, _ := mptcpListener(t, ns, anywhere)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -193,11 +208,13 @@ func TestOthersRunOnOneProcessor(t *testing.T) {
 	}
 }
 
-func TestCloseEndsIteration(t *testing.T) {
+func TestCloseEndsIteration(t *testing.T) { eachEngine(t, testCloseEndsIteration) }
+
+func testCloseEndsIteration(t *testing.T, engine Engine) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
-	l := listen(t, ns, nil)
+	l := listen(t, ns, &ListenConfig{Engine: engine})
 	started := make(chan struct{})
 	ended := make(chan error)
 	go func() {
@@ -233,10 +250,12 @@ func TestCloseEndsIteration(t *testing.T) {
 }
 
 // Close from within the loop is no deadlock.
-func TestCloseWithinIteration(t *testing.T) {
+func TestCloseWithinIteration(t *testing.T) { eachEngine(t, testCloseWithinIteration) }
+
+func testCloseWithinIteration(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
-	l := listen(t, ns, nil)
+	l := listen(t, ns, &ListenConfig{Engine: engine})
 	mptcpListener(t, ns, anywhere)
 	var last error
 	for _, err := range l.Events(t.Context()) {

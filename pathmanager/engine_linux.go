@@ -1,0 +1,123 @@
+package pathmanager
+
+import (
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"time"
+
+	"mptcpctl/mptcp"
+
+	"golang.org/x/sys/unix"
+)
+
+// Engine is a way on which events come from the kernel.
+type Engine uint8
+
+// Engines. All of them give the same events, tell losses exactly, and believe the
+// kernel alone.
+const (
+	// EngineAuto is the engine that suits everybody: EngineNetlink.
+	EngineAuto Engine = iota
+
+	// EngineNetlink receives messages from the socket. It needs no more privilege
+	// than listening does, and little memory while nothing happens.
+	EngineNetlink
+
+	// EngineRing has a socket filter copy the events into a BPF ring buffer, from
+	// which they are read without system calls: several times cheaper when many
+	// come, and the kernel drops the message at once instead of queueing it. The
+	// filter sees the sender as the kernel knows it, so that forged messages are
+	// told apart, and proves on the running kernel that it does before it is
+	// used.
+	//
+	// It needs CAP_BPF and CAP_PERFMON in the initial user namespace
+	// ([io/fs.ErrPermission]) and Linux 5.12 ([mptcp.ErrNotSupported]), allocates all
+	// its memory at once, some milliseconds for the default, and does not serve
+	// AllNamespaces: when the filter runs the kernel has not noted yet from which
+	// namespace a message comes ([mptcp.ErrNotSupported]).
+	EngineRing
+)
+
+// String returns "auto", "netlink" or "ring".
+func (e Engine) String() string {
+	switch e {
+	case EngineAuto:
+		return "auto"
+	case EngineNetlink:
+		return "netlink"
+	case EngineRing:
+		return "ring"
+	}
+	return fmt.Sprintf("engine %d", uint8(e))
+}
+
+// ParseEngine returns the engine of a name that String returns.
+func ParseEngine(name string) (Engine, error) {
+	for e := EngineAuto; e <= EngineRing; e++ {
+		if e.String() == name {
+			return e, nil
+		}
+	}
+	return 0, fmt.Errorf("engine %q: want auto, netlink or ring", name)
+}
+
+// openRing attaches the ring to the socket.
+func (l *Listener) openRing() error {
+	if l.config.AllNamespaces {
+		return &Error{Op: "ring engine", Message: "it cannot tell network namespaces apart", kind: mptcp.ErrNotSupported}
+	}
+	rule := ringRule{family: l.family.ID, group: l.group.number, types: typeMask(l.config.Types), most: int32(l.config.size)}
+	r, err := newRing(l.fd, l.config.Buffer, rule)
+	if err != nil {
+		return ringError(err)
+	}
+	l.ring, l.buffer = r, int(r.mask+1)
+	return nil
+}
+
+// takeRing fills the batch from the ring. It returns how many messages that were,
+// and EAGAIN for none.
+func (l *Listener) takeRing() (int, time.Time, unix.Errno) {
+	l.batch = l.batch[:0]
+	if !l.ring.pending() && uint32(l.ring.drops()) == l.ring.dropped {
+		return 0, time.Time{}, unix.EAGAIN
+	}
+	now := time.Now()
+	n := 0
+	for n < l.config.slots {
+		msg, lost := l.ring.next()
+		if lost > 0 {
+			l.batch = append(l.batch, mptcp.Event{Type: mptcp.EventLost, Lost: uint64(lost), Time: now})
+		}
+		if msg == nil {
+			break
+		}
+		n++
+		l.appendEvent(msg, now)
+	}
+	l.ring.release()
+	if lost := l.ring.tail(); lost > 0 {
+		l.batch = append(l.batch, mptcp.Event{Type: mptcp.EventLost, Lost: uint64(lost), Time: now})
+	}
+	if len(l.batch) == 0 {
+		runtime.Gosched() // a record is being written this moment
+		return 0, now, unix.EINTR
+	}
+	return n, now, 0
+}
+
+// appendEvent decodes a message of the ring into the batch.
+func (l *Listener) appendEvent(msg []byte, now time.Time) {
+	whole := len(msg) >= nlmsgHeaderSize && int(binary.NativeEndian.Uint32(msg)) == len(msg)
+	if l.config.Tap != nil && whole {
+		l.config.Tap(now, OwnNamespace, msg)
+	}
+	l.batch = append(l.batch, mptcp.Event{})
+	e := &l.batch[len(l.batch)-1]
+	if !whole || DecodeEvent(msg, e) != nil {
+		l.unread.Add(1)
+		*e = mptcp.Event{Type: mptcp.EventLost, Lost: 1}
+	}
+	e.Time = now
+}

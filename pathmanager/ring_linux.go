@@ -1,0 +1,235 @@
+package pathmanager
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"mptcpctl/mptcp"
+
+	"golang.org/x/sys/unix"
+)
+
+// ringLicense is what the kernel asks for the helper that reads the sender. The
+// instructions of [ringProgram] may be used under either.
+const ringLicense = "Dual BSD/GPL"
+
+// ring is the engine without system calls: a socket filter copies the kernel's
+// events into a BPF ring buffer, which is mapped here, and drops the messages.
+//
+// The instructions are few and never change, so they are written down rather than
+// compiled, and loaded with bpf(2) itself: a library for it would be linked into
+// each command and cost more to start than all that this file does.
+type ring struct {
+	files    []int // ring buffer, state, program
+	consumer []byte
+	producer []byte // its page, and the data twice, so that no record is cut
+	state    []byte
+	data     []byte
+
+	mask    uint64
+	at      uint64 // what was read up to
+	end     uint64 // what is known to be written up to
+	dropped uint32 // what the newest record that was read says
+	base    uint64 // refused messages that were our own proof
+}
+
+// bpf calls bpf(2).
+func bpf(command int, attr unsafe.Pointer, size uintptr) (int, error) {
+	fd, _, errno := unix.Syscall(unix.SYS_BPF, uintptr(command), uintptr(attr), size)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(fd), nil
+}
+
+// createMap creates a map.
+func createMap(typ, key, value, entries, flags uint32) (int, error) {
+	attr := struct{ typ, key, value, entries, flags uint32 }{typ, key, value, entries, flags}
+	fd, err := bpf(unix.BPF_MAP_CREATE, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	return fd, os.NewSyscallError("bpf map", err)
+}
+
+// loadProgram loads a socket filter.
+func loadProgram(code []byte) (int, error) {
+	license := append([]byte(ringLicense), 0)
+	attr := struct {
+		typ, count    uint32
+		code, license uint64
+	}{unix.BPF_PROG_TYPE_SOCKET_FILTER, uint32(len(code) / 8), uint64(uintptr(unsafe.Pointer(&code[0]))), uint64(uintptr(unsafe.Pointer(&license[0])))}
+	fd, err := bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	runtime.KeepAlive(code)
+	runtime.KeepAlive(license)
+	return fd, os.NewSyscallError("bpf program", err)
+}
+
+// newRing attaches a ring to the socket, which must be bound. From then on the
+// socket receives nothing. The size is rounded down to a power of two.
+func newRing(socket, size int, rule ringRule) (*ring, error) {
+	r := &ring{}
+	if err := r.open(socket, size, rule); err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	return r, nil
+}
+
+func (r *ring) open(socket, size int, rule ringRule) error {
+	page := os.Getpagesize()
+	size = max(1<<(bits.Len(uint(size))-1), page)
+	buffer, err := createMap(unix.BPF_MAP_TYPE_RINGBUF, 0, 0, uint32(size), 0)
+	if err != nil {
+		return err
+	}
+	r.files = append(r.files, buffer)
+	state, err := createMap(unix.BPF_MAP_TYPE_ARRAY, 4, stateSize, 1, unix.BPF_F_MMAPABLE)
+	if err != nil {
+		return err
+	}
+	r.files = append(r.files, state)
+	program, err := loadProgram(ringProgram(buffer, state, rule))
+	if err != nil {
+		return err
+	}
+	r.files = append(r.files, program)
+	if r.consumer, err = unix.Mmap(buffer, 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err == nil {
+		r.producer, err = unix.Mmap(buffer, int64(page), page+2*size, unix.PROT_READ, unix.MAP_SHARED)
+	}
+	if err == nil {
+		r.state, err = unix.Mmap(state, 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	}
+	if err != nil {
+		return os.NewSyscallError("mmap", err)
+	}
+	r.data, r.mask = r.producer[page:], uint64(size-1)
+	if err := unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, program); err != nil {
+		return os.NewSyscallError("socket option SO_ATTACH_BPF", err)
+	}
+	return r.prove(socket)
+}
+
+// prove shows that the program sees who sends: a message of a socket of ours must
+// be refused, with the number of that socket. Where the kernel's structures are
+// others than the program knows, the engine must not be used.
+func (r *ring) prove(socket int) error {
+	self, err := unix.Getsockname(socket)
+	if err != nil {
+		return os.NewSyscallError("getsockname", err)
+	}
+	probe, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_GENERIC)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	defer unix.Close(probe)
+	to := &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: self.(*unix.SockaddrNetlink).Pid}
+	if err := unix.Sendto(probe, make([]byte, nlmsgHeaderSize+genlHeaderSize), 0, to); err != nil {
+		return os.NewSyscallError("sendto", err)
+	}
+	name, err := unix.Getsockname(probe)
+	if err != nil {
+		return os.NewSyscallError("getsockname", err)
+	}
+	sender := (*[2]uint32)(unsafe.Pointer(&r.state[stateSender]))
+	r.base = r.count(stateRefused)
+	if r.base != 1 || sender[0] != name.(*unix.SockaddrNetlink).Pid || sender[1] != 0 {
+		return fmt.Errorf("the filter does not see who sends: %w", mptcp.ErrNotSupported)
+	}
+	return nil
+}
+
+// count reads a counter of the program.
+func (r *ring) count(field int) uint64 {
+	return atomic.LoadUint64((*uint64)(unsafe.Pointer(&r.state[field])))
+}
+
+func (r *ring) drops() uint64   { return r.count(stateDrops) }
+func (r *ring) refused() uint64 { return r.count(stateRefused) - r.base }
+
+// next returns the next message, which is valid until release, and how many events
+// were lost before it. Without one it returns nil.
+func (r *ring) next() (msg []byte, lost uint32) {
+	for r.pending() {
+		at := r.at & r.mask
+		head := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[at])))
+		if head&unix.BPF_RINGBUF_BUSY_BIT != 0 {
+			return nil, 0
+		}
+		n := uint64(head &^ unix.BPF_RINGBUF_DISCARD_BIT)
+		record := r.data[at+unix.BPF_RINGBUF_HDR_SZ:][:n]
+		r.at += (n + unix.BPF_RINGBUF_HDR_SZ + 7) &^ 7
+		if head&unix.BPF_RINGBUF_DISCARD_BIT != 0 || n < recordPrefix+nlmsgHeaderSize {
+			continue
+		}
+		// Two processors may have counted in another order than they wrote.
+		drops := *(*uint32)(unsafe.Pointer(&record[0]))
+		if lost = drops - r.dropped; int32(lost) < 0 {
+			lost = 0
+		}
+		r.dropped += lost
+		msg = record[recordPrefix:]
+		return msg[:min(len(msg), int(*(*uint32)(unsafe.Pointer(&msg[0]))))], lost
+	}
+	return nil, 0
+}
+
+// pending reports whether a record is written, or is being written.
+func (r *ring) pending() bool {
+	if r.at == r.end {
+		r.end = atomic.LoadUint64((*uint64)(unsafe.Pointer(&r.producer[0])))
+	}
+	return r.at != r.end
+}
+
+// tail returns how many events were lost after the last record, when all were read.
+func (r *ring) tail() (lost uint32) {
+	drops := uint32(r.drops()) // before the look at the ring: what comes between belongs to a later record
+	if drops == r.dropped || r.pending() {
+		return 0
+	}
+	lost = drops - r.dropped
+	r.dropped = drops
+	return lost
+}
+
+// release gives the room of what was read back.
+func (r *ring) release() {
+	atomic.StoreUint64((*uint64)(unsafe.Pointer(&r.consumer[0])), r.at)
+}
+
+// want asks to be woken by the next record. It reports whether there is none yet.
+func (r *ring) want() bool {
+	atomic.StoreUint64((*uint64)(unsafe.Pointer(&r.state[stateWaiting])), 1)
+	return !r.pending()
+}
+
+// close gives everything back.
+func (r *ring) close() error {
+	var err error
+	for _, memory := range [][]byte{r.consumer, r.producer, r.state} {
+		if memory != nil {
+			err = errors.Join(err, os.NewSyscallError("munmap", unix.Munmap(memory)))
+		}
+	}
+	for _, fd := range r.files {
+		err = errors.Join(err, os.NewSyscallError("close", unix.Close(fd)))
+	}
+	return err
+}
+
+// ringError is the error of a ring that cannot be had.
+func ringError(err error) error {
+	e := &Error{Op: "ring engine", Message: err.Error(), Err: err}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		switch e.kind = classify(errno, ""); errno {
+		case unix.EPERM, unix.EACCES:
+			e.Message += " (needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN in the initial user namespace)"
+		case unix.EINVAL, unix.ENOSYS:
+			e.kind = mptcp.ErrNotSupported
+		}
+	}
+	return e
+}

@@ -1,0 +1,209 @@
+package pathmanager
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/mptcp"
+
+	"golang.org/x/sys/unix"
+)
+
+// eachEngine runs the test with each engine that this process may use.
+func eachEngine(t *testing.T, test func(t *testing.T, engine Engine)) {
+	for _, engine := range []Engine{EngineNetlink, EngineRing} {
+		t.Run(engine.String(), func(t *testing.T) {
+			needEngine(t, engine)
+			test(t, engine)
+		})
+	}
+}
+
+// needEngine skips the test where the engine cannot run: BPF is for the initial
+// user namespace, and an ordinary user's tests run in another. There nothing is
+// missing; for root a kernel without it is a reason to fail where none may be.
+func needEngine(t testing.TB, engine Engine) {
+	t.Helper()
+	if engine != EngineRing {
+		return
+	}
+	users, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := strings.Fields(string(users)); !slices.Equal(f, []string{"0", "0", "4294967295"}) {
+		t.Skip("the ring engine needs the initial user namespace")
+	}
+	ns := labtest.MPTCP(t)
+	err = ns.Do(func() error {
+		l, err := Listen(&ListenConfig{Engine: EngineRing, Buffer: 1})
+		if err != nil {
+			return err
+		}
+		return l.Close()
+	})
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, mptcp.ErrNotSupported):
+		labtest.Skip(t, "%v", err)
+	case err != nil:
+		t.Fatal(err)
+	}
+}
+
+// smallBuffer holds far less than a thousand events.
+func smallBuffer(engine Engine) int {
+	if engine == EngineRing {
+		return 16 << 10
+	}
+	return 100 << 10
+}
+
+// Both engines say the same of the same events.
+func TestEnginesAgree(t *testing.T) {
+	needEngine(t, EngineRing)
+	ns := labtest.MPTCP(t)
+	addAddresses(t, ns, first, second)
+	c := dial(t, ns)
+	if err := c.SetLimits(t.Context(), LimitsUpdate{Subflows: new(uint32(2)), AddAddrAccepted: new(uint32(2))}); err != nil {
+		t.Fatal(err)
+	}
+	var messages [2][][]byte
+	var followed [2]*stream
+	for i, engine := range []Engine{EngineNetlink, EngineRing} {
+		followed[i] = follow(t, listen(t, ns, &ListenConfig{Engine: engine, Tap: func(_ time.Time, _ int32, msg []byte) {
+			messages[i] = append(messages[i], slices.Clone(msg))
+		}}))
+	}
+	fd, addr := mptcpListener(t, ns, anywhere)
+	for range 20 {
+		p := connect(t, ns, fd, addr)
+		p.talk()
+		if err := c.AddEndpoint(t.Context(), mptcp.Endpoint{ID: 4, Address: second, Flags: mptcp.FlagSubflow}); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.RemoveEndpoint(t.Context(), 4); err != nil {
+			t.Fatal(err)
+		}
+		p.close()
+	}
+	_ = unix.Shutdown(fd, unix.SHUT_RDWR)
+	for _, s := range followed {
+		s.find(mptcp.EventListenerClosed)
+	}
+	n := min(len(messages[0]), len(messages[1])) // what ends after the listener may be in one of them
+	if n < 100 || !slices.EqualFunc(messages[0][:n], messages[1][:n], slices.Equal) {
+		t.Errorf("%d and %d messages, and not the same", len(messages[0]), len(messages[1]))
+	}
+}
+
+// The filter of the ring drops by the sender that the kernel knows: a message that
+// is the kernel's to the last byte, but from a process, changes nothing.
+func TestRingSeesTheSender(t *testing.T) {
+	needEngine(t, EngineRing)
+	ns := labtest.MPTCP(t)
+	l := listen(t, ns, &ListenConfig{Engine: EngineRing})
+	self, err := unix.Getsockname(l.fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside(t, ns, func() error {
+		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_GENERIC)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		return unix.Sendto(fd, forge(l.family), 0, &unix.SockaddrNetlink{Pid: self.(*unix.SockaddrNetlink).Pid, Groups: l.group.mask()})
+	})
+	if l.Refused() != 1 || l.ring.pending() {
+		t.Errorf("refused %d, in the ring: %v", l.Refused(), l.ring.pending())
+	}
+	if err := l.Close(); err != nil || l.Refused() != 1 {
+		t.Errorf("after the end refused %d, %v", l.Refused(), err)
+	}
+}
+
+// Where the kernel's structures are others than the program knows, it is not used.
+func TestRingProvesItsOffsets(t *testing.T) {
+	needEngine(t, EngineRing)
+	ns := labtest.MPTCP(t)
+	l := listen(t, ns, nil)
+	r := listen(t, ns, &ListenConfig{Engine: EngineRing, Buffer: 1}).ring
+	// The second proof finds the count of the first: as if another than ours had come.
+	if err := r.prove(l.fd); !errors.Is(err, mptcp.ErrNotSupported) {
+		t.Errorf("a proof that failed is %v", err)
+	}
+}
+
+// A loss stands exactly where it happened: between the last event that had room,
+// and the first that had room again.
+func TestRingPlacesLossExactly(t *testing.T) {
+	needEngine(t, EngineRing)
+	ns := labtest.MPTCP(t)
+	addAddresses(t, ns, first)
+	l := listen(t, ns, &ListenConfig{Engine: EngineRing, Buffer: 4 << 10, slots: 8})
+	fd, addr := mptcpListener(t, ns, anywhere)
+	relisten(t, fd, 199)
+	fits := 200 - int(l.Lost())
+	s := follow(t, l)
+	for range 9 { // the second batch makes room for eight
+		s.next()
+	}
+	_ = unix.Shutdown(fd, unix.SHUT_RDWR)
+	for i := 9; i < fits; i++ {
+		if e := s.next(); e.Type != mptcp.EventListenerCreated || e.Sport != addr.Port() {
+			t.Fatalf("event %d of %d that fit is %v", i, fits, e.Type)
+		}
+	}
+	if e := s.next(); e.Type != mptcp.EventLost || e.Lost != uint64(200-fits) {
+		t.Errorf("%+v, want %d lost", e, 200-fits)
+	}
+	if e := s.next(); e.Type != mptcp.EventListenerClosed {
+		t.Errorf("after the loss %v", e.Type)
+	}
+}
+
+// An engine that cannot do what is asked says so, and leaves nothing behind.
+func TestRingRefusals(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	inside(t, ns, func() error {
+		_, err := Listen(&ListenConfig{Engine: EngineRing, AllNamespaces: true})
+		if !errors.Is(err, mptcp.ErrNotSupported) {
+			t.Errorf("all namespaces: %v", err)
+		}
+		return nil
+	})
+	err := ns.Do(func() error {
+		if err := keepCapabilities(unix.CAP_NET_ADMIN); err != nil {
+			return err
+		}
+		_, err := Listen(&ListenConfig{Engine: EngineRing})
+		if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "CAP_BPF") {
+			t.Errorf("without CAP_BPF: %v", err)
+		}
+		l, err := Listen(nil)
+		if err != nil {
+			return err
+		}
+		return l.Close()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEngineNames(t *testing.T) {
+	for _, e := range []Engine{EngineAuto, EngineNetlink, EngineRing} {
+		if got, err := ParseEngine(e.String()); got != e || err != nil {
+			t.Errorf("%v: %v, %v", e, got, err)
+		}
+	}
+	if _, err := ParseEngine("engine 3"); err == nil || Engine(3).String() != "engine 3" {
+		t.Error("engine 3 is none")
+	}
+}
