@@ -55,7 +55,7 @@ export function connections(main, link) {
   }
 
   function draw(page) {
-    setText(total, `${page.total} match${page.total === 1 ? 'es' : ''}`);
+    setText(total, `${page.total} match${page.total === 1 ? '' : 'es'}`);
     spacer.style.height = page.total * HEIGHT + 'px';
     const focused = document.activeElement?.dataset?.token;
     spacer.replaceChildren(...page.connections.map((c, i) => row(c, page.offset + i)));

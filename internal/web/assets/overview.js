@@ -12,7 +12,7 @@ export function overview(main) {
     verdict: card('verdict'), connections: card('connections'), subflows: card('subflows'), fallbacks: card('fell back to TCP'),
     rate: card('events in the last second'), events: card('events so far'), lost: card('events lost'), resyncs: card('resynchronised'),
   };
-  const spark = s('svg', { class: 'plot', viewBox: '0 0 600 80', height: 80, preserveAspectRatio: 'none', role: 'img', 'aria-label': 'Events of each second of the last minute' });
+  const spark = s('svg', { class: 'plot spark', viewBox: '0 0 600 80', preserveAspectRatio: 'none', role: 'img', 'aria-label': 'Events of each second of the last minute' });
   const states = h('table', {});
   main.append(h('h1', {}, 'Overview'),
     h('div', { class: 'cards' }, Object.values(cards).map((c) => c.element)),

@@ -1,0 +1,306 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/mptcp"
+	"mptcpctl/pathmanager"
+
+	"github.com/chromedp/chromedp"
+)
+
+// browser is Debian's chromium with one page, in a network namespace of the lab.
+type browser struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex
+	problems []string
+	outage   bool // the server is down on purpose: refused requests are no problem
+}
+
+func newBrowser(t *testing.T, ns *lab.Namespace) *browser {
+	t.Helper()
+	for _, program := range []string{"chromium", "nsenter"} {
+		if _, err := exec.LookPath(program); err != nil {
+			labtest.Skip(t, "%s is not installed", program)
+		}
+	}
+	nsenter, err := exec.LookPath("nsenter")
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1280, 900),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Env("HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home),
+		chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) {
+			namespace := fmt.Sprintf("--net=/proc/%d/fd/%d", os.Getpid(), ns.Fd())
+			cmd.Args = append([]string{"nsenter", namespace, cmd.Path}, cmd.Args[1:]...)
+			cmd.Path = nsenter
+			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		}))
+	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	ctx, cancel = context.WithTimeout(ctx, 4*time.Minute)
+	t.Cleanup(cancel)
+	b := &browser{t: t, ctx: ctx}
+	messages := chromedp.Console(ctx)
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
+		t.Fatalf("chromium did not start: %v", err)
+	}
+	go func() {
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			b.note(m)
+		}
+	}()
+	return b
+}
+
+func (b *browser) note(m chromedp.ConsoleMessage) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	refused := m.Source == "network" && strings.Contains(m.Text, "ERR_")
+	if m.Type != chromedp.ConsoleError && !m.IsException() || b.outage && refused {
+		return
+	}
+	b.problems = append(b.problems, fmt.Sprintf("%s: %s (%s:%d)", m.Type, m.Text, m.URL, m.Line))
+}
+
+func (b *browser) setOutage(on bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.outage = on
+}
+
+func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	if err := chromedp.Do(b.ctx, steps...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// eval returns the value of an expression of the page.
+func eval[T any](b *browser, expression string) T {
+	b.t.Helper()
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+// sees polls until the expression is true on the page.
+func (b *browser) sees(what, expression string) {
+	b.t.Helper()
+	for deadline := time.Now().Add(40 * time.Second); !eval[bool](b, "Boolean("+expression+")"); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.shoot("failed")
+			b.t.Fatalf("the page never showed %s; it says:\n%s", what, eval[string](b, "document.body.innerText"))
+		}
+	}
+}
+
+// shoot keeps a picture of the page.
+func (b *browser) shoot(name string) {
+	b.t.Helper()
+	picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		b.t.Error(err)
+		return
+	}
+	if err := os.WriteFile(filepath.Join(b.t.ArtifactDir(), "page-"+name+".png"), picture, 0o644); err != nil {
+		b.t.Error(err)
+	}
+}
+
+// served starts the server in the namespace and waits until it is ready.
+func served(t *testing.T, ns *lab.Namespace) *lab.Process {
+	t.Helper()
+	p := started(t, ns, tool("serve"))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := p.WaitLine(ctx, func(l lab.Line) bool { return strings.Contains(l.Text, "msg=ready") }); err != nil {
+		t.Fatalf("serve: %v %v", err, p.Lines())
+	}
+	return p
+}
+
+// traffic sends over the connection until the end of the test, or until it fails
+// because the connection was closed.
+func traffic(t *testing.T, c *lab.Conn) {
+	var sending sync.WaitGroup
+	stop := make(chan struct{})
+	sending.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+			if c.Exchange(50_000) != nil {
+				return
+			}
+		}
+	})
+	t.Cleanup(func() { close(stop); c.Close(); sending.Wait() })
+}
+
+// TestPageWhileTheProcedureRuns watches a connection in a browser from its
+// beginning to its end, over a restart of the server.
+func TestPageWhileTheProcedureRuns(t *testing.T) {
+	labtest.MPTCP(t)
+	topology, ok := lab.FindTopology("redhat")
+	if !ok {
+		t.Fatal("no topology redhat")
+	}
+	network, err := lab.Build(t.Context(), topology)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { network.Close() })
+	client, server := network.Host(lab.ClientHost), network.Host(lab.ServerHost)
+	b := newBrowser(t, client.Namespace)
+	process := served(t, client.Namespace)
+	echo, err := lab.Serve(t.Context(), server.Namespace, netip.MustParseAddrPort("192.0.2.1:5201"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { echo.Close() })
+
+	const page = "http://127.0.0.1:9099/"
+	b.do(chromedp.Navigate(page))
+	b.sees("the overview, live", `document.querySelector('#link').className === 'live'`)
+	b.shoot("overview")
+
+	b.do(chromedp.Navigate(page + "#/connections"))
+	b.sees("an empty table", `document.querySelector('#total')?.textContent === '0 matches'`)
+	c, err := lab.Connect(t.Context(), client.Namespace, echo.Addr(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	traffic(t, c)
+	token, ok := c.Token()
+	if !ok {
+		t.Fatal("the connection fell back")
+	}
+	b.sees("the connection", fmt.Sprintf(`document.querySelector('a.row[data-token="%s"]')`, token))
+	b.do(chromedp.SendKeys("#filter", "dport 1"))
+	b.sees("nothing behind a filter that does not match", `document.querySelector('#total').textContent === '0 matches' && location.hash.includes('dport')`)
+	b.do(chromedp.SendKeys("#filter", "x"))
+	b.sees("what is wrong with a malformed filter", `document.querySelector('#problem').textContent !== ''`)
+	b.do(chromedp.Navigate(page + "#/connections?filter=dport%205201"))
+	b.sees("it through a link with a filter", fmt.Sprintf(`document.querySelector('#filter').value === 'dport 5201' && document.querySelector('a.row[data-token="%s"]')`, token))
+	b.shoot("connections")
+
+	b.do(chromedp.Click(fmt.Sprintf(`a.row[data-token="%s"]`, token)))
+	b.sees("one lane", `document.querySelectorAll('#timeline .lane').length === 1`)
+	process = b.watchSecondLane(client, process, token)
+	b.zoomsAndReads(page, token)
+
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.sees("the close", `document.querySelector('#facts').textContent.includes('ended') && [...document.querySelectorAll('#timeline .lane')].every((l) => l.dataset.state === 'closed')`)
+	b.shoot("closed")
+	for _, view := range []string{"events", "endpoints", "counters", "findings", ""} {
+		b.do(chromedp.Navigate(page + "#/" + view))
+		b.sees("the view "+view, fmt.Sprintf(`document.querySelector('main h1') && document.querySelectorAll('#nav a[aria-current]').length === 1 && document.title.startsWith('%s')`, view))
+		b.shoot("view-" + view)
+	}
+	if err := process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code, err := process.Wait(t.Context()); err != nil || code != 0 {
+		t.Errorf("serve ended with %d, %v: %v", code, err, process.Lines())
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, problem := range b.problems {
+		if !strings.Contains(problem, "status of 400") { // of the malformed filter, as the browser logs it
+			t.Error(problem)
+		}
+	}
+}
+
+// watchSecondLane adds an endpoint and removes it, restarts the server, and adds it
+// again.
+func (b *browser) watchSecondLane(client *lab.Host, process *lab.Process, token mptcp.Token) *lab.Process {
+	t := b.t
+	t.Helper()
+	add := func() {
+		manage(t, client, func(pm *pathmanager.Client) error {
+			index, err := client.IfIndex("wlp1s0")
+			if err != nil {
+				return err
+			}
+			return pm.AddEndpoint(t.Context(), mptcp.Endpoint{ID: 7, Address: netip.MustParseAddr("192.0.2.3"), Flags: mptcp.FlagSubflow, IfIndex: int32(index)})
+		})
+	}
+	remove := func() {
+		manage(t, client, func(pm *pathmanager.Client) error { return pm.RemoveEndpoint(t.Context(), 7) })
+	}
+	const second = `[...document.querySelectorAll('#timeline .lane')].find((l) => l.dataset.lane.startsWith('192.0.2.3'))`
+	add()
+	b.sees("the second lane begin", second+`?.dataset.state === 'established'`)
+	b.sees("throughput of both", `document.querySelectorAll('#throughput polygon').length === 2`)
+	b.sees("round-trip times", `document.querySelectorAll('#rtt polyline').length >= 1`)
+	b.shoot("two-lanes")
+	remove()
+	b.sees("the second lane end", second+`?.dataset.state === 'closed'`)
+	b.shoot("lane-ended")
+
+	b.setOutage(true)
+	if err := process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code, err := process.Wait(t.Context()); err != nil || code != 0 {
+		t.Errorf("serve ended with %d, %v: %v", code, err, process.Lines())
+	}
+	b.sees("that the server is gone", `document.querySelector('#link').className === 'gone'`)
+	process = served(t, client.Namespace)
+	b.sees("the server again", `document.querySelector('#link').className === 'live'`)
+	b.setOutage(false)
+	add()
+	b.sees("the lane that begins after the restart", second+`?.dataset.state === 'established'`)
+	b.sees("that it is the same connection", fmt.Sprintf(`location.hash.includes('%s')`, token))
+	return process
+}
+
+// zoomsAndReads uses the timeline by keys and buttons, and follows its links.
+func (b *browser) zoomsAndReads(page string, token mptcp.Token) {
+	b.t.Helper()
+	const grid = `document.querySelectorAll('#timeline text.faint')[1].textContent`
+	before := eval[string](b, `location.hash`)
+	b.do(chromedp.Click("#zoom-in"))
+	b.sees("the zoom in the link", fmt.Sprintf(`location.hash !== %q && location.hash.includes('span=10000')`, before))
+	b.do(chromedp.Click("#zoom-out"), chromedp.Click("#zoom-out"))
+	b.sees("the zoom out", `location.hash.includes('span=60000')`)
+	b.do(chromedp.Focus("#timeline"), chromedp.KeyEvent("+"), chromedp.KeyEvent("+"))
+	b.sees("the zoom by keys", `location.hash.includes('span=10000')`)
+	eval[bool](b, `document.querySelector('#timeline').dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowLeft', bubbles: true}))`)
+	b.sees("values at the cursor", `/\d\d:\d\d:\d\d\.\d\d\d.*192\.0\.2\.2:\d+ established/.test(document.querySelector('#readout').textContent)`)
+	b.sees("times below the timeline", grid+` !== ''`)
+	b.shoot("zoomed")
+	at := eval[float64](b, `Date.now() - 2000`)
+	b.do(chromedp.Navigate("about:blank"), chromedp.Navigate(fmt.Sprintf("%s#/connection/-/%s?span=5000&at=%.0f", page, token, at)))
+	b.sees("the moment that a link names", `document.querySelector('#timeline .cursor') && /192\.0\.2\.2:\d+ /.test(document.querySelector('#readout').textContent)`)
+}
