@@ -14,7 +14,7 @@ import (
 )
 
 func (a *app) countersCommand() grammar.Command {
-	all := grammar.Flag{Name: "all", Summary: "also the counters that are zero"}
+	all := grammar.Flag{Name: "all", Summary: "show also the counters that are zero"}
 	return grammar.Command{
 		Name:     "counters",
 		Summary:  "the kernel's MPTCP counters, with what each means",
@@ -24,6 +24,7 @@ func (a *app) countersCommand() grammar.Command {
 			"`counters watch` prints what was counted in each interval in which something was.\n\n" +
 			"The kernel starts to count with the first MPTCP socket of the namespace. Which counters there are depends on the kernel.",
 		Privilege: "none",
+		Flags:     []grammar.Flag{all},
 		Default:   "show",
 		Lenient:   true,
 		Examples: []grammar.Example{
@@ -33,7 +34,7 @@ func (a *app) countersCommand() grammar.Command {
 		},
 		Verbs: []grammar.Command{{
 			Name: "show", Summary: "the counters that are not zero", Synopsis: []string{"[ NAME ... ]"},
-			Flags: []grammar.Flag{all}, Operand: grammar.Name, Run: a.countersShow,
+			Operand: grammar.Name, Run: a.countersShow,
 		}, {
 			Name: "watch", Summary: "what is counted, interval by interval", Synopsis: []string{"[ interval TIME ] [ NAME ... ]"},
 			Keywords: []grammar.Keyword{{Name: "interval", Value: grammar.Duration, Summary: "how long to count (default 1s)"}},

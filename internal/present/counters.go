@@ -66,7 +66,9 @@ func (f *CounterText) appendCounter(b []byte, name string, value uint64) []byte 
 	} else {
 		b = append(b, "a counter that this version does not know"...)
 	}
-	b = appendNetns(b, f.Netns)
+	if f.Netns != "" {
+		b = append(append(append(b, " [netns "...), Escape(f.Netns)...), ']')
+	}
 	b = append(b, '\n')
 	if f.Details && d.Trouble && value != 0 && d.Advice != "" {
 		b = appendPadded(b, "", counterNameWidth+counterValueWidth+4)

@@ -2,6 +2,7 @@ package present
 
 import (
 	"strconv"
+	"strings"
 
 	"mptcpctl/mptcp"
 )
@@ -41,5 +42,5 @@ func AppendLimitsJSON(b []byte, limits []LimitsOf, pretty bool) []byte {
 
 // NetnsEnd returns what ends a record that names its network namespace.
 func NetnsEnd(netns, end string) string {
-	return string(appendNetns(nil, netns)) + end
+	return strings.TrimLeft(string(appendNetns(nil, netns)), " ") + end
 }

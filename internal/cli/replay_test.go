@@ -1,0 +1,190 @@
+package cli
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// replayed are the command lines of the golden answers.
+var replayed = [][]string{
+	{"connection"},
+	{"-d", "connection"},
+	{"-j", "connection"},
+	{"connection", "show", "listen"},
+	{"endpoint", "show"},
+	{"limits", "show"},
+	{"counters"},
+	{"counters", "watch"},
+	{"paths"},
+	{"-ts", "monitor"},
+	{"-j", "monitor"},
+	{"-ts", "-d", "monitor"},
+	{"wait", "subflows >= 2"},
+}
+
+// runHere runs a command line within this process.
+func runHere(args ...string) (stdout, stderr string, code int) {
+	var out, errors bytes.Buffer
+	code = Main(append([]string{"mptcpctl"}, args...), Streams{strings.NewReader(""), &out, &errors})
+	return out.String(), errors.String(), code
+}
+
+// fixtures are the recordings of the lab's networks, in a directory for each
+// kernel. UPDATE=1 makes them anew, see TestRecordFixtures.
+func fixtures(t *testing.T) []string {
+	t.Helper()
+	names, err := filepath.Glob("../source/testdata/*/*.pcapng")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no recordings: %v", err)
+	}
+	return names
+}
+
+// TestReplayGolden holds the answers from the recordings against golden ones.
+func TestReplayGolden(t *testing.T) {
+	t.Setenv("LC_ALL", "C.UTF-8")
+	local := time.Local
+	time.Local = time.UTC
+	t.Cleanup(func() { time.Local = local })
+	for _, name := range fixtures(t) {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			var text strings.Builder
+			for _, line := range replayed {
+				stdout, stderr, code := runHere(append([]string{"--replay", name}, line...)...)
+				if code != 0 || stderr != "" {
+					t.Errorf("%q: exit code %d, %s", line, code, stderr)
+				}
+				text.WriteString("$ mptcpctl --replay FILE " + strings.Join(line, " ") + "\n" + stdout + "\n")
+			}
+			golden := strings.TrimSuffix(name, ".pcapng") + ".golden"
+			if os.Getenv("UPDATE") == "1" {
+				if err := os.WriteFile(golden, []byte(text.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareLines(t, text.String(), string(want))
+		})
+	}
+}
+
+// compareLines tells the first line that differs.
+func compareLines(t *testing.T, got, want string) {
+	t.Helper()
+	if got == want {
+		return
+	}
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range max(len(g), len(w)) {
+		a, b := "(no line)", "(no line)"
+		if i < len(g) {
+			a = g[i]
+		}
+		if i < len(w) {
+			b = w[i]
+		}
+		if a != b {
+			t.Fatalf("line %d:\ngot  %s\nwant %s", i+1, a, b)
+		}
+	}
+}
+
+// TestReplayRefusals: what a recording cannot answer is an error and no guess.
+func TestReplayRefusals(t *testing.T) {
+	name := fixtures(t)[0]
+	for _, test := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"--replay", name, "endpoint", "flush"}, codeIPUsage, "acts on this host"},
+		{[]string{"--replay", name, "limits", "set", "subflows", "1"}, codeIPUsage, "acts on this host"},
+		{[]string{"--replay", name, "nc", "127.0.0.1", "1"}, codeUsage, "acts on this host"},
+		{[]string{"--replay", name, "-a", "connection"}, codeUsage, "-a has no meaning"},
+		{[]string{"--replay", name, "paths", "to", "198.51.100.77"}, codeFailed, "not recorded"},
+		{[]string{"--replay", name, "wait", "subflows > 77"}, codeFailed, "no connection matched"},
+		{[]string{"--replay", name, "monitor", "-d", "--json-array"}, codeIPUsage, "no place"},
+		{[]string{"--replay", name, "endpoint", "show", "id", "99"}, codeIPRefused, "address not found"},
+		{[]string{"--replay", "replay_test.go", "connection"}, codeFailed, "pcapng"},
+		{[]string{"--replay", "/nonexistent", "connection"}, codeFailed, "no such file"},
+	} {
+		stdout, stderr, code := runHere(test.args...)
+		if code != test.code || !strings.Contains(stderr, test.says) || stdout != "" {
+			t.Errorf("%q: exit code %d, want %d; %q, want %q; printed %q", test.args, code, test.code, stderr, test.says, stdout)
+		}
+	}
+}
+
+// TestReplayOfACutFile: what a crash leaves is shown, and that it was cut.
+func TestReplayOfACutFile(t *testing.T) {
+	whole, err := os.ReadFile(fixtures(t)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "cut.pcapng")
+	first := bytes.Index(whole, []byte(`{"fact":"end"}`)) // of the first snapshot
+	for _, cut := range []int{len(whole) - 3, (len(whole) + first) / 2, first + 50} {
+		if err := os.WriteFile(name, whole[:cut], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range replayed[:len(replayed)-1] {
+			_, stderr, code := runHere(append([]string{"--replay", name}, line...)...)
+			if code != 0 {
+				t.Errorf("%q of %d of %d bytes: exit code %d, %s", line, cut, len(whole), code, stderr)
+			}
+		}
+	}
+}
+
+// TestHostileRecordings changes bytes of the recordings at will: no command may
+// panic, hang or send a control character to the terminal.
+func TestHostileRecordings(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "hostile.pcapng")
+	random := uint64(1)
+	next := func(n int) int {
+		random ^= random << 13
+		random ^= random >> 7
+		random ^= random << 17
+		return int(random % uint64(n))
+	}
+	for _, from := range fixtures(t)[:2] {
+		whole, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for round := range 40 {
+			data := bytes.Clone(whole)
+			for range 1 + next(30) {
+				data[200+next(len(data)-200)] = []byte{0x1b, 0, 0xff, '"', 0x9b, byte(next(256))}[next(6)]
+			}
+			// A device, process or counter with an escape sequence for a name.
+			for _, word := range []string{`"eth0"`, `"eth1"`, `"name":"`} {
+				data = bytes.ReplaceAll(data, []byte(word), []byte(word[:1]+"\\u001b"+word[min(7, len(word)-1):]))
+			}
+			if round%2 == 0 { // the same length: the blocks stay whole
+				data = bytes.ReplaceAll(whole, []byte("eth1"), []byte("e\xc2\x9b1"))
+				data = bytes.ReplaceAll(data, []byte("MPJoinSynAckRx"), []byte("MPJoin\x1b[31mRx"))
+				data[400+next(len(data)-400)] ^= byte(1 << next(8))
+			}
+			if err := os.WriteFile(name, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for _, line := range replayed {
+				stdout, stderr, _ := runHere(append([]string{"--replay", name}, line...)...)
+				for _, r := range stdout + stderr {
+					if r < 0x20 && r != '\n' || r >= 0x7f && r < 0xa0 {
+						t.Fatalf("round %d, %q: %q reaches the terminal in %q", round, line, r, stdout+stderr)
+					}
+				}
+			}
+		}
+	}
+}
