@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"mptcpctl/internal/lab"
+	"mptcpctl/pathmanager"
 )
 
 type settings struct {
@@ -26,6 +27,7 @@ type settings struct {
 	rounds int
 	big    bool
 	only   string
+	ring   bool // may the ring engine be used here
 }
 
 func main() {
@@ -68,6 +70,7 @@ func sections() []section {
 
 func (s *settings) run() error {
 	raiseFileLimit()
+	s.ring = ringAllowed()
 	fmt.Printf("Linux %s, %d processors, %s; %s; %d rounds\n", release(), runtime.NumCPU(), runtime.Version(), s.version(s.ip), s.rounds)
 	ran := false
 	for _, section := range sections() {
@@ -85,6 +88,18 @@ func (s *settings) run() error {
 		return errors.New("no such section")
 	}
 	return nil
+}
+
+// ringAllowed reports whether the ring engine can run here: it needs root, and not
+// that of a user namespace.
+func ringAllowed() bool {
+	return within(func() error {
+		l, err := pathmanager.Listen(&pathmanager.ListenConfig{Engine: pathmanager.EngineRing, Buffer: 1})
+		if err != nil {
+			return err
+		}
+		return l.Close()
+	}) == nil
 }
 
 func (s *settings) tool(name string) string { return filepath.Join(s.tools, name) }
@@ -139,7 +154,7 @@ func (t *table) ratio(name string) string {
 	if len(ratios) == 0 {
 		return "—"
 	}
-	return fmt.Sprintf("%.2f", median(ratios))
+	return fmt.Sprintf("%.2f (%.2f … %.2f)", median(ratios), slices.Min(ratios), slices.Max(ratios))
 }
 
 func median(f []float64) float64 {

@@ -30,6 +30,9 @@ func (s *settings) consumers() []consumer {
 		{"mptcpctl, no coalescing", []string{s.tool("mptcpctl"), "monitor", "--coalesce", "0"}},
 		{"ip", []string{s.ip, "mptcp", "monitor"}},
 	}
+	if s.ring {
+		list = append(list, consumer{"mptcpctl, ring", []string{s.tool("mptcpctl"), "monitor", "--engine", "ring"}})
+	}
 	if _, err := os.Stat(s.tool("drain")); err == nil {
 		list = append(list, consumer{"bare drain", []string{s.tool("drain")}})
 	}

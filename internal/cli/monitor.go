@@ -35,7 +35,8 @@ func (a *app) monitorCommand() grammar.Command {
 		Flags: []grammar.Flag{
 			{Name: "json-array", Summary: "one JSON array in the form of iproute2 7.1"},
 			{Name: "coalesce", Value: grammar.Duration, Metavar: "TIME", Summary: "how long events may wait for others when many come (default 1ms, 0: not at all)"},
-			{Name: "buffer", Value: grammar.Number, Metavar: "MIB", Summary: "receive buffer in MiB (default 64)"},
+			{Name: "buffer", Value: grammar.Number, Metavar: "MIB", Summary: "receive buffer in MiB (default 64; 16 with --engine ring)"},
+			{Name: "engine", Value: grammar.Name, Metavar: "ENGINE", Summary: "netlink, or ring: cheaper when many events come, needs CAP_BPF and CAP_PERFMON (default auto: netlink)"},
 		},
 		Operand: grammar.Filter,
 		IPRoute: true,
@@ -93,6 +94,11 @@ func listenConfig(inv *grammar.Invocation, expr *filter.Expr) (*pathmanager.List
 		return nil, err
 	}
 	config.Buffer = mib << 20
+	if value, ok := inv.Value("engine"); ok {
+		if config.Engine, err = pathmanager.ParseEngine(value); err != nil {
+			return nil, inv.Usage("--" + err.Error())
+		}
+	}
 	if value, ok := inv.Value("coalesce"); ok {
 		span, err := time.ParseDuration(value)
 		if err != nil || span < 0 || span > time.Minute {
