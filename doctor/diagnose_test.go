@@ -71,14 +71,32 @@ func TestEvidenceOfEffectsIsKept(t *testing.T) {
 	}
 }
 
-// A cause explains an effect for the connections that it is about, and no others.
-func TestCauseOfOneConnection(t *testing.T) {
+// What was seen of one connection explains others whose finding says that it may be
+// the cause: nobody need mend the same endpoint twice.
+func TestCauseSeenOnce(t *testing.T) {
 	f := healthy(t)
 	alone(f)
 	many(f, 3)
 	listening(f, created(), closedWith(111, 0)) // of the first
 	report := Diagnose(*f)
-	if got := ids(report); got != "D36/fail/likely D42/warn/likely" {
+	if got := ids(report); got != "D36/fail/likely" {
+		t.Fatalf("got %q", got)
+	}
+	if n := report.Findings[0].Subject.Connections; n != 3 {
+		t.Errorf("it is about %d connections, want 3", n)
+	}
+}
+
+// Other causes explain an effect for the connections that they are about, and no
+// others.
+func TestCauseOfOneConnection(t *testing.T) {
+	f := healthy(t)
+	alone(f)
+	many(f, 3)
+	listening(f, created(), closedWith(111, 0)) // of the first
+	f.Events[len(f.Events)-1].Error = 110
+	report := Diagnose(*f)
+	if got := ids(report); got != "D35/fail/likely D42/warn/likely" {
 		t.Fatalf("got %q", got)
 	}
 	first, others := report.Findings[0].Subject, report.Findings[1].Subject

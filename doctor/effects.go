@@ -43,7 +43,11 @@ func withoutEffects(found []Finding) []Finding {
 	for i := range found {
 		for _, cause := range causes[found[i].Rule] {
 			for _, j := range byRule[cause] {
-				if concerns(&found[j], &found[i]) {
+				if meant(&found[j], &found[i]) {
+					after[j].absorb(&found[i])
+					after[j].join(&found[i])
+					explained[i] = true
+				} else if concerns(&found[j], &found[i]) {
 					after[j].absorb(&found[i])
 					explained[i] = after[i].without(&found[j]) || explained[i]
 				}
@@ -75,6 +79,21 @@ func concerns(cause, effect *Finding) bool {
 		}
 	}
 	return false
+}
+
+// meant reports whether the effect says by itself that it may be the cause, and the
+// cause was seen on the same endpoint: by the events of another connection.
+func meant(cause, effect *Finding) bool {
+	return cause.Subject.Endpoint.IsValid() && cause.Subject.Endpoint == effect.Subject.Endpoint &&
+		slices.Contains(effect.Alternatives, cause.Rule)
+}
+
+// join makes the finding one about the connections of the other one as well.
+func (f *Finding) join(other *Finding) {
+	tokens := maps.Clone(f.tokens)
+	maps.Copy(tokens, other.tokens)
+	f.tokens = tokens
+	f.count()
 }
 
 // absorb takes over what an effect of the finding shows.

@@ -292,6 +292,10 @@ func givenUp(v *view) []Finding {
 			continue
 		}
 		g.add(w.e.Address.String(), w.c, func() Finding {
+			alternatives := []string{"D16", "D36", "D37"}
+			if v.total("MPRstRx") > 0 {
+				alternatives = append(alternatives, "D38")
+			}
 			return Finding{
 				Rule: "D42", Severity: Warn, Confidence: track.Likely,
 				Title:   fmt.Sprintf("endpoint %s was tried and has no subflow: the kernel does not try again", w.e.Address),
@@ -299,7 +303,7 @@ func givenUp(v *view) []Finding {
 				Evidence: []string{
 					fmt.Sprintf("connection %s used %d of %d local addresses, %d additional subflows", w.c.Token, l.LocalAddrUsed, l.LocalAddrMax, l.Subflows),
 				},
-				Alternatives: []string{"D16", "D36", "D37"},
+				Alternatives: alternatives,
 				Fix:          repair(v, w.e),
 			}
 		})

@@ -21,7 +21,8 @@ func joinScenarios() []Scenario {
 		},
 		{
 			Name: "join-prohibited", Summary: "a firewall on the second path answers SYN with MP_JOIN by ICMP",
-			Topology: pair(), Traffic: refused,
+			// Else only the first of the joins get an answer.
+			Topology: pair().with(func(t *Topology) { t.server().set("net.ipv4.icmp_ratelimit", "0") }), Traffic: refused,
 			Faults: atServer("reject SYN with MP_JOIN by ICMP: administratively prohibited", "eth1", join(RejectAdmin)),
 			Shows:  []Symptom{counts(ClientHost, "MPJoinSynTx", 2)},
 			Host:   ClientHost, Rule: "D36",

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -42,9 +43,10 @@ const mostFlows = 512
 
 // tcpSockets are the TCP sockets of a namespace, told apart.
 type tcpSockets struct {
-	plain      []mptcp.Connection // without MPTCP
-	listeners  []mptcp.Connection // without MPTCP
-	blackholed []mptcp.Connection // with the mptcp ULP and no token
+	plain      []mptcp.Connection        // without MPTCP
+	listeners  []mptcp.Connection        // without MPTCP
+	blackholed []mptcp.Connection        // with the mptcp ULP and no token
+	accepting  map[uint32]netip.AddrPort // where the TCP sockets of MPTCP listeners listen, by inode
 }
 
 // take sorts a TCP socket that is no subflow of a connection.
@@ -52,7 +54,11 @@ func (t *tcpSockets) take(s *sockdiag.Subflow) {
 	list := &t.plain
 	switch {
 	case s.State == mptcp.StateListen && s.ULP == ulpMPTCP:
-		return // the TCP side of an MPTCP listener
+		if t.accepting == nil {
+			t.accepting = map[uint32]netip.AddrPort{}
+		}
+		t.accepting[s.Inode] = s.Local
+		return
 	case s.State == mptcp.StateListen:
 		list = &t.listeners
 	case s.State == mptcp.StateTimeWait || s.State == mptcp.StateNewSynRecv || s.State == mptcp.StateSynRecv:
@@ -67,6 +73,21 @@ func (t *tcpSockets) take(s *sockdiag.Subflow) {
 		*list = append(*list, mptcp.Connection{
 			Family: s.Family, State: s.State, Local: s.Local, Remote: s.Remote, Inode: s.Inode, UID: s.UID, Cookie: s.Cookie,
 		})
+	}
+}
+
+// bind gives the kernel's own listeners, of endpoints with a port, their addresses:
+// the MPTCP socket is not bound, its TCP socket is. They are nobody's, and lose
+// their inode, by which others are known to be a program's.
+func (t *tcpSockets) bind(listeners []mptcp.Connection) {
+	for i := range listeners {
+		l := &listeners[i]
+		if l.Local.Port() != 0 {
+			continue
+		}
+		if at, ok := t.accepting[l.Inode]; ok {
+			l.Local, l.Inode = at, 0
+		}
 	}
 }
 

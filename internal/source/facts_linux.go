@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"time"
 
 	"mptcpctl/counters"
@@ -28,13 +29,35 @@ func (h *Host) Facts(ctx context.Context, c *FactsConfig) (doctor.Facts, error) 
 	for _, read := range [...]func(context.Context){g.pathManager, g.network, g.managers, g.outside} {
 		read(ctx)
 	}
-	g.wait(ctx, before)
-	after := g.read()
-	g.count(before, after)
+	g.wait(ctx, before.time, g.c.Window)
+	g.count(before, g.read())
 	g.sockets(ctx)
+	if g.c.Window > 0 && undecided(g.f.Connections) {
+		g.wait(ctx, time.Now(), synTimeout)
+		g.count(before, g.read())
+		g.sockets(ctx)
+	}
 	g.events(watch)
 	g.lookups(ctx)
 	return g.f, ctx.Err()
+}
+
+// synTimeout is a little more than the time after which the kernel sends the first
+// SYN again.
+const synTimeout = 1100 * time.Millisecond
+
+// undecided reports whether a connection has a join under way that may come up, hang
+// or be refused: that shows when its SYN had to be sent again.
+func undecided(connections []mptcp.Connection) bool {
+	for i := range connections {
+		for j := range connections[i].Subflows {
+			s := &connections[i].Subflows[j]
+			if !s.Initial && s.State == mptcp.SubflowPending && s.TCP == mptcp.StateSynSent && s.Backoff == 0 && s.Lost == 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // gathering is one run of Facts.
@@ -54,7 +77,9 @@ func (g *gathering) miss(what string, err error) {
 }
 
 func (g *gathering) gap(what, why string) {
-	g.f.Unseen = append(g.f.Unseen, doctor.Gap{What: what, Why: why})
+	if gap := (doctor.Gap{What: what, Why: why}); !slices.Contains(g.f.Unseen, gap) {
+		g.f.Unseen = append(g.f.Unseen, gap)
+	}
 }
 
 // reading is what the counters were at a time.
@@ -77,9 +102,9 @@ func (g *gathering) read() reading {
 	return r
 }
 
-// wait lasts until the window is over.
-func (g *gathering) wait(ctx context.Context, from reading) {
-	rest := time.NewTimer(g.c.Window - time.Since(from.time))
+// wait lasts until so long after from.
+func (g *gathering) wait(ctx context.Context, from time.Time, long time.Duration) {
+	rest := time.NewTimer(long - time.Since(from))
 	defer rest.Stop()
 	select {
 	case <-rest.C:
@@ -173,7 +198,10 @@ func (g *gathering) sockets(ctx context.Context) {
 			break
 		}
 		accepting = append(accepting, connection(g.h.netns, &l))
-		snapshot.Listeners = append(snapshot.Listeners, l.Local)
+	}
+	tcp.bind(accepting)
+	for i := range accepting {
+		snapshot.Listeners = append(snapshot.Listeners, accepting[i].Local)
 	}
 	connections := track.Join(snapshot)
 	lists := []*[]mptcp.Connection{&connections, &accepting, &tcp.plain, &tcp.listeners, &tcp.blackholed}
