@@ -144,9 +144,9 @@ func served(t *testing.T, ns *lab.Namespace) *lab.Process {
 	return p
 }
 
-// traffic sends over the connection until the end of the test, or until it fails
+// exchanging sends over the connection until the end of the test, or until it fails
 // because the connection was closed.
-func traffic(t *testing.T, c *lab.Conn) {
+func exchanging(t *testing.T, c *lab.Conn) {
 	var sending sync.WaitGroup
 	stop := make(chan struct{})
 	sending.Go(func() {
@@ -197,7 +197,7 @@ func TestPageWhileTheProcedureRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	traffic(t, c)
+	exchanging(t, c)
 	token, ok := c.Token()
 	if !ok {
 		t.Fatal("the connection fell back")

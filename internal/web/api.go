@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"sync"
@@ -161,6 +162,7 @@ func connectionsJSON(c []mptcp.Connection) (json.RawMessage, error) {
 type details struct {
 	Connection     json.RawMessage   `json:"connection"`
 	Instance       uint32            `json:"instance"`
+	Epoch          string            `json:"epoch"` // of the server's run: samples of another have other indices
 	Ended          *ending           `json:"ended"` // null: it lives
 	History        []json.RawMessage `json:"history"`
 	ClosedSubflows []closedSubflow   `json:"closed_subflows"`
@@ -194,7 +196,7 @@ func (s *Server) serveConnection(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "no connection with token "+token.String()+" is there, nor has one ended lately")
 		return
 	}
-	after, err := number(r, "samples_after", 0, 1<<52)
+	after, err := number(r, "samples_after", 0, math.MaxInt)
 	if err != nil {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
@@ -239,7 +241,7 @@ func (s *Server) details(state *track.State, k mptcp.Key, c *mptcp.Connection, a
 	}
 	list = bytes.TrimSpace(list)
 	d := &details{
-		Connection: list[1 : len(list)-1], Instance: k.Instance,
+		Connection: list[1 : len(list)-1], Instance: k.Instance, Epoch: s.journal.epoch,
 		History: []json.RawMessage{}, ClosedSubflows: []closedSubflow{}, Samples: s.samples.of(k, after),
 	}
 	format := &present.EventJSON{Device: s.config.Device}

@@ -11,6 +11,18 @@ const LEFT = 250;
 const LANE = 30;
 const SPANS = [2e3, 5e3, 1e4, 3e4, 6e4, 12e4, 3e5, 9e5, 36e5, 144e5, 864e5];
 
+// merge adds an answer to what earlier ones said: samples come in parts, and a server
+// that was started again knows nothing of what the one before it saw.
+function merge(before, answer) {
+  if (!before || before.instance !== answer.instance) return answer;
+  if (before.epoch === answer.epoch) {
+    answer.samples.points.unshift(...before.samples.points.slice(-900));
+    return { ...answer, past: before.past };
+  }
+  const past = [...(before.past || []), ...before.history].slice(-500);
+  return { ...answer, past };
+}
+
 export function connection(main, link) {
   const [, netns, token] = link.parts;
   const number = (name) => Number(link.query.get(name)) || null;
@@ -92,17 +104,17 @@ export function connection(main, link) {
   async function load() {
     clearTimeout(timer);
     const newest = details?.samples.points.at(-1)?.t;
+    const history = (d) => [...(d.past || []), ...d.history];
     try {
       const query = new URLSearchParams({ instance: link.query.get('instance') || '', samples_after: newest || '' });
       const answer = await get(`connections/${encodeURIComponent(netns)}/${token}?` + query);
-      if (newest && answer.samples.points.every((p) => p.t > newest)) answer.samples.points.unshift(...details.samples.points.slice(-900));
-      details = answer;
+      details = merge(details, answer);
     } catch (error) {
       if (!(error instanceof Refusal) || error.status !== 404) throw error;
       setText(facts, details ? 'The connection has ended, and the server keeps it no more.' : error.message);
       return;
     }
-    model = lanes(details, now());
+    model = lanes({ ...details, history: history(details) }, now());
     draw();
     describe();
   }
@@ -116,7 +128,7 @@ export function connection(main, link) {
     const line = (f, state) => h('tr', {}, h('td', { class: `swatch p${color(f)}` }), h('td', {}, state), h('td', { class: 'mono' }, f.local), h('td', { class: 'mono' }, f.remote), h('td', {}, `${f.local_id}:${f.remote_id}`), h('td', {}, f.device),
       h('td', { class: 'num' }, millis(f.rtt_us)), h('td', { class: 'num' }, bytes(f.bytes_sent)), h('td', { class: 'num' }, bytes(f.bytes_received)), h('td', { class: 'num' }, Math.round(f.share * 100) + ' %'));
     table.replaceChildren(...c.subflows.map((f) => line(f, f.state + (f.backup_local || f.backup_remote ? ' (backup)' : ''))), ...details.closed_subflows.map((f) => line(f, 'closed')));
-    log.replaceChildren(...details.history.slice().reverse().map((e) => h('tr', {}, h('td', { class: 'mono' }, h('a', { href: hash(`connection/${encodeURIComponent(netns)}/${token}`, { at: Date.parse(e.time) }), onclick: (ev) => { ev.preventDefault(); window.at = Date.parse(e.time); window.end = window.at + window.span / 2; following = false; keep(); } }, clock(e.time))),
+    log.replaceChildren(...[...(details.past || []), ...details.history].reverse().map((e) => h('tr', {}, h('td', { class: 'mono' }, h('a', { href: hash(`connection/${encodeURIComponent(netns)}/${token}`, { at: Date.parse(e.time) }), onclick: (ev) => { ev.preventDefault(); window.at = Date.parse(e.time); window.end = window.at + window.span / 2; following = false; keep(); } }, clock(e.time))),
       h('td', {}, e.event + (e.derived ? ' *' : '')), h('td', {}, words(e)))));
   }
 
@@ -156,14 +168,18 @@ export function connection(main, link) {
       const y = (i + 1) * LANE;
       const [local] = l.name.split(' ');
       const g = s('g', { class: 'lane', 'data-lane': l.name, 'data-state': l.end === undefined ? l.segments.at(-1)?.state : 'closed' },
-        s('text', { x: 6, y: y + 19, class: `p${i % 8}` }, `■ ${local.slice(0, 24)}`, s('title', {}, l.name)), s('text', { x: LEFT - 6, y: y + 19, 'text-anchor': 'end', class: 'faint' }, (l.device || '').slice(0, 8)));
+        s('text', { x: 6, y: y + 19 }, s('tspan', { class: `p${i % 8}` }, '■ '), local.slice(0, 24), s('title', {}, l.name)), s('text', { x: LEFT - 6, y: y + 19, 'text-anchor': 'end', class: 'faint' }, (l.device || '').slice(0, 8)));
       for (const part of l.segments) {
         const [a, b] = [clip(part.from), clip(part.to ?? now())];
         if (b <= a) continue;
         const state = part.state === 'established' && l.backup ? 'backup' : part.state;
         g.append(s('rect', { class: `seg ${state}`, x: a, width: Math.max(1.5, b - a), y: y + 7, height: LANE - 14, rx: 3, 'data-state': state }, s('title', {}, `${l.name}: ${state}`)));
       }
-      if (l.end !== undefined && l.end >= range()[0] && l.end <= range()[1]) g.append(s('text', { class: 'faint', x: Math.min(clip(l.end) + 8, WIDTH - 90), y: y + 19 }, l.reason || 'closed'));
+      if (l.end !== undefined && l.end >= range()[0] && l.end <= range()[1]) {
+        const text = l.reason || 'closed';
+        const inside = clip(l.end) + 12 + text.length * 8 > WIDTH; // no room behind the end
+        g.append(s('text', { class: inside ? 'inside' : 'faint', x: clip(l.end) + (inside ? -10 : 10), 'text-anchor': inside ? 'end' : 'start', y: y + 19 }, text));
+      }
       g.append(...l.marks.map((m) => mark(m, y + LANE / 2)).filter(Boolean));
       parts.push(g);
     });
