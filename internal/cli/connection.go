@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
@@ -77,6 +78,9 @@ func readConnections(ctx context.Context, inv *grammar.Invocation) ([]mptcp.Conn
 		return nil, fmt.Errorf("%s: %w", inv.Path, err)
 	}
 	defer facts.Close()
+	// The lists are most of what there will ever be, and end with the command:
+	// collecting garbage among them costs more than it frees.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	var connections []mptcp.Connection
 	views := facts.Views()
 	for _, view := range views {

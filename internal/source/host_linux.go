@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -151,6 +153,7 @@ func (h *Host) Snapshot(ctx context.Context) (track.Snapshot, error) {
 }
 
 func (h *Host) readConnections(ctx context.Context, s *track.Snapshot) error {
+	s.Connections = slices.Grow(s.Connections, h.sockets())
 	for c, err := range h.diag.Connections(ctx, nil) {
 		if err != nil {
 			return err
@@ -160,7 +163,27 @@ func (h *Host) readConnections(ctx context.Context, s *track.Snapshot) error {
 	return nil
 }
 
+// sockets returns how many MPTCP sockets the namespace has, about: a list that
+// has its size from the start costs half the memory of one that grows.
+func (h *Host) sockets() (n int) {
+	var protocols []counters.Protocol
+	err := h.inside(func() (err error) {
+		protocols, err = h.counters.Protocols()
+		return err
+	})
+	if err != nil {
+		return 0 // the list grows
+	}
+	for _, p := range protocols {
+		if strings.HasPrefix(p.Name, "MPTCP") {
+			n += int(p.Sockets)
+		}
+	}
+	return n
+}
+
 func (h *Host) readSubflows(ctx context.Context, s *track.Snapshot) error {
+	s.Subflows = slices.Grow(s.Subflows, len(s.Connections)+len(s.Connections)/4)
 	for sub, err := range h.diag.Subflows(ctx, nil) {
 		if err != nil {
 			return err
