@@ -58,7 +58,7 @@ func OpenRecording(path string) (*Recording, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > largestRecording {
+	if int64(len(data)) > largestRecording {
 		return nil, fmt.Errorf("%s: larger than %d GiB", path, largestRecording>>30)
 	}
 	r, err := ParseRecording(data)
