@@ -155,6 +155,11 @@ func (l *Lab) connect(link Link) error {
 		if err := l.hosts[end.Host].Do(func() error { return setUp(end) }); err != nil {
 			return err
 		}
+		if end.Rate > 0 {
+			if err := l.hosts[end.Host].Shape(end.Name, end.Rate); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

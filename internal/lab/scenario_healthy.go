@@ -84,6 +84,20 @@ func healthyTraffic() []Scenario {
 			Topology: pair(), Traffic: Traffic{Stream: true}, Ready: bothJoined(1), Shows: bothJoined(1),
 		},
 		{
+			Name: "healthy-lossy", Summary: "the first path loses one packet in fifty, as radio does",
+			Topology: pair(), Traffic: Traffic{Stream: true}, Ready: bothJoined(1),
+			Faults: filter(Established, ServerHost, "drop one packet in fifty", "eth0", FirewallRule{Verdict: Drop, OneIn: 50}),
+			Shows:  append(bothJoined(1), counts(ClientHost, "TCPFastRetrans", 3)),
+		},
+		{
+			Name: "healthy-checksums", Summary: "both ends ask for checksums",
+			Topology: pair().with(func(t *Topology) {
+				t.client().set("net.mptcp.checksum_enabled", "1")
+				t.server().set("net.mptcp.checksum_enabled", "1")
+			}),
+			Shows: bothJoined(1),
+		},
+		{
 			Name: "healthy-many", Summary: "300 connections with two subflows each",
 			Topology: pair(), Traffic: Traffic{Connections: 300, Bytes: 10}, Shows: bothJoined(1),
 		},

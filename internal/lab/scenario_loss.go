@@ -20,7 +20,7 @@ func lossScenarios() []Scenario {
 		},
 		{
 			Name: "second-link-down", Summary: "the link of the second subflow goes down while data flows",
-			Topology: pair(), Traffic: streaming, Ready: bothJoined(1),
+			Topology: uneven(), Traffic: streaming, Ready: bothJoined(1),
 			Faults: []Fault{{When: Established, Host: ClientHost, LinkDown: "eth1"}},
 			Shows:  []Symptom{pathSilent(client2)},
 			Host:   ClientHost, Rule: "D22",
@@ -34,14 +34,14 @@ func lossScenarios() []Scenario {
 		},
 		{
 			Name: "second-path-silent", Summary: "packets vanish on the second path while data flows",
-			Topology: pair(), Traffic: streaming, Ready: bothJoined(1),
+			Topology: uneven(), Traffic: streaming, Ready: bothJoined(1),
 			Faults: filter(Established, ServerHost, "drop all on the second path", "eth1", FirewallRule{Verdict: Drop}),
 			Shows:  []Symptom{pathSilent(client2)},
 			Host:   ClientHost, Rule: "D43",
 		},
 		{
 			Name: "second-path-dead", Summary: "the same, until the kernel gives the second subflow up: it does not try again",
-			Topology: pair().with(func(t *Topology) { t.client().set("net.ipv4.tcp_retries2", "2") }),
+			Topology: uneven().with(func(t *Topology) { t.client().set("net.ipv4.tcp_retries2", "2") }),
 			Traffic:  streaming, Ready: bothJoined(1),
 			Faults: filter(Established, ServerHost, "drop all on the second path", "eth1", FirewallRule{Verdict: Drop}),
 			Shows:  []Symptom{subflows(ClientHost, 0)},
@@ -63,7 +63,7 @@ func lossScenarios() []Scenario {
 		},
 		{
 			Name: "second-address-removed", Summary: "the endpoint's address is removed while data flows, the endpoint stays",
-			Topology: pair(), Traffic: streaming, Ready: bothJoined(1),
+			Topology: uneven(), Traffic: streaming, Ready: bothJoined(1),
 			Faults: []Fault{{When: Established, Host: ClientHost, RemoveAddress: netip.MustParsePrefix("10.0.2.2/24"), Device: "eth1"}},
 			Shows:  []Symptom{pathSilent(client2)},
 			Host:   ClientHost, Rule: "D21",

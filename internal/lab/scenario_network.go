@@ -28,6 +28,11 @@ func pair() Topology {
 	return t
 }
 
+// uneven is pair with a first link so slow that a stream needs the second one.
+func uneven() Topology {
+	return pair().with(func(t *Topology) { t.Links[0].A.Rate = 1 << 20 })
+}
+
 // singleLink is client and server with one link.
 func singleLink() Topology {
 	return Topology{

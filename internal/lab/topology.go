@@ -86,6 +86,7 @@ type End struct {
 	Name      string         // of the device
 	Addresses []netip.Prefix // address and prefix length, IPv4 or IPv6
 	Metric    int            // of the addresses' prefix routes; 0: the kernel's own
+	Rate      uint64         // bytes a second that the device sends at most; 0: as many as it can
 	Bridge    string         // bridge of the host that the device belongs to, "" for none
 }
 
