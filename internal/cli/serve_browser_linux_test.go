@@ -258,14 +258,14 @@ func (b *browser) watchSecondLane(client *lab.Host, process *lab.Process, token 
 	remove := func() {
 		manage(t, client, func(pm *pathmanager.Client) error { return pm.RemoveEndpoint(t.Context(), 7) })
 	}
-	const second = `[...document.querySelectorAll('#timeline .lane')].find((l) => l.dataset.lane.startsWith('192.0.2.3'))`
+	const second = `[...document.querySelectorAll('#timeline .lane')].filter((l) => l.dataset.lane.startsWith('192.0.2.3'))`
 	add()
-	b.sees("the second lane begin", second+`?.dataset.state === 'established'`)
+	b.sees("the second lane begin", second+`.at(-1)?.dataset.state === 'established'`)
 	b.sees("throughput of both", `document.querySelectorAll('#throughput polygon').length === 2`)
 	b.sees("round-trip times", `document.querySelectorAll('#rtt polyline').length >= 1`)
 	b.shoot("two-lanes")
 	remove()
-	b.sees("the second lane end", second+`?.dataset.state === 'closed'`)
+	b.sees("the second lane end", second+`.every((l) => l.dataset.state === 'closed')`)
 	b.shoot("lane-ended")
 
 	b.setOutage(true)
@@ -280,7 +280,8 @@ func (b *browser) watchSecondLane(client *lab.Host, process *lab.Process, token 
 	b.sees("the server again", `document.querySelector('#link').className === 'live'`)
 	b.setOutage(false)
 	add()
-	b.sees("the lane that begins after the restart", second+`?.dataset.state === 'established'`)
+	b.sees("the lane that begins after the restart", second+`.at(-1)?.dataset.state === 'established'`)
+	b.sees("what was before the restart", second+`.length === 2`)
 	b.sees("that it is the same connection", fmt.Sprintf(`location.hash.includes('%s')`, token))
 	return process
 }
