@@ -28,14 +28,14 @@ func lossScenarios() []Scenario {
 		{
 			Name: "first-path-silent", Summary: "packets vanish on the first path while data flows",
 			Topology: pair(), Traffic: streaming, Ready: bothJoined(1),
-			Faults: filter(Established, ServerHost, "drop all on the first path", "eth0", FirewallRule{Verdict: Drop}),
+			Faults: silence("the first path", "eth0"),
 			Shows:  []Symptom{pathSilent(client1)},
 			Host:   ClientHost, Rule: "D43",
 		},
 		{
 			Name: "second-path-silent", Summary: "packets vanish on the second path while data flows",
 			Topology: uneven(), Traffic: streaming, Ready: bothJoined(1),
-			Faults: filter(Established, ServerHost, "drop all on the second path", "eth1", FirewallRule{Verdict: Drop}),
+			Faults: silence("the second path", "eth1"),
 			Shows:  []Symptom{pathSilent(client2)},
 			Host:   ClientHost, Rule: "D43",
 		},
@@ -43,14 +43,14 @@ func lossScenarios() []Scenario {
 			Name: "second-path-dead", Summary: "the same, until the kernel gives the second subflow up: it does not try again",
 			Topology: uneven().with(func(t *Topology) { t.client().set("net.ipv4.tcp_retries2", "2") }),
 			Traffic:  streaming, Ready: bothJoined(1),
-			Faults: filter(Established, ServerHost, "drop all on the second path", "eth1", FirewallRule{Verdict: Drop}),
+			Faults: silence("the second path", "eth1"),
 			Shows:  []Symptom{subflows(ClientHost, 0)},
 			Host:   ClientHost, Rule: "D42",
 		},
 		{
 			Name: "only-path-silent", Summary: "packets vanish on the only path while data flows",
 			Topology: singleLink(), Traffic: streaming,
-			Faults: filter(Established, ServerHost, "drop all", "eth0", FirewallRule{Verdict: Drop}),
+			Faults: silence("the only path", "eth0"),
 			Shows:  []Symptom{pathSilent(client1)},
 			Host:   ClientHost, Rule: "D43",
 		},
@@ -75,4 +75,15 @@ func lossScenarios() []Scenario {
 			Host: ClientHost, Rule: "D47",
 		},
 	}
+}
+
+// silence lets nothing through by the server's device any more, in either direction.
+func silence(path, device string) []Fault {
+	return []Fault{{
+		When: Established, Host: ServerHost, Text: "drop all on " + path,
+		Firewall: []FirewallRule{
+			{Hook: HookInput, In: device, Verdict: Drop},
+			{Hook: HookOutput, Out: device, Verdict: Drop},
+		},
+	}}
 }
