@@ -27,6 +27,7 @@ type consumer struct {
 func (s *settings) consumers() []consumer {
 	list := []consumer{
 		{"mptcpctl", []string{s.tool("mptcpctl"), "monitor"}},
+		{"mptcpctl, coalescing 1ms", []string{s.tool("mptcpctl"), "monitor", "--coalesce", "1ms"}},
 		{"mptcpctl, no coalescing", []string{s.tool("mptcpctl"), "monitor", "--coalesce", "0"}},
 		{"ip", []string{s.ip, "mptcp", "monitor"}},
 	}

@@ -203,13 +203,16 @@ func latency(s *settings) (*table, error) {
 		}
 	}
 	for _, rate := range []int{200, 1000, 10000} {
-		for _, name := range []string{"mptcpctl", "mptcpctl, no coalescing"} {
+		for _, name := range []string{"mptcpctl", "mptcpctl, no coalescing", "mptcpctl, ring"} {
 			ours, theirs := t.figures[fmt.Sprintf("%s, %d/s", name, rate)], t.figures[fmt.Sprintf("ip, %d/s", rate)]
+			if len(ours) == 0 {
+				continue
+			}
 			var ratios []float64
 			for i := range ours {
 				ratios = append(ratios, ours[i]/theirs[i])
 			}
-			t.notes = append(t.notes, fmt.Sprintf("%s at %d/s: %.2f of ip.", name, rate, median(ratios)))
+			t.notes = append(t.notes, fmt.Sprintf("%s at %d/s: %.2f of ip (%.2f … %.2f).", name, rate, median(ratios), slices.Min(ratios), slices.Max(ratios)))
 		}
 	}
 	return t, nil

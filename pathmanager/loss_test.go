@@ -56,28 +56,32 @@ func TestLossCounterWrapsAround(t *testing.T) {
 	}
 }
 
-// Events wait for others only when many come.
+// Events wait for others only when many come, and without being asked only in a
+// storm.
 func TestMeter(t *testing.T) {
 	for _, tt := range []struct {
-		perSecond int
-		want      bool
-	}{{200, false}, {1000, false}, {2000, true}, {10_000, true}} {
+		perSecond   int
+		busy, storm bool
+	}{{200, false, false}, {1000, false, false}, {2000, true, false}, {10_000, true, false}, {20_000, true, true}} {
 		var m meter
 		now := time.Unix(0, 0)
-		for range 200 {
+		for range 1000 {
 			now = now.Add(time.Second / time.Duration(tt.perSecond))
 			m.add(1, now)
 		}
-		if m.busy() != tt.want {
-			t.Errorf("%d/s: busy %v, recent %.1f", tt.perSecond, m.busy(), m.recent)
+		if m.above(busyEvents) != tt.busy || m.above(stormEvents) != tt.storm {
+			t.Errorf("%d/s: recent %.1f", tt.perSecond, m.recent)
+		}
+		if d := m.gap - time.Second/time.Duration(tt.perSecond); d.Abs() > time.Millisecond/10 {
+			t.Errorf("%d/s: usual gap %v", tt.perSecond, m.gap)
 		}
 	}
 	var m meter
 	m.add(128, time.Unix(0, 0))
-	if !m.busy() {
-		t.Error("a burst is not busy")
+	if !m.above(stormEvents) {
+		t.Error("a burst is no storm")
 	}
-	if m.add(1, time.Unix(1, 0)); m.busy() {
+	if m.add(1, time.Unix(1, 0)); m.above(busyEvents) {
 		t.Error("busy a second after the burst")
 	}
 }

@@ -5,13 +5,22 @@ import "time"
 const (
 	// rateWindow is the time over which the rate of events is judged.
 	rateWindow = 8 * time.Millisecond
-	// busyEvents in the window (1,500 events/s) make it worth to wait for more.
+	// busyEvents in the window (1,500 events/s) make it worth to wait for more
+	// where somebody asked for it,
 	busyEvents = 12
+	// stormEvents (14,000 events/s) where nobody did: below, an event is shown as
+	// soon as a program that reads one by one would show it.
+	stormEvents = 112
+	// usualGap bounds the time between reads that is thought usual: after a longer
+	// one nothing is known of the next.
+	usualGap = 20 * time.Millisecond
 )
 
-// meter is a decaying count of the events of the last rateWindow.
+// meter is a decaying count of the events of the last rateWindow, and the usual
+// time between reads.
 type meter struct {
 	recent float64
+	gap    time.Duration
 	last   time.Time
 }
 
@@ -19,11 +28,11 @@ type meter struct {
 func (m *meter) add(n int, t time.Time) {
 	if d := t.Sub(m.last); d > 0 {
 		m.recent /= 1 + float64(d)/float64(rateWindow)
+		m.gap += (min(d, usualGap) - m.gap) / 4
 	}
 	m.recent += float64(n)
 	m.last = t
 }
 
-// busy reports whether events come so fast that reading them one by one would
-// cost more than they are worth.
-func (m *meter) busy() bool { return m.recent > busyEvents }
+// above reports whether more events than that came in the last window.
+func (m *meter) above(events float64) bool { return m.recent > events }

@@ -26,6 +26,7 @@ const ringLicense = "Dual BSD/GPL"
 // compiled, and loaded with bpf(2) itself: a library for it would be linked into
 // each command and cost more to start than all that this file does.
 type ring struct {
+	socket   int
 	files    []int // ring buffer, state, program
 	consumer []byte
 	producer []byte // its page, and the data twice, so that no record is cut
@@ -69,16 +70,16 @@ func loadProgram(code []byte) (int, error) {
 }
 
 // newRing attaches a ring to the socket, which must be bound. From then on the
-// socket receives nothing. The size is rounded down to a power of two.
+// socket receives nothing but wake-ups. The size is rounded down to a power of two.
 func newRing(socket, size int, rule ringRule) (*ring, error) {
-	r := &ring{}
-	if err := r.open(socket, size, rule); err != nil {
+	r := &ring{socket: socket}
+	if err := r.open(size, rule); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
 	return r, nil
 }
 
-func (r *ring) open(socket, size int, rule ringRule) error {
+func (r *ring) open(size int, rule ringRule) error {
 	page := os.Getpagesize()
 	size = max(1<<(bits.Len(uint(size))-1), page)
 	buffer, err := createMap(unix.BPF_MAP_TYPE_RINGBUF, 0, 0, uint32(size), 0)
@@ -106,17 +107,17 @@ func (r *ring) open(socket, size int, rule ringRule) error {
 		return os.NewSyscallError("mmap", err)
 	}
 	r.data, r.mask = r.producer[page:], uint64(size-1)
-	if err := unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, program); err != nil {
+	if err := unix.SetsockoptInt(r.socket, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, program); err != nil {
 		return os.NewSyscallError("socket option SO_ATTACH_BPF", err)
 	}
-	return r.prove(socket)
+	return r.prove()
 }
 
 // prove shows that the program sees who sends: a message of a socket of ours must
 // be refused, with the number of that socket. Where the kernel's structures are
 // others than the program knows, the engine must not be used.
-func (r *ring) prove(socket int) error {
-	self, err := unix.Getsockname(socket)
+func (r *ring) prove() error {
+	self, err := unix.Getsockname(r.socket)
 	if err != nil {
 		return os.NewSyscallError("getsockname", err)
 	}
@@ -204,6 +205,13 @@ func (r *ring) release() {
 func (r *ring) want() bool {
 	atomic.StoreUint64((*uint64)(unsafe.Pointer(&r.state[stateWaiting])), 1)
 	return !r.pending()
+}
+
+// woken takes the wake-up from the socket, if there is one.
+func (r *ring) woken() {
+	var b [1]byte
+	_, _, _ = unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(r.socket),
+		uintptr(unsafe.Pointer(&b[0])), 1, unix.MSG_DONTWAIT, 0, 0)
 }
 
 // close gives everything back.

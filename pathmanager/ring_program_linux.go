@@ -40,7 +40,7 @@ const (
 	helperRingbufReserve  = 131
 	helperRingbufSubmit   = 132
 
-	ringNoWakeup, ringForceWakeup = 1, 2 // flags of the last
+	ringNoWakeup = 1 // a flag of the last
 )
 
 // Fields of the program's state, which it shares with the listener.
@@ -140,7 +140,9 @@ func (a *assembler) bytes() []byte {
 }
 
 // ringProgram returns the socket filter that moves the kernel's events into the
-// ring and lets no message through to the socket.
+// ring. It lets no message through to the socket, but one byte of one when the
+// listener waits: that wakes it as any message does, while the ring's own wake-up
+// is an interrupt, measured at 2 to 4 us for the producer of the event.
 //
 // Its registers: 6 the message's sk_buff, 7 its length, 8 the state, 9 the record.
 // On its stack: the sender at -32, the two headers at -24.
@@ -212,8 +214,8 @@ func (a *assembler) ringTrust(rule ringRule, sender, header int16, headers int32
 	a.jump(bpfIfNot, 1, int32(rule.family), "foreign")
 }
 
-// ringRecord writes the record, of the size in register 2, and wakes the listener
-// if it waits. The exchange is a barrier: either the program sees that the
+// ringRecord writes the record, of the size in register 2, and lets one byte through
+// if the listener waits. The exchange is a barrier: either the program sees that the
 // listener waits, or the listener sees that a record is reserved.
 func (a *assembler) ringRecord(ring int) {
 	a.label("reserve")
@@ -232,11 +234,9 @@ func (a *assembler) ringRecord(ring int) {
 	a.op(bpfCall, 0, 0, 0, helperSkbLoadBytes)
 	a.op(bpfSet, 7, 0, 0, 0)
 	a.op(bpfAtomic, 8, 7, stateWaiting, unix.BPF_XCHG)
-	a.op(bpfSet, 2, 0, 0, ringNoWakeup)
-	a.jump(bpfIfEq, 7, 0, "submit")
-	a.op(bpfSet, 2, 0, 0, ringForceWakeup)
-	a.label("submit")
 	a.op(bpfCopy, 1, 9, 0, 0)
+	a.op(bpfSet, 2, 0, 0, ringNoWakeup)
 	a.op(bpfCall, 0, 0, 0, helperRingbufSubmit)
-	a.jump(bpfJump, 0, 0, "drop")
+	a.op(bpfCopy, 0, 7, 0, 0) // bytes of the message for the socket
+	a.op(bpfExit, 0, 0, 0, 0)
 }

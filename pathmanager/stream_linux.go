@@ -119,10 +119,15 @@ func (l *Listener) take() (int, time.Time, unix.Errno) {
 
 // wait waits until there may be messages.
 func (l *Listener) wait() unix.Errno {
-	if l.ring != nil && !l.ring.want() {
+	if l.ring == nil {
+		return l.waiter.message(l.meter.gap)
+	}
+	if !l.ring.want() {
 		return 0
 	}
-	return l.waiter.message()
+	errno := l.waiter.message(l.meter.gap)
+	l.ring.woken()
+	return errno
 }
 
 // fill decodes n messages into the batch.
@@ -181,10 +186,14 @@ func (l *Listener) checkLoss(n int, now time.Time) unix.Errno {
 // coalesce lets events gather for a moment when many come and all were read.
 func (l *Listener) coalesce(n int, now time.Time) {
 	l.meter.add(n, now)
-	if l.config.Coalesce < 0 || n == l.config.slots || !l.meter.busy() {
+	span, many := l.config.Coalesce, float64(busyEvents)
+	if span == 0 {
+		span, many = DefaultCoalesce, stormEvents
+	}
+	if span < 0 || n == l.config.slots || !l.meter.above(many) {
 		return
 	}
-	if d := l.config.Coalesce - time.Since(now); d > 0 {
+	if d := span - time.Since(now); d > 0 {
 		l.waiter.sleep(d)
 	}
 }
