@@ -15,12 +15,15 @@ const SPANS = [2e3, 5e3, 1e4, 3e4, 6e4, 12e4, 3e5, 9e5, 36e5, 144e5, 864e5];
 // that was started again knows nothing of what the one before it saw.
 function merge(before, answer) {
   if (!before || before.instance !== answer.instance) return answer;
-  if (before.epoch === answer.epoch) {
-    answer.samples.points.unshift(...before.samples.points.slice(-900));
-    return { ...answer, past: before.past };
-  }
-  const past = [...(before.past || []), ...before.history].slice(-500);
-  return { ...answer, past };
+  const subflows = before.samples.subflows;
+  const place = answer.samples.subflows.map((f) => {
+    const i = subflows.findIndex((g) => g.local === f.local && g.remote === f.remote);
+    return i < 0 ? subflows.push(f) - 1 : i;
+  });
+  const points = answer.samples.points.map((p) => ({ t: p.t, f: p.f.map((f) => ({ ...f, s: place[f.s] })) }));
+  const samples = { subflows, points: [...before.samples.points.slice(-900), ...points] };
+  const past = before.epoch === answer.epoch ? before.past : [...(before.past || []), ...before.history].slice(-500);
+  return { ...answer, samples, past };
 }
 
 export function connection(main, link) {
