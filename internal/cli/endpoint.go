@@ -25,7 +25,7 @@ func (a *app) endpointCommand() grammar.Command {
 		IPRoute:   true,
 		Default:   "show",
 		Verbs: []grammar.Command{
-			a.endpointAddCommand(), a.endpointChangeCommand(), a.endpointDeleteCommand(), a.endpointShowCommand(),
+			a.endpointAddCommand(), a.endpointChangeCommand(), a.endpointCheckCommand(), a.endpointDeleteCommand(), a.endpointShowCommand(),
 			{
 				Name: "flush", Summary: "delete all endpoints", Synopsis: []string{""},
 				Examples: []grammar.Example{{Line: "endpoint flush", Meaning: "delete all endpoints of this network namespace"}},

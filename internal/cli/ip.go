@@ -184,7 +184,7 @@ func ipUnknownCommand(word string) error {
 func (a *app) ipVerb(ctx context.Context, inv *grammar.Invocation, object grammar.Command, args []string) error {
 	verb := object.Verb(object.Default)
 	if len(args) > 0 {
-		if verb = object.Verb(args[0]); verb == nil {
+		if verb = object.Verb(args[0]); verb == nil || verb.Name == "check" { // which is ours
 			return ipUnknownCommand(args[0])
 		}
 		inv.Args = args[1:]

@@ -112,7 +112,7 @@ func (t *DoctorText) AppendHead(b []byte, f *doctor.Finding) []byte {
 }
 
 // fieldIndent is where the text of a field begins.
-const fieldIndent = "         "
+const fieldIndent = "          "
 
 func (t *DoctorText) appendField(b []byte, name, text string) []byte {
 	b = t.appendName(b, name)

@@ -153,10 +153,13 @@ func (g *gathering) network(ctx context.Context) {
 	g.f.Network = network
 }
 
-func (g *gathering) lookups(ctx context.Context) {
-	wanted := g.f.LookupsWanted()
-	for _, q := range wanted {
-		route, err := g.h.network.Lookup(ctx, q)
+func (g *gathering) lookups(ctx context.Context) { g.f.Lookups = g.h.Lookups(ctx, &g.f) }
+
+// Lookups returns the answers to the lookups that the facts want.
+func (h *Host) Lookups(ctx context.Context, f *doctor.Facts) []doctor.Lookup {
+	var answers []doctor.Lookup
+	for _, q := range f.LookupsWanted() {
+		route, err := h.network.Lookup(ctx, q)
 		answer := doctor.Lookup{Request: q, Route: route}
 		var refused *hostnet.Error
 		switch {
@@ -165,8 +168,9 @@ func (g *gathering) lookups(ctx context.Context) {
 		case err != nil:
 			answer.Error = err.Error()
 		}
-		g.f.Lookups = append(g.f.Lookups, answer)
+		answers = append(answers, answer)
 	}
+	return answers
 }
 
 // sockets reads connections, listeners and plain TCP, and who holds them.

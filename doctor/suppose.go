@@ -1,0 +1,138 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"mptcpctl/mptcp"
+)
+
+// Start is where an initial subflow goes from and to.
+type Start struct{ Local, Remote netip.Addr }
+
+// Suppose returns the facts as they would be with a further endpoint, and with one
+// connection made here for each start in place of those that there are. The
+// endpoint has no id yet: 0. Facts are not changed; their lookups are to be filled
+// in anew.
+func Suppose(f Facts, e mptcp.Endpoint, starts []Start) Facts {
+	e.ID = 0
+	f.Connections, f.Lookups, f.Events, f.EventsSince, f.EarlierThan = nil, nil, nil, time.Time{}, nil
+	f.MPTCP, f.TCP = Counted{Now: f.MPTCP.Now}, Counted{Now: f.TCP.Now}
+	taken := 0
+	if f.Limits != nil {
+		taken = int(min(f.Limits.Subflows, 255))
+	}
+	before := newView(&f).makers
+	for i, s := range starts {
+		others := 0 // endpoints that come first
+		for _, m := range before {
+			if sameFamily(m.Address, s.Remote) && plain(m.Address) != plain(s.Local) {
+				others++
+			}
+		}
+		f.Connections = append(f.Connections, mptcp.Connection{
+			Token: mptcp.Token(i + 1), Netns: f.Netns, Family: mptcp.FamilyOf(s.Remote), Side: mptcp.SideClient,
+			State: mptcp.StateEstablished, PathManager: "kernel",
+			Local: netip.AddrPortFrom(s.Local, 1), Remote: netip.AddrPortFrom(s.Remote, 1),
+			BytesSent: 1, BytesReceived: 1,
+			Limits: mptcp.ConnectionLimits{Subflows: uint8(min(others, taken)), SubflowsMax: uint8(taken)},
+			Subflows: []mptcp.Subflow{{
+				Local: netip.AddrPortFrom(s.Local, 1), Remote: netip.AddrPortFrom(s.Remote, 1), Initial: true,
+				TCP: mptcp.StateEstablished, State: mptcp.SubflowEstablished, FullyEstablished: true,
+			}},
+		})
+	}
+	f.Endpoints = append(slices.Clone(f.Endpoints), e)
+	return f
+}
+
+// Problem is why an endpoint would not do what it is added for.
+type Problem struct {
+	Rule string   `json:"rule,omitempty"` // "" where the kernel refuses it
+	Text string   `json:"text"`
+	Seen []string `json:"seen,omitempty"` // may hold foreign strings: escape before showing
+	Fix  []string `json:"fix,omitempty"`
+}
+
+// CheckEndpoint tells what would keep an endpoint from being used. Supposed is what
+// Suppose returned for it, with its lookups.
+func CheckEndpoint(supposed Facts, e mptcp.Endpoint) []Problem {
+	e.ID = 0
+	v := newView(&supposed)
+	problems := v.refusals(e)
+	for _, f := range Diagnose(supposed).Findings {
+		about := plain(f.Subject.Endpoint) == plain(e.Address) && f.Subject.EndpointID == 0
+		if f.Severity == Info && f.Rule != "D20" || !about && !slices.Contains(forAll, f.Rule) {
+			continue
+		}
+		problems = append(problems, Problem{Rule: f.Rule, Text: f.Title, Seen: supposedEvidence(f.Evidence), Fix: supposedFix(f.Fix, e)})
+	}
+	announces := e.Flags.Has(mptcp.FlagSignal) && e.Port == 0
+	if announces && v.Listeners != nil && !v.serves() {
+		problems = append(problems, Problem{
+			Rule: "D10", Text: "nobody listens for MPTCP on this host: peers that follow the announcement are refused",
+			Fix: []string{"on a client use `subflow` in place of `signal`", "on a server start the application first, on the wildcard address"},
+		})
+	}
+	return problems
+}
+
+// forAll are those that keep every endpoint from being used.
+var forAll = []string{"D01", "D02", "D04", "D13"}
+
+// refusals are why the kernel would not take the endpoint
+// (mptcp_pm_nl_append_new_local_addr).
+func (v *view) refusals(e mptcp.Endpoint) []Problem {
+	var problems []Problem
+	n := 0
+	for _, other := range v.Endpoints[:len(v.Endpoints)-1] {
+		if other.Flags&mptcp.FlagImplicit != 0 {
+			continue
+		}
+		n++
+		if other.Address == e.Address && other.Port == e.Port {
+			problems = append(problems, Problem{
+				Text: fmt.Sprintf("%s is endpoint %d already: the kernel refuses it (EEXIST)", e.Address, other.ID),
+				Seen: []string{fmt.Sprintf("endpoint id %d: %s", other.ID, other.Flags)},
+				Fix:  []string{deleteEndpoint(other) + "   (then add it anew)"},
+			})
+		}
+	}
+	if n >= v.maxEndpoints() {
+		problems = append(problems, Problem{
+			Rule: "D24", Text: fmt.Sprintf("the table of endpoints is full: the kernel refuses more than %d (ERANGE)", v.maxEndpoints()),
+			Fix: []string{"mptcpctl endpoint delete id N   (one that is not needed)"},
+		})
+	}
+	return problems
+}
+
+// supposedEvidence leaves out what names the connections that do not exist.
+func supposedEvidence(lines []string) []string {
+	var seen []string
+	for _, line := range lines {
+		if !strings.Contains(line, "connection 0000") {
+			seen = append(seen, strings.Replace(line, "endpoint id 0", "the endpoint", 1))
+		}
+	}
+	return seen
+}
+
+// supposedFix is a fix for an endpoint that is still to be made: nothing is to be
+// deleted before.
+func supposedFix(lines []string, e mptcp.Endpoint) []string {
+	var fix []string
+	for _, line := range lines {
+		line = strings.Replace(line, deleteEndpoint(e)+" && ", "", 1)
+		if !strings.Contains(line, deleteEndpoint(e)) {
+			fix = append(fix, line)
+		}
+	}
+	if len(fix) > 0 && len(fix) < len(lines) {
+		fix[0] = strings.TrimPrefix(strings.TrimPrefix(fix[0], "or: "), "or ")
+	}
+	return fix
+}

@@ -1,0 +1,227 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"mptcpctl/doctor"
+	"mptcpctl/hostnet"
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/present"
+	"mptcpctl/internal/source"
+	"mptcpctl/mptcp"
+)
+
+func (a *app) endpointCheckCommand() grammar.Command {
+	return grammar.Command{
+		Name:     "check",
+		Summary:  "tell what would happen if an endpoint were added",
+		Synopsis: []string{"ADDRESS [ dev DEV ] [ port PORT ] [ to PEER ] [ signal | subflow | backup | fullmesh | laminar ]..."},
+		Help: "Changes nothing. Looks whether the address is on this host and its link is up, which routes and rules its packets to the peer would take, " +
+			"whether they would pass rp_filter, whether family, limits and the table of endpoints leave room, and for signal whether somebody listens. " +
+			"Says what would be in the way, and the command that makes it work.\n\n" +
+			"Without `to` the peers are those of the connections that this host has opened, or what the default route leads to. Without flags it is subflow.\n\n" +
+			"The exit code is 0 where the endpoint would work, else 1.",
+		Privilege: "none",
+		Operand:   grammar.Address,
+		Keywords: []grammar.Keyword{
+			{Name: "dev", Value: grammar.Device, Summary: "the device that its subflows are bound to"},
+			{Name: "to", Value: grammar.Host, Summary: "the peer's address"},
+			portKeyword("the port of a listener that the kernel would open"),
+			{Name: "signal", Summary: "it would be announced to the peer"},
+			{Name: "subflow", Summary: "subflows would be created from it"},
+			{Name: "backup", Summary: "its subflows would be backups"},
+			{Name: "fullmesh", Summary: "with subflow: to each address of the peer"},
+			{Name: "laminar", Summary: "to an address that the peer announces"},
+		},
+		Examples: []grammar.Example{{Line: "endpoint check 192.0.2.3 dev wlp1s0 to 198.51.100.1", Meaning: "would a second subflow come up from there?"}},
+		Run:      a.endpointCheck,
+	}
+}
+
+// mostPeers bounds to how many peers of living connections an endpoint is checked.
+const mostPeers = 8
+
+func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error {
+	if inv.Options.Replay != "" || inv.Options.AllNetns {
+		return inv.Usage("this asks the kernel of one network namespace: no -a, no --replay")
+	}
+	peer, e, err := checkArguments(inv)
+	if err != nil {
+		return err
+	}
+	host, err := source.Dial(nil)
+	if err != nil {
+		return named(inv, err)
+	}
+	defer host.Close()
+	facts, err := host.Facts(ctx, &source.FactsConfig{Alone: true})
+	if err != nil {
+		return named(inv, err)
+	}
+	check := &present.EndpointCheck{Endpoint: e, Device: deviceOf(host, e)}
+	var starts []doctor.Start
+	if subflowsFrom(e) {
+		if starts, err = checkStarts(ctx, host, &facts, peer, e); err != nil {
+			return named(inv, err)
+		}
+		for _, s := range starts {
+			check.Peers = append(check.Peers, s.Remote)
+		}
+	}
+	supposed := doctor.Suppose(facts, e, starts)
+	supposed.Lookups = host.Lookups(ctx, &supposed)
+	check.Problems = doctor.CheckEndpoint(supposed, e)
+	if subflowsFrom(e) && len(starts) == 0 {
+		check.Problems = append(check.Problems, doctor.Problem{Text: "no peer to check: no connection was opened here, and no default route leads out", Fix: []string{"name one: to PEER"}})
+	}
+	check.Facts = checkedFacts(&supposed, e)
+	check.Works = len(check.Problems) == 0
+	check.Command = addCommand(e, check.Device)
+	if err := writeCheck(inv, check); err != nil || check.Works {
+		return err
+	}
+	return exitStatus(codeFailed)
+}
+
+func writeCheck(inv *grammar.Invocation, check *present.EndpointCheck) error {
+	if inv.Options.JSON {
+		return present.JSON(inv.Stdout, check, inv.Options.Pretty)
+	}
+	text := doctorText(inv)
+	return text.EndpointCheck(inv.Stdout, check)
+}
+
+// checkArguments takes the peer out of the words; the others are those of `add`.
+func checkArguments(inv *grammar.Invocation) (peer netip.Addr, e mptcp.Endpoint, err error) {
+	args := slices.Clone(inv.Args)
+	if i := slices.Index(args, "to"); i >= 0 {
+		if i+1 == len(args) {
+			return peer, e, inv.Usage("to: the peer's address is missing")
+		}
+		if peer, err = netip.ParseAddr(args[i+1]); err != nil {
+			return peer, e, inv.Usage(fmt.Sprintf("to %q: want an IP address", args[i+1]))
+		}
+		peer = peer.Unmap()
+		args = slices.Delete(args, i, i+2)
+	}
+	r, err := parseEndpoint(verbAdd, args)
+	if err != nil {
+		return peer, e, err
+	}
+	e = r.endpoint()
+	if e.Flags == 0 || e.Flags == mptcp.FlagBackup {
+		e.Flags |= mptcp.FlagSubflow
+	}
+	return peer, e, nil
+}
+
+func subflowsFrom(e mptcp.Endpoint) bool {
+	return e.Flags&(mptcp.FlagSubflow|mptcp.FlagFullmesh) != 0
+}
+
+func deviceOf(host *source.Host, e mptcp.Endpoint) string {
+	if e.IfIndex == 0 {
+		return ""
+	}
+	return host.DeviceName(e.IfIndex)
+}
+
+// checkStarts returns where the initial subflows go from and to.
+func checkStarts(ctx context.Context, host *source.Host, facts *doctor.Facts, peer netip.Addr, e mptcp.Endpoint) ([]doctor.Start, error) {
+	if !peer.IsValid() {
+		starts := startsOf(facts.Connections)
+		if len(starts) > 0 {
+			return starts, nil
+		}
+	}
+	report, err := host.Paths(ctx, peer)
+	if err != nil {
+		return nil, err
+	}
+	var starts []doctor.Start
+	for _, d := range report.Destinations {
+		if d.Problem == "" && (peer.IsValid() || d.Family == mptcp.FamilyOf(e.Address.Unmap())) {
+			starts = append(starts, doctor.Start{Local: d.Source, Remote: d.Address})
+		}
+	}
+	if len(starts) == 0 && peer.IsValid() {
+		return nil, fmt.Errorf("no route to %v: %s", peer, problemsOf(report.Destinations))
+	}
+	return starts, nil
+}
+
+func problemsOf(destinations []hostnet.Destination) string {
+	var problems []string
+	for _, d := range destinations {
+		if d.Problem != "" {
+			problems = append(problems, d.Problem)
+		}
+	}
+	return strings.Join(problems, ", ")
+}
+
+// startsOf returns the different peers of the connections that were opened here.
+func startsOf(connections []mptcp.Connection) []doctor.Start {
+	var starts []doctor.Start
+	seen := map[netip.Addr]bool{}
+	for i := range connections {
+		c := &connections[i]
+		remote := c.Remote.Addr()
+		if c.Side != mptcp.SideClient || remote.IsLoopback() || seen[remote] || len(starts) == mostPeers {
+			continue
+		}
+		seen[remote] = true
+		starts = append(starts, doctor.Start{Local: c.Local.Addr(), Remote: remote})
+	}
+	return starts
+}
+
+// checkedFacts are what the answer builds on.
+func checkedFacts(f *doctor.Facts, e mptcp.Endpoint) []string {
+	var facts []string
+	for _, a := range f.Network.Addresses {
+		if a.Addr.Unmap() != e.Address.Unmap() {
+			continue
+		}
+		if l, ok := f.Network.LinkByIndex(a.IfIndex); ok {
+			facts = append(facts, fmt.Sprintf("address %s is on %s, link %s", a.Addr, l.Name, l.State()))
+		}
+	}
+	for _, l := range f.Lookups {
+		if l.Request.Src != e.Address.Unmap() || int32(l.Request.OIF) != e.IfIndex {
+			continue
+		}
+		text := "route " + l.Request.String() + ": "
+		if l.Error != "" {
+			facts = append(facts, text+l.Error)
+			continue
+		}
+		if l.Route.Gateway.IsValid() {
+			text += "via " + l.Route.Gateway.String() + " "
+		}
+		if link, ok := f.Network.LinkByIndex(l.Route.IfIndex); ok {
+			text += "dev " + link.Name
+		}
+		facts = append(facts, text)
+	}
+	if f.Limits != nil {
+		facts = append(facts, fmt.Sprintf("limits: subflows %d, add_addr_accepted %d; %d endpoints before this one", f.Limits.Subflows, f.Limits.AddAddrAccepted, len(f.Endpoints)-1))
+	}
+	return facts
+}
+
+// addCommand is the command that adds the endpoint.
+func addCommand(e mptcp.Endpoint, device string) string {
+	words := []string{"mptcpctl", "endpoint", "add", e.Address.String()}
+	if device != "" {
+		words = append(words, "dev", shellWord(device))
+	}
+	if e.Port != 0 {
+		words = append(words, "port", fmt.Sprint(e.Port))
+	}
+	return strings.Join(append(words, e.Flags.Names()...), " ")
+}
