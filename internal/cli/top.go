@@ -10,10 +10,8 @@ import (
 	"time"
 
 	"mptcpctl/internal/grammar"
-	"mptcpctl/internal/source"
 	"mptcpctl/internal/tui"
 	"mptcpctl/pathmanager"
-	"mptcpctl/track"
 )
 
 func (a *app) topCommand() grammar.Command {
@@ -25,6 +23,7 @@ func (a *app) topCommand() grammar.Command {
 			"one connection with a timeline that has a lane for each subflow, the events, the endpoints and limits with how far they are used, and the doctor's findings. " +
 			"The keys stand at the bottom; ? explains all of them, / takes a filter, q ends it.\n\n" +
 			"Without CAP_NET_ADMIN there are no events: the state is then read anew every second, and the view says so.\n\n" +
+			"With --replay it plays a recording and stays at its end; with -a it shows all network namespaces.\n\n" +
 			"With --plain it prints lines in place of a screen: on a terminal once, and again for each line that is typed (the number of a screen, 3 TOKEN, /FILTER, ?, q); " +
 			"otherwise every second. It needs no terminal, and is good for screen readers.\n\n" +
 			"It changes nothing, unless --allow-changes is given: then endpoints and limits may be changed on screen 5, each change after a question.",
@@ -41,6 +40,7 @@ func (a *app) topCommand() grammar.Command {
 			{Line: "top", Meaning: "all connections of this network namespace"},
 			{Line: "top --screen connections dst :443", Meaning: "those to port 443"},
 			{Line: "top --plain --count 1", Meaning: "the overview once, as lines"},
+			{Line: "--replay night.mptcp top", Meaning: "what was recorded"},
 		},
 		Run: a.top,
 	}
@@ -51,12 +51,11 @@ func (a *app) top(ctx context.Context, inv *grammar.Invocation) error {
 	if err != nil {
 		return err
 	}
-	host, noEvents, err := dialEvents()
+	from, err := topSource(ctx, inv, config)
 	if err != nil {
 		return fmt.Errorf("top: %w", err)
 	}
-	defer host.Close()
-	topSource(config, host, noEvents)
+	defer from.Close()
 	err = tui.Run(ctx, config)
 	switch {
 	case errors.Is(err, tui.ErrNotTerminal):
@@ -74,7 +73,7 @@ func (a *app) topConfig(inv *grammar.Invocation) (*tui.Config, error) {
 		return nil, err
 	}
 	c := &tui.Config{
-		Filter: expr, Title: inv.Options.Netns, Output: inv.Stdout, Input: inv.Stdin,
+		Filter: expr, Output: inv.Stdout, Input: inv.Stdin,
 		Color: palette(inv).Reset != "", ASCII: asciiOnly(), Plain: inv.Has("plain"),
 	}
 	if value, ok := inv.Value("screen"); ok {
@@ -98,6 +97,9 @@ func (a *app) topConfig(inv *grammar.Invocation) (*tui.Config, error) {
 		c.Input = nil
 	}
 	if inv.Has("allow-changes") {
+		if inv.Options.Replay != "" || inv.Options.AllNetns {
+			return nil, inv.Usage("--allow-changes is for one network namespace of this host: neither for --replay nor for -a")
+		}
 		c.Changes = a.topChange
 	}
 	return c, nil
@@ -107,18 +109,6 @@ func (a *app) topConfig(inv *grammar.Invocation) (*tui.Config, error) {
 func isTerminalInput(r io.Reader) bool {
 	f, ok := r.(*os.File)
 	return ok && isTerminal(f)
-}
-
-// topSource fills in what comes from the kernel.
-func topSource(c *tui.Config, host *source.Host, noEvents string) {
-	c.Tracker = &track.Config{Buffer: 1 << 15}
-	c.Source, c.Processes = host, host.Processes
-	if noEvents != "" {
-		c.NoEvents = "no events: needs CAP_NET_ADMIN"
-		c.Source = polled{host}
-		c.Tracker.Reconcile = time.Second
-	}
-	c.NoDoctor = "run mptcpctl doctor"
 }
 
 // topChange reads a change of endpoints or limits in the grammar of the commands

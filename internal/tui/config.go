@@ -25,6 +25,10 @@ type Config struct {
 	// recording. It is foreign, and escaped.
 	Title string
 
+	// Recorded returns the time in a recording of what was found at that time while
+	// it is played; nil: the source is not a recording.
+	Recorded func(time.Time) time.Time
+
 	Filter *filter.Expr // what to begin with; nil: everything
 	Screen Screen       // which to begin with; 0: the overview
 

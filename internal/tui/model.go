@@ -289,6 +289,9 @@ func (m *model) tell() *story {
 			s.ended = e
 		}
 	}
+	if m.config.Recorded != nil {
+		s.remember(m.config.Recorded)
+	}
 	return s
 }
 

@@ -18,9 +18,8 @@ const processPause = 5 * time.Second
 
 // pump runs the tracker and turns what it says into frames.
 type pump struct {
-	config   *Config
-	tracker  *track.Tracker
-	recorded bool // the clock is the recording's
+	config  *Config
+	tracker *track.Tracker
 
 	mu      sync.Mutex
 	deltas  []track.Delta // since the last frame
@@ -30,8 +29,7 @@ type pump struct {
 }
 
 func newPump(c *Config) *pump {
-	_, recorded := c.Source.(track.Recording)
-	return &pump{config: c, tracker: track.New(c.Source, c.Tracker), recorded: recorded}
+	return &pump{config: c, tracker: track.New(c.Source, c.Tracker)}
 }
 
 // run runs until ctx ends; send is called with each frame and may block. A panic
@@ -73,8 +71,11 @@ func (p *pump) take(now time.Time) frame {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := frame{now: now, state: p.tracker.State(), deltas: p.deltas, ended: p.ended, err: p.err}
-	if p.recorded {
-		f.now = f.state.Time()
+	if recorded := p.config.Recorded; recorded != nil {
+		f.now = recorded(now)
+		for i := range f.deltas {
+			f.deltas[i].Event.Time = recorded(f.deltas[i].Event.Time)
+		}
 	}
 	if p.skipped > 0 {
 		f.deltas = slices.Insert(f.deltas, 0, overflow(p.skipped, now))

@@ -185,6 +185,11 @@ func (t *timeline) moments(c *chart) []string {
 	}
 	for _, l := range c.lanes {
 		name := "subflow " + ids(l.local, l.remote)
+		for i, s := range l.stretches {
+			if !s.from.IsZero() && !(i == 0 && l.unknown) {
+				all = append(all, moment{s.from, name + " " + s.state.String()})
+			}
+		}
 		for _, m := range l.marks {
 			all = append(all, moment{m.at, name + ": " + m.text})
 		}

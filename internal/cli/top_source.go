@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"iter"
+	"path/filepath"
+	"time"
+
+	"mptcpctl/doctor"
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/source"
+	"mptcpctl/internal/tui"
+	"mptcpctl/mptcp"
+	"mptcpctl/pathmanager"
+	"mptcpctl/track"
+)
+
+// topSource opens what top shows, with its events where they are allowed, and tells
+// the view of it.
+func topSource(ctx context.Context, inv *grammar.Invocation, c *tui.Config) (source.Source, error) {
+	// Figures and endpoints as somebody who watches expects them: the tracker
+	// itself sees to it that this stays cheap where there is much to read.
+	c.Tracker = &track.Config{Buffer: 1 << 15, Reconcile: time.Second}
+	c.Title = inv.Options.Netns
+	from, err := openTop(ctx, inv, c)
+	if err != nil {
+		return nil, err
+	}
+	if views := from.Views(); len(views) > 0 {
+		c.Processes = views[0].Processes // sockets of all namespaces: inodes are the host's
+	}
+	quiet := *inv
+	quiet.Stderr = io.Discard // the screen is the view's
+	c.Doctor = func(ctx context.Context) (doctor.Report, error) {
+		facts, err := gatherFacts(ctx, &quiet, &doctorRequest{config: &source.FactsConfig{Window: source.DefaultWindow}})
+		if err != nil {
+			return doctor.Report{}, err
+		}
+		return diagnoseAll(facts), nil
+	}
+	return from, nil
+}
+
+// openTop opens a recording, all namespaces, or this one.
+func openTop(ctx context.Context, inv *grammar.Invocation, c *tui.Config) (source.Source, error) {
+	switch {
+	case inv.Options.Replay != "":
+		recording, err := openRecording(inv)
+		if err != nil {
+			return nil, err
+		}
+		c.Source, c.Title = recording, "replay of "+filepath.Base(inv.Options.Replay)
+		c.Recorded = recording.Recorded
+		// All of it is to be seen at its end.
+		c.Tracker = &track.Config{
+			Buffer: 1 << 16, Reconcile: time.Millisecond, Sample: time.Millisecond, KeepTime: 1000 * time.Hour, Keep: 1 << 14, History: 1 << 10, HistoryTotal: 1 << 18,
+		}
+		return recording, nil
+	case inv.Options.AllNetns:
+		c.Title = "all network namespaces"
+		return openTopHosts(ctx, c)
+	}
+	host, noEvents, err := dialEvents()
+	if err != nil {
+		return nil, err
+	}
+	c.Source = host
+	if noEvents != "" {
+		c.NoEvents, c.Source = topNoEvents, polled{host}
+	}
+	return host, nil
+}
+
+// topNoEvents says on the screen why there are no events.
+const topNoEvents = "no events: needs CAP_NET_ADMIN"
+
+// openTopHosts opens all network namespaces.
+func openTopHosts(ctx context.Context, c *tui.Config) (source.Source, error) {
+	config := &source.HostsConfig{Events: &pathmanager.ListenConfig{}, Warn: func(error) {}}
+	hosts, err := source.DialAll(ctx, config)
+	if errors.Is(err, fs.ErrPermission) {
+		config.Events, c.NoEvents = nil, topNoEvents
+		hosts, err = source.DialAll(ctx, config)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.Source = hosts
+	if c.NoEvents != "" {
+		c.Source = withoutEvents{hosts}
+	}
+	return hosts, nil
+}
+
+// withoutEvents is a source that was opened without its events: a stream of
+// nothing.
+type withoutEvents struct{ source.Source }
+
+func (withoutEvents) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
+	return func(func([]mptcp.Event, error) bool) { <-ctx.Done() }
+}
