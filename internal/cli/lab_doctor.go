@@ -55,9 +55,19 @@ func (d diagnosis) names(rule string) bool {
 	return false
 }
 
+// doctorWords are the arguments that ask doctor about a scenario. Where things
+// happen again and again, it is to look as long as it takes to see one from its
+// beginning to its end.
+func doctorWords(s lab.Scenario) []string {
+	if s.Traffic.Repeat {
+		return []string{"doctor", "--window", "2s"}
+	}
+	return []string{"doctor"}
+}
+
 // diagnose runs doctor in the host.
-func diagnose(ctx context.Context, host *lab.Host, tool []string) (diagnosis, error) {
-	lines, code, err := host.RunProcess(ctx, lab.ToolConfig(tool, "doctor", "-j"))
+func diagnose(ctx context.Context, s lab.Scenario, host *lab.Host, tool []string) (diagnosis, error) {
+	lines, code, err := host.RunProcess(ctx, lab.ToolConfig(tool, append([]string{"-j"}, doctorWords(s)...)...))
 	if err != nil {
 		return diagnosis{}, err
 	}
@@ -80,6 +90,15 @@ func diagnose(ctx context.Context, host *lab.Host, tool []string) (diagnosis, er
 	return d, nil
 }
 
+// patients are the hosts that doctor is asked about: the one where it is to look, and
+// client and server where nothing is wrong.
+func patients(t *lab.Trial) []*lab.Host {
+	if t.Scenario.Rule == lab.Healthy {
+		return []*lab.Host{t.Lab.Host(lab.ClientHost), t.Lab.Host(lab.ServerHost)}
+	}
+	return []*lab.Host{t.Host()}
+}
+
 // labOutcome is what became of a scenario.
 type labOutcome struct {
 	scenario lab.Scenario
@@ -87,8 +106,7 @@ type labOutcome struct {
 	agrees   bool
 }
 
-// runScenario brings the scenario about and asks doctor: on the host where it is to
-// look, and for a healthy one on client and server.
+// runScenario brings the scenario about and asks doctor.
 func runScenario(ctx context.Context, s lab.Scenario, tool []string) (labOutcome, error) {
 	o := labOutcome{scenario: s}
 	t, err := lab.Start(ctx, s, tool)
@@ -96,13 +114,9 @@ func runScenario(ctx context.Context, s lab.Scenario, tool []string) (labOutcome
 		return o, err
 	}
 	defer t.Close()
-	hosts := []*lab.Host{t.Host()}
-	if s.Rule == lab.Healthy {
-		hosts = []*lab.Host{t.Lab.Host(lab.ClientHost), t.Lab.Host(lab.ServerHost)}
-	}
 	o.agrees = true
-	for i, host := range hosts {
-		d, err := diagnose(ctx, host, tool)
+	for i, host := range patients(t) {
+		d, err := diagnose(ctx, s, host, tool)
 		if err != nil {
 			return o, err
 		}

@@ -54,32 +54,27 @@ func (a *app) labScenario(ctx context.Context, inv *grammar.Invocation, s lab.Sc
 		return err
 	}
 	defer t.Close()
-	if err := labCommandLine(ctx, t.Host(), narrator, "connection", "show"); err != nil {
-		return err
+	for _, host := range patients(t) {
+		if err := labCommandLine(ctx, host, narrator, "connection", "show"); err != nil {
+			return err
+		}
+		d, err := labDoctor(ctx, s, host, narrator)
+		if err != nil {
+			return err
+		}
+		if !d.names(s.Rule) {
+			return fmt.Errorf("lab: doctor on %s should have found %s: it found %s", host.Name, expectation(s), d)
+		}
+		if _, err := fmt.Fprintf(inv.Stdout, "Expected %s, found %s.\n", expectation(s), d); err != nil {
+			return err
+		}
 	}
-	if !a.hasDoctor() {
-		return nil
-	}
-	d, err := labDoctor(ctx, t.Host(), narrator)
-	if err != nil {
-		return err
-	}
-	if !d.names(s.Rule) {
-		return fmt.Errorf("lab: doctor should have found %s: it found %s", expectation(s), d)
-	}
-	_, err = fmt.Fprintf(inv.Stdout, "\nExpected %s, found %s.\n", expectation(s), d)
-	return err
+	return nil
 }
 
-// hasDoctor reports whether the program has the command that the scenarios are for.
-func (a *app) hasDoctor() bool {
-	entry, ok := grammar.Find(a.commands(), "doctor")
-	return ok && entry.Name == "doctor"
-}
-
-// labDoctor shows doctor's answer, and returns it.
-func labDoctor(ctx context.Context, host *lab.Host, narrator *labNarrator) (diagnosis, error) {
-	args := []string{"doctor"}
+// labDoctor shows doctor's answer with all explanations, and returns it.
+func labDoctor(ctx context.Context, s lab.Scenario, host *lab.Host, narrator *labNarrator) (diagnosis, error) {
+	args := append([]string{"-d"}, doctorWords(s)...)
 	narrator.Command(host.Name, commandLine(args))
 	lines, _, err := host.RunProcess(ctx, lab.ToolConfig(ownCommand(), args...))
 	for _, line := range lines {
@@ -88,7 +83,7 @@ func labDoctor(ctx context.Context, host *lab.Host, narrator *labNarrator) (diag
 	if err != nil {
 		return diagnosis{}, fmt.Errorf("lab: %w", err)
 	}
-	d, err := diagnose(ctx, host, ownCommand())
+	d, err := diagnose(ctx, s, host, ownCommand())
 	if err != nil {
 		return d, fmt.Errorf("lab: %w", err)
 	}
@@ -107,9 +102,6 @@ func expectation(s lab.Scenario) string {
 func (a *app) labRunAll(ctx context.Context, inv *grammar.Invocation) error {
 	if len(inv.Args) > 0 {
 		return inv.Usage("--all takes no name")
-	}
-	if !a.hasDoctor() {
-		return errors.New("lab: this program has no doctor")
 	}
 	if err := enterLab(); err != nil {
 		return err
