@@ -2,7 +2,10 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"strconv"
+	"strings"
 
 	"mptcpctl/internal/grammar"
 )
@@ -13,9 +16,9 @@ func (a *app) helpCommand() grammar.Command {
 		Summary:  "what a command does, its grammar and examples",
 		Synopsis: []string{"[ COMMAND [ VERB ] ]"},
 		Help: "Without a command: the list of the commands. The same text comes with -h behind a command.\n\n" +
-			"--man writes the manual page of the command, or of the program, for mandoc or man.",
+			"--man writes the manual page of the command, or of the program, for mandoc or man; --man-list names the pages that there are.",
 		Privilege: "none",
-		Flags:     []grammar.Flag{{Name: "man", Summary: "write a manual page (mdoc) instead"}},
+		Flags:     []grammar.Flag{{Name: "man", Summary: "write a manual page (mdoc) instead"}, {Name: "man-list", Summary: "name the manual pages, for an installer"}},
 		Operand:   grammar.Subject,
 		Examples: []grammar.Example{
 			{Line: "help endpoint add", Meaning: "the grammar of one verb"},
@@ -26,6 +29,16 @@ func (a *app) helpCommand() grammar.Command {
 }
 
 func (a *app) help(_ context.Context, inv *grammar.Invocation) error {
+	if inv.Has("man-list") {
+		return a.writeManualNames(inv.Stdout)
+	}
+	if inv.Has("man") && len(inv.Args) == 1 {
+		if inv.Args[0] == a.program { // as --man-list names it
+			inv.Args = nil
+		} else {
+			inv.Args[0] = strings.TrimPrefix(inv.Args[0], a.program+"-")
+		}
+	}
 	if len(inv.Args) == 0 {
 		if inv.Has("man") {
 			return grammar.WriteProgramManual(inv.Stdout, a.manual())
@@ -49,4 +62,15 @@ func (a *app) help(_ context.Context, inv *grammar.Invocation) error {
 		command, path = command.Inherit(verb), path+" "+verb.Name
 	}
 	return command.WriteHelp(inv.Stdout, a.program, path)
+}
+
+// writeManualNames writes the names of the manual pages, one a line.
+func (a *app) writeManualNames(w io.Writer) error {
+	_, err := fmt.Fprintln(w, a.program)
+	for _, e := range a.commands() {
+		if row := e.Build(); !row.Hidden && err == nil {
+			_, err = fmt.Fprintln(w, a.program+"-"+row.Name)
+		}
+	}
+	return err
 }
