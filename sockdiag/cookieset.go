@@ -1,6 +1,6 @@
 package sockdiag
 
-// cookieSet is the set of the cookies that a dump has shown. The kernel finds its
+// cookieSet is the set of the cookies, or other keys, that a dump has shown. The kernel finds its
 // place again by counting: a socket that is added before that place meanwhile
 // shows an old one twice. It is a table with open addressing that keeps its
 // memory from dump to dump: a map would cost a tenth of the dump.

@@ -12,7 +12,7 @@
 // its own) does.
 //
 // A dump is no snapshot. The kernel walks its tables while sockets come and go: a
-// row may be missed (one that came twice is dropped here, by its cookie), a subflow
+// row may be missed (one that came twice is dropped here), a subflow
 // may name a token whose connection is gone, and a connection may show no subflow
 // yet. Confirm with [Client.Connection] that a connection is gone before believing
 // it.

@@ -209,6 +209,30 @@ func (s *conn) isNew(payload []byte) bool {
 	if len(payload) < uapi.InetDiagMsgSize {
 		return true // for the decoder to refuse
 	}
-	cookie := binary.NativeEndian.Uint32(payload[44:])
-	return s.seen.add(uint64(cookie) | uint64(binary.NativeEndian.Uint32(payload[48:]))<<32)
+	key := uint64(binary.NativeEndian.Uint32(payload[44:])) | uint64(binary.NativeEndian.Uint32(payload[48:]))<<32
+	if s.protocol == uapi.IPPROTO_MPTCP {
+		key = connectionKey(key, payload)
+	}
+	return s.seen.add(key)
+}
+
+// connectionKey returns what tells an MPTCP socket from all others. The cookie alone
+// does not: connections that are accepted after anybody listed the listener have the
+// listener's cookie (measured on Linux 6.18). Addresses do not either, as the kernel
+// wipes those of some that close.
+func connectionKey(cookie uint64, payload []byte) uint64 {
+	key := cookie
+	for b := payload[4:44]; len(b) >= 8; b = b[8:] { // ports and addresses
+		key = spread(key) ^ binary.NativeEndian.Uint64(b)
+	}
+	for b := payload[uapi.InetDiagMsgSize:]; ; {
+		typ, value, rest, ok := nextAttribute(b)
+		if !ok {
+			return key
+		}
+		if typ == uapi.InetDiagInfo && len(value) >= uapi.InfoToken+4 {
+			return spread(key) ^ uint64(binary.NativeEndian.Uint32(value[uapi.InfoToken:]))
+		}
+		b = rest
+	}
 }

@@ -55,6 +55,26 @@ func TestOrphanSubflowWithDeadToken(t *testing.T) {
 	}
 }
 
+// Connections that are accepted after somebody listed the listener have its cookie,
+// all the same one. Whoever takes the cookie for an identity shows one of them.
+func TestAcceptedConnectionsWithOneCookie(t *testing.T) {
+	w := newWorld(t, nil)
+	l := w.listen("tcp4", "127.0.0.1:0", true)
+	collect(t, w.client.Listeners(t.Context()))
+	const pairs = 5
+	for range pairs {
+		w.pair(l, "tcp4", l.Addr().String(), true)
+	}
+	tokens, cookies := map[mptcp.Token]bool{}, map[uint64]int{}
+	for _, c := range collect(t, w.client.Connections(t.Context(), nil)) {
+		tokens[c.Info.Token] = true
+		cookies[c.Cookie]++
+	}
+	if len(tokens) != 2*pairs {
+		t.Errorf("%d of %d connections are listed, with these cookies: %v", len(tokens), 2*pairs, cookies)
+	}
+}
+
 // TCP rows in TIME-WAIT do not tell that they are subflows.
 func TestTimeWaitHasNoULP(t *testing.T) {
 	w := newWorld(t, nil)

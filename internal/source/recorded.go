@@ -133,13 +133,22 @@ func (s *recorded) Snapshot(context.Context) (track.Snapshot, error) {
 // sockets yields the MPTCP sockets, each once. One is valid until the next.
 func (s *recorded) sockets() iter.Seq[*sockdiag.Connection] {
 	return func(yield func(*sockdiag.Connection) bool) {
-		seen := map[uint64]bool{}
+		type identity struct {
+			cookie uint64 // many accepted connections share one
+			token  mptcp.Token
+			remote netip.AddrPort
+		}
+		seen := map[identity]bool{}
 		var c sockdiag.Connection
 		for _, payload := range s.connections {
-			if sockdiag.DecodeConnection(payload, &c) != nil || seen[c.Cookie] {
+			if sockdiag.DecodeConnection(payload, &c) != nil {
 				continue
 			}
-			seen[c.Cookie] = true
+			id := identity{c.Cookie, c.Info.Token, c.Remote}
+			if seen[id] {
+				continue
+			}
+			seen[id] = true
 			if !yield(&c) {
 				return
 			}
