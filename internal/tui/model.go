@@ -139,7 +139,8 @@ func (m *model) frame(f *frame) tea.Cmd {
 		return tea.Quit
 	}
 	m.log.add(f.deltas, m.filter, f.state)
-	m.pulse.observe(f.now, f.state.Events())
+	m.pulse.add(f.deltas)
+	m.pulse.advance(f.now)
 	m.watch.observe(f.now, f.state)
 	if m.frozen.IsZero() {
 		m.state = f.state

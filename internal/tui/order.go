@@ -70,21 +70,29 @@ func list(s *track.State, now time.Time, l *listing) order {
 	}
 	slices.SortFunc(o.items, l.compare)
 	if l.ended {
-		live := len(o.items)
-		for e := range s.Ended() {
-			if l.expr.Connection(&e.Connection) {
-				i := l.item(e.Key, &e.Connection)
-				i.ended, i.rows = true, 1
-				o.items = append(o.items, i)
-			}
-		}
-		slices.Reverse(o.items[live:]) // the last one to end comes first
+		o.items = append(o.items, l.over(s)...)
 	}
 	for i := range o.items {
 		o.items[i].first = o.rows
 		o.rows += o.items[i].rows
 	}
 	return o
+}
+
+// over lists the connections that are over, the last one to end first.
+func (l *listing) over(s *track.State) []item {
+	var ended []item
+	for e := range s.Ended() {
+		if l.expr.Connection(&e.Connection) {
+			i := l.item(e.Key, &e.Connection)
+			i.ended, i.rows, i.value = true, 1, float64(e.At.UnixMicro())
+			ended = append(ended, i)
+		}
+	}
+	slices.SortFunc(ended, func(a, b item) int {
+		return cmp.Or(cmp.Compare(b.value, a.value), cmp.Compare(a.key.Token, b.key.Token), cmp.Compare(a.key.Instance, b.key.Instance))
+	})
+	return ended
 }
 
 func (l *listing) item(key mptcp.Key, c *mptcp.Connection) item {

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"mptcpctl/mptcp"
+	"mptcpctl/track"
 )
 
 // TestPlainOnce prints every screen once, as a pipe has it.
@@ -136,16 +138,21 @@ func TestSeriesWaitsForFiguresThatMove(t *testing.T) {
 
 func TestPulse(t *testing.T) {
 	p := &pulse{}
-	for i, n := range []uint64{100, 100, 110, 110, 160} {
-		p.observe(noon.Add(time.Duration(i)*time.Second), n)
+	at := func(second time.Duration, kind mptcp.EventType, lost uint64) track.Delta {
+		return track.Delta{Event: mptcp.Event{Type: kind, Lost: lost, Time: noon.Add(second * time.Second)}}
 	}
-	p.observe(noon.Add(6*time.Second), 200) // a second was missed
-	if got := p.perSecond; len(got) != 6 || got[1] != 10 || got[3] != 50 || got[5] != 20 {
-		t.Errorf("rates %v", got)
+	silent := at(1, 0, 0)
+	silent.Kind = track.KindSubflowSilent
+	p.add([]track.Delta{at(0, mptcp.EventCreated, 0), at(0, mptcp.EventCreated, 0), silent, at(1, mptcp.EventClosed, 0), at(3, mptcp.EventLost, 40)})
+	p.advance(noon.Add(5 * time.Second))
+	p.add([]track.Delta{at(2, mptcp.EventClosed, 0)}) // late
+	p.advance(noon.Add(6 * time.Second))
+	if want := []float64{2, 1, 0, 40, 0, 1}; !slices.Equal(p.perSecond, want) {
+		t.Errorf("rates %v, want %v", p.perSecond, want)
 	}
-	p.observe(noon.Add(7*time.Second), 3) // another tracker
-	if got := last(p.perSecond); got != 20 {
-		t.Errorf("after the count fell the rate is %v", got)
+	p.advance(noon.Add(time.Hour))
+	if n := len(p.perSecond); n != samples || last(p.perSecond) != 0 {
+		t.Errorf("after an hour there are %d values, the last %v", n, last(p.perSecond))
 	}
 }
 

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -41,8 +42,9 @@ func (p *pump) run(ctx context.Context, send func(frame)) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	defer cancel()
+	deltas := p.tracker.Deltas(ctx) // before the tracker runs: none is missed
 	all.Go(func() { p.stop(guarded(func() error { return p.tracker.Run(ctx) })) })
-	all.Go(func() { p.fail(guarded(func() error { return p.collect(ctx) })) })
+	all.Go(func() { p.fail(guarded(func() error { return p.collect(deltas) })) })
 	if p.config.Processes != nil {
 		all.Go(func() { p.fail(guarded(func() error { return p.findProcesses(ctx) })) })
 	}
@@ -93,8 +95,8 @@ func overflow(n int, at time.Time) track.Delta {
 }
 
 // collect keeps the deltas until the next frame, as many as the log can show.
-func (p *pump) collect(ctx context.Context) error {
-	for d, err := range p.tracker.Deltas(ctx) {
+func (p *pump) collect(deltas iter.Seq2[track.Delta, error]) error {
+	for d, err := range deltas {
 		if err != nil {
 			return nil // that of the tracker, which stop has
 		}

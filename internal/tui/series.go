@@ -146,28 +146,39 @@ func (w *watch) observe(now time.Time, s *track.State) {
 	}
 }
 
-// pulse is the rate of events, a value for each second.
+// pulse is the rate of events, a value for each second that is over, by the times
+// at which the events were read.
 type pulse struct {
 	perSecond []float64
-	second    int64
-	events    uint64
-	begun     bool
+	second    int64 // that is under way
+	events    float64
 }
 
-// observe takes the number of events up to now.
-func (p *pulse) observe(now time.Time, events uint64) {
+// add counts events, those that were lost too.
+func (p *pulse) add(deltas []track.Delta) {
+	for i := range deltas {
+		switch e := &deltas[i].Event; {
+		case e.Type == mptcp.EventLost:
+			p.advance(e.Time)
+			p.events += float64(e.Lost)
+		case deltas[i].Kind == track.KindEvent:
+			p.advance(e.Time)
+			p.events++
+		}
+	}
+}
+
+// advance goes on to the second of that time. Events that come late count for the
+// second under way.
+func (p *pulse) advance(now time.Time) {
 	second := now.Unix()
-	if !p.begun || events < p.events {
-		p.begun, p.second, p.events = true, second, events
-		return
+	if p.second == 0 {
+		p.second = second
 	}
-	passed := second - p.second
-	if passed <= 0 {
-		return
+	for passed := 0; p.second < second && passed < samples; passed++ {
+		p.perSecond = push(p.perSecond, p.events)
+		p.events = 0
+		p.second++
 	}
-	rate := float64(events-p.events) / float64(passed)
-	for range min(passed, samples) {
-		p.perSecond = push(p.perSecond, rate)
-	}
-	p.second, p.events = second, events
+	p.second = max(p.second, second)
 }

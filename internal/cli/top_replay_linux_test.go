@@ -1,0 +1,82 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mptcpctl/internal/lab"
+)
+
+// topRecording is a recording of Red Hat's network; RECORD=1 makes it anew.
+const topRecording = "testdata/top/redhat.mptcp"
+
+// TestTopReplay walks through all screens on a recording, and compares what is
+// seen. UPDATE=1 writes it anew.
+func TestTopReplay(t *testing.T) {
+	topology, ok := lab.FindTopology("redhat")
+	if !ok {
+		t.Fatal("no topology redhat")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	l := build(t, ctx, topology)
+	client := l.Host(lab.ClientHost)
+	if os.Getenv("RECORD") == "1" {
+		recording := startRecording(t, ctx, client, topRecording)
+		traffic(t, ctx, l, func(string) {
+			before, err := os.Stat(topRecording)
+			if err != nil {
+				t.Fatal(err)
+			}
+			await(t, ctx, "another dump", func() bool {
+				now, err := os.Stat(topRecording)
+				return err == nil && now.Size() > before.Size()+4096
+			})
+		})
+		recording.stop(t, ctx)
+	}
+	s := startOnScreen(t, client, 80, 24, nil, "--replay", topRecording, "top")
+	s.wait("the recording is over", "verdict")
+	for _, step := range []struct{ keys, name, wait string }{
+		{"2e", "connections", "[2 connections]"},
+		{"5", "endpoints", "[5 endpoints]"},
+		{"4", "events", "[4 events]"},
+		{"2\x1b[B\x1b[B\r", "connection", "[3 connection]"},
+		{"?", "help", "freeze the picture"},
+	} {
+		s.press(step.keys)
+		compare(t, filepath.Join("testdata/top", step.name+".txt"), s.wait("replay of redhat.mptcp", step.wait))
+	}
+	s.press("?6")
+	s.wait("[6 doctor]")
+	s.press("1")
+	s.wait("[1 overview]", "connections  0", "closed 2")
+	s.press("q")
+	if err := s.waitEnd(); err != nil {
+		t.Error(err)
+	}
+	s.restored()
+}
+
+// compare compares a text with a file; UPDATE=1 writes it anew.
+func compare(t *testing.T, file, got string) {
+	t.Helper()
+	if os.Getenv("UPDATE") == "1" {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
