@@ -76,12 +76,16 @@ func (l *Listener) openRing() error {
 	return nil
 }
 
-// takeRing fills the batch from the ring. It returns how many messages that were,
-// and EAGAIN for none.
-func (l *Listener) takeRing() (int, time.Time, unix.Errno) {
+// takeRing is take for the ring.
+func (l *Listener) takeRing(wait bool) (int, time.Time, unix.Errno) {
 	l.batch = l.batch[:0]
 	if !l.ring.pending() && uint32(l.ring.drops()) == l.ring.dropped {
-		return 0, time.Time{}, unix.EAGAIN
+		if !l.ring.want() {
+			return 0, time.Time{}, unix.EINTR
+		}
+		if errno := l.ring.wakeUp(wait); errno != 0 {
+			return 0, time.Time{}, errno
+		}
 	}
 	now := time.Now()
 	n := 0

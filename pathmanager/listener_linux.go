@@ -209,6 +209,14 @@ func (l *Listener) join() error {
 			return option("SO_ATTACH_FILTER", err)
 		}
 	}
+	// Whoever waits in the socket, does so for a bounded time.
+	patience := unix.NsecToTimeval(int64(shortWait))
+	if err := unix.SetsockoptTimeval(l.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience); err != nil {
+		return option("SO_RCVTIMEO", err)
+	}
+	if err := unix.SetNonblock(l.fd, false); err != nil {
+		return fmt.Errorf("events: %w", os.NewSyscallError("fcntl", err))
+	}
 	_, drops, errno := socketMemory(l.fd, &l.memory)
 	if errno != 0 {
 		return option("SO_MEMINFO", errno)

@@ -72,9 +72,6 @@ func TestMeter(t *testing.T) {
 		if m.above(busyEvents) != tt.busy || m.above(stormEvents) != tt.storm {
 			t.Errorf("%d/s: recent %.1f", tt.perSecond, m.recent)
 		}
-		if d := m.gap - time.Second/time.Duration(tt.perSecond); d.Abs() > time.Millisecond/10 {
-			t.Errorf("%d/s: usual gap %v", tt.perSecond, m.gap)
-		}
 	}
 	var m meter
 	m.add(128, time.Unix(0, 0))
@@ -83,5 +80,20 @@ func TestMeter(t *testing.T) {
 	}
 	if m.add(1, time.Unix(1, 0)); m.above(busyEvents) {
 		t.Error("busy a second after the burst")
+	}
+}
+
+// A wait is short where messages come about regularly. One long wait ends that,
+// some short ones bring it back.
+func TestShortWaits(t *testing.T) {
+	w := waiter{}
+	for i, tt := range []struct {
+		took     time.Duration
+		two, one bool // with two processors, and with one
+	}{{0, true, true}, {time.Second, false, false}, {time.Millisecond, false, false}, {time.Millisecond, true, false}, {time.Millisecond, true, false}, {time.Millisecond, true, true}, {8 * time.Millisecond, true, false}} {
+		w.note(tt.took)
+		if w.short(2) != tt.two || w.short(1) != tt.one {
+			t.Errorf("wait %d: usual %v, short %v and %v", i, w.usual, w.short(2), w.short(1))
+		}
 	}
 }

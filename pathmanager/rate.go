@@ -11,16 +11,11 @@ const (
 	// stormEvents (14,000 events/s) where nobody did: below, an event is shown as
 	// soon as a program that reads one by one would show it.
 	stormEvents = 112
-	// usualGap bounds the time between reads that is thought usual: after a longer
-	// one nothing is known of the next.
-	usualGap = 20 * time.Millisecond
 )
 
-// meter is a decaying count of the events of the last rateWindow, and the usual
-// time between reads.
+// meter is a decaying count of the events of the last rateWindow.
 type meter struct {
 	recent float64
-	gap    time.Duration
 	last   time.Time
 }
 
@@ -28,7 +23,6 @@ type meter struct {
 func (m *meter) add(n int, t time.Time) {
 	if d := t.Sub(m.last); d > 0 {
 		m.recent /= 1 + float64(d)/float64(rateWindow)
-		m.gap += (min(d, usualGap) - m.gap) / 4
 	}
 	m.recent += float64(n)
 	m.last = t

@@ -75,18 +75,22 @@ func (r *receiver) grow(size int) {
 	}
 }
 
-// receive takes what is queued, and returns how many messages that are. It never
-// waits: without any it returns 0 and EAGAIN. The scheduler is not told of the
-// call, that would cost more than a short call does; a signal of the runtime
-// reaches it all the same.
-func (r *receiver) receive() (int, syscall.Errno) {
+// receive takes what is queued, and returns how many messages that are. Without any
+// it returns 0 and EAGAIN, with wait after the socket's SO_RCVTIMEO. The scheduler
+// is not told of the call, that would cost more than a short call does; a signal of
+// the runtime reaches it all the same.
+func (r *receiver) receive(wait bool) (int, syscall.Errno) {
+	flags := uintptr(unix.MSG_DONTWAIT)
+	if wait {
+		flags = unix.MSG_WAITFORONE
+	}
 	if r.control != nil {
 		for i := range r.headers {
 			r.headers[i].hdr.SetControllen(controlSize)
 		}
 	}
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(r.fd),
-		uintptr(unsafe.Pointer(&r.headers[0])), uintptr(len(r.headers)), unix.MSG_DONTWAIT, 0, 0)
+		uintptr(unsafe.Pointer(&r.headers[0])), uintptr(len(r.headers)), flags, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}

@@ -207,11 +207,16 @@ func (r *ring) want() bool {
 	return !r.pending()
 }
 
-// woken takes the wake-up from the socket, if there is one.
-func (r *ring) woken() {
+// wakeUp takes the wake-up from the socket. Without one it returns EAGAIN, with
+// wait after the socket's SO_RCVTIMEO.
+func (r *ring) wakeUp(wait bool) syscall.Errno {
+	flags := uintptr(unix.MSG_DONTWAIT)
+	if wait {
+		flags = 0
+	}
 	var b [1]byte
-	_, _, _ = unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(r.socket),
-		uintptr(unsafe.Pointer(&b[0])), 1, unix.MSG_DONTWAIT, 0, 0)
+	_, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(r.socket), uintptr(unsafe.Pointer(&b[0])), 1, flags, 0, 0)
+	return errno
 }
 
 // close gives everything back.

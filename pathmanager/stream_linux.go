@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"runtime"
 	"time"
 
 	"mptcpctl/mptcp"
@@ -77,57 +78,61 @@ func (l *Listener) read(ctx context.Context, yield func([]mptcp.Event, error) bo
 			return nil
 		}
 	}
+	var since time.Time // when the wait began, zero without one
 	for ctx.Err() == nil {
 		if l.isClosed() {
 			return fmt.Errorf("events: %w", os.ErrClosed)
 		}
-		n, now, errno := l.take()
-		switch errno {
-		case 0:
-		case unix.EAGAIN:
-			if errno := l.wait(); errno != 0 {
+		short := !since.IsZero() && l.waiter.short(runtime.GOMAXPROCS(0))
+		n, now, errno := l.take(short)
+		switch {
+		case errno == 0:
+		case errno == unix.EAGAIN && !since.IsZero(): // a short wait is over, or none is worth it
+			if errno := l.waiter.message(); errno != 0 {
 				return fmt.Errorf("events: %w", os.NewSyscallError("ppoll", errno))
 			}
+			l.waiter.note(time.Since(since))
+			since = time.Time{}
 			continue
-		case unix.EINTR, unix.ENOBUFS: // the latter before NETLINK_NO_ENOBUFS took effect
+		case errno == unix.EAGAIN:
+			runtime.Gosched()
+			since = time.Now()
+			continue
+		case errno == unix.EINTR, errno == unix.ENOBUFS: // the latter before NETLINK_NO_ENOBUFS took effect
 			continue
 		default:
 			return fmt.Errorf("events: %w", os.NewSyscallError("receive", errno))
+		}
+		if !since.IsZero() {
+			l.waiter.note(now.Sub(since))
+			since = time.Time{}
 		}
 		if len(l.batch) > 0 && !yield(l.batch, nil) {
 			return nil
 		}
 		l.coalesce(n, now)
+		if n < l.config.slots {
+			runtime.Gosched()
+			since = time.Now()
+		}
 	}
 	return nil
 }
 
 // take fills the batch with what there is. It returns how many messages of the
-// kernel that were, and when they were read; without any it is EAGAIN.
-func (l *Listener) take() (int, time.Time, unix.Errno) {
+// kernel that were, and when they were read; without any it is EAGAIN. With wait
+// it waits for one, but not long.
+func (l *Listener) take(wait bool) (int, time.Time, unix.Errno) {
 	if l.ring != nil {
-		return l.takeRing()
+		return l.takeRing(wait)
 	}
-	n, errno := l.receiver.receive()
+	n, errno := l.receiver.receive(wait)
 	if errno != 0 {
 		return 0, time.Time{}, errno
 	}
 	now := time.Now()
 	l.fill(n, now)
 	return n, now, l.checkLoss(n, now)
-}
-
-// wait waits until there may be messages.
-func (l *Listener) wait() unix.Errno {
-	if l.ring == nil {
-		return l.waiter.message(l.meter.gap)
-	}
-	if !l.ring.want() {
-		return 0
-	}
-	errno := l.waiter.message(l.meter.gap)
-	l.ring.woken()
-	return errno
 }
 
 // fill decodes n messages into the batch.

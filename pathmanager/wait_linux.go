@@ -10,27 +10,32 @@ import (
 )
 
 const (
-	// rawWait is how long a wait may hold the processor of the scheduler,
-	rawWait = 2 * time.Millisecond
-	// rawWaitMost where the next message is expected within that time: the
-	// scheduler takes the processor away from whoever holds it for 10 ms.
-	rawWaitMost = 9 * time.Millisecond
+	// shortWait is how long a wait in the socket may hold the processor of the
+	// scheduler, which takes it away from whoever holds it for 10 ms.
+	shortWait = 8 * time.Millisecond
+	// shortAlone is the usual wait up to which that is done where there is one
+	// processor only.
+	shortAlone = 2 * time.Millisecond
+	// longestUsual bounds what one long wait says of the next.
+	longestUsual = 4 * shortWait
 )
 
 // waiter waits for the socket, for the end of the iteration, or for time.
 //
 // A blocking call that the scheduler knows of hands the processor over and wakes
-// other threads: measured, it triples the cost of an event that comes alone. A
-// short wait is therefore made behind the scheduler's back, after everything else
-// that can run had its turn; the runtime's signal interrupts it when the processor
-// is needed. A long wait is an ordinary one: it costs some 20 us when it ends,
-// because the scheduler's watchdog is woken first. Therefore the short one lasts
-// until the next message where messages come about regularly, a hundred or more a
-// second, and there is another processor for others.
+// other threads, the watchdog first: measured, it triples the cost of an event that
+// comes alone, and delays it by some 20 us. Where messages come about regularly, a
+// hundred or more a second, the listener therefore waits in the receiving call
+// itself, behind the scheduler's back, after everything else that can run had its
+// turn; the runtime's signal interrupts it when the processor is needed. Such a
+// wait is short; when it ends without a message, or where messages are rare, the
+// wait is an ordinary one. After rare bursts the former would only keep the
+// watchdog ticking.
 type waiter struct {
-	fds  [2]unix.PollFd // the wake-up descriptor, the socket
-	wake int
-	spec unix.Timespec
+	fds   [2]unix.PollFd // the wake-up descriptor, the socket
+	wake  int
+	spec  unix.Timespec
+	usual time.Duration // a decaying mean of waits
 }
 
 // newWaiter returns a waiter for the socket, with a wake-up descriptor of its own.
@@ -58,20 +63,21 @@ func (w *waiter) reset() {
 	_, _ = unix.Read(w.wake, b[:]) // EAGAIN: there was none
 }
 
-// message waits until the socket has a message, or a signal comes. gap is the
-// usual time between messages.
-func (w *waiter) message(gap time.Duration) syscall.Errno {
-	runtime.Gosched()
-	raw := rawWait
-	if gap < rawWaitMost && runtime.GOMAXPROCS(0) > 1 {
-		raw = min(max(rawWait, 2*gap), rawWaitMost)
+// note takes into account how long the last wait was.
+func (w *waiter) note(took time.Duration) { w.usual = (w.usual + min(took, longestUsual)) / 2 }
+
+// short reports whether the next wait is expected to be a short one.
+func (w *waiter) short(processors int) bool {
+	if processors > 1 {
+		return w.usual < shortWait
 	}
-	n, errno := w.poll(false, len(w.fds), raw)
-	if n > 0 || errno != 0 && errno != unix.EINTR {
-		return errno
-	}
+	return w.usual < shortAlone
+}
+
+// message waits until the socket has a message, or a signal comes.
+func (w *waiter) message() syscall.Errno {
 	for {
-		n, errno = w.poll(true, len(w.fds), -1)
+		n, errno := w.poll(true, len(w.fds), -1)
 		if n > 0 || errno != unix.EINTR {
 			return errno
 		}
@@ -81,7 +87,7 @@ func (w *waiter) message(gap time.Duration) syscall.Errno {
 // sleep waits for the time, or a signal.
 func (w *waiter) sleep(d time.Duration) {
 	runtime.Gosched()
-	if d <= rawWait {
+	if d <= shortAlone {
 		_, _ = w.poll(false, 1, d) // cut short it does no harm
 		return
 	}
