@@ -20,6 +20,7 @@ func (a *app) commands() []grammar.Entry {
 		{Name: "serve", Build: a.serveCommand},
 		{Name: "pm", Build: a.pmCommand},
 		{Name: "run", Build: a.runCommand},
+		{Name: "probe", Build: a.probeCommand},
 		{Name: "policy", Build: a.policyCommand},
 		{Name: "record", Build: a.recordCommand},
 		{Name: "completion", Build: a.completionCommand},

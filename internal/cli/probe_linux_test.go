@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/present"
+)
+
+// trial brings a scenario of the lab about.
+func trial(t *testing.T, name string) *lab.Trial {
+	t.Helper()
+	labtest.Namespace(t)
+	s, ok := lab.FindScenario(name)
+	if !ok {
+		t.Fatalf("no scenario %q", name)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	trial, err := lab.Start(ctx, s, []string{toolPath(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { trial.Close() })
+	return trial
+}
+
+// runIn runs the program in the host and returns its output and exit code.
+func runIn(t *testing.T, host *lab.Host, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	lines, code, err := host.RunProcess(ctx, tool(args...))
+	if err != nil {
+		t.Fatalf("%v: %v", args, err)
+	}
+	stdout, stderr = texts(lines)
+	return stdout, stderr, code
+}
+
+// A probe names what keeps MPTCP from working, and connects a handful of times.
+func TestProbe(t *testing.T) {
+	for _, test := range []struct {
+		scenario string
+		verdict  string
+		rule     string
+		joins    string // their states, with rules
+		code     int
+	}{
+		{"healthy-two-paths", "mptcp", "", "established", 0},
+		{"healthy-single", "mptcp", "", "", 0},
+		{"healthy-ipv6", "mptcp", "", "established", 0},
+		{"plain-server", "fallback", "D05", "", 1},
+		{"syn-stripped", "fallback", "D05", "", 1},
+		{"syn-reset", "failed", "D34", "", 1},
+		{"join-dropped", "mptcp", "", "pending D35", 1},
+		{"mptcp-off", "failed", "D02", "", 1},
+	} {
+		t.Run(test.scenario, func(t *testing.T) {
+			t.Parallel()
+			trial := trial(t, test.scenario)
+			to := trial.Scenario.Traffic.To
+			if !to.IsValid() {
+				to = trial.Scenario.Topology.Paths[0].Destination
+			}
+			out, errs, code := runIn(t, trial.Lab.Host(lab.ClientHost), "-j", "probe", "-w", "3", to.String(), "12345")
+			var p present.Probe
+			if err := json.Unmarshal([]byte(out), &p); err != nil {
+				t.Fatalf("%v: %s%s", err, out, errs)
+			}
+			var joins []string
+			for _, j := range p.Joins {
+				joins = append(joins, strings.TrimSpace(j.State+" "+j.Rule))
+			}
+			if got := strings.Join(joins, ", "); p.Verdict != test.verdict || p.Rule != test.rule || got != test.joins || code != test.code {
+				t.Errorf("got %s %q joins %q exit %d, want %s %q joins %q exit %d:\n%s", p.Verdict, p.Rule, got, code, test.verdict, test.rule, test.joins, test.code, out)
+			}
+			if len(p.Attempts) > 8 {
+				t.Errorf("%d connections", len(p.Attempts))
+			}
+			if i := slices.IndexFunc(p.Attempts, func(a present.ProbeAttempt) bool { return a.Took > 5*time.Second }); i >= 0 {
+				t.Errorf("attempt %d was not bounded: %v", i, p.Attempts[i])
+			}
+		})
+	}
+}
+
+// Endpoints that are lent for a probe are gone afterwards.
+func TestProbeWithEndpoints(t *testing.T) {
+	trial := trial(t, "healthy-second-link")
+	client := trial.Lab.Host(lab.ClientHost)
+	to := trial.Scenario.Topology.Paths[0].Destination.String()
+	if _, errs, code := runIn(t, client, "limits", "set", "subflows", "4"); code != 0 {
+		t.Fatal(errs)
+	}
+	before, _, _ := runIn(t, client, "endpoint")
+	out, errs, code := runIn(t, client, "-j", "probe", "--with-endpoints", to, "12345")
+	var p present.Probe
+	if err := json.Unmarshal([]byte(out), &p); err != nil {
+		t.Fatalf("%v: %s%s", err, out, errs)
+	}
+	if len(p.Joins) != 1 || p.Joins[0].State != joinUp || code != 0 {
+		t.Errorf("exit %d, joins %+v, want one: %s", code, p.Joins, errs)
+	}
+	if after, _, _ := runIn(t, client, "endpoint"); after != before {
+		t.Errorf("endpoints before:\n%safter:\n%s", before, after)
+	}
+}
