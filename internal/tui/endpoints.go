@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"time"
 
 	"mptcpctl/internal/present"
 	"mptcpctl/mptcp"
@@ -15,6 +16,26 @@ type usage struct {
 	atLimit     int                     // connections with as many subflows as they may have
 	most        int                     // extra subflows of one connection
 	accepted    int                     // addresses accepted by one connection, at most
+}
+
+// usages is how far endpoints and limits are used in each namespace, as of a
+// moment.
+type usages struct {
+	by   map[string]usage
+	of   *track.State
+	when time.Time
+}
+
+// measure goes through all connections, where there are many at most once a
+// second.
+func (u *usages) measure(s *track.State, now time.Time) {
+	if s == u.of || u.of != nil && s.Len() >= manyItems && now.Sub(u.when) < time.Second && len(s.Namespaces()) == len(u.by) {
+		return
+	}
+	u.by, u.of, u.when = map[string]usage{}, s, now
+	for _, ns := range s.Namespaces() {
+		u.by[ns.Netns] = measureUsage(s, &ns)
+	}
 }
 
 // measureUsage goes through the connections of a namespace.
@@ -71,8 +92,9 @@ func endpointRows(s *track.State) []endpointRow {
 type endpoints struct {
 	*look
 	state  *track.State
-	cursor int  // the endpoint under the cursor
-	change bool // the user may change them
+	usage  map[string]usage // by namespace
+	cursor int              // the endpoint under the cursor
+	change bool             // the user may change them
 }
 
 // render returns all lines of the screen.
@@ -86,7 +108,7 @@ func (v *endpoints) render() []string {
 		if ns.Netns != "" {
 			lines = append(lines, v.paint(bold, "netns "+present.Escape(ns.Netns)))
 		}
-		u := measureUsage(v.state, &ns)
+		u := v.usage[ns.Netns]
 		lines = append(lines, v.limits(&ns, &u)...)
 		lines = append(lines, "", v.paint(bold, "  "+v.left("ID", 4)+v.left("ADDRESS", 26)+v.left("DEVICE", 10)+v.left("FLAGS", 18)+"USED BY"))
 		if len(ns.Endpoints) == 0 {

@@ -74,6 +74,7 @@ type model struct {
 	scrolls   [Doctor + 1]window
 	eventFrom int
 
+	usages    usages
 	diagnosis diagnosis
 	diagnosed time.Time
 
@@ -170,6 +171,8 @@ func (m *model) consult(now bool) tea.Cmd {
 // arrange puts the list in order and keeps cursors and windows within it.
 func (m *model) arrange() {
 	switch {
+	case m.screen == Endpoints:
+		m.usages.measure(m.state, m.now)
 	case m.screen == Connections:
 		m.arrangeList(false)
 	case m.screen == Connection && m.subject == (mptcp.Key{}):

@@ -173,7 +173,7 @@ func (m *model) connection(height int) []string {
 
 func (m *model) endpoints(height int) []string {
 	w := &m.scrolls[Endpoints]
-	v := endpoints{look: &m.look, state: m.state, cursor: w.cursor, change: m.config.Changes != nil}
+	v := endpoints{look: &m.look, state: m.state, usage: m.usages.by, cursor: w.cursor, change: m.config.Changes != nil}
 	lines := v.render()
 	for i, line := range lines { // keep the endpoint under the cursor in sight
 		if strings.HasPrefix(line, m.sign("▸ ", "> ")) {
