@@ -84,10 +84,12 @@ func (h *Host) lookupSubflows(ctx context.Context, tokens []mptcp.Token, sockets
 		case err != nil:
 			return nil, false, err
 		}
-		row := subflowRow(&s)
-		rows = append(rows, row)
-		if !s.State.Closing() && row.HasToken {
-			alive[row.Token]++
+		if !s.HasMPTCP || s.MPTCP.TokenLocal == 0 {
+			continue // what is left of it in TIME-WAIT has its cookie, and no token
+		}
+		rows = append(rows, subflowRow(&s))
+		if !s.State.Closing() {
+			alive[s.MPTCP.TokenLocal]++
 		}
 	}
 	// After the subflows: one that came meanwhile counts here.

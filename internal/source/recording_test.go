@@ -1,0 +1,144 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"mptcpctl/internal/pcapng"
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// recordings returns the project's recordings.
+func recordings(t testing.TB) map[string][]byte {
+	t.Helper()
+	names, err := filepath.Glob("testdata/*/*.pcapng")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no recordings: %v", err)
+	}
+	all := map[string][]byte{}
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = data
+	}
+	return all
+}
+
+// TestTrackerFollowsRecordings: a tracker of a recording ends with what the last
+// snapshot holds, having heard every event.
+func TestTrackerFollowsRecordings(t *testing.T) {
+	for name, data := range recordings(t) {
+		t.Run(name, func(t *testing.T) {
+			r, err := ParseRecording(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			tracker := track.New(r, &track.Config{Reconcile: time.Millisecond, Sample: time.Millisecond})
+			if err := tracker.Run(ctx); err != nil || ctx.Err() != nil {
+				t.Fatal(err, ctx.Err())
+			}
+			state := tracker.State()
+			if state.Events() != uint64(r.events) || state.Lost() != 0 {
+				t.Errorf("%d events of %d, %d lost", state.Events(), r.events, state.Lost())
+			}
+			last, err := r.Views()[0].Snapshot(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := track.Join(last)
+			if state.Len() != len(want) {
+				t.Errorf("%d connections at the end, want %d", state.Len(), len(want))
+			}
+			for _, c := range want {
+				got, found := state.Find("", c.Token)
+				if !found || len(got.Connection.Subflows) != len(c.Subflows) {
+					t.Errorf("%v: found %v with %d subflows, want %d", c.Token, found, len(got.Connection.Subflows), len(c.Subflows))
+				}
+			}
+			first, end := r.Span()
+			for e := range state.Ended() {
+				if at := r.Recorded(e.At); at.Before(first) || at.After(end) {
+					t.Errorf("%v ended at %v, outside of %v to %v", e.Key, at, first, end)
+				}
+			}
+		})
+	}
+}
+
+// TestRecordingWithoutAnEnd: a snapshot without its end does not count, events do.
+func TestRecordingWithoutAnEnd(t *testing.T) {
+	for name, data := range recordings(t) {
+		whole, err := ParseRecording(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for cut := 1000; cut < len(data); cut += 997 {
+			r, err := ParseRecording(data[:cut])
+			if err != nil {
+				t.Fatalf("%s cut at %d: %v", name, cut, err)
+			}
+			if ends := bytes.Count(data[:cut-4], []byte(`{"fact":"end"}`)); len(r.snapshots) > ends || len(r.snapshots) < ends-1 || r.events > whole.events {
+				t.Errorf("%s cut at %d: %d snapshots of %d, %d events", name, cut, len(r.snapshots), ends, r.events)
+			}
+		}
+	}
+}
+
+// FuzzRecording has everything asked of a file that may be anything. Whatever it
+// says, it says twice the same.
+func FuzzRecording(f *testing.F) {
+	for _, data := range recordings(f) {
+		f.Add(data)
+		f.Add(data[:len(data)/2])
+	}
+	f.Add(pcapng.AppendSection(nil, pcapng.Section{}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := ParseRecording(data)
+		again, errAgain := ParseRecording(data)
+		if (err == nil) != (errAgain == nil) {
+			t.Fatalf("%v, then %v", err, errAgain)
+		}
+		if err != nil {
+			return
+		}
+		events := 0
+		for batch := range r.Events() {
+			for i := range batch {
+				if batch[i].Type != mptcp.EventLost || batch[i].Lost == 1 {
+					events++
+				}
+			}
+		}
+		if events < r.events {
+			t.Fatalf("%d events of %d", events, r.events)
+		}
+		for at, view := range r.States() {
+			s, err := view.Snapshot(t.Context())
+			if err != nil {
+				continue
+			}
+			for _, other := range again.snapshots {
+				if o, err := other.Snapshot(t.Context()); err == nil && at.Equal(other.time) && other.time.Equal(s.Time) && len(r.snapshots) == 1 {
+					if len(o.Connections) != len(s.Connections) || len(o.Subflows) != len(s.Subflows) || len(o.Endpoints) != len(s.Endpoints) {
+						t.Fatalf("%+v, then %+v", s, o)
+					}
+				}
+			}
+			track.Join(s)
+			_, _ = view.MPTCPCounters()
+			_, _ = view.Listeners(t.Context())
+			_, _ = view.Paths(t.Context(), netip.Addr{})
+			view.DeviceName(2)
+		}
+	})
+}
