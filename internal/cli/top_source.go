@@ -29,19 +29,31 @@ func topSource(ctx context.Context, inv *grammar.Invocation, c *tui.Config) (sou
 	if err != nil {
 		return nil, err
 	}
-	if views := from.Views(); len(views) > 0 {
-		c.Processes = views[0].Processes // sockets of all namespaces: inodes are the host's
+	views := from.Views()
+	if len(views) == 0 {
+		c.NoDoctor = "there is no network namespace to look at"
+		return from, nil
 	}
+	c.Processes = views[0].Processes // sockets of all namespaces: inodes are the host's
+	if _, ok := views[0].(factsReader); !ok {
+		c.NoDoctor = "the recording holds too little for a diagnosis"
+		return from, nil
+	}
+	c.Doctor = topDoctor(inv)
+	return from, nil
+}
+
+// topDoctor returns a function that diagnoses what the options mean.
+func topDoctor(inv *grammar.Invocation) func(context.Context) (doctor.Report, error) {
 	quiet := *inv
 	quiet.Stderr = io.Discard // the screen is the view's
-	c.Doctor = func(ctx context.Context) (doctor.Report, error) {
+	return func(ctx context.Context) (doctor.Report, error) {
 		facts, err := gatherFacts(ctx, &quiet, &doctorRequest{config: &source.FactsConfig{Window: source.DefaultWindow}})
 		if err != nil {
 			return doctor.Report{}, err
 		}
 		return diagnoseAll(facts), nil
 	}
-	return from, nil
 }
 
 // openTop opens a recording, all namespaces, or this one.

@@ -349,6 +349,21 @@ func TestRates(t *testing.T) {
 	}
 }
 
+func TestZoom(t *testing.T) {
+	s := newStage(t, &Config{})
+	old := twoPaths()
+	old.Since = noon.Add(-2 * time.Hour)
+	s.show(0, track.NewState(noon, []mptcp.Connection{old}, facts()))
+	s.press("3")
+	for _, step := range []struct{ keys, want string }{
+		{"", " 2h00m "}, {"+", " 1h00m "}, {"+", " 10m00s "}, {"=", " 1m00s "}, {"+", " 10s "}, {"+", " 10s "}, {"-", " 1m00s "}, {"0", " 2h00m "}, {"-", " 2h00m "},
+	} {
+		if s.press(step.keys); !strings.Contains(s.picture(), step.want) {
+			t.Errorf("after %q the timeline shows not%sbut:\n%s", step.keys, step.want, s.picture())
+		}
+	}
+}
+
 func TestDoctorIsAskedOnlyWhereItIsShown(t *testing.T) {
 	asked := 0
 	s := newStage(t, &Config{Doctor: func(context.Context) (doctor.Report, error) { asked++; return report(), nil }})
