@@ -135,8 +135,9 @@ func (s Symptom) String() string {
 func Scenarios() []Scenario {
 	var all []Scenario
 	for _, family := range [][]Scenario{
-		healthyScenarios(), applicationScenarios(), limitScenarios(), endpointScenarios(),
-		routeScenarios(), peerScenarios(), joinScenarios(), pathScenarios(), lossScenarios(),
+		healthyScenarios(), applicationScenarios(), connectionScenarios(), limitScenarios(),
+		endpointScenarios(), announcementScenarios(), routeScenarios(), boundRouteScenarios(),
+		peerScenarios(), joinScenarios(), pathScenarios(), dataScenarios(), lossScenarios(), addressLossScenarios(),
 	} {
 		all = append(all, family...)
 	}

@@ -43,6 +43,13 @@ func applicationScenarios() []Scenario {
 			Shows: []Symptom{counts(ClientHost, "MPJoinSynTx", 1), subflows(ClientHost, 0)},
 			Host:  ServerHost, Rule: "D08",
 		},
+	}
+}
+
+// connectionScenarios are those in which the way in which a connection is made or
+// managed is the reason.
+func connectionScenarios() []Scenario {
+	return []Scenario{
 		{
 			Name: "nothing-sent", Summary: "the client has sent nothing yet",
 			Topology: pair(), Traffic: Traffic{Quiet: true},

@@ -57,6 +57,12 @@ func endpointScenarios() []Scenario {
 			Shows: []Symptom{subflows(ClientHost, 0)},
 			Host:  ClientHost, Rule: "D23",
 		},
+	}
+}
+
+// announcementScenarios are those in which an address is announced to no avail.
+func announcementScenarios() []Scenario {
+	return []Scenario{
 		{
 			Name: "announced-unheard", Summary: "the server announces an address that its program does not listen on",
 			Topology: announcing(), Traffic: Traffic{Listen: netip.MustParseAddr(server1)},
@@ -71,7 +77,8 @@ func endpointScenarios() []Scenario {
 		},
 		{
 			Name: "client-signals", Summary: "the client announces its address instead of using it",
-			Topology: withEndpoints(signalOn(client2)).with(func(t *Topology) {
+			Topology: plainPair().with(func(t *Topology) {
+				t.client().Endpoints = []Endpoint{signalOn(client2)}
 				t.server().Limits = &mptcp.Limits{AddAddrAccepted: 1, Subflows: 2}
 			}),
 			// Not every server tries: an announcement that comes too early is dropped.

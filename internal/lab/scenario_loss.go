@@ -54,6 +54,13 @@ func lossScenarios() []Scenario {
 			Shows:  []Symptom{pathSilent(client1)},
 			Host:   ClientHost, Rule: "D43",
 		},
+	}
+}
+
+// addressLossScenarios are those in which an address is lost, or nothing but use.
+func addressLossScenarios() []Scenario {
+	streaming := Traffic{Stream: true}
+	return []Scenario{
 		{
 			Name: "first-address-removed", Summary: "the address of the first subflow is removed while data flows",
 			Topology: pair(), Traffic: streaming, Ready: bothJoined(1),

@@ -6,14 +6,11 @@ import "syscall"
 // a connection, does not let MPTCP through.
 func pathScenarios() []Scenario {
 	capable := func(verdict Verdict) FirewallRule { return FirewallRule{Verdict: verdict}.isSYN(SubtypeMPCapable) }
-	strip := func(subtype int) FirewallRule {
-		return FirewallRule{Verdict: StripOption, Option: MPTCPOption(subtype)}
-	}
 	return []Scenario{
 		{
 			Name: "syn-stripped", Summary: "something removes MPTCP from the SYN of the connection",
 			Topology: pair(),
-			Faults:   atServer("remove TCP option 30", "eth0", strip(AnySubtype)),
+			Faults:   atServer("remove TCP option 30", "eth0", strips(AnySubtype)),
 			Shows:    []Symptom{fellBack(ClientHost), counts(ClientHost, "MPCapableFallbackSYNACK", 1)},
 			Host:     ClientHost, Rule: "D07",
 		},
@@ -32,24 +29,30 @@ func pathScenarios() []Scenario {
 			Shows:  []Symptom{counts(ClientHost, "MPCapableSYNTX", 2)},
 			Host:   ClientHost, Rule: "D34",
 		},
+	}
+}
+
+// dataScenarios are those in which the handshake passes and data does not.
+func dataScenarios() []Scenario {
+	return []Scenario{
 		{
 			Name: "data-stripped-to-client", Summary: "something removes MPTCP from the data that the client receives",
 			Topology: singleLink(),
-			Faults:   filter(BeforeTraffic, ClientHost, "remove DSS", "eth0", strip(SubtypeDSS)),
+			Faults:   filter(BeforeTraffic, ClientHost, "remove DSS", "eth0", strips(SubtypeDSS)),
 			Shows:    []Symptom{fellBack(ClientHost)},
 			Host:     ClientHost, Rule: "D38",
 		},
 		{
 			Name: "data-stripped-later", Summary: "something removes MPTCP from the data in mid-connection",
 			Topology: singleLink(), Traffic: Traffic{Stream: true},
-			Faults: filter(Established, ClientHost, "remove DSS", "eth0", strip(SubtypeDSS)),
+			Faults: filter(Established, ClientHost, "remove DSS", "eth0", strips(SubtypeDSS)),
 			Shows:  []Symptom{fellBack(ClientHost)},
 			Host:   ClientHost, Rule: "D38",
 		},
 		{
 			Name: "data-stripped-second-path", Summary: "something removes MPTCP from the data on the second path",
 			Topology: pair(), Traffic: Traffic{Connections: -1, Bytes: 1 << 20, Repeat: true},
-			Faults: atServer("remove DSS on the second path", "eth1", strip(SubtypeDSS)),
+			Faults: atServer("remove DSS on the second path", "eth1", strips(SubtypeDSS)),
 			Shows:  []Symptom{counts(ServerHost, "MPRstTx", 1), counts(ClientHost, "MPRstRx", 1)},
 			Host:   ClientHost, Rule: "D38",
 		},
@@ -65,4 +68,9 @@ func pathScenarios() []Scenario {
 			Host:    ServerHost, Rule: "D39",
 		},
 	}
+}
+
+// strips removes MPTCP options of the subtype.
+func strips(subtype int) FirewallRule {
+	return FirewallRule{Verdict: StripOption, Option: MPTCPOption(subtype)}
 }

@@ -34,6 +34,12 @@ func routeScenarios() []Scenario {
 			Shows:   []Symptom{counts(ServerHost, "IPReversePathFilter", 3)},
 			Host:    ServerHost, Rule: "D29",
 		},
+	}
+}
+
+// boundRouteScenarios are those in which dev, a rule or a tunnel sends them astray.
+func boundRouteScenarios() []Scenario {
+	return []Scenario{
 		{
 			Name: "phantom-route", Summary: "dev is given, and no route leads from it: the peer is looked for on the link itself",
 			Topology: pair().with(noSourceRule).with(func(t *Topology) {

@@ -1,0 +1,204 @@
+package lab_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/labtest"
+)
+
+func scenario(t *testing.T, name string) lab.Scenario {
+	t.Helper()
+	s, ok := lab.FindScenario(name)
+	if !ok {
+		t.Fatalf("no scenario %s", name)
+	}
+	return s
+}
+
+// A scenario whose symptoms do not show is an error that says what is seen.
+func TestStartTellsWhatDoesNotShow(t *testing.T) {
+	labtest.MPTCP(t)
+	for name, tt := range map[string]struct {
+		symptom lab.Symptom
+		want    string
+	}{
+		"counter":  {lab.Symptom{Kind: lab.CounterAt, Counter: "MPCapableSYNTX", Count: 1000}, "client: MPCapableSYNTX at least 1000: does not show; seen: 1"},
+		"subflows": {lab.Symptom{Kind: lab.Subflows, Count: 7}, "client: 7 additional subflows: does not show; seen: 1 additional subflows"},
+		"no subflow": {
+			lab.Symptom{Kind: lab.Subflows}, "client: 0 additional subflows: does not show; seen: 1 additional subflows",
+		},
+		"fallback": {lab.Symptom{Kind: lab.FellBack}, "client: fallback to TCP: does not show; seen: still MPTCP"},
+		"hangs": {
+			lab.Symptom{Kind: lab.JoinHangs, Address: netip.MustParseAddr("10.0.2.2")},
+			"client: SYN from 10.0.2.2 sent again, no answer: does not show; seen: no such socket",
+		},
+		"silent": {
+			lab.Symptom{Kind: lab.PathSilent, Address: netip.MustParseAddr("10.0.2.2"), Count: 1},
+			"client: data from 10.0.2.2 sent again 1 times, no answer: does not show; seen: sent again 0 times",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := scenario(t, "healthy-two-paths")
+			tt.symptom.Host = lab.ClientHost
+			s.Ready = s.Shows // the second subflow is there
+			s.Shows = []lab.Symptom{tt.symptom}
+			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+			defer cancel()
+			trial, err := lab.Start(ctx, s, pathManagerTool(t))
+			if err == nil {
+				trial.Close()
+				t.Fatal("started")
+			}
+			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestStartRefusesWhatGoesWrong(t *testing.T) {
+	labtest.MPTCP(t)
+	for name, tt := range map[string]struct {
+		change func(*lab.Scenario)
+		tool   []string
+		want   string
+	}{
+		"the tool fails":   {func(*lab.Scenario) {}, []string{"false"}, "limits set add_addr_accepted 0 subflows 2 on client: exit status 1"},
+		"not refused":      {func(s *lab.Scenario) { s.Traffic.Refused = syscall.ECONNREFUSED }, nil, "connecting should have failed"},
+		"no such device":   {func(s *lab.Scenario) { s.Faults = []lab.Fault{{Host: lab.ClientHost, LinkDown: "eth7"}} }, nil, "ip link set eth7 down on client: device eth7"},
+		"server not there": {func(s *lab.Scenario) { s.Traffic.Listen = netip.MustParseAddr("192.0.2.77") }, nil, "serve at 192.0.2.77"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := scenario(t, "healthy-two-paths")
+			tt.change(&s)
+			tool := tt.tool
+			if tool == nil {
+				tool = pathManagerTool(t)
+			}
+			trial, err := lab.Start(t.Context(), s, tool)
+			if err == nil {
+				trial.Close()
+				t.Fatal("started")
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+// A trial tells what was done, holds its connections open, and lets go of all when
+// it is closed.
+func TestTrial(t *testing.T) {
+	labtest.MPTCP(t)
+	trial, err := lab.Start(t.Context(), scenario(t, "path-mended"), pathManagerTool(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer trial.Close()
+	var deeds []string
+	for _, d := range trial.Deeds {
+		deeds = append(deeds, d.Host+": "+d.Text)
+	}
+	want := `client: mptcpctl limits set add_addr_accepted 0 subflows 2
+client: mptcpctl endpoint add 10.0.2.2 dev eth1 subflow
+server: firewall: reject SYN with MP_JOIN by a reset
+server: firewall: none any more`
+	if got := strings.Join(deeds, "\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if len(trial.Conns()) != 1 {
+		t.Fatalf("%d connections", len(trial.Conns()))
+	}
+	c := trial.Conns()[0]
+	if err := c.Exchange(100); err != nil {
+		t.Error(err)
+	}
+	for range 2 {
+		if err := trial.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := c.Exchange(1); err == nil {
+		t.Error("the connection outlives the trial")
+	}
+}
+
+func TestFaultsSayWhatTheyDo(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range lab.Scenarios() {
+		for _, f := range s.Faults {
+			text := f.String()
+			if text == "" || strings.HasSuffix(text, ": ") {
+				t.Errorf("%s: a fault without words: %+v", s.Name, f)
+			}
+			seen[strings.Fields(text)[0]] = true
+		}
+	}
+	for _, word := range []string{"ip", "firewall:", "mptcpctl", "the"} {
+		if !seen[word] {
+			t.Errorf("no fault begins with %q", word)
+		}
+	}
+}
+
+func TestCounter(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	server, err := lab.Serve(t.Context(), ns, netip.MustParseAddrPort("127.0.0.1:0"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	for n := range 3 {
+		got, known, err := ns.Counter("MPCapableSYNTX")
+		if err != nil || !known && n > 0 || got != uint64(n) {
+			t.Errorf("after %d connections: %d, known %v, %v", n, got, known, err)
+		}
+		c, err := lab.Connect(t.Context(), ns, server.Addr(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+	if _, known, err := ns.Counter("NoSuchCounter"); known || err != nil {
+		t.Errorf("an unknown counter: known %v, %v", known, err)
+	}
+}
+
+// Connections outlive a listener that is closed for itself, and end with the server.
+func TestCloseListenerKeepsConnections(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	server, err := lab.Serve(t.Context(), ns, netip.MustParseAddrPort("127.0.0.1:0"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	c, err := lab.Connect(t.Context(), ns, server.Addr(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Exchange(10); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.CloseListener(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Exchange(10); err != nil {
+		t.Errorf("the connection ended with the listener: %v", err)
+	}
+	if err := server.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := c.Exchange(10); err == nil {
+		t.Error("the connection outlives the server")
+	}
+}
