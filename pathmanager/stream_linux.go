@@ -95,8 +95,7 @@ func (l *Listener) read(ctx context.Context, yield func([]mptcp.Event, error) bo
 			since = time.Time{}
 			continue
 		case errno == unix.EAGAIN:
-			runtime.Gosched()
-			since = time.Now()
+			since = l.waiter.begin()
 			continue
 		case errno == unix.EINTR, errno == unix.ENOBUFS: // the latter before NETLINK_NO_ENOBUFS took effect
 			continue
@@ -112,8 +111,7 @@ func (l *Listener) read(ctx context.Context, yield func([]mptcp.Event, error) bo
 		}
 		l.coalesce(n, now)
 		if n < l.config.slots {
-			runtime.Gosched()
-			since = time.Now()
+			since = l.waiter.begin()
 		}
 	}
 	return nil

@@ -26,8 +26,7 @@ const (
 // other threads, the watchdog first: measured, it triples the cost of an event that
 // comes alone, and delays it by some 20 us. Where messages come about regularly, a
 // hundred or more a second, the listener therefore waits in the receiving call
-// itself, behind the scheduler's back, after everything else that can run had its
-// turn; the runtime's signal interrupts it when the processor is needed. Such a
+// itself, behind the scheduler's back; the runtime's signal interrupts it when the processor is needed. Such a
 // wait is short; when it ends without a message, or where messages are rare, the
 // wait is an ordinary one. After rare bursts the former would only keep the
 // watchdog ticking.
@@ -74,6 +73,16 @@ func (w *waiter) short(processors int) bool {
 	return w.usual < shortAlone
 }
 
+// begin begins a wait: where there is one processor only, everything else that can
+// run has its turn first. Where there are more it has it anyway, and runtime.Gosched
+// would wake a thread to look for work.
+func (w *waiter) begin() time.Time {
+	if runtime.GOMAXPROCS(0) == 1 {
+		runtime.Gosched()
+	}
+	return time.Now()
+}
+
 // message waits until the socket has a message, or a signal comes.
 func (w *waiter) message() syscall.Errno {
 	for {
@@ -86,7 +95,7 @@ func (w *waiter) message() syscall.Errno {
 
 // sleep waits for the time, or a signal.
 func (w *waiter) sleep(d time.Duration) {
-	runtime.Gosched()
+	w.begin()
 	if d <= shortAlone {
 		_, _ = w.poll(false, 1, d) // cut short it does no harm
 		return
