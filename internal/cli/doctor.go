@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"mptcpctl/doctor"
@@ -18,7 +19,7 @@ func (a *app) doctorCommand() grammar.Command {
 	return grammar.Command{
 		Name:     "doctor",
 		Summary:  "why there is no second subflow, and why a connection fell back to TCP",
-		Synopsis: []string{"[ FILTER ]", "--watch [ TIME ] [ FILTER ]", "RULE", "explain [ RULE ]"},
+		Synopsis: []string{"[ FILTER ]", "--watch [ TIME ] [ FILTER ]", "--from FILE [ FILTER ]", "RULE", "explain [ RULE ]"},
 		Help: "Compares the path manager's settings, the sockets, counters, links, routes and listeners, and says what is wrong, what to mend first, on what evidence, and with which command. " +
 			"A filter narrows it to some connections, or to some of the plain TCP flows.\n\n" +
 			"A healthy host is told to be healthy, and no more: -d adds explanations of what may surprise, all connections with the paths that they leave unused and why, and what could not be seen. " +
@@ -30,12 +31,16 @@ func (a *app) doctorCommand() grammar.Command {
 		Flags: []grammar.Flag{
 			{Name: "watch", Letter: 'w', Summary: "go on, and print what changes"},
 			{Name: "window", Value: grammar.Duration, Metavar: "TIME", Summary: "how long to watch counters and events (default 250ms)"},
+			{Name: "bundle", Value: grammar.File, Metavar: "FILE", Summary: "also write facts, findings and a recording into one file (tar.gz), for others to look at"},
+			{Name: "from", Value: grammar.File, Metavar: "FILE", Summary: "judge the facts of a bundle in place of this host"},
+			{Name: "anonymise", Summary: "hide addresses and the names of processes, devices and namespaces, each always by the same one"},
 		},
 		Operand: grammar.Filter,
 		Examples: []grammar.Example{
 			{Line: "doctor", Meaning: "what is wrong on this host"},
 			{Line: "-d doctor dst 192.0.2.1", Meaning: "all that is known about the connections to one peer"},
 			{Line: "doctor --watch 10s", Meaning: "look every ten seconds, print changes"},
+			{Line: "doctor --bundle report.tgz --anonymise", Meaning: "a file to send to somebody"},
 			{Line: "doctor D17", Meaning: "explain a rule"},
 		},
 		Run: a.doctor,
@@ -50,6 +55,9 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 	if err != nil {
 		return err
 	}
+	if inv.Has("watch") && (inv.Has("from") || inv.Has("bundle")) {
+		return inv.Usage("--watch goes with neither --from nor --bundle")
+	}
 	if inv.Has("watch") {
 		return watchDoctor(ctx, inv, request)
 	}
@@ -57,7 +65,17 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 	if err != nil {
 		return err
 	}
+	if inv.Has("anonymise") {
+		if err := hideAll(facts); err != nil {
+			return fmt.Errorf("doctor: %w", err)
+		}
+	}
 	report := diagnoseAll(facts)
+	if name, given := inv.Value("bundle"); given {
+		if err := writeBundle(ctx, inv, name, facts, &report); err != nil {
+			return fmt.Errorf("doctor: %w", err)
+		}
+	}
 	if err := writeReport(inv, &report); err != nil {
 		return err
 	}
@@ -166,6 +184,9 @@ type factsReader interface {
 
 // gatherFacts gathers the facts of the network namespaces that the options mean.
 func gatherFacts(ctx context.Context, inv *grammar.Invocation, r *doctorRequest) ([]doctor.Facts, error) {
+	if name, given := inv.Value("from"); given {
+		return factsFrom(inv, name, r)
+	}
 	from, err := open(ctx, inv)
 	if errors.Is(err, mptcp.ErrNotSupported) {
 		return []doctor.Facts{source.KernelFacts()}, nil
@@ -175,6 +196,25 @@ func gatherFacts(ctx context.Context, inv *grammar.Invocation, r *doctorRequest)
 	}
 	defer from.Close()
 	return gatherViews(ctx, from.Views(), r.config)
+}
+
+// factsFrom reads the facts of a bundle and narrows them as the options say.
+func factsFrom(inv *grammar.Invocation, name string, r *doctorRequest) ([]doctor.Facts, error) {
+	if inv.Options.Replay != "" || inv.Options.AllNetns {
+		return nil, inv.Usage("--from takes all from the bundle: no -a, no --replay")
+	}
+	facts, err := readBundle(name)
+	if err != nil {
+		return nil, fmt.Errorf("doctor: %w", err)
+	}
+	for i := range facts {
+		if r.config.Match == nil {
+			continue
+		}
+		facts[i].Focus = r.config.Focus
+		facts[i].Connections = slices.DeleteFunc(facts[i].Connections, func(c mptcp.Connection) bool { return !r.config.Match(&c) })
+	}
+	return facts, nil
 }
 
 // gatherViews gathers the facts of all views at the same time: they wait for most

@@ -8,8 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"mptcpctl/doctor"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
@@ -70,7 +72,7 @@ func (a *app) wait(ctx context.Context, inv *grammar.Invocation) error {
 			if parent.Err() != nil {
 				return parent.Err()
 			}
-			return fmt.Errorf("wait: no connection matched %q within %v: %s", expr.String(), timeout, nearest(connections))
+			return fmt.Errorf("wait: no connection matched %q within %v: %s%s", expr.String(), timeout, nearest(connections), doctorReason(parent, host, connections))
 		}
 		select {
 		case <-ctx.Done():
@@ -153,6 +155,25 @@ func lookFor(ctx context.Context, view source.View, expr *filter.Expr) ([]mptcp.
 
 func matches(expr *filter.Expr, connections []mptcp.Connection) []mptcp.Connection {
 	return slices.DeleteFunc(slices.Clone(connections), func(c mptcp.Connection) bool { return !expr.Connection(&c) })
+}
+
+// doctorReason is the title of what doctor would mend first of these connections, as
+// a continuation of a message; "" where nothing is wrong with them.
+func doctorReason(ctx context.Context, host *source.Host, connections []mptcp.Connection) string {
+	facts, err := host.Facts(ctx, &source.FactsConfig{Alone: true, Window: source.DefaultWindow})
+	if err != nil {
+		return ""
+	}
+	tokens := map[mptcp.Token]bool{}
+	for _, c := range connections {
+		tokens[c.Token] = true
+	}
+	for _, f := range doctor.Diagnose(facts).Findings {
+		if t := f.Subject.Token; f.Severity > doctor.Info && (t == 0 || tokens[t]) {
+			return fmt.Sprintf("; %s: %s", f.Rule, present.Escape(f.Title))
+		}
+	}
+	return ""
 }
 
 // nearest says in one line what there was instead of what was waited for.
