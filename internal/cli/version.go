@@ -15,17 +15,26 @@ import (
 
 func versionCommand() grammar.Command {
 	return grammar.Command{
-		Name:      "version",
-		Summary:   "the versions of the program, of Go and of the kernel",
-		Synopsis:  []string{""},
-		Help:      "Prints what a report of a fault should name. With -j as one JSON object.",
+		Name:     "version",
+		Summary:  "the versions of the program, of Go and of the kernel, and what this kernel can do",
+		Synopsis: []string{""},
+		Help: "Prints what a report of a fault should name: the versions, and which features of MPTCP the running kernel has. With -j as one JSON object.\n\n" +
+			"Whether the kernel knows the laminar flag shows only by asking for it: root does so in a network namespace of its own, which leaves no trace; others are told that it is not known.",
 		Privilege: "none",
 		Examples:  []grammar.Example{{Line: "version", Meaning: "the versions of this program and of the running kernel"}},
-		Run: func(_ context.Context, inv *grammar.Invocation) error {
+		Run: func(ctx context.Context, inv *grammar.Invocation) error {
 			if len(inv.Args) > 0 {
 				return inv.Usage("takes no arguments")
 			}
-			return writeVersion(inv.Stdout, &inv.Options)
+			v := readVersion()
+			v.Features = readFeatures(ctx)
+			if inv.Options.JSON {
+				return v.writeJSON(inv.Stdout, &inv.Options)
+			}
+			if err := writeVersion(inv.Stdout, &inv.Options); err != nil {
+				return err
+			}
+			return v.Features.write(inv.Stdout)
 		},
 	}
 }
@@ -37,10 +46,12 @@ type version struct {
 	Go       string `json:"go"`
 	Arch     string `json:"arch"`
 	Kernel   string `json:"kernel"`
+
+	Features *features `json:"features,omitempty"`
 }
 
-func writeVersion(w io.Writer, o *grammar.Options) error {
-	v := version{Version: moduleVersion(), Go: runtime.Version(), Arch: runtime.GOARCH, Kernel: kernelRelease()}
+func readVersion() *version {
+	v := &version{Version: moduleVersion(), Go: runtime.Version(), Arch: runtime.GOARCH, Kernel: kernelRelease()}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
@@ -48,12 +59,22 @@ func writeVersion(w io.Writer, o *grammar.Options) error {
 			}
 		}
 	}
+	return v
+}
+
+func (v *version) writeJSON(w io.Writer, o *grammar.Options) error {
+	e := json.NewEncoder(w)
+	if o.Pretty {
+		e.SetIndent("", "    ")
+	}
+	return e.Encode(v)
+}
+
+// writeVersion writes the versions, as -V does: one line.
+func writeVersion(w io.Writer, o *grammar.Options) error {
+	v := readVersion()
 	if o.JSON {
-		e := json.NewEncoder(w)
-		if o.Pretty {
-			e.SetIndent("", "    ")
-		}
-		return e.Encode(v)
+		return v.writeJSON(w, o)
 	}
 	_, err := fmt.Fprintf(w, "mptcpctl %s, %s %s, Linux %s\n", v.Version, v.Go, v.Arch, v.Kernel)
 	return err
