@@ -21,23 +21,44 @@ import (
 type consumer struct {
 	name string
 	args []string
+	ours bool // it says how many events it lost
 }
 
 // consumers returns the monitors in random order.
 func (s *settings) consumers() []consumer {
 	list := []consumer{
-		{"mptcpctl", []string{s.tool("mptcpctl"), "monitor"}},
-		{"mptcpctl, coalescing 1ms", []string{s.tool("mptcpctl"), "monitor", "--coalesce", "1ms"}},
-		{"mptcpctl, no coalescing", []string{s.tool("mptcpctl"), "monitor", "--coalesce", "0"}},
-		{"ip", []string{s.ip, "mptcp", "monitor"}},
+		{name: "mptcpctl", args: []string{s.tool("mptcpctl"), "monitor"}},
+		{name: "mptcpctl, coalescing 1ms", args: []string{s.tool("mptcpctl"), "monitor", "--coalesce", "1ms"}},
+		{name: "mptcpctl, no coalescing", args: []string{s.tool("mptcpctl"), "monitor", "--coalesce", "0"}},
+		{name: "ip", args: []string{s.ip, "mptcp", "monitor"}},
 	}
 	if s.ring {
-		list = append(list, consumer{"mptcpctl, ring", []string{s.tool("mptcpctl"), "monitor", "--engine", "ring"}})
+		list = append(list, consumer{name: "mptcpctl, ring", args: []string{s.tool("mptcpctl"), "monitor", "--engine", "ring"}})
 	}
 	if _, err := os.Stat(s.tool("drain")); err == nil {
-		list = append(list, consumer{"bare drain", []string{s.tool("drain")}})
+		list = append(list, consumer{name: "bare drain", args: []string{s.tool("drain")}})
+	}
+	for i := range list {
+		list[i].ours = list[i].args[0] == s.tool("mptcpctl")
 	}
 	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	return list
+}
+
+// cramped returns monitors with a buffer so small that they lose events: it shows
+// whether they say so.
+func (s *settings) cramped() []consumer {
+	engines := []string{"netlink"}
+	if s.ring {
+		engines = append(engines, "ring")
+	}
+	var list []consumer
+	for _, engine := range engines {
+		list = append(list, consumer{
+			"mptcpctl, " + engine + " with 1 MiB",
+			[]string{s.tool("mptcpctl"), "monitor", "--engine", engine, "--buffer", "1"}, true,
+		})
+	}
 	return list
 }
 
