@@ -1,0 +1,228 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"mptcpctl/doctor"
+	"mptcpctl/internal/lab"
+)
+
+// A healthy host is told to be healthy, and no more.
+func TestDoctorOfHealthyHost(t *testing.T) {
+	trial := trial(t, "healthy-two-paths")
+	for _, name := range []string{lab.ClientHost, lab.ServerHost} {
+		out, errs, code := runIn(t, trial.Lab.Host(name), "doctor")
+		if out != "healthy\n" || errs != "" || code != 0 {
+			t.Errorf("%s: exit %d: %q %q", name, code, out, errs)
+		}
+	}
+}
+
+// The exit code is the verdict, and JSON has the members that the schema promises.
+func TestDoctorVerdicts(t *testing.T) {
+	for _, test := range []struct {
+		scenario, verdict, rule string
+		code                    int
+	}{
+		{"healthy-single", "healthy", "", 0},
+		{"endpoint-without-flags", "warning", "D19", 1},
+		{"limit-zero", "failure", "D15", 2},
+		{"phantom-route", "failure", "D28", 2},
+	} {
+		t.Run(test.scenario, func(t *testing.T) {
+			t.Parallel()
+			host := trial(t, test.scenario).Host()
+			out, errs, code := runIn(t, host, "-j", "doctor")
+			var report struct {
+				Schema   int
+				Verdict  string
+				Findings []map[string]json.RawMessage
+			}
+			if err := json.Unmarshal([]byte(out), &report); err != nil {
+				t.Fatalf("%v: %s%s", err, out, errs)
+			}
+			if code != test.code || report.Schema != 1 || report.Verdict != test.verdict {
+				t.Errorf("exit %d, schema %d, verdict %s", code, report.Schema, report.Verdict)
+			}
+			for _, f := range report.Findings {
+				for _, key := range []string{"rule", "severity", "confidence", "title", "subject", "evidence", "fix"} {
+					if f[key] == nil || string(f[key]) == "null" {
+						t.Errorf("a finding without %q: %s", key, out)
+					}
+				}
+			}
+			if test.rule != "" && (len(report.Findings) == 0 || string(report.Findings[0]["rule"]) != `"`+test.rule+`"`) {
+				t.Errorf("want %s first: %s", test.rule, out)
+			}
+			text, _, _ := runIn(t, host, "doctor")
+			if !strings.HasPrefix(text, test.verdict) || !strings.Contains(text, test.rule) {
+				t.Errorf("as text: %s", text)
+			}
+		})
+	}
+}
+
+// Without privileges the rules that need none find what they find, and what was not
+// seen is said.
+func TestDoctorUnprivileged(t *testing.T) {
+	host := trial(t, "limit-zero").Host()
+	c := tool("-j", "doctor")
+	c.Args = append([]string{"setpriv", "--bounding-set=-all", "--inh-caps=-all"}, toolPath(t), "-j", "doctor")
+	c.Arg0 = ""
+	lines, code, err := host.RunProcess(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, errs := texts(lines)
+	var report doctor.Report
+	var shape struct {
+		Findings []struct{ Rule string }
+		Unseen   []doctor.Gap
+	}
+	if err := json.Unmarshal([]byte(out), &shape); err != nil {
+		t.Fatalf("%v: %s%s", err, out, errs)
+	}
+	if code != int(doctor.Failure) || len(shape.Findings) == 0 || shape.Findings[0].Rule != "D15" {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	report.Unseen = shape.Unseen
+	if len(report.Unseen) == 0 || report.Unseen[0] != (doctor.Gap{What: "events", Why: "needs CAP_NET_ADMIN"}) {
+		t.Errorf("not seen: %v", report.Unseen)
+	}
+}
+
+// A bundle is judged elsewhere as it was judged where it was made, and an
+// anonymised one names no address and no name.
+func TestDoctorBundle(t *testing.T) {
+	host := trial(t, "limit-zero").Host()
+	dir := t.TempDir()
+	open, hidden := filepath.Join(dir, "open.tgz"), filepath.Join(dir, "hidden.tgz")
+	here, errs, code := runIn(t, host, "doctor", "--bundle", open)
+	if code != 2 || errs != "" {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	if _, errs, code := runIn(t, host, "doctor", "--bundle", hidden, "--anonymise"); code != 2 || errs != "" {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	there, errs, code := ranHere(t, "doctor", "--from", open)
+	if there != here || code != 2 {
+		t.Errorf("exit %d %s: here:\n%sthere:\n%s", code, errs, here, there)
+	}
+	facts, err := readBundle(hidden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := diagnoseAll(facts); got.Verdict != doctor.Failure || got.Findings[0].Rule != "D15" {
+		t.Errorf("the anonymised bundle: %+v", got)
+	}
+	text, err := json.Marshal(facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"10.0.1.", "10.0.2.", "eth0", "eth1", filepath.Base(os.Args[0])} {
+		if strings.Contains(string(text), name) {
+			t.Errorf("the anonymised bundle still has %q", name)
+		}
+	}
+}
+
+// ranHere runs the program where the test is.
+func ranHere(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs strings.Builder
+	code = Main(append([]string{"mptcpctl"}, args...), Streams{nil, &out, &errs})
+	return out.String(), errs.String(), code
+}
+
+// --watch prints the report once, then what changes, and ends with a signal.
+func TestDoctorWatch(t *testing.T) {
+	trial := trial(t, "healthy-two-paths")
+	host := trial.Lab.Host(lab.ClientHost)
+	p, err := host.StartProcess(t.Context(), tool("doctor", "--watch", "200ms"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	if _, err := p.WaitLine(t.Context(), func(l lab.Line) bool { return l.Text == "healthy" }); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, code := runIn(t, host, "limits", "set", "subflows", "0"); code != 0 {
+		t.Fatal(errs)
+	}
+	if _, errs, code := runIn(t, host, "endpoint", "add", "10.0.9.9", "subflow"); code != 0 {
+		t.Fatal(errs)
+	}
+	if _, err := p.WaitLine(t.Context(), func(l lab.Line) bool { return strings.Contains(l.Text, "found: FAIL D21") }); err != nil {
+		t.Fatalf("%v: %v", err, p.Lines())
+	}
+	if code := ended(t, p, syscall.SIGINT); code != 2 {
+		t.Errorf("exit %d", code)
+	}
+}
+
+// Rules are explained, and words that are none are filters.
+func TestDoctorExplains(t *testing.T) {
+	out, _, code := ranHere(t, "doctor", "d17")
+	if !strings.HasPrefix(out, "D17 ") || code != 0 {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	if out, _, code := ranHere(t, "doctor", "explain"); strings.Count(out, "\n") != len(doctor.Rules()) || code != 0 {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	if _, errs, code := ranHere(t, "doctor", "explain", "D99"); !strings.Contains(errs, "no such rule") || code != 2 {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	if _, errs, code := ranHere(t, "doctor", "event", "CLOSED"); !strings.Contains(errs, "events") || code != 2 {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+}
+
+// wait ends with what doctor would mend.
+func TestWaitTellsDoctorsReason(t *testing.T) {
+	host := trial(t, "limit-zero").Host()
+	_, errs, code := runIn(t, host, "wait", "subflows >= 2", "timeout", "100ms")
+	if code != 1 || !strings.Contains(errs, "D15: the limit of additional subflows is 0") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+}
+
+// An endpoint is judged before it is added, and nothing is changed.
+func TestEndpointCheck(t *testing.T) {
+	trial := trial(t, "healthy-second-link")
+	client := trial.Lab.Host(lab.ClientHost)
+	to := trial.Scenario.Topology.Paths[0].Destination.String()
+	if _, errs, code := runIn(t, client, "limits", "set", "subflows", "2"); code != 0 {
+		t.Fatal(errs)
+	}
+	for _, test := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"10.0.2.2", "dev", "eth1", "to", to}, 0, "would work"},
+		{[]string{"10.0.2.2", "dev", "eth1"}, 0, "would work"},
+		{[]string{"10.0.9.9"}, 1, "D21"},
+		{[]string{"10.0.2.2", "signal"}, 1, "D10"},
+		{[]string{"10.0.1.2", "to", to}, 1, "D20"},
+		{[]string{"2001:db8::1", "to", to}, 1, "D2"},
+	} {
+		out, errs, code := runIn(t, client, append([]string{"endpoint", "check"}, test.args...)...)
+		if code != test.code || !strings.Contains(out, test.want) {
+			t.Errorf("%v: exit %d, want %d and %q:\n%s%s", test.args, code, test.code, test.want, out, errs)
+		}
+	}
+	if out, _, _ := runIn(t, client, "endpoint"); out != "" {
+		t.Errorf("endpoints were made: %s", out)
+	}
+	if _, errs, code := runIn(t, client, "limits", "set", "subflows", "0"); code != 0 {
+		t.Fatal(errs)
+	}
+	if out, _, code := runIn(t, client, "endpoint", "check", "10.0.2.2", "dev", "eth1", "to", to); code != 1 || !strings.Contains(out, "mptcpctl limits set subflows 1") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}
