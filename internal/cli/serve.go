@@ -131,6 +131,7 @@ type service struct {
 	tracker   *track.Tracker
 	server    *web.Server
 	collector *export.Collector
+	judge     *judge
 	log       *slog.Logger
 }
 
@@ -141,12 +142,13 @@ func newService(host *source.Host, from track.Source, noEvents string, o *serveO
 	}
 	tracker := track.New(from, config)
 	version := moduleVersion()
-	collector := export.New(export.Config{Tracker: tracker, Version: version, GoVersion: runtime.Version()})
+	judge := &judge{host: host, tracker: tracker, events: noEvents == "", log: log, since: time.Now()}
+	collector := export.New(export.Config{Tracker: tracker, Findings: judge.counted, Version: version, GoVersion: runtime.Version()})
 	server := web.New(web.Config{
-		Tracker: tracker, NoEvents: noEvents, Device: sharedDeviceNames(), Metrics: collector.Write, Version: version,
+		Tracker: tracker, NoEvents: noEvents, Device: sharedDeviceNames(), Metrics: collector.Write, Findings: judge.look, Version: version,
 		Token: o.token, Names: o.names, Log: log,
 	})
-	return &service{host, tracker, server, collector, log}
+	return &service{host, tracker, server, collector, judge, log}
 }
 
 // sharedDeviceNames returns a function that several goroutines may ask for the
@@ -167,7 +169,7 @@ func (s *service) run(parent context.Context, l net.Listener) error {
 	defer cancel(nil)
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context) error{
-		s.server.Run, s.collector.Run, s.track, s.notify, s.findProcesses,
+		s.server.Run, s.collector.Run, s.track, s.notify, s.findProcesses, s.judge.run,
 		func(ctx context.Context) error { return s.server.Serve(ctx, l) },
 	} {
 		parts.Go(func() {

@@ -251,10 +251,15 @@ func (c *Collector) appendCounted(b []byte, s *track.State) []byte {
 	for _, n := range s.Namespaces() {
 		c.lost.add(0, n.Netns) // so that there is a series before the first loss
 	}
-	for _, f := range []*family{c.events, c.lost, c.closes, c.fallbacks, c.rtt, c.sent, c.received, c.resent, c.perConn} {
+	for _, f := range c.counted() {
 		b = f.append(b)
 	}
 	return b
+}
+
+// counted returns the metrics that are counted over time.
+func (c *Collector) counted() []*family {
+	return []*family{c.events, c.lost, c.closes, c.fallbacks, c.rtt, c.sent, c.received, c.resent, c.perConn}
 }
 
 // appendOwn appends the metrics of the exporter itself.

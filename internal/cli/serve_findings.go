@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"mptcpctl/doctor"
+	"mptcpctl/internal/export"
+	"mptcpctl/internal/present"
+	"mptcpctl/internal/source"
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+const (
+	judgePause = time.Minute // how old the findings in the metrics may be
+	judgeKeep  = 2000        // events that count as evidence
+)
+
+// judge has doctor look at the host from time to time, with the events that the
+// tracker sees as evidence.
+type judge struct {
+	host    *source.Host
+	tracker *track.Tracker
+	events  bool // there are any to see
+	log     *slog.Logger
+
+	mu     sync.Mutex
+	since  time.Time // since when seen has every event
+	seen   []mptcp.Event
+	report *doctor.Report
+}
+
+// run follows the events, and looks each minute, until ctx is done.
+func (j *judge) run(ctx context.Context) error {
+	var looking sync.WaitGroup
+	looking.Go(func() { j.lookEvery(ctx) })
+	defer looking.Wait()
+	for delta, err := range j.tracker.Deltas(ctx) {
+		if err != nil {
+			return nil // the tracker tells of its end itself
+		}
+		j.note(&delta)
+	}
+	return nil
+}
+
+func (j *judge) lookEvery(ctx context.Context) {
+	pause := time.Second // what is there at the start is known soon
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		if _, err := j.look(ctx); err != nil && ctx.Err() == nil {
+			j.log.Warn("doctor", "error", err)
+		}
+		pause = judgePause
+	}
+}
+
+// note keeps an event of the kernel. Behind a gap evidence begins anew.
+func (j *judge) note(d *track.Delta) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case d.Kind == track.KindOverflow || d.Event.Type == mptcp.EventLost:
+		j.seen, j.since = nil, time.Now()
+	case d.Kind == track.KindEvent:
+		if len(j.seen) == judgeKeep {
+			j.seen = slices.Delete(j.seen, 0, judgeKeep/4)
+			j.since = j.seen[0].Time
+		}
+		j.seen = append(j.seen, d.Event)
+	}
+}
+
+// look gathers the facts and returns what doctor makes of them, in the JSON of the
+// command.
+func (j *judge) look(ctx context.Context) (any, error) {
+	facts, err := j.host.Facts(ctx, &source.FactsConfig{Window: source.DefaultWindow})
+	if err != nil {
+		return nil, err
+	}
+	j.testify(&facts)
+	report := doctor.Diagnose(facts)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.report = &report
+	return present.DoctorJSON(&report), nil
+}
+
+// testify puts the events that were seen in the place of those that the gathering
+// would have had to listen to by itself.
+func (j *judge) testify(f *doctor.Facts) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.events {
+		return
+	}
+	f.Events, f.EarlierThan = nil, nil
+	created := map[mptcp.Token]bool{}
+	for i := range j.seen {
+		e := j.seen[i]
+		if e.Time.After(f.Time) {
+			break
+		}
+		if e.Type == mptcp.EventCreated {
+			created[e.Token] = true
+		}
+		f.Events = append(f.Events, e)
+	}
+	for i := range f.Connections {
+		if token := f.Connections[i].Token; !created[token] {
+			f.EarlierThan = append(f.EarlierThan, token)
+		}
+	}
+	slices.Sort(f.EarlierThan)
+	f.EventsSince = j.since
+	f.Unseen = slices.DeleteFunc(f.Unseen, func(g doctor.Gap) bool { return g.What == "events" })
+}
+
+// counted returns what was found last, for the metrics.
+func (j *judge) counted() []export.Finding {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.report == nil {
+		return nil
+	}
+	found := make([]export.Finding, 0, len(j.report.Findings))
+	for _, f := range j.report.Findings {
+		found = append(found, export.Finding{Netns: f.Subject.Netns, Rule: f.Rule, Severity: f.Severity.String()})
+	}
+	return found
+}
