@@ -16,15 +16,15 @@ import (
 	"mptcpctl/pathmanager"
 )
 
-// held is a connection that the lab holds, with traffic on it.
+// held is a connection that the lab holds, to a server on all addresses.
 func held(t *testing.T, ctx context.Context, l *lab.Lab) *lab.Conn {
 	t.Helper()
-	server, err := lab.Serve(ctx, l.Host(lab.ServerHost).Namespace, netip.MustParseAddrPort("10.0.1.1:443"), nil)
+	server, err := lab.Serve(ctx, l.Host(lab.ServerHost).Namespace, netip.MustParseAddrPort("0.0.0.0:443"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })
-	conn, err := lab.Connect(ctx, l.Host(lab.ClientHost).Namespace, server.Addr(), nil)
+	conn, err := lab.Connect(ctx, l.Host(lab.ClientHost).Namespace, netip.MustParseAddrPort("10.0.1.1:443"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,13 +69,9 @@ func TestTopScreens(t *testing.T) {
 
 	s.press("2\r")
 	s.wait("[3 connection]", token.String(), "0:0 eth0", "1:0 eth1")
-	for range 10 { // some traffic for the pictures
-		exchange(t, conn, 400_000)
-		time.Sleep(100 * time.Millisecond)
-	}
 	manage(t, client, func(pm *pathmanager.Client) error { return pm.RemoveEndpoint(ctx, 1) })
 	exchange(t, conn, 400_000)
-	pictures["connection"] = s.wait("×", "subflow 1:0 closed", "100% share")
+	s.wait("×", "subflow 1:0 closed", "100% share")
 	s.press("1")
 	pictures["overview"] = s.wait("[1 overview]", "connections  1", "SF_CLOSED")
 	s.press("4")
@@ -307,5 +303,56 @@ func TestTopPlain(t *testing.T) {
 				t.Errorf("%v prints, without %q:\n%s", c.args, want, text.String())
 			}
 		}
+	}
+}
+
+// TestTopLanes draws what befalls subflows on the real kernel: an announced
+// address, a join without an answer, a priority, an address that is gone.
+func TestTopLanes(t *testing.T) {
+	l := dualStack(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	client, server := l.Host(lab.ClientHost), l.Host(lab.ServerHost)
+	limits := func(pm *pathmanager.Client) error {
+		return pm.SetLimits(ctx, pathmanager.LimitsUpdate{Subflows: new(uint32(4)), AddAddrAccepted: new(uint32(2))})
+	}
+	manage(t, client, limits)
+	manage(t, server, limits)
+	s := startOnScreen(t, client, 100, 40, nil, "top", "--screen", "connection")
+	s.wait("no connection is chosen")
+	conn := held(t, ctx, l)
+	exchange(t, conn, 100_000)
+	s.wait("subflow 0:0 established")
+
+	// The server does not hear what comes to its second device.
+	if err := server.SetFirewall(lab.FirewallRule{Hook: lab.HookInput, In: "eth1", Verdict: lab.Drop}); err != nil {
+		t.Fatal(err)
+	}
+	manage(t, server, func(pm *pathmanager.Client) error {
+		return pm.AddEndpoint(ctx, mptcp.Endpoint{Address: netip.MustParseAddr("10.0.2.1"), Flags: mptcp.FlagSignal})
+	})
+	s.wait("the peer announced address id 1 10.0.2.1", "pending", "┄")
+	if err := server.SetFirewall(); err != nil {
+		t.Fatal(err)
+	}
+	s.wait("subflow 1:1 established")
+
+	manage(t, server, func(pm *pathmanager.Client) error {
+		return pm.SetEndpointFlags(ctx, pathmanager.Selector{ID: 1}, mptcp.FlagBackup)
+	})
+	s.wait("the peer made it a backup")
+	if err := client.RemoveAddress("eth1", netip.MustParsePrefix("10.0.2.2/24")); err != nil {
+		t.Fatal(err)
+	}
+	s.wait("subflow 1:1 silent", "░")
+	s.resize(80, 30)
+	picture := s.wait("q quit", "subflow 1:1 silent")
+	s.press("q")
+	if err := s.waitEnd(); err != nil {
+		t.Error(err)
+	}
+	s.restored()
+	if os.Getenv("UPDATE") == "1" {
+		updatePictures(t, "../../docs/top.md", map[string]string{"connection": picture})
 	}
 }
