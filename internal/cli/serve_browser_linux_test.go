@@ -136,12 +136,18 @@ func (b *browser) shoot(name string) {
 func served(t *testing.T, ns *lab.Namespace) *lab.Process {
 	t.Helper()
 	p := started(t, ns, tool("serve"))
+	ready(t, p)
+	return p
+}
+
+// ready waits until the server says that it is ready.
+func ready(t *testing.T, p *lab.Process) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := p.WaitLine(ctx, func(l lab.Line) bool { return strings.Contains(l.Text, "msg=ready") }); err != nil {
 		t.Fatalf("serve: %v %v", err, p.Lines())
 	}
-	return p
 }
 
 // exchanging sends over the connection until the end of the test, or until it fails
@@ -226,12 +232,8 @@ func TestPageWhileTheProcedureRuns(t *testing.T) {
 		b.sees("the view "+view, fmt.Sprintf(`document.querySelector('main h1') && document.querySelectorAll('#nav a[aria-current]').length === 1 && document.title.startsWith('%s')`, view))
 		b.shoot("view-" + view)
 	}
-	if err := process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if code, err := process.Wait(t.Context()); err != nil || code != 0 {
-		t.Errorf("serve ended with %d, %v: %v", code, err, process.Lines())
-	}
+	b.do(chromedp.Navigate("about:blank"))
+	stopped(t, process)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, problem := range b.problems {
@@ -269,12 +271,7 @@ func (b *browser) watchSecondLane(client *lab.Host, process *lab.Process, token 
 	b.shoot("lane-ended")
 
 	b.setOutage(true)
-	if err := process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if code, err := process.Wait(t.Context()); err != nil || code != 0 {
-		t.Errorf("serve ended with %d, %v: %v", code, err, process.Lines())
-	}
+	stopped(t, process)
 	b.sees("that the server is gone", `document.querySelector('#link').className === 'gone'`)
 	process = served(t, client.Namespace)
 	b.sees("the server again", `document.querySelector('#link').className === 'live'`)

@@ -1,0 +1,285 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/labtest"
+)
+
+// fetch asks the server in the namespace with curl, and returns the answer with
+// its status behind it.
+func fetch(t *testing.T, ns *lab.Namespace, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath("curl"); err != nil {
+		labtest.Skip(t, "curl is not installed")
+	}
+	command := append([]string{"curl", "-sS", "-m", "30", "-w", "\n%{http_code}"}, args...)
+	out, errs, _ := ran(t, ns, lab.ProcessConfig{Args: command})
+	return strings.TrimSpace(out) + errs
+}
+
+// stopped ends the server and waits until it has ended, with its stacks where it
+// does not.
+func stopped(t *testing.T, p *lab.Process) {
+	t.Helper()
+	if err := p.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	code, err := p.Wait(ctx)
+	if err == nil && code == 0 {
+		return
+	}
+	if err != nil && p.Signal(syscall.SIGQUIT) == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_, _ = p.Wait(ctx) // for its last words
+	}
+	t.Fatalf("serve ended with %d, %v: %v", code, err, p.Lines())
+}
+
+func TestServeAnswersAndEndsInGoodOrder(t *testing.T) {
+	ns := loopback(t)
+	socket := filepath.Join(t.TempDir(), "notify")
+	notified, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer notified.Close()
+	c := tool("serve")
+	c.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket, "WATCHDOG_USEC=300000")
+	p := started(t, ns, c)
+	for _, want := range []string{"READY=1", "WATCHDOG=1", "WATCHDOG=1"} {
+		if got := notification(t, notified); got != want {
+			t.Fatalf("systemd was told %q, want %q", got, want)
+		}
+	}
+	defer connect(t, ns)()
+	waitFor(t, "both ends of the connection", func() bool {
+		return strings.Contains(fetch(t, ns, "http://127.0.0.1:9099/api/v1/connections"), `"total":2`)
+	})
+	shown, _, _ := ran(t, ns, tool("-j", "connection", "show"))
+	var fromCommand, fromServer []map[string]any
+	if err := json.Unmarshal([]byte(shown), &fromCommand); err != nil {
+		t.Fatal(err)
+	}
+	answer, _, _ := strings.Cut(fetch(t, ns, "http://127.0.0.1:9099/api/v1/connections"), "\n")
+	var page struct{ Connections json.RawMessage }
+	if err := json.Unmarshal([]byte(answer), &page); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(page.Connections, &fromServer); err != nil {
+		t.Fatal(err)
+	}
+	for key := range fromCommand[0] {
+		if _, ok := fromServer[0][key]; !ok {
+			t.Errorf("the command's key %q is not in the server's JSON", key)
+		}
+	}
+	if got := fetch(t, ns, "http://127.0.0.1:9099/api/v1/findings"); !strings.Contains(got, `"verdict":`) || !strings.HasSuffix(got, "200") {
+		t.Errorf("findings: %s", got)
+	}
+	if got := fetch(t, ns, "http://127.0.0.1:9099/metrics"); !strings.Contains(got, `mptcp_connections{netns="",side="client",state="established"} 1`) {
+		t.Errorf("metrics: %s", got)
+	}
+	listeners, _, _ := ran(t, ns, tool("connection", "show", "listen"))
+	if strings.Contains(listeners, ":9099") {
+		t.Errorf("the server is among what it shows: %s", listeners)
+	}
+	stopped(t, p)
+	for notification(t, notified) != "STOPPING=1" {
+	}
+}
+
+func notification(t *testing.T, c *net.UnixConn) string {
+	t.Helper()
+	if err := c.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 512)
+	n, err := c.Read(b)
+	if err != nil {
+		t.Fatalf("systemd was not told: %v", err)
+	}
+	return string(b[:n])
+}
+
+func TestServeRefusesToBeOpenToAll(t *testing.T) {
+	ns := loopback(t)
+	short := filepath.Join(t.TempDir(), "short")
+	if err := os.WriteFile(short, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--listen", "0.0.0.0:9099"}, "give a token"},
+		{[]string{"--listen", ":9099"}, "give a token"},
+		{[]string{"--listen", "[2001:db8::1]:9099"}, "give a token"},
+		{[]string{"--listen", "0.0.0.0:9099", "--token-file", short}, "too short"},
+		{[]string{"--listen", "0.0.0.0:9099", "--token-file", "/nonexistent"}, "no such file"},
+		{[]string{"--listen", "nonsense"}, "want an address and a port"},
+		{[]string{"--listen", "example.com:80"}, "want an address and a port"},
+		{[]string{"--tls-cert", short}, "come together"},
+		{[]string{"--client-ca", short}, "needs --tls-cert"},
+		{[]string{"rubbish"}, "takes no arguments"},
+		{[]string{"--log-level", "loud"}, "want debug"},
+	} {
+		_, stderr, code := ran(t, ns, tool(append([]string{"serve"}, c.args...)...))
+		if code == 0 || !strings.Contains(stderr, c.want) {
+			t.Errorf("%v: exit %d, %q, want %q", c.args, code, stderr, c.want)
+		}
+	}
+}
+
+func TestServeWithTLSAndClientCertificates(t *testing.T) {
+	ns := loopback(t)
+	dir := t.TempDir()
+	certificate(t, dir, "server")
+	certificate(t, dir, "client")
+	at := func(name string) string { return filepath.Join(dir, name) }
+	ready(t, started(t, ns, tool("serve", "--listen", "0.0.0.0:9443", "--tls-cert", at("server.pem"), "--tls-key", at("server.key"), "--client-ca", at("client.pem"))))
+	const url = "https://127.0.0.1:9443/api/v1/summary"
+	if got := fetch(t, ns, "--cacert", at("server.pem"), "--cert", at("client.pem"), "--key", at("client.key"), url); !strings.HasSuffix(got, "200") {
+		t.Errorf("with a certificate: %s", got)
+	}
+	if got := fetch(t, ns, "--cacert", at("server.pem"), url); strings.Contains(got, `"connections"`) {
+		t.Errorf("without a certificate: %s", got)
+	}
+	if got := fetch(t, ns, "--cacert", at("server.pem"), "--cert", at("server.pem"), "--key", at("server.key"), url); strings.Contains(got, `"connections"`) {
+		t.Errorf("with a certificate of somebody else: %s", got)
+	}
+	if got := fetch(t, ns, "http://127.0.0.1:9443/api/v1/summary"); strings.Contains(got, `"connections"`) {
+		t.Errorf("without TLS: %s", got)
+	}
+}
+
+// certificate makes NAME.pem and NAME.key, signed by itself, for 127.0.0.1.
+func certificate(t *testing.T, dir, name string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{name + ".pem": {Type: "CERTIFICATE", Bytes: cert}, name + ".key": {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(filepath.Join(dir, file), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestServeGivesUpItsPrivileges looks at all threads of the program as it is
+// shipped: without C, which could not give them up in all threads.
+func TestServeGivesUpItsPrivileges(t *testing.T) {
+	ns := loopback(t)
+	program := filepath.Join(t.TempDir(), "mptcpctl")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/mptcpctl")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	p := started(t, ns, lab.ProcessConfig{Args: []string{program, "serve"}})
+	ready(t, p)
+	want := fmt.Sprintf("%016x", keptCapabilities(kernelRelease()))
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", p.Pid()))
+	if err != nil || len(tasks) < 2 {
+		t.Fatalf("%d threads, %v", len(tasks), err)
+	}
+	for _, task := range tasks {
+		for name, value := range status(t, task) {
+			switch name {
+			case "CapEff", "CapPrm", "CapAmb":
+				if value != want && value != "0000000000000000" {
+					t.Errorf("%s: %s %s, want %s", task, name, value, want)
+				}
+			case "NoNewPrivs":
+				if value != "1" {
+					t.Errorf("%s: may gain new privileges", task)
+				}
+			}
+		}
+	}
+	defer connect(t, ns)()
+	waitFor(t, "events, which were subscribed to before", func() bool {
+		return strings.Contains(fetch(t, ns, "http://127.0.0.1:9099/metrics"), `event="ESTABLISHED"`)
+	})
+	for _, line := range p.Lines() {
+		if strings.Contains(line.Text, "privileges are kept") {
+			t.Error(line.Text)
+		}
+	}
+}
+
+func status(t *testing.T, name string) map[string]string {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		return nil // the thread has ended
+	}
+	defer f.Close()
+	values := map[string]string{}
+	for scanner := bufio.NewScanner(f); scanner.Scan(); {
+		if key, value, ok := strings.Cut(scanner.Text(), ":"); ok {
+			values[key] = strings.TrimSpace(value)
+		}
+	}
+	return values
+}
+
+func TestKeptCapabilities(t *testing.T) {
+	for release, none := range map[string]bool{"6.18.44": true, "6.15.0-rc1": true, "7.0": true, "6.14.9": false, "6.12.30+deb13": false, "5.14.0-570.el9": false, "rubbish": false} {
+		if got := keptCapabilities(release) == 0; got != none {
+			t.Errorf("%s: none kept is %v, want %v", release, got, none)
+		}
+	}
+}
+
+func TestServeWithoutEventsSaysSo(t *testing.T) {
+	ns := loopback(t)
+	if _, err := exec.LookPath("setpriv"); err != nil {
+		labtest.Skip(t, "setpriv is not installed")
+	}
+	c := tool("serve")
+	c.Args = append([]string{"setpriv", "--bounding-set=-all", "--inh-caps=-all"}, toolPath(t), "serve")
+	c.Arg0 = ""
+	ready(t, started(t, ns, c))
+	defer connect(t, ns)()
+	waitFor(t, "the connection, by polling", func() bool {
+		got := fetch(t, ns, "http://127.0.0.1:9099/api/v1/summary")
+		return strings.Contains(got, `"events_available":false`) && strings.Contains(got, "CAP_NET_ADMIN") && strings.Contains(got, `"connections":2`)
+	})
+}
