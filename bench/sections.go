@@ -303,10 +303,13 @@ func (c consumer) printed(n int) (printed, lost int, rate float64, err error) {
 		return 0, 0, 0, err
 	}
 	var reading sync.WaitGroup
+	closed := 0
 	reading.Go(func() {
 		for lines := bufio.NewScanner(r); lines.Scan(); {
 			if strings.Contains(lines.Text(), "LISTENER_CREATED") || strings.Contains(lines.Text(), "UNKNOWN 15") {
 				printed++
+			} else if strings.Contains(lines.Text(), "LISTENER_CLOSED") {
+				closed++
 			} else if _, number, ok := strings.Cut(lines.Text(), "LOST] lost="); ok {
 				k, _ := strconv.Atoi(number) // a wrong one shows in the sum
 				lost += k
@@ -319,7 +322,9 @@ func (c consumer) printed(n int) (printed, lost int, rate float64, err error) {
 	run.rest()
 	err = errors.Join(err, run.stop())
 	reading.Wait()
-	return printed, lost, rate, err
+	// The end of the listener makes an event too: it is not of the n, but may be
+	// the one that was lost.
+	return printed, lost - (1 - closed), rate, err
 }
 
 // dump lists connections with their subflows.
