@@ -2,8 +2,8 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -17,7 +17,7 @@ func yesFlag(summary string) grammar.Flag {
 
 // confirm asks whether to go on: on a terminal the user, elsewhere -y must have
 // said so. It returns nil for a yes.
-func confirm(inv *grammar.Invocation, question string) error {
+func confirm(ctx context.Context, inv *grammar.Invocation, question string) error {
 	if inv.Has("yes") {
 		return nil
 	}
@@ -26,13 +26,19 @@ func confirm(inv *grammar.Invocation, question string) error {
 		return inv.Usage("there is no terminal to ask on: say -y")
 	}
 	fmt.Fprintf(inv.Stderr, "%s [y/N] ", question)
-	answer, err := bufio.NewReader(stdin).ReadString('\n')
-	if err != nil && err != io.EOF {
-		return err
-	}
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
-		return nil
+	answers := make(chan string, 1)
+	go func() { // what cannot be read is no yes; after an interrupt the program ends
+		answer, _ := bufio.NewReader(stdin).ReadString('\n')
+		answers <- strings.ToLower(strings.TrimSpace(answer))
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(inv.Stderr)
+		return ctx.Err()
+	case answer := <-answers:
+		if answer == "y" || answer == "yes" {
+			return nil
+		}
 	}
 	fmt.Fprintln(inv.Stderr, "nothing was changed")
 	return exitStatus(codeFailed)

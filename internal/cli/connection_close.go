@@ -114,7 +114,7 @@ func (a *app) connectionCloseSubflow(ctx context.Context, inv *grammar.Invocatio
 	if len(all) == 1 {
 		question = fmt.Sprintf("End the subflow %s, the only one of %v?", subflowNames(chosen), token)
 	}
-	if err := confirm(inv, question); err != nil {
+	if err := confirm(ctx, inv, question); err != nil {
 		return err
 	}
 	if err := diag.Destroy(ctx, chosen[0].Socket); err != nil {
@@ -183,7 +183,7 @@ func (a *app) connectionClose(ctx context.Context, inv *grammar.Invocation) erro
 	if err != nil {
 		return err
 	}
-	if err := confirm(inv, "End all subflows of "+connectionNames(connections)+"?"); err != nil {
+	if err := confirm(ctx, inv, "End all subflows of "+connectionNames(connections)+"?"); err != nil {
 		return err
 	}
 	diag, err := sockdiag.Dial(nil)

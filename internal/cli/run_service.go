@@ -21,7 +21,7 @@ func (a *app) runService(ctx context.Context, inv *grammar.Invocation, unit stri
 		root = force.SystemdRoot
 	}
 	if inv.Has("undo") {
-		return a.undoService(inv, root, unit)
+		return a.undoService(ctx, inv, root, unit)
 	}
 	dropIn, err := serviceDropIn(ctx, unit)
 	if err != nil {
@@ -29,7 +29,7 @@ func (a *app) runService(ctx context.Context, inv *grammar.Invocation, unit stri
 	}
 	path := filepath.Join(root, dropIn.Path)
 	fmt.Fprintf(inv.Stdout, "%s:\n\n%s\n", path, indented(dropIn.Text))
-	if err := confirm(inv, "Write this file?"); err != nil {
+	if err := confirm(ctx, inv, "Write this file?"); err != nil {
 		return err
 	}
 	if err := dropIn.Apply(root); err != nil {
@@ -40,8 +40,8 @@ func (a *app) runService(ctx context.Context, inv *grammar.Invocation, unit stri
 }
 
 // undoService removes the drop-in.
-func (a *app) undoService(inv *grammar.Invocation, root, unit string) error {
-	if err := confirm(inv, "Remove what gives "+unit+" MPTCP?"); err != nil {
+func (a *app) undoService(ctx context.Context, inv *grammar.Invocation, root, unit string) error {
+	if err := confirm(ctx, inv, "Remove what gives "+unit+" MPTCP?"); err != nil {
 		return err
 	}
 	err := force.UndoDropIn(root, unit)
