@@ -55,7 +55,7 @@ func openRecording(inv *grammar.Invocation) (*source.Recording, error) {
 // sense: they change the kernel's state, or run programs of this host.
 var liveOnly = []string{
 	"endpoint add", "endpoint change", "endpoint delete", "endpoint flush", "limits set",
-	"connection close", "connection close-subflow", "nc", "run", "lab", "pm", "policy", "probe", "record",
+	"connection close", "connection close-subflow", "nc", "run", "lab", "pm", "policy", "probe", "record", "serve",
 }
 
 // checkSource refuses -a and --replay where they make no sense.
