@@ -172,10 +172,8 @@ func hold(n int) (release func(), err error) {
 // subflow of held connections is changed again and again.
 type priorities struct {
 	pm      *pathmanager.Client
-	id      mptcp.AddressID
 	release func()
 	backup  bool
-	held    int
 }
 
 func newPriorities(held int) (*priorities, error) {
@@ -183,7 +181,7 @@ func newPriorities(held int) (*priorities, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &priorities{release: release, held: held}
+	p := &priorities{release: release}
 	if p.pm, err = pathmanager.Dial(nil); err != nil {
 		return nil, err
 	}

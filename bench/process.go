@@ -135,18 +135,6 @@ func (r *running) rest() time.Duration {
 	}
 }
 
-// memory returns the resident memory in kB.
-func (r *running) memory() float64 {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.cmd.Process.Pid))
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			n, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-			return n
-		}
-	}
-	return 0
-}
-
 // stop ends the process as a user does.
 func (r *running) stop() error {
 	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -184,15 +172,6 @@ func scratch() (*os.File, error) {
 		return nil, err
 	}
 	return f, os.Remove(f.Name())
-}
-
-// lines counts the lines of a file that hold the word.
-func lines(f *os.File, word string) (int, error) {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return 0, err
-	}
-	text, err := io.ReadAll(f)
-	return bytes.Count(text, []byte(word)), err
 }
 
 // once runs a program to its end and returns its processor and wall time.
