@@ -19,8 +19,6 @@ import (
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 	"mptcpctl/track"
-
-	"github.com/coreos/go-systemd/v22/daemon"
 )
 
 // defaultListen is where serve listens: on loopback, for this host alone.
@@ -75,6 +73,8 @@ func (a *app) serve(ctx context.Context, inv *grammar.Invocation) error {
 	if noEvents != "" {
 		log.Warn("no events: the state is polled", "reason", noEvents)
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	from := subscribed(ctx, host, noEvents)
 	keep := keptCapabilities(kernelRelease())
 	if err := dropPrivileges(keep); err != nil {
@@ -82,7 +82,7 @@ func (a *app) serve(ctx context.Context, inv *grammar.Invocation) error {
 	} else if keep != 0 {
 		log.Info("CAP_NET_ADMIN is kept: this kernel ties subflows to connections only for it")
 	}
-	err = newService(host, from, noEvents, o, log).run(ctx, listener)
+	err = newService(host, from, noEvents, o, log).run(ctx, cancel, listener)
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
@@ -163,10 +163,10 @@ func sharedDeviceNames() func(int32) string {
 	}
 }
 
-// run runs until ctx is done, and then returns nil, or until one part fails.
-func (s *service) run(parent context.Context, l net.Listener) error {
-	ctx, cancel := context.WithCancelCause(parent)
-	defer cancel(nil)
+// run runs until ctx is done, and then returns nil, or until one part fails: that
+// ends all others by cancel.
+func (s *service) run(ctx context.Context, cancel context.CancelCauseFunc, l net.Listener) error {
+	failed := make(chan error, 1)
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context) error{
 		s.server.Run, s.collector.Run, s.track, s.notify, s.findProcesses, s.judge.run,
@@ -174,17 +174,23 @@ func (s *service) run(parent context.Context, l net.Listener) error {
 	} {
 		parts.Go(func() {
 			if err := part(ctx); err != nil {
-				cancel(err) // the first one counts
+				select {
+				case failed <- err:
+				default: // the first one counts
+				}
+				cancel(err)
 			}
 		})
 	}
 	s.log.Info("listening", "address", l.Addr().String())
 	parts.Wait()
-	if parent.Err() != nil {
-		s.log.Info("stopped")
+	s.log.Info("stopped")
+	select {
+	case err := <-failed:
+		return err
+	default:
 		return nil
 	}
-	return context.Cause(ctx)
 }
 
 // track runs the tracker. That it ends before it was told to is an error.
@@ -224,40 +230,4 @@ func (s *service) findProcesses(ctx context.Context) error {
 		s.tracker.SetProcesses(found)
 		pause = max(5*time.Second, 50*time.Since(began))
 	}
-}
-
-// notify tells systemd, where it started us, when the first state is there, and
-// from then on that the state is kept.
-func (s *service) notify(ctx context.Context) error {
-	pause := 100 * time.Millisecond
-	ready := false
-	watchdog, err := daemon.SdWatchdogEnabled(false)
-	if err != nil {
-		return err
-	}
-	for {
-		if s.server.Ready() == nil {
-			state := daemon.SdNotifyWatchdog
-			if !ready {
-				ready, state = true, daemon.SdNotifyReady
-				s.log.Info("ready", "connections", s.tracker.State().Len())
-			}
-			if _, err := daemon.SdNotify(false, state); err != nil {
-				return err
-			}
-			if watchdog == 0 {
-				break
-			}
-			pause = watchdog / 3
-		}
-		select {
-		case <-ctx.Done():
-			_, err := daemon.SdNotify(false, daemon.SdNotifyStopping)
-			return err
-		case <-time.After(pause):
-		}
-	}
-	<-ctx.Done()
-	_, err = daemon.SdNotify(false, daemon.SdNotifyStopping)
-	return err
 }

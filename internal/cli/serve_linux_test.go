@@ -106,8 +106,27 @@ func TestServeAnswersAndEndsInGoodOrder(t *testing.T) {
 	if strings.Contains(listeners, ":9099") {
 		t.Errorf("the server is among what it shows: %s", listeners)
 	}
+	// Meanwhile nobody has read what systemd is told: the server must not hang on it.
 	stopped(t, p)
-	for notification(t, notified) != "STOPPING=1" {
+}
+
+func TestServeTellsSystemdThatItStops(t *testing.T) {
+	ns := loopback(t)
+	socket := filepath.Join(t.TempDir(), "notify")
+	notified, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer notified.Close()
+	c := tool("serve")
+	c.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket)
+	p := started(t, ns, c)
+	if got := notification(t, notified); got != "READY=1" {
+		t.Errorf("first %q", got)
+	}
+	stopped(t, p)
+	if got := notification(t, notified); got != "STOPPING=1" {
+		t.Errorf("at last %q", got)
 	}
 }
 
