@@ -100,7 +100,8 @@ type Listener struct {
 	refused   atomic.Uint64
 	book      lossBook
 	meter     meter
-	unchecked int // messages read since the queue was last known to be below its bound
+	backlog   bool // the last batch was full
+	unchecked int  // messages read since the queue was last known to be below its bound
 	memory    [16]uint32
 	batch     []mptcp.Event
 	rest      []mptcp.Event    // of batch, which a loop over Events left behind

@@ -193,7 +193,10 @@ func (l *Listener) coalesce(n int, now time.Time) {
 	if span == 0 {
 		span, many = DefaultCoalesce, stormEvents
 	}
-	if span < 0 || n == l.config.slots || !l.meter.above(many) {
+	// After a backlog nothing is known yet of what comes: a backlog that was read says nothing of it.
+	backlog := l.backlog
+	l.backlog = n == l.config.slots
+	if span < 0 || l.backlog || backlog || !l.meter.above(many) {
 		return
 	}
 	if d := span - time.Since(now); d > 0 {
