@@ -32,12 +32,12 @@ func parseFilter(r *http.Request) (*filter.Expr, error) {
 }
 
 // number reads a parameter that is a number.
-func number(r *http.Request, name string, fallback, most int) (int, error) {
+func number(r *http.Request, name string, fallback, most int64) (int64, error) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
 		return fallback, nil
 	}
-	n, err := strconv.Atoi(text)
+	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 0 || n > most {
 		return 0, fmt.Errorf("%s %q: want a number from 0 to %d", name, text, most)
 	}
@@ -125,7 +125,7 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	limit, err1 := number(r, "limit", 100, 1000)
-	offset, err2 := number(r, "offset", 0, 1<<30)
+	skipped, err2 := number(r, "offset", 0, 1<<30)
 	if err := errors.Join(err1, err2); err != nil {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
@@ -138,10 +138,10 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	p := page{Total: len(places), Offset: offset, Time: v.state.Time().UTC()}
-	offset = min(offset, len(places))
+	p := page{Total: len(places), Offset: int(skipped), Time: v.state.Time().UTC()}
+	first := min(int(skipped), len(places))
 	shown := make([]mptcp.Connection, 0, limit)
-	for _, i := range places[offset:min(offset+limit, len(places))] {
+	for _, i := range places[first:min(first+int(limit), len(places))] {
 		shown = append(shown, v.rows[i].Connection)
 	}
 	if p.Connections, err = connectionsJSON(shown); err != nil {
@@ -196,7 +196,7 @@ func (s *Server) serveConnection(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "no connection with token "+token.String()+" is there, nor has one ended lately")
 		return
 	}
-	after, err := number(r, "samples_after", 0, math.MaxInt)
+	after, err := number(r, "samples_after", 0, math.MaxInt64)
 	if err != nil {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
@@ -207,7 +207,7 @@ func (s *Server) serveConnection(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "the connection is kept no more")
 		return
 	}
-	d, err := s.details(state, key, &connection, int64(after))
+	d, err := s.details(state, key, &connection, after)
 	if err != nil {
 		fail(w, http.StatusInternalServerError, err.Error())
 		return
