@@ -49,7 +49,7 @@
 //
 // # Coalescing
 //
-// Waking up costs more than an event. Up to about 14,000 events a second each is
+// Waking up costs more than an event. Up to about 18,000 events a second each is
 // delivered at once. Above, the listener lets them gather for at most 1 ms after a
 // batch was delivered, which cuts its cost and that of the workload several times.
 // With [ListenConfig.Coalesce] set, it does so above about 1,500 a second, and for

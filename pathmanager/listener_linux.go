@@ -61,7 +61,7 @@ type ListenConfig struct {
 	// Coalesce bounds how long an event may wait for others, so that they are read
 	// together: that costs several times less than to be woken for each. Set, events
 	// wait when more than about 1,500 come in a second. 0 is DefaultCoalesce when
-	// more than about 14,000 come in a second, and no wait below. Below 0 no event
+	// more than about 18,000 come in a second, and no wait below. Below 0 no event
 	// ever waits. The first event after a pause never does.
 	Coalesce time.Duration
 

@@ -62,7 +62,7 @@ func TestMeter(t *testing.T) {
 	for _, tt := range []struct {
 		perSecond   int
 		busy, storm bool
-	}{{200, false, false}, {1000, false, false}, {2000, true, false}, {10_000, true, false}, {20_000, true, true}} {
+	}{{200, false, false}, {1000, false, false}, {2000, true, false}, {10_000, true, false}, {25_000, true, true}} {
 		var m meter
 		now := time.Unix(0, 0)
 		for range 1000 {
@@ -74,7 +74,7 @@ func TestMeter(t *testing.T) {
 		}
 	}
 	var m meter
-	m.add(128, time.Unix(0, 0))
+	m.add(256, time.Unix(0, 0))
 	if !m.above(stormEvents) {
 		t.Error("a burst is no storm")
 	}

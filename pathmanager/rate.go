@@ -8,9 +8,9 @@ const (
 	// busyEvents in the window (1,500 events/s) make it worth to wait for more
 	// where somebody asked for it,
 	busyEvents = 12
-	// stormEvents (14,000 events/s) where nobody did: below, an event is shown as
+	// stormEvents (18,000 events/s) where nobody did: below, an event is shown as
 	// soon as a program that reads one by one would show it.
-	stormEvents = 112
+	stormEvents = 144
 )
 
 // meter is a decaying count of the events of the last rateWindow.

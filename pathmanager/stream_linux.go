@@ -193,7 +193,7 @@ func (l *Listener) coalesce(n int, now time.Time) {
 	if span == 0 {
 		span, many = DefaultCoalesce, stormEvents
 	}
-	// After a backlog nothing is known yet of what comes: a backlog that was read says nothing of it.
+	// That there was a backlog says nothing of what comes next.
 	backlog := l.backlog
 	l.backlog = n == l.config.slots
 	if span < 0 || l.backlog || backlog || !l.meter.above(many) {
