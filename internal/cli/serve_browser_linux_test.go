@@ -227,10 +227,12 @@ func TestPageWhileTheProcedureRuns(t *testing.T) {
 	}
 	b.sees("the close", `document.querySelector('#facts').textContent.includes('ended') && [...document.querySelectorAll('#timeline .lane')].every((l) => l.dataset.state === 'closed')`)
 	b.shoot("closed")
-	for _, view := range []string{"events", "endpoints", "counters", "findings", ""} {
-		b.do(chromedp.Navigate(page + "#/" + view))
-		b.sees("the view "+view, fmt.Sprintf(`document.querySelector('main h1') && document.querySelectorAll('#nav a[aria-current]').length === 1 && document.title.startsWith('%s')`, view))
-		b.shoot("view-" + view)
+	for _, view := range [][2]string{
+		{"events", "CLOSED"}, {"endpoints", "192.0.2.3"}, {"counters", "MPJoinSynAckRx"}, {"findings", "Verdict: "}, {"", "events lost"},
+	} {
+		b.do(chromedp.Navigate(page + "#/" + view[0]))
+		b.sees("the view "+view[0], fmt.Sprintf(`document.title.startsWith('%s') && document.querySelectorAll('#nav a[aria-current]').length === 1 && document.querySelector('main').textContent.includes('%s')`, view[0], view[1]))
+		b.shoot("view-" + view[0])
 	}
 	b.do(chromedp.Navigate("about:blank"))
 	stopped(t, process)
