@@ -229,7 +229,9 @@ export function connection(main, link) {
     const parts = model.lanes.map((l) => {
       const n = details.samples.subflows.findIndex((f) => `${f.local} ${f.remote}` === l.name);
       const rtt = sample?.f.find((f) => f.s === n)?.rtt;
-      return `${l.name.split(' ')[0]} ${stateAt(l, t, now()) || 'not there'}` + (n >= 0 && speed && t <= now() ? ` ${rate(speed.values[n] || 0)}` : '') + (rtt ? ` ${millis(rtt)}` : '');
+      const state = stateAt(l, t, now());
+      if (!state) return `${l.name.split(' ')[0]} not there`;
+      return `${l.name.split(' ')[0]} ${state}` + (n >= 0 && speed && t <= now() ? ` ${rate(speed.values[n] || 0)}` : '') + (rtt ? ` ${millis(rtt)}` : '');
     });
     setText(readout, `${clock(t)}   ${parts.join('   ')}`);
   }
