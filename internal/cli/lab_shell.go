@@ -46,13 +46,24 @@ func (a *app) labShell(ctx context.Context, inv *grammar.Invocation) error {
 		return err
 	}
 	server := l.Topology().Paths[0].Destination
-	fmt.Fprintf(inv.Stdout, "\nThis shell is on the client. The server is %v, port %s. Try: mptcpctl paths to %v; mptcpctl monitor & mptcpctl nc %v %s\n",
-		server, labPort, server, server, labPort)
-	return runLabShell(inv, l.Host(lab.ClientHost))
+	fmt.Fprintf(inv.Stdout, shellHints, server, labPort, server, server, labPort)
+	return runLabShell(inv, l.Host(lab.ClientHost), "SERVER="+l.Host(lab.ServerHost).Path())
 }
 
-// runLabShell runs the user's shell in the host to its end.
-func runLabShell(inv *grammar.Invocation, host *lab.Host) error {
+// shellHints is what the shell on a client is greeted with.
+const shellHints = `
+This shell is on the client; the server is %v and listens at port %s. To begin with:
+  mptcpctl limits set subflows 1; mptcpctl -n $SERVER limits set subflows 1
+  mptcpctl paths to %v
+  mptcpctl monitor > events & (then, any time: cat events)
+  mptcpctl nc %v %s
+A second terminal on the client: nsenter --target PID --net sh, where this shell's PID is what
+"echo $$" prints (as an ordinary user: nsenter --target PID --user --net --preserve-credentials sh).
+`
+
+// runLabShell runs the user's shell in the host to its end, with these variables
+// in its environment.
+func runLabShell(inv *grammar.Invocation, host *lab.Host, variables ...string) error {
 	tools, err := newToolDirectory()
 	if err != nil {
 		return fmt.Errorf("lab: %w", err)
@@ -61,6 +72,7 @@ func runLabShell(inv *grammar.Invocation, host *lab.Host) error {
 	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT) // they are the shell's
 	defer signal.Reset(syscall.SIGINT, syscall.SIGQUIT)
 	cmd := tools.shell(inv, host.Name)
+	cmd.Env = append(cmd.Env, variables...)
 	if err := host.Start(cmd); err != nil {
 		return fmt.Errorf("lab: %w", err)
 	}
@@ -100,6 +112,9 @@ func (d *toolDirectory) shell(inv *grammar.Invocation, host string) *exec.Cmd {
 		program = "/bin/sh"
 	}
 	cmd := exec.Command(program)
+	if filepath.Base(program) == "bash" { // its own files would give it the host's prompt
+		cmd.Args = append(cmd.Args, "--norc", "--noprofile")
+	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = inv.Stdin, inv.Stdout, inv.Stderr
 	cmd.Env = append(os.Environ(), "PATH="+d.path+":"+os.Getenv("PATH"), "PS1=["+host+"]# ")
 	return cmd

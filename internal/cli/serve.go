@@ -78,7 +78,7 @@ func (a *app) serve(ctx context.Context, inv *grammar.Invocation) error {
 	from := subscribed(ctx, host, noEvents)
 	keep := keptCapabilities(kernelRelease())
 	if err := dropPrivileges(keep); err != nil {
-		log.Warn("privileges are kept", "error", err)
+		log.Warn("privileges are kept", "error", err, "advice", keptAdvice(err))
 	} else if keep != 0 {
 		log.Info("CAP_NET_ADMIN is kept: this kernel ties subflows to connections only for it")
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 	"unsafe"
@@ -17,6 +18,14 @@ func keptCapabilities(release string) uint32 {
 		return 0
 	}
 	return 1 << unix.CAP_NET_ADMIN
+}
+
+// keptAdvice says what to do when privileges could not be given up.
+func keptAdvice(err error) string {
+	if errors.Is(err, syscall.ENOTSUP) {
+		return "this binary is linked with C, which keeps Go from changing all threads: build it with CGO_ENABLED=0, as make does"
+	}
+	return "run the server as an ordinary user, or as the unit in packaging/systemd does"
 }
 
 // dropPrivileges gives up all capabilities but these, in all threads and for good:

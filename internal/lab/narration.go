@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 	"sync"
-	"text/tabwriter"
 )
 
 // narration calls a narrator one at a time.
@@ -64,10 +63,10 @@ func (t *textNarrator) Output(terminal string, line Line) {
 	fmt.Fprintf(t.w, "%s | %s\n", terminal, line.Text)
 }
 
-// WriteTable writes the promises beside what was seen, one a line.
+// WriteTable writes each promise with what was seen below it: the lines of the
+// monitor are too long for a second column.
 func (r Report) WriteTable(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "\tPROMISED\tSEEN")
+	var b strings.Builder
 	for _, p := range r.Promises {
 		mark, seen := "ok", p.Seen
 		if !p.Kept {
@@ -76,7 +75,8 @@ func (r Report) WriteTable(w io.Writer) error {
 		if seen == "" {
 			seen = "not reached"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\n", mark, p.Text, strings.Join(strings.Fields(seen), " "))
+		fmt.Fprintf(&b, "%s  %s\n      %s\n", mark, p.Text, strings.Join(strings.Fields(seen), " "))
 	}
-	return table.Flush()
+	_, err := io.WriteString(w, b.String())
+	return err
 }
