@@ -49,6 +49,9 @@ func (f *ConnectionText) appendConnection(b []byte, c *mptcp.Connection) []byte 
 	b = append(b, f.Colors.Reset...)
 	b = append(b, ' ')
 	b = append(b, c.State.String()...)
+	if onlyBegun(c) {
+		b = append(b, " (not yet fully: no data was acknowledged)"...)
+	}
 	if c.Side != mptcp.SideUnknown {
 		b = append(b, ' ')
 		b = append(b, c.Side.String()...)
@@ -81,6 +84,20 @@ func (f *ConnectionText) appendConnection(b []byte, c *mptcp.Connection) []byte 
 		b = f.appendConnectionDetails(b, c)
 	}
 	return b
+}
+
+// onlyBegun reports whether the connection is up and cannot have further subflows
+// yet: a client's is established fully by the first data that is acknowledged.
+func onlyBegun(c *mptcp.Connection) bool {
+	if c.State != mptcp.StateEstablished || c.Fallback {
+		return false
+	}
+	for i := range c.Subflows {
+		if c.Subflows[i].FullyEstablished {
+			return false
+		}
+	}
+	return len(c.Subflows) > 0
 }
 
 func (f *ConnectionText) appendConnectionDetails(b []byte, c *mptcp.Connection) []byte {
