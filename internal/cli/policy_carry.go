@@ -37,6 +37,8 @@ func (r *policyRun) change(ctx context.Context, c policy.Change) error {
 		return r.remove(ctx, c.Before)
 	case policy.Modify:
 		return r.pm.SetEndpointFlags(ctx, pathmanager.Selector{ID: c.Before.ID}, c.After.Flags)
+	case policy.TakeOver:
+		return nil // the record is all that changes
 	}
 	return r.pm.AddEndpoint(ctx, c.After)
 }

@@ -38,6 +38,8 @@ func (r *policyRun) writeLeft(w io.Writer, left []policy.Left) {
 	for _, l := range left {
 		if l.InTheWay {
 			fmt.Fprintf(w, "in the way: %s is not the policy's; wanted is %s (--exclusive takes it over)\n", endpointText(l.Endpoint), endpointText(l.Wanted))
+		} else if l.AsWanted() {
+			fmt.Fprintf(w, "left alone: %s is as wanted already, made by others (--exclusive takes it over)\n", endpointText(l.Endpoint))
 		} else {
 			fmt.Fprintf(w, "left alone: %s is not the policy's\n", endpointText(l.Endpoint))
 		}
@@ -51,6 +53,8 @@ func changeText(c policy.Change) string {
 		return "add " + endpointText(c.After)
 	case policy.Remove:
 		return "remove " + endpointText(c.Before)
+	case policy.TakeOver:
+		return "take over " + endpointText(c.Before) + ": it is as wanted"
 	}
 	return fmt.Sprintf("%v %s: to %s", c.Kind, endpointText(c.Before), endpointText(c.After))
 }

@@ -38,6 +38,7 @@ const (
 	Remove ChangeKind = iota + 1 // Before
 	Modify                       // Before's backup and fullmesh flags to After's
 	Add                          // After
+	TakeOver                     // nothing but to record Before, which is as wanted and made by others
 )
 
 // String returns the kind's name.
@@ -49,6 +50,8 @@ func (k ChangeKind) String() string {
 		return "change"
 	case Add:
 		return "add"
+	case TakeOver:
+		return "take over"
 	}
 	return fmt.Sprintf("change %d", uint8(k))
 }
@@ -66,8 +69,13 @@ type Left struct {
 	// InTheWay: the policy wants an endpoint with its address or its id, and cannot
 	// have it.
 	InTheWay bool
-	Wanted   mptcp.Endpoint // where InTheWay
+	// Wanted is the policy's wish that it is in the way of, or that it already
+	// fulfils; without an address where there is no such wish.
+	Wanted mptcp.Endpoint
 }
+
+// AsWanted reports whether the endpoint is what the policy would have made.
+func (l *Left) AsWanted() bool { return !l.InTheWay && l.Wanted.Address.IsValid() }
 
 // Plan is what has to change so that the kernel has what the policy asks for.
 type Plan struct {
@@ -127,6 +135,8 @@ func (p *Policy) Plan(desired []mptcp.Endpoint, present Present, owned *State, e
 			served[identityOf(e)] = true
 			if after := withChangeable(e, want); after != e {
 				plan.Changes = append(plan.Changes, Change{Modify, e, after})
+			} else if !owned.Owns(e) {
+				plan.Changes = append(plan.Changes, Change{TakeOver, e, e})
 			}
 		}
 		staying[e.ID] = e

@@ -135,6 +135,9 @@ func TestPlanAgainstModel(t *testing.T) {
 			state, plan = k.apply(t, p, host, state, exclusive)
 			check(t, k, p, host, plan, exclusive, theirs)
 			if exclusive {
+				if i := slices.IndexFunc(k.endpoints, func(e mptcp.Endpoint) bool { return !e.Flags.Has(mptcp.FlagImplicit) && !state.Owns(e) }); i >= 0 {
+					t.Fatalf("%v was not taken over", k.endpoints[i])
+				}
 				clear(theirs)
 			}
 			var again *Plan
