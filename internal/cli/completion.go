@@ -46,10 +46,22 @@ func (a *app) completionWords(ctx context.Context, inv *grammar.Invocation) erro
 		fmt.Fprintln(inv.Stdout, ":file")
 	}
 	last := words[len(words)-1]
-	for _, c := range append(completion.Words, a.values(ctx, completion.Kind)...) {
+	values := a.values(ctx, completion.Kind)
+	if completion.Kind == grammar.Filter {
+		values = filterCandidates(wordBefore(words))
+	}
+	for _, c := range append(completion.Words, values...) {
 		if strings.HasPrefix(c.Word, last) {
 			fmt.Fprintf(inv.Stdout, "%s\t%s\n", c.Word, c.Summary)
 		}
 	}
 	return nil
+}
+
+// wordBefore returns the word in front of the last one, "" for none.
+func wordBefore(words []string) string {
+	if len(words) < 2 {
+		return ""
+	}
+	return words[len(words)-2]
 }

@@ -14,8 +14,8 @@ func (a *app) helpCommand() grammar.Command {
 	return grammar.Command{
 		Name:     "help",
 		Summary:  "what a command does, its grammar and examples",
-		Synopsis: []string{"[ COMMAND [ VERB ] ]"},
-		Help: "Without a command: the list of the commands. The same text comes with -h behind a command.\n\n" +
+		Synopsis: []string{"[ COMMAND [ VERB ] ]", "filter"},
+		Help: "Without a command: the list of the commands. The same text comes with -h behind a command. `help filter` describes the words that pick connections.\n\n" +
 			"--man writes the manual page of the command, or of the program, for mandoc or man; --man-list names the pages that there are.",
 		Privilege: "none",
 		Flags:     []grammar.Flag{{Name: "man", Summary: "write a manual page (mdoc) instead"}, {Name: "man-list", Summary: "name the manual pages, for an installer"}},
@@ -44,6 +44,9 @@ func (a *app) help(_ context.Context, inv *grammar.Invocation) error {
 			return grammar.WriteProgramManual(inv.Stdout, a.manual())
 		}
 		return grammar.WriteOverview(inv.Stdout, a.program, a.commands())
+	}
+	if topic := filterTopic(); len(inv.Args) == 1 && inv.Args[0] == topic.Name && !inv.Has("man") {
+		return topic.WriteHelp(inv.Stdout, a.program)
 	}
 	entry, ok := grammar.Find(a.commands(), inv.Args[0])
 	if !ok {

@@ -23,6 +23,7 @@ func (a *app) manual() *grammar.Manual {
 			"What only shows needs no privilege. Changes and events need CAP_NET_ADMIN in the network " +
 			"namespace.",
 		Entries: a.commands(),
+		Topics:  []grammar.Topic{filterTopic()},
 		Date:    buildDate(),
 		ExitCodes: [][2]string{
 			{"0", "done"},

@@ -15,6 +15,7 @@ type Manual struct {
 	Summary     string // of the program, one line
 	Description string // of the program, in paragraphs
 	Entries     []Entry
+	Topics      []Topic
 	Date        time.Time
 	ExitCodes   [][2]string // a code, and what it means
 	Environment [][2]string
@@ -43,6 +44,9 @@ func WriteProgramManual(w io.Writer, m *Manual) error {
 		}
 	}
 	b.list(rows)
+	for i := range m.Topics {
+		b.topic(m, &m.Topics[i])
+	}
 	b.environment(m)
 	b.exitCodes(m)
 	b.seeAlso(append(pages, m.seeAlso()...))
@@ -68,6 +72,10 @@ func WriteManual(w io.Writer, m *Manual, c *Command) error {
 		if v := &c.Verbs[i]; !v.Hidden {
 			b.verb(c, v)
 		}
+	}
+	if c.takesFilter() {
+		b.macro("Sh", "FILTER")
+		b.text("The words of the filter are described in " + m.Program + "(8).")
 	}
 	if c.Privilege != "" {
 		b.macro("Sh", "PRIVILEGE")

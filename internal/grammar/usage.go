@@ -106,6 +106,9 @@ func (c *Command) WriteHelp(w io.Writer, program, path string) error {
 	}
 	writeRows(&b, "Arguments", keywordRows(c))
 	writeRows(&b, "Options", flagRows(c))
+	if c.takesFilter() {
+		fmt.Fprintf(&b, "\nFILTER: see %s help filter\n", program)
+	}
 	if c.Privilege != "" {
 		fmt.Fprintf(&b, "\nPrivilege: %s\n", c.Privilege)
 	}

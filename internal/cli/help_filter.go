@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"strings"
+
+	"mptcpctl/internal/filter"
+	"mptcpctl/internal/grammar"
+)
+
+// filterTopic describes the filter language.
+func filterTopic() grammar.Topic {
+	topic := grammar.Topic{
+		Name:    "filter",
+		Summary: "the words that pick connections and events, behind connection, monitor, wait, doctor and top",
+		Help: "A filter is made of terms: a word, and what it takes. Terms side by side must all match, as with `and`; `or`, `not` and brackets combine them. " +
+			"&&, || and ! mean the same. The shell reads ( ) < > ! & and | itself: quote them, or the whole filter.\n\n" +
+			"  FILTER := AND { or AND }\n  AND    := NOT { [ and ] NOT }\n  NOT    := not NOT | ( FILTER ) | TERM\n\n" +
+			"= or != may stand in front of a value. A COMPARISON is = != < <= > >= or eq ne lt le gt ge. " +
+			"`state A state B` means either, `exclude A` all but A. Values with blanks or signs are quoted within the filter.\n\n" +
+			"Addresses, ports, devices, ids and backup are those of any subflow, or of the connection itself; != is true where no subflow has that value. " +
+			"An event is judged by what it carries and by its connection. What neither tells is unknown, and does not match, nor does its negation.",
+		Title: "Terms",
+		Examples: []grammar.Example{
+			{Line: "connection dst 192.0.2.0/24 and dport 443", Meaning: "connections to port 443 of a network"},
+			{Line: "connection 'state established and subflows < 2 and not fallback'", Meaning: "those that have no second subflow"},
+			{Line: "wait 'process curl and subflows >= 2' timeout 5s", Meaning: "until curl has a second subflow"},
+			{Line: "monitor event SF_CLOSED error ECONNRESET,ETIMEDOUT", Meaning: "subflows that end with one of two errors"},
+			{Line: "doctor '( dev wlan0 or family inet6 ) and side client'", Meaning: "what is wrong with some connections made here"},
+		},
+	}
+	for _, t := range filter.Terms() {
+		topic.Rows = append(topic.Rows, [2]string{strings.TrimSpace(t.Word + " " + t.Argument), t.Meaning})
+	}
+	for _, v := range []struct{ word, name string }{{"state", "STATE"}, {"event", "NAME of an event"}, {"reason", "NAME of a reason"}} {
+		topic.Rows = append(topic.Rows, [2]string{v.name, strings.Join(filter.Values(v.word), ", ")})
+	}
+	return topic
+}
+
+// filterCandidates returns the words that may follow this one in a filter.
+func filterCandidates(before string) []grammar.Candidate {
+	var words []grammar.Candidate
+	for _, value := range filter.Values(before) {
+		words = append(words, grammar.Candidate{Word: value, Summary: before})
+	}
+	if words != nil {
+		return words
+	}
+	for _, t := range filter.Terms() {
+		if t.Word == before && t.Argument != "" {
+			return nil // its value, which no table has
+		}
+		words = append(words, grammar.Candidate{Word: t.Word, Summary: t.Meaning})
+	}
+	for _, word := range []string{"and", "or", "not"} {
+		words = append(words, grammar.Candidate{Word: word, Summary: "combines terms"})
+	}
+	return words
+}

@@ -1,0 +1,39 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+
+	"mptcpctl/internal/filter"
+	"mptcpctl/internal/grammar"
+)
+
+// TestFilterTopic reads the examples as filters, and looks for every term.
+func TestFilterTopic(t *testing.T) {
+	topic := filterTopic()
+	for _, e := range topic.Examples {
+		words, err := splitWords(e.Line)
+		if err != nil {
+			t.Errorf("%q: %v", e.Line, err)
+			continue
+		}
+		inv, err := grammar.Parse((&app{}).commands(), grammar.Options{}, words)
+		if err != nil {
+			t.Errorf("%q: %v", e.Line, err)
+			continue
+		}
+		text, _, _ := strings.Cut(strings.Join(inv.Args, " "), " timeout ")
+		if _, err := filter.Parse(text); err != nil {
+			t.Errorf("%q: %v", e.Line, err)
+		}
+	}
+	var text strings.Builder
+	if err := topic.WriteHelp(&text, "mptcpctl"); err != nil {
+		t.Fatal(err)
+	}
+	for _, term := range filter.Terms() {
+		if !strings.Contains(text.String(), "\n  "+term.Word) || !strings.Contains(text.String(), term.Meaning) {
+			t.Errorf("%s is missing", term.Word)
+		}
+	}
+}

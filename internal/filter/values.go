@@ -1,0 +1,32 @@
+package filter
+
+import (
+	"strings"
+
+	"mptcpctl/mptcp"
+)
+
+// Values returns the names that may stand behind the word of a term, in the order
+// in which they are offered, for help and completion; nil where they are too many
+// to be listed, or not known beforehand.
+func Values(word string) []string {
+	switch word {
+	case "state", "exclude":
+		return stateNames()
+	case "event":
+		var names []string
+		for _, t := range mptcp.EventTypes() {
+			names = append(names, t.Name())
+		}
+		return names
+	case "reason":
+		words := reasonWords()
+		return words[:len(words)-1] // the last describes numbers
+	}
+	for i := range terms {
+		if t := &terms[i]; t.Word == word && strings.Contains(t.Argument, "|") && strings.ToLower(t.Argument) == t.Argument {
+			return strings.Split(t.Argument, "|")
+		}
+	}
+	return nil
+}
