@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"strings"
 
 	"mptcpctl/internal/policy"
 	"mptcpctl/mptcp"
@@ -16,7 +18,9 @@ func (r *policyRun) carryOut(ctx context.Context, v *policyView) error {
 	var failed error
 	if v.plan.Limits != nil {
 		u := pathmanager.LimitsUpdate{Subflows: &v.plan.Limits.Subflows, AddAddrAccepted: &v.plan.Limits.AddAddrAccepted}
-		failed = r.pm.SetLimits(ctx, u)
+		if err := r.pm.SetLimits(ctx, u); err != nil {
+			failed = fmt.Errorf("%s: [limits] %s: %w", r.file, r.limitKeys(), err)
+		}
 	}
 	var done []policy.Change
 	for _, change := range v.plan.Changes {
@@ -27,6 +31,15 @@ func (r *policyRun) carryOut(ctx context.Context, v *policyView) error {
 		done = append(done, change)
 	}
 	return errors.Join(failed, r.remember(ctx, v, done))
+}
+
+// limitKeys names the limits of the file, the doubtful ones where there are such.
+func (r *policyRun) limitKeys() string {
+	keys := r.policy.LimitsAbove(policy.SafeLimit)
+	if len(keys) == 0 {
+		keys = r.policy.LimitsAbove(-1)
+	}
+	return strings.Join(keys, ", ")
 }
 
 // change carries out one change. What is gone already, or there already, is as it

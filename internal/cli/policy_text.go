@@ -20,6 +20,9 @@ func (r *policyRun) writePlan(v *policyView) error {
 	if v.plan.Limits != nil {
 		fmt.Fprintf(w, "limits: subflows %d add_addr_accepted %d\n", v.plan.Limits.Subflows, v.plan.Limits.AddAddrAccepted)
 	}
+	if keys := r.policy.LimitsAbove(policy.SafeLimit); v.plan.Limits != nil && len(keys) > 0 {
+		fmt.Fprintf(w, "note: kernels before Linux 7.2 refuse limits above %d: %s\n", policy.SafeLimit, strings.Join(keys, ", "))
+	}
 	for _, c := range v.plan.Changes {
 		fmt.Fprintln(w, changeText(c))
 	}

@@ -19,6 +19,21 @@ type Policy struct {
 	Rules           []Rule
 }
 
+// SafeLimit is the greatest limit that every kernel takes: 8 up to Linux 7.1, 64
+// since 7.2.
+const SafeLimit = 8
+
+// LimitsAbove returns the keys of the limits of the file that are greater than n.
+func (p *Policy) LimitsAbove(n int64) (keys []string) {
+	if p.Subflows != nil && int64(*p.Subflows) > n {
+		keys = append(keys, "subflows")
+	}
+	if p.AddAddrAccepted != nil && int64(*p.AddAddrAccepted) > n {
+		keys = append(keys, "add_addr_accepted")
+	}
+	return keys
+}
+
 // Rule asks for endpoints: one of an address of its own, or one of each address of
 // the links that it names.
 type Rule struct {
@@ -76,6 +91,9 @@ func Parse(text []byte) (*Policy, error) {
 	if err != nil {
 		if wrong, ok := errors.AsType[toml.ParseError](err); ok {
 			return nil, &Error{fmt.Sprintf("line %d", wrong.Position.Line), errors.New(wrong.Message)}
+		}
+		if wrong := shape(text); wrong != nil {
+			return nil, wrong
 		}
 		return nil, &Error{"file", err}
 	}

@@ -35,10 +35,10 @@ type ChangeKind uint8
 
 // The changes, in the order in which they are carried out.
 const (
-	Remove ChangeKind = iota + 1 // Before
-	Modify                       // Before's backup and fullmesh flags to After's
-	Add                          // After
-	TakeOver                     // nothing but to record Before, which is as wanted and made by others
+	Remove   ChangeKind = iota + 1 // Before
+	Modify                         // Before's backup and fullmesh flags to After's
+	Add                            // After
+	TakeOver                       // nothing but to record Before, which is as wanted and made by others
 )
 
 // String returns the kind's name.
