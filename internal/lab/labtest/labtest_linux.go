@@ -6,6 +6,8 @@ package labtest
 import (
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 	"testing"
 
 	"mptcpctl/internal/lab"
@@ -25,12 +27,24 @@ func Main(m *testing.M) {
 // them by other means. For an ordinary user it starts the test binary again in a
 // user namespace, and does not return.
 func Enter() {
+	hearSignals()
 	code, ran, err := lab.Enter()
 	if ran {
 		os.Exit(code)
 	}
 	if err != nil {
 		os.Setenv(unavailableEnv, err.Error())
+	}
+}
+
+// hearSignals undoes what nohup, a service or a background job of a shell may have
+// done: what a process ignores its children ignore too, and tests send signals to
+// theirs. A signal with a handler is an ordinary one in a child.
+func hearSignals() {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
 	}
 }
 
