@@ -28,6 +28,9 @@ func (f Family) String() string {
 	return "unknown"
 }
 
+// MarshalText returns the family's name.
+func (f Family) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
 // Needs says what it takes to decide a rule.
 type Needs string
 
@@ -41,18 +44,18 @@ const (
 
 // Rule is an entry of the catalogue of causes.
 type Rule struct {
-	ID     string
-	Family Family
-	Title  string
+	ID     string `json:"id"`
+	Family Family `json:"family"`
+	Title  string `json:"title"`
 	// Meaning tells in a user's words what is the matter.
-	Meaning string
+	Meaning string `json:"meaning"`
 	// Signs tells by what it shows.
-	Signs string
+	Signs string `json:"signs"`
 	// Remedy tells what to do.
-	Remedy string
-	Needs  Needs
+	Remedy string `json:"remedy"`
+	Needs  Needs  `json:"needs"`
 	// Decided says that Diagnose can report the rule, if only as an alternative.
-	Decided bool
+	Decided bool `json:"decided"`
 }
 
 // Rules returns the catalogue in the order of the ids.

@@ -107,6 +107,9 @@ worse than it could; *info*, an explanation of what may surprise. And a **confid
 the facts leave nothing else; *likely*, they suggest it, and others fit too; *possible*, they allow
 it. Only failures and warnings make a host unhealthy.
 
+The exit code is the verdict: 0 healthy, 1 warnings, 2 failures. 3 is none: the command line was
+wrong, or the facts could not be read.
+
 Counters of the past are no trouble of today: a counter makes a finding by itself only if it moved
 while doctor looked. Where one cause explains another finding, only the cause is shown, with the
 evidence of both. What could not be seen is listed, and nothing is guessed in its place.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"mptcpctl/doctor"
@@ -26,7 +27,7 @@ func (a *app) doctorCommand() grammar.Command {
 			"What needs a privilege that is missing is said to be not seen; nothing is guessed in its place.\n\n" +
 			"Counters, and events where CAP_NET_ADMIN allows, are watched for a short time (--window). --watch goes on, and prints what changes.\n\n" +
 			"`doctor D17` explains a rule, `doctor explain` lists them.\n\n" +
-			"The exit code is 0 for healthy, 1 for warnings, 2 for failures.",
+			"The exit code is 0 for healthy, 1 for warnings, 2 for failures, and 3 where there is no verdict: wrong usage, or facts that cannot be read.",
 		Privilege: "none; with CAP_NET_ADMIN the events count as evidence, root sees the processes of others",
 		Flags: []grammar.Flag{
 			{Name: "watch", Letter: 'w', Summary: "go on, and print what changes"},
@@ -36,6 +37,7 @@ func (a *app) doctorCommand() grammar.Command {
 			{Name: "anonymise", Summary: "hide addresses and the names of processes, devices and namespaces, each always by the same one"},
 		},
 		Operand: grammar.Filter,
+		Trouble: codeNoVerdict,
 		Examples: []grammar.Example{
 			{Line: "doctor", Meaning: "what is wrong on this host"},
 			{Line: "-d doctor dst 192.0.2.1", Meaning: "all that is known about the connections to one peer"},
@@ -120,14 +122,20 @@ func explained(inv *grammar.Invocation) (bool, error) {
 	}
 	rule, ok := doctor.Explain(args[0])
 	switch {
-	case !ok && explain:
-		return true, inv.Usage(fmt.Sprintf("%q: no such rule; `doctor explain` lists them", args[0]))
+	case !ok && (explain || likeRule(args[0])):
+		return true, inv.Usage(fmt.Sprintf("no rule %s: `doctor explain` lists them", present.Escape(args[0])))
 	case !ok:
 		return false, nil
 	case inv.Options.JSON:
 		return true, present.JSON(inv.Stdout, rule, inv.Options.Pretty)
 	}
 	return true, doctorText(inv).DoctorRule(inv.Stdout, &rule)
+}
+
+// likeRule reports whether the word is one that only a rule can be meant by: D and
+// digits.
+func likeRule(word string) bool {
+	return len(word) > 1 && (word[0] == 'D' || word[0] == 'd') && strings.Trim(word[1:], "0123456789") == ""
 }
 
 // doctorRequest is what the command line asks of doctor.
@@ -154,6 +162,8 @@ func doctorArguments(inv *grammar.Invocation) (*doctorRequest, error) {
 				return nil, inv.Usage(fmt.Sprintf("--watch %s: want at least 100ms", inv.Args[0]))
 			}
 			r.interval, inv.Args = interval, inv.Args[1:]
+		} else if first := inv.Args[0]; first != "" && first[0] >= '0' && first[0] <= '9' {
+			return nil, inv.Usage(fmt.Sprintf("--watch %q: want a time such as 10s", first))
 		}
 	}
 	expr, err := parseFilter(inv)

@@ -174,11 +174,30 @@ func TestDoctorExplains(t *testing.T) {
 	if out, _, code := ranHere(t, "doctor", "explain"); strings.Count(out, "\n") != len(doctor.Rules()) || code != 0 {
 		t.Errorf("exit %d: %s", code, out)
 	}
-	if _, errs, code := ranHere(t, "doctor", "explain", "D99"); !strings.Contains(errs, "no such rule") || code != 2 {
-		t.Errorf("exit %d: %s", code, errs)
+	if out, _, code := ranHere(t, "-j", "doctor", "D17"); !strings.HasPrefix(out, `{"id":"D17","family":"limits","title":"`) || code != 0 {
+		t.Errorf("exit %d: %s", code, out)
 	}
-	if _, errs, code := ranHere(t, "doctor", "event", "CLOSED"); !strings.Contains(errs, "events") || code != 2 {
-		t.Errorf("exit %d: %s", code, errs)
+	if out, _, code := ranHere(t, "-j", "doctor", "explain"); !strings.HasPrefix(out, `[{"id":"D01","family":"host","title":"`) || code != 0 {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}
+
+// What is no verdict has an exit code that no verdict has.
+func TestDoctorWithoutVerdict(t *testing.T) {
+	for _, test := range []struct{ args, want string }{
+		{"explain D99", "no rule D99: `doctor explain` lists them"},
+		{"D99", "no rule D99: `doctor explain` lists them"},
+		{"--watch 1", `--watch "1": want a time such as 10s`},
+		{"event CLOSED", "words about events"},
+		{"dport", "a port"},
+		{"--frobnicate", "frobnicate"},
+		{"--from /nonexistent", "no such file"},
+		{"--replay /nonexistent", "no such file"},
+	} {
+		out, errs, code := ranHere(t, append([]string{"doctor"}, strings.Fields(test.args)...)...)
+		if out != "" || !strings.Contains(errs, test.want) || code != 3 {
+			t.Errorf("doctor %s: exit %d, want 3 and %q: %s%s", test.args, code, test.want, out, errs)
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 const (
 	codeFailed        = 1
 	codeUsage         = 2
+	codeNoVerdict     = 3   // of doctor, whose 1 and 2 are verdicts
 	codeIPRefused     = 2   // by the kernel
 	codeIPUsage       = 255 // exit(-1)
 	codeIPBadAddress  = 1
@@ -76,6 +77,9 @@ func exitCode(inv *grammar.Invocation, err error) int {
 	}
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f.code
+	}
+	if inv != nil && inv.Command.Trouble != 0 && !errors.Is(err, context.Canceled) {
+		return inv.Command.Trouble
 	}
 	if _, ok := errors.AsType[*grammar.UsageError](err); ok {
 		if ipRoute {

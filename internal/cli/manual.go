@@ -29,6 +29,7 @@ func (a *app) manual() *grammar.Manual {
 			{"0", "done"},
 			{"1", "failed"},
 			{"2", "wrong usage; in endpoint, limits and monitor: refused by the kernel"},
+			{"3", "in doctor, whose 1 and 2 mean warnings and failures: wrong usage, or no diagnosis"},
 			{"255", "wrong usage of endpoint, limits and monitor, or a network namespace that cannot be entered"},
 		},
 		Environment: [][2]string{{"NO_COLOR", "no colours, whatever the terminal can do"}},

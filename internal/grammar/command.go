@@ -62,6 +62,7 @@ type Command struct {
 	// command line.
 	Verbatim bool
 	Hidden   bool // not in usage, completion and manual
+	Trouble  int  // the exit code of all errors, wrong usage too; 0: the usual ones
 	IPRoute  bool // has iproute2's exit codes, also for its verbs
 	Run      Run
 }
