@@ -36,7 +36,7 @@ func main() {
 	flag.StringVar(&s.ip, "ip", "ip", "iproute2's ip")
 	flag.StringVar(&s.ss, "ss", "ss", "iproute2's ss")
 	flag.IntVar(&s.rounds, "rounds", 5, "rounds of each measurement")
-	flag.BoolVar(&s.big, "big", false, "also 50,000 connections and a burst of 1,000,000 events: minutes")
+	flag.BoolVar(&s.big, "big", false, "also 9,000 connections and a burst of 1,000,000 events: minutes")
 	flag.StringVar(&s.only, "only", "", "only the sections whose name contains this")
 	flag.Parse()
 	code, ran, err := lab.Enter()
