@@ -42,10 +42,35 @@ func hint(err error) string {
 		return "switch it on with sysctl -w net.mptcp.enabled=1"
 	case errors.Is(err, mptcp.ErrNotSupported):
 		return "MPTCP needs Linux 5.6 or later with CONFIG_MPTCP"
+	case errors.Is(err, unix.EACCES) && isReserved(err):
+		return "ports below net.ipv4.ip_unprivileged_port_start, 1024 unless it was set, need CAP_NET_BIND_SERVICE: run it as root or take a higher port"
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		return "the system refuses it (a firewall, SELinux, seccomp or a container's policy)"
 	}
 	return ""
+}
+
+// bindError is what became of an attempt to take a port.
+type bindError struct {
+	port uint16
+	err  error
+}
+
+func (e *bindError) Error() string { return e.err.Error() }
+func (e *bindError) Unwrap() error { return e.err }
+
+// isReserved reports whether the port was one for privileged programs.
+func isReserved(err error) bool {
+	bind, ok := errors.AsType[*bindError](err)
+	return ok && bind.port > 0 && bind.port < 1024
+}
+
+// bindTo gives the socket its address.
+func bindTo(fd int, at netip.AddrPort) error {
+	if err := unix.Bind(fd, sockaddr(at)); err != nil {
+		return &bindError{at.Port(), err}
+	}
+	return nil
 }
 
 // dial connects to one address.
@@ -63,7 +88,7 @@ func dial(ctx context.Context, source, to netip.AddrPort) (*net.TCPConn, error) 
 			err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 		}
 		if err == nil {
-			err = unix.Bind(fd, sockaddr(source))
+			err = bindTo(fd, source)
 		}
 	}
 	if err == nil {
@@ -126,7 +151,7 @@ func listenAt(at netip.AddrPort) (*net.TCPListener, error) {
 		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
 	}
 	if err == nil {
-		err = unix.Bind(fd, sockaddr(at))
+		err = bindTo(fd, at)
 	}
 	if err == nil {
 		err = unix.Listen(fd, unix.SOMAXCONN)
