@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -107,6 +108,19 @@ func (h *Hosts) warn(subject string, err error) {
 	}
 }
 
+// unreadable tells of processes whose network namespace the kernel does not tell
+// us.
+func unreadable(n int, root bool) error {
+	what, have, belong := "1 process", "it may have a network namespace that is", "belongs"
+	if n != 1 {
+		what, have, belong = fmt.Sprintf("%d processes", n), "they may have network namespaces that are", "belong"
+	}
+	if root {
+		return fmt.Errorf("the kernel keeps %s from view, also from root: %s left out", what, have)
+	}
+	return fmt.Errorf("%s %s to others: %s left out; root sees all", what, belong, have)
+}
+
 // scan looks for namespaces that came and went.
 func (h *Hosts) scan(ctx context.Context) error {
 	h.scanning.Lock()
@@ -116,7 +130,7 @@ func (h *Hosts) scan(ctx context.Context) error {
 		return err
 	}
 	if list.Unreadable > 0 {
-		h.warn("unreadable", fmt.Errorf("%d processes belong to others, who may have network namespaces that are left out: root sees all", list.Unreadable))
+		h.warn("unreadable", unreadable(list.Unreadable, os.Geteuid() == 0))
 	}
 	listed := make(map[uint64]bool, len(list.Namespaces))
 	for _, n := range list.Namespaces {
