@@ -67,7 +67,18 @@ func (a *app) connectionShow(ctx context.Context, inv *grammar.Invocation) error
 			kept = append(kept, connections[i])
 		}
 	}
+	if len(kept) == 0 && !inv.Options.JSON && isTerminal(inv.Stdout) {
+		fmt.Fprintf(inv.Stderr, "no MPTCP connection%s (plain TCP is not shown; mptcpctl doctor tells why a program has none)\n", ofFilter(expr))
+	}
 	return writeConnections(inv, kept)
+}
+
+// ofFilter says which connections were asked for, where not all were.
+func ofFilter(expr *filter.Expr) string {
+	if expr == nil {
+		return ""
+	}
+	return " matches " + present.Escape(expr.String())
 }
 
 // readConnections reads the connections that the options ask for, with their
