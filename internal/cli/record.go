@@ -19,11 +19,11 @@ import (
 func (a *app) recordCommand() grammar.Command {
 	return grammar.Command{
 		Name:     "record",
-		Summary:  "write what the kernel says to a file that every command replays",
+		Summary:  "write what the kernel says to a file that doctor, top and monitor replay",
 		Synopsis: []string{"FILE [ for TIME ] [ every TIME ]"},
 		Help: "Records the path manager's events of the network namespace as they come, and everything that the commands show at the start, every 5 seconds and at the end: " +
 			"connections, subflows, listeners, endpoints, limits, counters, settings, links, addresses, routes, rules, and which processes hold the MPTCP sockets. " +
-			"It ends at ^C, SIGTERM or after the time. `--replay FILE` has monitor, connection, counters, wait, paths, endpoint show and limits show answer from the file as they would have then.\n\n" +
+			"It ends at ^C, SIGTERM or after the time. `--replay FILE` has doctor, top, monitor, connection, counters, wait, paths, endpoint show and limits show answer from the file as they would have then.\n\n" +
 			"The file holds the kernel's netlink messages in pcapng: Wireshark and tshark open it. It names addresses, ports, users and processes of MPTCP connections, and no other sockets, " +
 			"no payload and no host name. \"-\" is the standard output.\n\n" +
 			"A file of that name is not overwritten without --force. What a crash leaves of a file is good up to there.",

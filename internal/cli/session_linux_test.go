@@ -273,7 +273,7 @@ func TestWait(t *testing.T) {
 	if code, err := p.Wait(ctx); code != 0 || err != nil {
 		t.Fatalf("exit %d, %v: %v", code, err, p.Lines())
 	}
-	if _, errs, code := ran(t, ns, tool("wait", "subflows >= 2", "timeout", "30ms")); code != codeFailed || !strings.Contains(errs, "has 1 subflow(s)") {
+	if _, errs, code := ran(t, ns, tool("wait", "subflows >= 2", "timeout", "30ms")); code != codeFailed || !strings.Contains(errs, "has 1 subflow (") {
 		t.Errorf("too few subflows: exit %d, %q", code, errs)
 	}
 	for _, args := range [][]string{{"wait"}, {"wait", "timeout", "1s"}, {"wait", "fallback", "timeout", "soon"}, {"wait", "subflows >>> 2"}} {

@@ -187,7 +187,7 @@ func nearest(connections []mptcp.Connection) string {
 			parts = append(parts, fmt.Sprintf("and %d more", len(connections)-i))
 			break
 		}
-		part := fmt.Sprintf("%s to %v has %d subflow(s)", c.Token, c.Remote, len(c.Subflows))
+		part := fmt.Sprintf("%s to %v has %s", c.Token, c.Remote, counted(len(c.Subflows), "subflow"))
 		if c.Fallback {
 			part += ", fallback"
 		}
