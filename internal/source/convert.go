@@ -35,16 +35,19 @@ func connection(netns string, c *sockdiag.Connection) mptcp.Connection {
 // subflowRow returns the TCP socket as a subflow, with what ties it to its
 // connection.
 func subflowRow(s *sockdiag.Subflow) track.SubflowRow {
-	requested := sockdiag.SubflowCapableLocal
+	// A client that fell back in the handshake has no mark of MPTCP left; a server
+	// has always received MP_CAPABLE, or its socket is plain TCP.
+	flags := s.MPTCP.Flags
+	requested := flags&sockdiag.SubflowCapableLocal != 0 || flags&sockdiag.SubflowCapableRemote == 0
 	if s.MPTCP.Join() {
-		requested = sockdiag.SubflowJoinLocal
+		requested = flags&sockdiag.SubflowJoinLocal != 0
 	}
 	return track.SubflowRow{
 		Subflow:   subflow(s),
 		Token:     s.MPTCP.TokenLocal,
 		HasToken:  s.HasMPTCP && s.MPTCP.TokenLocal != 0,
 		Join:      s.MPTCP.Join(),
-		Requested: s.MPTCP.Flags&requested != 0,
+		Requested: requested,
 	}
 }
 
