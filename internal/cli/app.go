@@ -96,11 +96,12 @@ func (a *app) command(ctx context.Context, o grammar.Options, args []string, ent
 		return a.report(inv, writeVersion(a.Stdout, &inv.Options))
 	case inv.Options.Batch != o.Batch:
 		return a.report(inv, inv.Usage("-batch stands in front of the commands"))
-	case inv.Options.Netns != entered:
-		return a.report(inv, enterNetns(inv.Options.Netns))
 	}
 	if err := checkSource(inv); err != nil {
 		return a.report(inv, err)
+	}
+	if inv.Options.Netns != entered {
+		return a.report(inv, enterNetns(inv.Options.Netns))
 	}
 	return a.report(inv, inv.Command.Run(ctx, inv))
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"mptcpctl/internal/grammar"
@@ -58,6 +59,9 @@ var liveOnly = []string{
 	"connection close", "connection close-subflow", "nc", "run", "lab", "pm", "policy", "probe", "record", "serve",
 }
 
+// showing are those of liveOnly that show something, which is in no recording.
+var showing = []string{"lab list", "pm addresses", "policy export", "policy plan", "probe"}
+
 // checkSource refuses -a and --replay where they make no sense.
 func checkSource(inv *grammar.Invocation) error {
 	o := &inv.Options
@@ -65,6 +69,8 @@ func checkSource(inv *grammar.Invocation) error {
 	switch {
 	case o.AllNetns && o.Netns != "":
 		return inv.Usage("-a means all network namespaces, -n one of them")
+	case o.Replay != "" && o.Netns != "":
+		return inv.Usage("--replay shows what was recorded: -n has no meaning there")
 	case o.AllNetns && o.Replay != "":
 		return inv.Usage("--replay shows what was recorded: -a has no meaning there")
 	case o.Replay != "":
@@ -76,7 +82,15 @@ func checkSource(inv *grammar.Invocation) error {
 	}
 	for _, path := range liveOnly {
 		if inv.Path == path || strings.HasPrefix(inv.Path, path+" ") {
-			return inv.Usage(option + " is for the commands that show: this one acts on this host")
+			switch {
+			case path == "serve":
+				return inv.Usage(option + ": serve shows what lives in this network namespace; `top` takes " + option)
+			case !slices.Contains(showing, inv.Path):
+				return inv.Usage(option + " is for the commands that show: this one acts on this host")
+			case o.AllNetns:
+				return inv.Usage("-a: this command is about one network namespace (-n)")
+			}
+			return inv.Usage("--replay has no recording of this")
 		}
 	}
 	if o.AllNetns && (inv.Path == "paths" || inv.Path == "wait") {
