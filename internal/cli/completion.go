@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"mptcpctl/internal/grammar"
@@ -42,6 +43,9 @@ func (a *app) completionWords(ctx context.Context, inv *grammar.Invocation) erro
 		words = []string{""}
 	}
 	completion := grammar.Complete(a.commands(), words)
+	if isOfNetns(completion.Kind) && !enteredFor(inv, words) {
+		completion.Kind = grammar.None // this namespace's values are not wanted
+	}
 	if completion.Kind == grammar.File || completion.Kind == grammar.Program {
 		fmt.Fprintln(inv.Stdout, ":file")
 	}
@@ -64,4 +68,28 @@ func wordBefore(words []string) string {
 		return ""
 	}
 	return words[len(words)-2]
+}
+
+// isOfNetns reports whether network namespaces differ in the values of the kind.
+func isOfNetns(kind grammar.Kind) bool {
+	switch kind {
+	case grammar.Device, grammar.ID, grammar.Address, grammar.Token:
+		return true
+	}
+	return false
+}
+
+// enteredFor reports whether this process is in the network namespace that -n
+// among the words names. It starts the program again there if it can, and then
+// does not return.
+func enteredFor(inv *grammar.Invocation, words []string) bool {
+	var o grammar.Options
+	if _, err := o.Front(words[:len(words)-1]); err != nil {
+		return false
+	}
+	if o.Netns == inv.Options.Netns {
+		return true
+	}
+	args := append([]string{os.Args[0], "-n", o.Netns, "completion", "words", "--"}, words...)
+	return o.Netns != "" && inv.Options.Netns == "" && enterNetnsWith(o.Netns, args) == nil
 }

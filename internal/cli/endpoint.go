@@ -155,11 +155,18 @@ func (a *app) changeEndpoint(ctx context.Context, pm pathManager, inv *grammar.I
 
 func (a *app) deleteEndpoint(ctx context.Context, pm pathManager, inv *grammar.Invocation) error {
 	r, err := parseEndpoint(verbDelete, inv.Args)
-	if err != nil {
+	switch {
+	case err != nil && !a.asIP && r != nil && !r.hasID:
+		return &hinted{a.program + " endpoint delete id N (`endpoint show` lists the ids)", err}
+	case err != nil:
 		return err
 	}
 	if r.id != 0 {
-		return pm.RemoveEndpoint(ctx, r.id)
+		err := pm.RemoveEndpoint(ctx, r.id)
+		if errors.Is(err, fs.ErrNotExist) && !a.asIP {
+			return &hinted{a.program + " endpoint show (it lists the ids)", err}
+		}
+		return err
 	}
 	if !a.asIP {
 		a.warn("id 0 is no endpoint: this closes the initial subflow of every connection from %v, whether there is one or not", r.address)

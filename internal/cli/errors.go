@@ -105,7 +105,15 @@ func advice(err error) string {
 	if nc, ok := errors.AsType[*netcat.Error](err); ok && nc.Hint != "" {
 		return ""
 	}
+	if hint, ok := errors.AsType[*hinted](err); ok {
+		return "\nTry: " + hint.line
+	}
+	if _, entering := errors.AsType[*enterError](err); entering && errors.Is(err, fs.ErrPermission) {
+		return " (entering a network namespace needs CAP_SYS_ADMIN: run it as root)"
+	}
 	switch {
+	case errors.Is(err, fs.ErrPermission) && saidWhich(err):
+		return ""
 	case errors.Is(err, fs.ErrPermission):
 		return " (this needs CAP_NET_ADMIN in the network namespace: run it as root; what only shows works without)"
 	case errors.Is(err, mptcp.ErrDisabled):
@@ -115,6 +123,24 @@ func advice(err error) string {
 	}
 	return ""
 }
+
+// saidWhich reports whether a refusal is that of a file, or says itself what it
+// needs.
+func saidWhich(err error) bool {
+	_, file := errors.AsType[*fs.PathError](err)
+	_, named := errors.AsType[errnoText](err)
+	_, worded := errors.AsType[quiet](err)
+	return file || named || worded
+}
+
+// hinted is an error with a command line that helps.
+type hinted struct {
+	line string
+	err  error
+}
+
+func (e *hinted) Error() string { return e.err.Error() }
+func (e *hinted) Unwrap() error { return e.err }
 
 // strerror returns the error number's text as the C library spells it.
 func strerror(e syscall.Errno) string {

@@ -31,7 +31,21 @@ func enteredNetns() string {
 // enterNetns starts the program again inside the network namespace, so that all
 // its threads are in it. It returns only with an error, whose exit code is
 // iproute2's.
-func enterNetns(name string) error {
+func enterNetns(name string) error { return enterNetnsWith(name, os.Args) }
+
+// enterError tells that a network namespace is there and cannot be entered.
+type enterError struct {
+	name string
+	err  error
+}
+
+func (e *enterError) Error() string {
+	return fmt.Sprintf("setting the network namespace %q failed: %v", e.name, e.err)
+}
+func (e *enterError) Unwrap() error { return e.err }
+
+// enterNetnsWith is enterNetns with another command line, args[0] included.
+func enterNetnsWith(name string, args []string) error {
 	ns, err := openNetns(name)
 	if err != nil {
 		return failWith(codeIPUsage, err)
@@ -39,10 +53,10 @@ func enterNetns(name string) error {
 	defer ns.Close()
 	runtime.LockOSThread() // not unlocked: nobody else may run in that namespace
 	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-		return failWith(codeIPUsage, fmt.Errorf("setting the network namespace %q failed: %w", name, cError(err)))
+		return failWith(codeIPUsage, &enterError{name, cError(err)})
 	}
 	env := append(os.Environ(), enteredEnv+"="+name)
-	err = syscall.Exec("/proc/self/exe", os.Args, env)
+	err = syscall.Exec(ownCommand()[0], args, env)
 	return failWith(codeIPUsage, fmt.Errorf("start again inside the network namespace %q: %w", name, err))
 }
 
