@@ -133,7 +133,7 @@ func parseSubflowChoice(inv *grammar.Invocation, words []string) (*subflowChoice
 	for ; len(words) > 0; words = words[2:] {
 		i := grammar.Match(words[0], names)
 		if i < 0 {
-			return nil, inv.Usage(fmt.Sprintf("unknown word %q: want id, from or to", words[0]))
+			return nil, inv.Usage(fmt.Sprintf("unknown word %q: want id, from or to behind the connection, which is one word: a token, or a filter in quotes such as 'dst :443'", words[0]))
 		}
 		if len(words) == 1 {
 			return nil, inv.Usage(names[i] + " needs a value")

@@ -196,7 +196,7 @@ func watchArguments(inv *grammar.Invocation) (words []string, interval time.Dura
 		if len(args) < 2 {
 			return nil, 0, inv.Usage("interval: a time such as 5s is missing")
 		}
-		interval, err = time.ParseDuration(args[1])
+		interval, err = parseSpan(args[1])
 		if err != nil || interval < 10*time.Millisecond {
 			return nil, 0, inv.Usage(fmt.Sprintf("interval %q: want a time such as 5s, at least 10ms", args[1]))
 		}

@@ -22,7 +22,7 @@ func (a *app) monitorCommand() grammar.Command {
 		Name:     "monitor",
 		Summary:  "the path manager's events as they come, one line each",
 		Synopsis: []string{"[ FILTER ]"},
-		Help: "Prints each event of the kernel's path manager in the line of `ip mptcp monitor`, with -j as one JSON object a line. " +
+		Help: "Prints each event of the kernel's path manager in the line of `ip mptcp monitor`, with -j as one JSON object a line, whether -p is given or not. " +
 			"-t and -ts print the time at which the event was read.\n\n" +
 			"-d adds the names of errors and reset reasons, and events that the kernel does not announce, in their place, each with the evidence and how sure it is: " +
 			"FALLBACK, SF_PENDING, SF_FAILED, SF_SILENT, SF_STALE, ABORTED, ENDPOINT_SKIPPED, and RESYNC after a loss. -a takes the events of all network namespaces, and names them.\n\n" +
@@ -100,7 +100,7 @@ func listenConfig(inv *grammar.Invocation, expr *filter.Expr) (*pathmanager.List
 		}
 	}
 	if value, ok := inv.Value("coalesce"); ok {
-		span, err := time.ParseDuration(value)
+		span, err := parseSpan(value)
 		if err != nil || span < 0 || span > time.Minute {
 			return nil, inv.Usage(fmt.Sprintf("--coalesce %q: want a time such as 5ms, at most 1m", value))
 		}

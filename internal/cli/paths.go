@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/grammar"
@@ -20,7 +21,7 @@ func (a *app) pathsCommand() grammar.Command {
 			"their link, metric and gateway, whether they have an endpoint, and the command that gives them one. " +
 			"Without a destination it is what the default routes lead to.\n\n" +
 			"A subflow from an address leaves by the device that the routes choose, which need not be the one that has the address: an endpoint with `dev` binds it. " +
-			"-d also shows addresses that cannot be used, with the reason.",
+			"-d also shows addresses that cannot be used, with the reason. Where a destination cannot be reached the exit code is 1.",
 		Privilege: "none",
 		Keywords:  []grammar.Keyword{{Name: "to", Value: grammar.Host, Summary: "the destination"}},
 		Examples: []grammar.Example{
@@ -56,9 +57,19 @@ func (a *app) paths(ctx context.Context, inv *grammar.Invocation) error {
 	}
 	answer := advisePaths(ofPathFamilies(&inv.Options, report), endpoints, limits, view.DeviceName)
 	if inv.Options.JSON {
-		return present.JSON(inv.Stdout, answer, inv.Options.Pretty)
+		err = present.JSON(inv.Stdout, answer, inv.Options.Pretty)
+	} else {
+		err = present.WritePaths(inv.Stdout, answer, palette(inv), inv.Options.Details)
 	}
-	return present.WritePaths(inv.Stdout, answer, palette(inv), inv.Options.Details)
+	if err == nil && destination.IsValid() && !reachable(answer.Destinations) {
+		return exitStatus(codeFailed)
+	}
+	return err
+}
+
+// reachable reports whether an initial subflow leads to one of the destinations.
+func reachable(destinations []hostnet.Destination) bool {
+	return slices.ContainsFunc(destinations, func(d hostnet.Destination) bool { return d.Problem == "" })
 }
 
 // pathsDestination returns the destination, not valid where none is given.
@@ -78,9 +89,23 @@ func pathsDestination(inv *grammar.Invocation) (netip.Addr, error) {
 		if err != nil {
 			return netip.Addr{}, inv.Usage(fmt.Sprintf("to %q: want an IP address", args[0]))
 		}
-		return addr.Unmap(), nil
+		return addr.Unmap(), checkFamily(inv, addr.Unmap())
 	}
 	return netip.Addr{}, inv.Usage(fmt.Sprintf("%q: one destination at a time", args[1]))
+}
+
+// checkFamily refuses a destination that -4 or -6 leaves out.
+func checkFamily(inv *grammar.Invocation, addr netip.Addr) error {
+	o := &inv.Options
+	switch {
+	case o.IPv4 == o.IPv6:
+		return nil
+	case o.IPv6 && !addr.Is6():
+		return inv.Usage(fmt.Sprintf("%v is not IPv6", addr))
+	case o.IPv4 && !addr.Is4():
+		return inv.Usage(fmt.Sprintf("%v is not IPv4", addr))
+	}
+	return nil
 }
 
 // ofPathFamilies leaves the families that -4 and -6 ask for.

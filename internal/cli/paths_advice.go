@@ -14,7 +14,7 @@ import (
 // commands that make the others usable. device names the devices of the host that
 // the report is of.
 func advisePaths(report hostnet.PathReport, endpoints []mptcp.Endpoint, limits mptcp.Limits, device func(index int32) string) *present.Paths {
-	answer := &present.Paths{Destinations: report.Destinations, Limits: limits, Paths: []present.Path{}, Commands: []string{}}
+	answer := &present.Paths{Destinations: append([]hostnet.Destination{}, report.Destinations...), Limits: limits, Paths: []present.Path{}, Commands: []string{}}
 	wanted := uint32(0)
 	for _, p := range report.Paths {
 		path := present.Path{Path: p}

@@ -97,7 +97,7 @@ func recordArguments(inv *grammar.Invocation) (r recordRequest, err error) {
 		default:
 			return r, inv.Usage(fmt.Sprintf("%q: want `for TIME` or `every TIME`", args[0]))
 		}
-		*into, err = time.ParseDuration(args[1])
+		*into, err = parseSpan(args[1])
 		if err != nil || *into < 100*time.Millisecond {
 			return r, inv.Usage(fmt.Sprintf("%s %q: want a time such as 30s, at least 100ms", args[0], args[1]))
 		}

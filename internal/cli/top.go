@@ -84,7 +84,7 @@ func (a *app) topConfig(inv *grammar.Invocation) (*tui.Config, error) {
 		c.Screen = screen
 	}
 	if value, ok := inv.Value("interval"); ok {
-		span, err := time.ParseDuration(value)
+		span, err := parseSpan(value)
 		if err != nil || span < 100*time.Millisecond {
 			return nil, inv.Usage(fmt.Sprintf("--interval %q: want a time such as 5s, at least 100ms", value))
 		}

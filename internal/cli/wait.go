@@ -106,7 +106,7 @@ func waitArguments(inv *grammar.Invocation) (*filter.Expr, time.Duration, error)
 	var timeout time.Duration
 	if n := len(inv.Args); n >= 2 && inv.Args[n-2] == "timeout" {
 		var err error
-		timeout, err = time.ParseDuration(inv.Args[n-1])
+		timeout, err = parseSpan(inv.Args[n-1])
 		if err != nil || timeout <= 0 {
 			return nil, 0, inv.Usage("timeout " + strconv.Quote(inv.Args[n-1]) + ": want a time such as 5s")
 		}
