@@ -139,6 +139,8 @@ func (v *view) why(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Finding
 		return v.causeRule(c), "the connection speaks TCP"
 	case !makesSubflows(e) && e.Flags&mptcp.FlagLaminar != 0:
 		return "", "laminar: waits for an address that the peer announces"
+	case !makesSubflows(e) && e.Flags&mptcp.FlagFullmesh != 0:
+		return "", "fullmesh without subflow: waits for an address that the peer announces"
 	case !makesSubflows(e) && e.Flags.Has(mptcp.FlagSignal):
 		return "D10", "it is only announced to the peer (flag signal)"
 	case !makesSubflows(e):

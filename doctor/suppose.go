@@ -25,11 +25,11 @@ func Suppose(f Facts, e mptcp.Endpoint, starts []Start) Facts {
 	if f.Limits != nil {
 		taken = int(min(f.Limits.Subflows, 255))
 	}
-	before := newView(&f).makers
+	v := newView(&f)
 	for i, s := range starts {
 		others := 0 // endpoints that come first
-		for _, m := range before {
-			if sameFamily(m.Address, s.Remote) && plain(m.Address) != plain(s.Local) {
+		for _, m := range v.makers {
+			if sameFamily(m.Address, s.Remote) && plain(m.Address) != plain(s.Local) && !v.noAddress(m) {
 				others++
 			}
 		}
@@ -49,9 +49,16 @@ func Suppose(f Facts, e mptcp.Endpoint, starts []Start) Facts {
 	return f
 }
 
+// noAddress reports whether the endpoint's address cannot be used: what fails at
+// once gives its place under the limit to the next one.
+func (v *view) noAddress(e mptcp.Endpoint) bool {
+	_, missing := v.missing(e)
+	return missing
+}
+
 // Problem is why an endpoint would not do what it is added for.
 type Problem struct {
-	Rule string   `json:"rule,omitempty"` // "" where the kernel refuses it
+	Rule string   `json:"rule,omitempty"` // "" where the kernel refuses it, or no rule is about it
 	Text string   `json:"text"`
 	Seen []string `json:"seen,omitempty"` // may hold foreign strings: escape before showing
 	Fix  []string `json:"fix,omitempty"`
@@ -69,6 +76,12 @@ func CheckEndpoint(supposed Facts, e mptcp.Endpoint) []Problem {
 			continue
 		}
 		problems = append(problems, Problem{Rule: f.Rule, Text: f.Title, Seen: supposedEvidence(f.Evidence), Fix: supposedFix(f.Fix, e)})
+	}
+	if e.Flags&(mptcp.FlagSubflow|mptcp.FlagFullmesh|mptcp.FlagLaminar) == mptcp.FlagFullmesh {
+		problems = append(problems, Problem{
+			Text: "fullmesh without subflow: no subflow goes to the peer's own address, only to addresses that the peer announces",
+			Fix:  []string{addEndpoint(e, append(deviceWords(v, e), "subflow", "fullmesh")...)},
+		})
 	}
 	announces := e.Flags.Has(mptcp.FlagSignal) && e.Port == 0
 	if announces && v.Listeners != nil && !v.serves() {

@@ -87,9 +87,10 @@ func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 func sameFamily(a, b netip.Addr) bool { return a.Unmap().Is4() == b.Unmap().Is4() }
 
 // makesSubflows reports whether the path manager creates subflows from the
-// endpoint by itself. (A laminar one waits for an announced address.)
+// endpoint by itself. (A laminar one, and one with fullmesh alone, wait for an
+// announced address: mptcp_pm_create_subflow_or_signal_addr passes them over.)
 func makesSubflows(e mptcp.Endpoint) bool {
-	return e.Flags&(mptcp.FlagSubflow|mptcp.FlagFullmesh) != 0 && e.Flags&mptcp.FlagImplicit == 0
+	return e.Flags.Has(mptcp.FlagSubflow) && e.Flags&mptcp.FlagImplicit == 0
 }
 
 // watched reports whether no event of the connection can have been missed.

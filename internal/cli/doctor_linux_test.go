@@ -238,6 +238,23 @@ func TestEndpointCheck(t *testing.T) {
 	if out, _, _ := runIn(t, client, "endpoint"); out != "" {
 		t.Errorf("endpoints were made: %s", out)
 	}
+	if out, _, code := runIn(t, client, "endpoint", "check", "10.0.2.2", "dev", "eth1", "fullmesh", "to", to); code != 1 || !strings.Contains(out, "fullmesh without subflow") || !strings.Contains(out, "mptcpctl endpoint add 10.0.2.2 dev eth1 subflow fullmesh") {
+		t.Errorf("fullmesh alone: exit %d: %s", code, out)
+	}
+	// Endpoints that can make no subflow take no place under the limit.
+	for _, flag := range []string{"fullmesh", "subflow"} {
+		for _, line := range [][]string{{"limits", "set", "subflows", "1"}, {"endpoint", "add", "10.0.9.9", flag}} {
+			if _, errs, code := runIn(t, client, line...); code != 0 {
+				t.Fatal(errs)
+			}
+		}
+		if out, _, code := runIn(t, client, "endpoint", "check", "10.0.2.2", "dev", "eth1", "to", to); code != 0 || !strings.Contains(out, "would work") || !strings.Contains(out, "; 1 endpoint before") {
+			t.Errorf("beside an unusable endpoint with %s: exit %d: %s", flag, code, out)
+		}
+		if _, errs, code := runIn(t, client, "endpoint", "flush"); code != 0 {
+			t.Fatal(errs)
+		}
+	}
 	if _, errs, code := runIn(t, client, "limits", "set", "subflows", "0"); code != 0 {
 		t.Fatal(errs)
 	}

@@ -119,8 +119,11 @@ func checkArguments(inv *grammar.Invocation) (peer netip.Addr, e mptcp.Endpoint,
 	return peer, e, nil
 }
 
+// subflowsFrom reports whether the path manager creates subflows from the endpoint
+// to the peer's own address. From one with fullmesh alone, as from a laminar one, it
+// creates them only to addresses that the peer announces.
 func subflowsFrom(e mptcp.Endpoint) bool {
-	return e.Flags&(mptcp.FlagSubflow|mptcp.FlagFullmesh) != 0
+	return e.Flags.Has(mptcp.FlagSubflow)
 }
 
 func deviceOf(host *source.Host, e mptcp.Endpoint) string {
