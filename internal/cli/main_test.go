@@ -66,6 +66,7 @@ func enterScriptNamespace(env *testscript.Env) error {
 	env.Setenv("NETNS", own.Path())
 	env.Setenv("OTHER", other.Path())
 	env.Setenv("TERM", "dumb")
+	env.Setenv("GORACE", os.Getenv("GORACE"))
 	return nil
 }
 
