@@ -150,14 +150,14 @@ const defaultWatch = 5 * time.Second
 func doctorArguments(inv *grammar.Invocation) (*doctorRequest, error) {
 	r := &doctorRequest{config: &source.FactsConfig{Window: source.DefaultWindow}, interval: defaultWatch}
 	if text, given := inv.Value("window"); given {
-		window, err := time.ParseDuration(text)
+		window, err := parseSpan(text)
 		if err != nil || window < 0 || window > time.Hour {
 			return nil, inv.Usage(fmt.Sprintf("--window %q: want a time such as 1s, at most 1h", text))
 		}
 		r.config.Window = window
 	}
 	if inv.Has("watch") && len(inv.Args) > 0 {
-		if interval, err := time.ParseDuration(inv.Args[0]); err == nil {
+		if interval, err := parseSpan(inv.Args[0]); err == nil {
 			if interval < 100*time.Millisecond {
 				return nil, inv.Usage(fmt.Sprintf("--watch %s: want at least 100ms", inv.Args[0]))
 			}

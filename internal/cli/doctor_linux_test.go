@@ -187,7 +187,8 @@ func TestDoctorWithoutVerdict(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"explain D99", "no rule D99: `doctor explain` lists them"},
 		{"D99", "no rule D99: `doctor explain` lists them"},
-		{"--watch 1", `--watch "1": want a time such as 10s`},
+		{"--watch 10x", `--watch "10x": want a time such as 10s`},
+		{"--watch 0", "want at least 100ms"},
 		{"event CLOSED", "words about events"},
 		{"dport", "a port"},
 		{"--frobnicate", "frobnicate"},

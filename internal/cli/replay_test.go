@@ -76,6 +76,17 @@ func TestReplayGolden(t *testing.T) {
 	}
 }
 
+// TestReplayDoctor: what record wrote is enough for a diagnosis, and what it lacks
+// is said.
+func TestReplayDoctor(t *testing.T) {
+	for _, name := range fixtures(t) {
+		out, errs, code := runHere("--replay", name, "-d", "doctor")
+		if errs != "" || code == codeNoVerdict || !strings.Contains(out, "plain TCP sockets: a recording holds those of MPTCP only") {
+			t.Errorf("%s: exit %d: %s%s", name, code, out, errs)
+		}
+	}
+}
+
 // compareLines tells the first line that differs.
 func compareLines(t *testing.T, got, want string) {
 	t.Helper()
