@@ -98,14 +98,27 @@ func (h home) do(f func() error) error {
 	if err != nil {
 		return err
 	}
+	return onThread(func() error {
+		if err := unix.Setns(int(h.file.Fd()), unix.CLONE_NEWNET); err != nil {
+			return os.NewSyscallError("setns", err)
+		}
+		return f()
+	})
+}
+
+// onThread runs f on a thread that ends with it, so that its namespace cannot leak.
+func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		if err := unix.Setns(int(h.file.Fd()), unix.CLONE_NEWNET); err != nil {
-			done <- os.NewSyscallError("setns", err)
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			done <- f() // never unlocked: the thread ends with the goroutine
 			return
 		}
-		done <- f()
+		// The process' first thread cannot end: it would stay in f's namespace for
+		// good. While this goroutine holds it, the next one gets another.
+		defer runtime.UnlockOSThread()
+		done <- onThread(f)
 	}()
 	return <-done
 }

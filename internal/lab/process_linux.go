@@ -8,11 +8,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"mptcpctl/hostnet"
 
 	"golang.org/x/sys/unix"
 )
@@ -139,7 +140,16 @@ func (p *Process) openPipes(stdin bool) (*processPipes, error) {
 // run starts the process from a thread of its own and stays there until the
 // process has ended.
 func (p *Process) run(n *Namespace, pipes *processPipes, started chan<- error) {
-	runtime.LockOSThread() // never unlocked: the thread is in another namespace
+	// The whole life on one thread, which is never the process's first one: see
+	// OnThread.
+	_ = hostnet.OnThread(func() error {
+		p.live(n, pipes, started)
+		return nil
+	})
+}
+
+// live starts the process and stays with it to its end.
+func (p *Process) live(n *Namespace, pipes *processPipes, started chan<- error) {
 	err := unix.Setns(n.Fd(), unix.CLONE_NEWNET)
 	if err == nil {
 		err = p.cmd.Start()
