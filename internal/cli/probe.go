@@ -73,7 +73,7 @@ func (a *app) probe(ctx context.Context, inv *grammar.Invocation) error {
 	}
 	defer host.Close()
 	p := &prober{
-		host: host, patience: time.Duration(seconds) * time.Second, silent: inv.Has("no-data"),
+		host: host, patience: time.Duration(seconds) * time.Second, silent: inv.Has("no-data"), progress: probeProgress(inv),
 		out: present.Probe{Host: inv.Args[0], Address: netip.AddrPortFrom(to, uint16(port)), Attempts: []present.ProbeAttempt{}, Joins: []present.ProbeJoin{}},
 	}
 	if inv.Has("with-endpoints") {
@@ -83,7 +83,9 @@ func (a *app) probe(ctx context.Context, inv *grammar.Invocation) error {
 			return fmt.Errorf("probe: %w", err)
 		}
 	}
-	if err := p.run(ctx); err != nil {
+	err = p.run(ctx)
+	p.progress("")
+	if err != nil {
 		return fmt.Errorf("probe: %w", err)
 	}
 	if inv.Options.JSON {
@@ -95,6 +97,27 @@ func (a *app) probe(ctx context.Context, inv *grammar.Invocation) error {
 		return exitStatus(codeFailed)
 	}
 	return err
+}
+
+// probeProgress returns what shows what is being tried, where somebody looks on.
+// An empty text takes it away again.
+func probeProgress(inv *grammar.Invocation) func(text string) {
+	if !isTerminal(inv.Stderr) {
+		return func(string) {}
+	}
+	return func(text string) { fmt.Fprint(inv.Stderr, "\r\x1b[K", text) }
+}
+
+// trying says what a connection is tried with.
+func trying(r probe.Request) string {
+	text := "trying MPTCP"
+	if r.TCP {
+		text = "trying TCP"
+	}
+	if r.From.IsValid() {
+		text += " from " + r.From.String()
+	}
+	return text + " …"
 }
 
 // resolve returns the first address of the host, of the family asked for.
@@ -121,6 +144,7 @@ type prober struct {
 	host     *source.Host
 	patience time.Duration
 	silent   bool
+	progress func(text string)
 	out      present.Probe
 	facts    []doctor.Probe
 }
@@ -166,6 +190,7 @@ func (p *prober) run(ctx context.Context) error {
 func (p *prober) connect(ctx context.Context, r probe.Request) *probe.Conn {
 	ctx, cancel := context.WithTimeout(ctx, p.patience)
 	defer cancel()
+	p.progress(trying(r))
 	c := probe.Connect(ctx, r)
 	note := present.ProbeAttempt{From: r.From, Device: r.Device, MPTCP: !r.TCP, Spoken: string(c.Spoken), Took: c.Took}
 	fact := doctor.Probe{Local: c.Local, Remote: r.To, MPTCP: !r.TCP, Fallback: c.Spoken == probe.Fallback}
