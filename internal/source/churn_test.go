@@ -238,7 +238,6 @@ func TestForgedEventsChangeNothing(t *testing.T) {
 	}
 	token, _ := c.Token()
 	await(t, "the connection", func() bool { return agrees(t, h, tracker) && tracker.State().Len() == 2 })
-	before := tracker.State().Events()
 	family := h.Listener().Family()
 	const forged = 20
 	for range forged / 2 {
@@ -246,10 +245,16 @@ func TestForgedEventsChangeNothing(t *testing.T) {
 		send(t, ns, family, mptcp.EventCreated, 0xdeadbeef)
 	}
 	await(t, "the refusals", func() bool { return h.Listener().Refused() == forged })
-	if n := tracker.State().Events(); n != before {
-		t.Errorf("%d forged events were applied", n-before)
+	// The number of events says nothing: the kernel's own for this connection may
+	// arrive after the dump that knew it. What was told of it says all.
+	for known := range tracker.State().All() {
+		for _, d := range tracker.State().History(known.Key) {
+			if d.Event.Type == mptcp.EventClosed {
+				t.Errorf("a forged event was applied: %+v", d)
+			}
+		}
 	}
-	if _, believed := tracker.State().Find("", 0xdeadbeef); believed || !agrees(t, h, tracker) {
+	if _, believed := tracker.State().Find("", 0xdeadbeef); believed || tracker.State().Len() != 2 || !agrees(t, h, tracker) {
 		t.Error("a forged event was believed")
 	}
 }
