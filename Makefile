@@ -14,8 +14,8 @@ test: ## run all tests (no root, no preparation)
 check: ## all that CI checks: format, vet, staticcheck, race, fuzz seeds
 	bash .ci/run
 
-bench: ## measure this code beside its peers (see docs/performance.md)
-	bash bench/run
+bench: ## measure this code beside its peers; writes docs/performance.md (ARGS: see bench/run -h)
+	bash bench/run -out docs/performance.md $(ARGS)
 
 install: all ## install the binary, its man pages and its completions below PREFIX
 	install -Dm755 mptcpctl $(DESTDIR)$(PREFIX)/bin/mptcpctl

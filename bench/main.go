@@ -1,176 +1,161 @@
-// Bench measures mptcpctl beside its peers in one run: ip mptcp monitor, ss, and a
-// bare drain loop in C. All loads are events and sockets of the real kernel, in a
+// Bench measures mptcpctl beside its peers in one run: ip mptcp monitor, ss, and
+// bare drain loops in C. All loads are events and sockets of the real kernel, in a
 // network namespace of the run's own.
 //
 // Processor time is what the kernel accounts to a process, never wall time. In each
 // round every program has its turn, in random order; ratios are taken within a
-// round, and their median over the rounds is what the table shows.
+// round, and their median over the rounds is what the tables show and the goals are
+// held against.
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
-	"runtime"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 
 	"mptcpctl/internal/lab"
-	"mptcpctl/pathmanager"
 )
 
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == holderWord {
+		exit(holdForParent(os.Args[2:]))
+	}
+	s := &settings{}
+	flag.StringVar(&s.tools, "tools", ".", "folder with the programs under test, as bench/run builds them")
+	flag.Var(&s.ips, "ip", "iproute2's ip; ratios are to the first, more of them are shown at start-up (may be repeated)")
+	flag.StringVar(&s.ss, "ss", "ss", "iproute2's ss")
+	flag.IntVar(&s.rounds, "rounds", 5, "rounds of each measurement")
+	flag.StringVar(&s.only, "only", "", "only the sections whose names contain one of these words, separated by commas")
+	flag.StringVar(&s.out, "out", "", "also write the tables to this file: between its markers, where it has them")
+	flag.Usage = usage
+	flag.Parse()
+	if len(s.ips) == 0 {
+		s.ips = list{"ip"}
+	}
+	code, ran, err := lab.Enter()
+	if ran {
+		os.Exit(code)
+	}
+	if err == nil {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+		defer stop()
+		err = s.run(ctx)
+	}
+	exit(err)
+}
+
+// exit ends the program; err is why it failed, if it did.
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func usage() {
+	w := flag.CommandLine.Output()
+	fmt.Fprintln(w, "Usage: bash bench/run [OPTIONS]\n\nOptions:")
+	flag.PrintDefaults()
+	fmt.Fprintln(w, "\nSections:")
+	for _, section := range sections() {
+		fmt.Fprintf(w, "  %-9s %s\n", section.name, section.title)
+	}
+}
+
+// list is an option that may be repeated.
+type list []string
+
+func (l *list) String() string         { return strings.Join(*l, ",") }
+func (l *list) Set(value string) error { *l = append(*l, value); return nil }
+
+// settings are the command line's.
 type settings struct {
 	tools  string
-	ip, ss string
+	ips    list
+	ss     string
 	rounds int
-	big    bool
 	only   string
+	out    string
 	ring   bool // may the ring engine be used here
 }
 
-func main() {
-	var s settings
-	flag.StringVar(&s.tools, "tools", ".", "folder with the programs mptcpctl and drain")
-	flag.StringVar(&s.ip, "ip", "ip", "iproute2's ip")
-	flag.StringVar(&s.ss, "ss", "ss", "iproute2's ss")
-	flag.IntVar(&s.rounds, "rounds", 5, "rounds of each measurement")
-	flag.BoolVar(&s.big, "big", false, "also 9,000 connections and a burst of 1,000,000 events: minutes")
-	flag.StringVar(&s.only, "only", "", "only the sections whose name contains this")
-	flag.Parse()
-	code, ran, err := lab.Enter()
-	if err == nil && !ran {
-		err = s.run()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// section measures one thing and returns its table.
+// section measures one thing.
 type section struct {
-	name string
-	run  func(*settings) (*table, error)
+	name, title string
+	measure     func(context.Context, *settings, *report) error
 }
 
 func sections() []section {
 	return []section{
-		{"start-up", startUp},
-		{"burst", burst},
-		{"churn", churn},
-		{"one at a time", paced},
-		{"latency", latency},
-		{"loss", loss},
-		{"dump", dump},
+		{"startup", "Start: a one-shot command, and the first line of a monitor", startup},
+		{"backlog", "A backlog of 2,400 events with all attributes, read at once", backlog},
+		{"churn", "Connections at full speed, 3,000 of them", churn},
+		{"paced", "One event at a time, 4,000 a second", paced},
+		{"latency", "From the event to the line in the reader's pipe", latency},
+		{"loss", "Bursts and rising rates", loss},
+		{"stopped", "A reader that is stopped for a while", stopped},
+		{"filtered", "Events that a filter leaves out", filtered},
+		{"memory", "Memory of a monitor", memory},
+		{"lists", "Lists of connections, both ends on this host", lists},
+		{"tracker", "A million tracked connections", tracker},
 	}
 }
 
-func (s *settings) run() error {
-	raiseFileLimit()
-	s.ring = ringAllowed()
-	fmt.Printf("Linux %s, %d processors, %s; %s; %d rounds\n", release(), runtime.NumCPU(), runtime.Version(), s.version(s.ip), s.rounds)
-	ran := false
+// chosen returns the sections that -only names, all without it.
+func (s *settings) chosen() []section {
+	var some []section
 	for _, section := range sections() {
-		if !strings.Contains(section.name, s.only) {
-			continue
+		if slices.ContainsFunc(strings.Split(s.only, ","), func(word string) bool { return strings.Contains(section.name, word) }) {
+			some = append(some, section)
 		}
-		ran = true
-		t, err := section.run(s)
-		if err != nil {
-			return fmt.Errorf("%s: %w", section.name, err)
-		}
-		fmt.Printf("\n### %s\n\n%s", t.title, t)
 	}
-	if !ran {
-		return errors.New("no such section")
-	}
-	return nil
+	return some
 }
 
-// ringAllowed reports whether the ring engine can run here: it needs root, and not
-// that of a user namespace.
-func ringAllowed() bool {
-	return within(func() error {
-		l, err := pathmanager.Listen(&pathmanager.ListenConfig{Engine: pathmanager.EngineRing, Buffer: 1})
-		if err != nil {
+// run measures the chosen sections and prints them as they are done. A section
+// that fails says so in its place, and the others go on.
+func (s *settings) run(ctx context.Context) error {
+	some := s.chosen()
+	if len(some) == 0 {
+		return errors.New("no such section; see -h")
+	}
+	if s.out != "" {
+		if err := checkDocument(s.out, s.only == ""); err != nil {
 			return err
 		}
-		return l.Close()
-	}) == nil
-}
-
-func (s *settings) tool(name string) string { return filepath.Join(s.tools, name) }
-
-// table collects figures by program and round.
-type table struct {
-	title   string
-	unit    string
-	base    string // whose figures the ratios are to
-	order   []string
-	figures map[string][]float64
-	notes   []string
-}
-
-func newTable(title, unit, base string) *table {
-	return &table{title: title, unit: unit, base: base, figures: map[string][]float64{}}
-}
-
-// add takes a figure of the program in this round.
-func (t *table) add(name string, figure float64) {
-	if _, ok := t.figures[name]; !ok {
-		t.order = append(t.order, name)
 	}
-	t.figures[name] = append(t.figures[name], figure)
-}
-
-// String returns the table in Markdown.
-func (t *table) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "| | %s: median (min … max) | to %s |\n|---|---|---|\n", t.unit, t.base)
-	names := slices.Clone(t.order)
-	slices.Sort(names)
-	for _, name := range names {
-		f := t.figures[name]
-		fmt.Fprintf(&b, "| %s | %s (%s … %s) | %s |\n", name, short(median(f)), short(slices.Min(f)), short(slices.Max(f)), t.ratio(name))
+	if err := prepare(); err != nil {
+		return err
 	}
-	for _, note := range t.notes {
-		fmt.Fprintf(&b, "\n%s\n", note)
-	}
-	return b.String()
-}
-
-// ratio returns the median of the rounds' ratios to the base.
-func (t *table) ratio(name string) string {
-	base := t.figures[t.base]
-	var ratios []float64
-	for i, f := range t.figures[name] {
-		if i < len(base) && base[i] > 0 {
-			ratios = append(ratios, f/base[i])
+	s.ring = ringAllowed()
+	d := document{head: s.head()}
+	fmt.Println(d.head)
+	var failed error
+	for _, section := range some {
+		fmt.Fprintf(os.Stderr, "bench: %s …\n", section.name)
+		r := newReport(section.title)
+		watch := watchNoise()
+		err := section.measure(ctx, s, r)
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s: interrupted", section.name)
 		}
+		r.end(watch.end(), err)
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", section.name, err))
+		}
+		fmt.Printf("\n%s", r)
+		d.reports = append(d.reports, r)
 	}
-	if len(ratios) == 0 {
-		return "—"
+	fmt.Printf("\n%s", d.goals())
+	if s.out != "" {
+		failed = errors.Join(failed, d.write(s.out))
 	}
-	return fmt.Sprintf("%.2f (%.2f … %.2f)", median(ratios), slices.Min(ratios), slices.Max(ratios))
-}
-
-func median(f []float64) float64 {
-	if len(f) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(f))
-	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
-}
-
-func short(f float64) string {
-	switch {
-	case f >= 100:
-		return fmt.Sprintf("%.0f", f)
-	case f >= 10:
-		return fmt.Sprintf("%.1f", f)
-	}
-	return fmt.Sprintf("%.2f", f)
+	return failed
 }
