@@ -38,7 +38,7 @@ func Diagnose(f Facts) Report {
 		families[r.ID] = r.Family
 	}
 	slices.SortStableFunc(found, func(a, b Finding) int { return mendFirst(&a, &b, families) })
-	report := Report{Schema: 1, Findings: append([]Finding{}, found...), Unseen: f.Unseen}
+	report := Report{Schema: 1, Time: f.Time.UTC(), Findings: append([]Finding{}, found...), Unseen: f.Unseen}
 	for i := range found {
 		report.Verdict = max(report.Verdict, verdictOf(found[i].Severity))
 	}

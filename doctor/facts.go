@@ -147,14 +147,24 @@ func (f *Facts) LookupsWanted() []hostnet.LookupRequest {
 			continue
 		}
 		destinations[dst] = true
-		for _, e := range v.makers {
-			if !sameFamily(e.Address, dst) {
-				continue
-			}
-			want(hostnet.LookupRequest{Dst: dst, Src: e.Address.Unmap()})
-			if e.IfIndex != 0 {
-				want(hostnet.LookupRequest{Dst: dst, Src: e.Address.Unmap(), OIF: int(e.IfIndex)})
-			}
+		for _, q := range LookupsFrom(v.makers, dst) {
+			want(q)
+		}
+	}
+	return wanted
+}
+
+// LookupsFrom returns the route lookups from endpoints to one destination: as a
+// socket without, and one with the endpoint's device does it.
+func LookupsFrom(endpoints []mptcp.Endpoint, dst netip.Addr) []hostnet.LookupRequest {
+	var wanted []hostnet.LookupRequest
+	for _, e := range endpoints {
+		if !sameFamily(e.Address, dst) {
+			continue
+		}
+		wanted = append(wanted, hostnet.LookupRequest{Dst: dst, Src: e.Address.Unmap()})
+		if e.IfIndex != 0 {
+			wanted = append(wanted, hostnet.LookupRequest{Dst: dst, Src: e.Address.Unmap(), OIF: int(e.IfIndex)})
 		}
 	}
 	return wanted

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"net/netip"
+	"time"
 
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
@@ -109,8 +110,17 @@ type Connection struct {
 // Report is the outcome for a network namespace.
 type Report struct {
 	Schema      int          `json:"schema"`
+	Time        time.Time    `json:"time,omitzero"` // of the facts, UTC
 	Verdict     Verdict      `json:"verdict"`
 	Findings    []Finding    `json:"findings"` // what to mend first comes first
 	Connections []Connection `json:"connections"`
 	Unseen      []Gap        `json:"unseen,omitempty"`
+	Earlier     []Past       `json:"earlier,omitempty"` // of a recording: what had been found before its end
+}
+
+// Past is a finding of a time before the report's.
+type Past struct {
+	Finding Finding   `json:"finding"`
+	First   time.Time `json:"first"` // when it was found first
+	Last    time.Time `json:"last"`  // and last
 }

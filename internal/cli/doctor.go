@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +25,8 @@ func (a *app) doctorCommand() grammar.Command {
 			"A healthy host is told to be healthy, and no more: -d adds explanations of what may surprise, all connections with the paths that they leave unused and why, and what could not be seen. " +
 			"What needs a privilege that is missing is said to be not seen; nothing is guessed in its place.\n\n" +
 			"Counters, and events where CAP_NET_ADMIN allows, are watched for a short time (--window). --watch goes on, and prints what changes.\n\n" +
+			"Of a recording (--replay) the last dump is judged, with the events and counters of all of it, and what was found earlier is listed; --watch goes through its dumps. " +
+			"A bundle may stand in place of a recording.\n\n" +
 			"`doctor D17` explains a rule, `doctor explain` lists them.\n\n" +
 			"The exit code is 0 for healthy, 1 for warnings, 2 for failures, and 3 where there is no verdict: wrong usage, or facts that cannot be read.",
 		Privilege: "none; with CAP_NET_ADMIN the events count as evidence, root sees the processes of others",
@@ -63,7 +64,9 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 	if inv.Has("watch") {
 		return watchDoctor(ctx, inv, request)
 	}
+	stop := recordMeanwhile(ctx, inv)
 	facts, err := gatherFacts(ctx, inv, request)
+	recording := stop()
 	if err != nil {
 		return err
 	}
@@ -73,8 +76,13 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 		}
 	}
 	report := diagnoseAll(facts)
+	if inv.Options.Replay != "" && !inv.Has("anonymise") {
+		if report.Earlier, err = earlier(ctx, inv, request, &report); err != nil {
+			return fmt.Errorf("doctor: %w", err)
+		}
+	}
 	if name, given := inv.Value("bundle"); given {
-		if err := writeBundle(ctx, inv, name, facts, &report); err != nil {
+		if err := writeBundle(name, facts, &report, recording); err != nil {
 			return fmt.Errorf("doctor: %w", err)
 		}
 	}
@@ -149,6 +157,9 @@ const defaultWatch = 5 * time.Second
 
 func doctorArguments(inv *grammar.Invocation) (*doctorRequest, error) {
 	r := &doctorRequest{config: &source.FactsConfig{Window: source.DefaultWindow}, interval: defaultWatch}
+	if inv.Options.Replay != "" {
+		r.config.Window, r.interval = 0, 0 // all of the recording; each of its dumps
+	}
 	if text, given := inv.Value("window"); given {
 		window, err := parseSpan(text)
 		if err != nil || window < 0 || window > time.Hour {
@@ -187,15 +198,13 @@ func focus(c *source.FactsConfig, expr *filter.Expr, o *grammar.Options) {
 	}
 }
 
-// factsReader is a view that doctor can work on.
-type factsReader interface {
-	Facts(ctx context.Context, c *source.FactsConfig) (doctor.Facts, error)
-}
-
 // gatherFacts gathers the facts of the network namespaces that the options mean.
 func gatherFacts(ctx context.Context, inv *grammar.Invocation, r *doctorRequest) ([]doctor.Facts, error) {
 	if name, given := inv.Value("from"); given {
 		return factsFrom(inv, name, r)
+	}
+	if name := inv.Options.Replay; name != "" && isBundle(name) {
+		return factsOfBundle(name, r)
 	}
 	from, err := open(ctx, inv)
 	if errors.Is(err, mptcp.ErrNotSupported) {
@@ -213,16 +222,16 @@ func factsFrom(inv *grammar.Invocation, name string, r *doctorRequest) ([]doctor
 	if inv.Options.Replay != "" || inv.Options.AllNetns {
 		return nil, inv.Usage("--from takes all from the bundle: no -a, no --replay")
 	}
+	return factsOfBundle(name, r)
+}
+
+func factsOfBundle(name string, r *doctorRequest) ([]doctor.Facts, error) {
 	facts, err := readBundle(name)
 	if err != nil {
 		return nil, fmt.Errorf("doctor: %w", err)
 	}
 	for i := range facts {
-		if r.config.Match == nil {
-			continue
-		}
-		facts[i].Focus = r.config.Focus
-		facts[i].Connections = slices.DeleteFunc(facts[i].Connections, func(c mptcp.Connection) bool { return !r.config.Match(&c) })
+		r.config.Narrow(&facts[i])
 	}
 	return facts, nil
 }
@@ -233,13 +242,9 @@ func gatherViews(ctx context.Context, views []source.View, c *source.FactsConfig
 	facts := make([]doctor.Facts, len(views))
 	failed := make(chan error, len(views))
 	for i, view := range views {
-		reader, ok := view.(factsReader)
-		if !ok {
-			return nil, errors.New("doctor: the recording holds too little for a diagnosis")
-		}
 		go func() {
 			var err error
-			facts[i], err = reader.Facts(ctx, c)
+			facts[i], err = view.Facts(ctx, c)
 			failed <- err
 		}()
 	}
@@ -274,6 +279,9 @@ func diagnoseAll(facts []doctor.Facts) doctor.Report {
 			all.Unseen = append(all.Unseen, gap)
 		}
 		all.Verdict = max(all.Verdict, r.Verdict)
+		if r.Time.After(all.Time) {
+			all.Time = r.Time
+		}
 		all.Connections = append(all.Connections, r.Connections...)
 	}
 	sortFindings(all.Findings)

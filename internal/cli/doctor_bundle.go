@@ -10,13 +10,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"sync"
 	"time"
 
+	"mptcpctl/counters"
 	"mptcpctl/doctor"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
+	"mptcpctl/pathmanager"
 )
 
 // The members of a bundle.
@@ -30,8 +34,8 @@ const (
 // largestBundle bounds what is read of a bundle's facts.
 const largestBundle = 1 << 30
 
-// writeBundle writes facts, findings and a recording of the sockets into one file.
-func writeBundle(ctx context.Context, inv *grammar.Invocation, name string, facts []doctor.Facts, report *doctor.Report) (err error) {
+// writeBundle writes facts, findings and a recording, nil for none, into one file.
+func writeBundle(name string, facts []doctor.Facts, report *doctor.Report, recording []byte) (err error) {
 	members := map[string][]byte{}
 	for member, content := range map[string]any{bundleFacts: facts, bundleReport: present.DoctorJSON(report)} {
 		if members[member], err = json.MarshalIndent(content, "", "  "); err != nil {
@@ -43,12 +47,7 @@ func writeBundle(ctx context.Context, inv *grammar.Invocation, name string, fact
 		return err
 	}
 	members[bundleText] = text.Bytes()
-	// A recording has the kernel's own messages: nothing can be hidden in them.
-	if live := inv.Options.Replay == "" && !inv.Has("from") && !inv.Options.AllNetns; live && !inv.Has("anonymise") {
-		if members[bundleRecording], err = recordOnce(ctx); err != nil {
-			leftOut(inv, fmt.Errorf("the bundle has no recording: %w", err))
-		}
-	}
+	members[bundleRecording] = recording
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -76,47 +75,112 @@ func writeArchive(w io.Writer, members map[string][]byte) error {
 	return errors.Join(archive.Close(), zip.Close())
 }
 
-// recordOnce records one snapshot of the namespace.
-func recordOnce(ctx context.Context) ([]byte, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var b bytes.Buffer
-	_, err := source.Record(ctx, &b, &source.RecordConfig{Program: "mptcpctl doctor", Every: time.Hour, Progress: func(p source.Progress) {
-		if p.Snapshots > 0 {
-			cancel()
-		}
-	}})
-	if err != nil && !errors.Is(err, context.Canceled) {
-		return nil, err
+// recordMeanwhile records while doctor looks: two dumps, and the events between them
+// where that is allowed and changes nothing. It returns what ends the recording and
+// returns it, nil where the bundle is to have none.
+func recordMeanwhile(ctx context.Context, inv *grammar.Invocation) (stop func() []byte) {
+	// A recording has the kernel's own messages: nothing can be hidden in them.
+	live := inv.Options.Replay == "" && !inv.Has("from") && !inv.Options.AllNetns
+	if !inv.Has("bundle") || !live || inv.Has("anonymise") {
+		return func() []byte { return nil }
 	}
-	return b.Bytes(), nil
+	ctx, cancel := context.WithCancel(ctx)
+	var b bytes.Buffer
+	begun, ended := make(chan struct{}), make(chan error, 1)
+	began := sync.OnceFunc(func() { close(begun) })
+	config := &source.RecordConfig{Program: "mptcpctl doctor", Every: time.Hour, Progress: func(p source.Progress) {
+		if p.Snapshots > 0 {
+			began()
+		}
+	}}
+	// With a userspace path manager the kernel accepts joins while somebody listens.
+	if sysctls, err := counters.New("").Sysctls(); err == nil && sysctls.PathManagerName() == "kernel" {
+		config.Events = &pathmanager.ListenConfig{}
+	}
+	go func() {
+		total, err := source.Record(ctx, &b, config)
+		if errors.Is(err, fs.ErrPermission) && total.Bytes == 0 {
+			config.Events = nil
+			_, err = source.Record(ctx, &b, config)
+		}
+		began()
+		ended <- err
+	}()
+	<-begun
+	return func() []byte {
+		cancel()
+		if err := <-ended; err != nil {
+			leftOut(inv, fmt.Errorf("the bundle has no recording: %w", err))
+			return nil
+		}
+		return b.Bytes()
+	}
+}
+
+// isBundle reports whether the file is a bundle rather than a recording.
+func isBundle(name string) bool {
+	info, err := os.Stat(name)
+	if err != nil || !info.Mode().IsRegular() {
+		return false // what comes from a pipe can be read once
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	_, err = gzip.NewReader(f)
+	return err == nil
 }
 
 // readBundle reads the facts of a bundle. They are foreign.
-func readBundle(name string) ([]doctor.Facts, error) {
+func readBundle(name string) (facts []doctor.Facts, err error) {
+	err = readMember(name, bundleFacts, func(r io.Reader) error { return json.NewDecoder(r).Decode(&facts) })
+	return facts, err
+}
+
+// readBundleRecording reads the recording of a bundle.
+func readBundleRecording(name string) (recording *source.Recording, err error) {
+	err = readMember(name, bundleRecording, func(r io.Reader) error {
+		data, err := io.ReadAll(r)
+		if err == nil {
+			recording, err = source.ParseRecording(data)
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: it was anonymised, or made without one; `doctor --from` takes it", err)
+	}
+	return recording, err
+}
+
+// readMember reads one member of a bundle. The error is [fs.ErrNotExist] where it has
+// none of that name.
+func readMember(name, member string, read func(io.Reader) error) error {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close()
 	zip, err := gzip.NewReader(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: no bundle of doctor: %w", name, err)
+		return fmt.Errorf("%s: no bundle of doctor: %w", name, err)
 	}
 	archive := tar.NewReader(zip)
 	for {
 		header, err := archive.Next()
-		if err != nil {
-			return nil, fmt.Errorf("%s: a bundle without facts: %w", name, err)
+		if errors.Is(err, io.EOF) {
+			err = fs.ErrNotExist
 		}
-		if header.Name != "mptcpctl-doctor/"+bundleFacts {
+		if err != nil {
+			return fmt.Errorf("%s: a bundle without %s: %w", name, member, err)
+		}
+		if header.Name != "mptcpctl-doctor/"+member {
 			continue
 		}
-		var facts []doctor.Facts
-		if err := json.NewDecoder(io.LimitReader(archive, largestBundle)).Decode(&facts); err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", name, bundleFacts, err)
+		if err := read(io.LimitReader(archive, largestBundle)); err != nil {
+			return fmt.Errorf("%s: %s: %w", name, member, err)
 		}
-		return facts, nil
+		return nil
 	}
 }
 

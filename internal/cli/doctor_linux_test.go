@@ -113,6 +113,22 @@ func TestDoctorBundle(t *testing.T) {
 	if there != here || code != 2 {
 		t.Errorf("exit %d %s: here:\n%sthere:\n%s", code, errs, here, there)
 	}
+	// A filter narrows a bundle as it narrows the host; --replay takes one, too.
+	for _, filter := range []string{"dport 12345", "dport 1", "not fallback", "side server"} {
+		live, _, liveCode := runIn(t, host, append([]string{"-d", "doctor"}, strings.Fields(filter)...)...)
+		for _, from := range [][]string{{"-d", "doctor", "--from", open}, {"-d", "--replay", open, "doctor"}} {
+			got, errs, code := ranHere(t, append(from, strings.Fields(filter)...)...)
+			if got != live || code != liveCode {
+				t.Errorf("%v %s: exit %d %s:\n%s\nlive: exit %d\n%s", from, filter, code, errs, got, liveCode, live)
+			}
+		}
+	}
+	if out, errs, code := ranHere(t, "--replay", open, "limits", "show"); code != 0 || out != "add_addr_accepted 0 subflows 0 \n" {
+		t.Errorf("exit %d: the recording in the bundle: %s%s", code, out, errs)
+	}
+	if _, errs, code := ranHere(t, "--replay", hidden, "limits", "show"); code == 0 || !strings.Contains(errs, "anonymised") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
 	facts, err := readBundle(hidden)
 	if err != nil {
 		t.Fatal(err)

@@ -36,15 +36,16 @@ func keyOf(f *doctor.Finding) findingKey {
 // watchDoctor looks again and again, and writes what changes. The window is the
 // whole interval, so that hardly a counter moves unseen.
 func watchDoctor(ctx context.Context, inv *grammar.Invocation, r *doctorRequest) error {
+	w := &doctorWatch{inv: inv, text: doctorText(inv)}
 	if inv.Options.Replay != "" {
-		return inv.Usage("--watch: a recording does not change")
+		return w.replay(ctx, r)
 	}
 	from, err := open(ctx, inv)
 	if err != nil {
 		return fmt.Errorf("doctor: %w", err)
 	}
 	defer from.Close()
-	w := &doctorWatch{inv: inv, text: doctorText(inv), progress: isTerminal(inv.Stderr) && isTerminal(inv.Stdout)}
+	w.progress = isTerminal(inv.Stderr) && isTerminal(inv.Stdout)
 	for {
 		facts, err := gatherViews(ctx, from.Views(), r.config)
 		switch {
@@ -63,6 +64,30 @@ func watchDoctor(ctx context.Context, inv *grammar.Invocation, r *doctorRequest)
 		}
 		r.config = watching(r.config, r.interval)
 	}
+}
+
+// replay looks at each dump of a recording, or at those that are the interval apart,
+// and writes what changed from one to the next.
+func (w *doctorWatch) replay(ctx context.Context, r *doctorRequest) error {
+	recording, err := openRecording(w.inv)
+	if err != nil {
+		return fmt.Errorf("doctor: %w", err)
+	}
+	defer recording.Close()
+	looked := false
+	for at, report := range looks(ctx, recording, r) {
+		if report.err != nil {
+			return report.err
+		}
+		if err := w.show(at, &report.Report); err != nil {
+			return err
+		}
+		looked = true
+	}
+	if !looked {
+		return errors.New("doctor: the recording has no whole dump")
+	}
+	return verdictStatus(w.last.Verdict)
 }
 
 // watching returns the request for the further looks.

@@ -42,7 +42,11 @@ func leftOut(inv *grammar.Invocation, err error) {
 
 // openRecording opens the recording of --replay.
 func openRecording(inv *grammar.Invocation) (*source.Recording, error) {
-	recording, err := source.OpenRecording(inv.Options.Replay)
+	opened := source.OpenRecording
+	if isBundle(inv.Options.Replay) {
+		opened = readBundleRecording
+	}
+	recording, err := opened(inv.Options.Replay)
 	if err != nil {
 		return nil, fmt.Errorf("--replay: %w", err)
 	}

@@ -35,10 +35,6 @@ func topSource(ctx context.Context, inv *grammar.Invocation, c *tui.Config) (sou
 		return from, nil
 	}
 	c.Processes = views[0].Processes // sockets of all namespaces: inodes are the host's
-	if _, ok := views[0].(factsReader); !ok {
-		c.NoDoctor = "the recording holds too little for a diagnosis"
-		return from, nil
-	}
 	c.Doctor = topDoctor(inv)
 	return from, nil
 }
@@ -47,8 +43,12 @@ func topSource(ctx context.Context, inv *grammar.Invocation, c *tui.Config) (sou
 func topDoctor(inv *grammar.Invocation) func(context.Context) (doctor.Report, error) {
 	quiet := *inv
 	quiet.Stderr = io.Discard // the screen is the view's
+	config := &source.FactsConfig{Window: source.DefaultWindow}
+	if inv.Options.Replay != "" {
+		config.Window = 0 // all of the recording
+	}
 	return func(ctx context.Context) (doctor.Report, error) {
-		facts, err := gatherFacts(ctx, &quiet, &doctorRequest{config: &source.FactsConfig{Window: source.DefaultWindow}})
+		facts, err := gatherFacts(ctx, &quiet, &doctorRequest{config: config})
 		if err != nil {
 			return doctor.Report{}, err
 		}

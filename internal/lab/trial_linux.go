@@ -21,6 +21,7 @@ type Trial struct {
 	Took     time.Duration // until the symptoms showed
 
 	tool   []string
+	watch  func(*Lab) error
 	talk   *talk
 	cancel context.CancelFunc
 }
@@ -36,12 +37,19 @@ type Deed struct{ Host, Text string }
 //
 // The error is a [*MissingError] where the system cannot do what it takes.
 func Start(ctx context.Context, s Scenario, tool []string) (*Trial, error) {
+	return StartWatched(ctx, s, tool, func(*Lab) error { return nil })
+}
+
+// StartWatched does what Start does, and calls watch when the hosts have their limits
+// and endpoints, before anything else happens: for an observer who is to see all of
+// it.
+func StartWatched(ctx context.Context, s Scenario, tool []string, watch func(*Lab) error) (*Trial, error) {
 	began := time.Now()
 	l, err := Build(ctx, s.Topology)
 	if err != nil {
 		return nil, err
 	}
-	t := &Trial{Scenario: s, Lab: l, tool: tool}
+	t := &Trial{Scenario: s, Lab: l, tool: tool, watch: watch}
 	ctx, t.cancel = context.WithCancel(ctx)
 	t.talk = &talk{ctx: ctx, lab: l, traffic: s.Traffic}
 	if err := t.bringAbout(ctx); err != nil {
@@ -74,6 +82,7 @@ func (t *Trial) bringAbout(ctx context.Context) error {
 		}
 	}
 	for _, step := range []func(context.Context) error{
+		func(context.Context) error { return t.watch(t.Lab) },
 		func(ctx context.Context) error { return t.apply(ctx, BeforeTraffic) },
 		t.talk.start,
 		func(ctx context.Context) error { return t.await(ctx, t.Scenario.Ready) },

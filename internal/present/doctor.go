@@ -31,12 +31,32 @@ func (t *DoctorText) Write(w io.Writer, r *doctor.Report) error {
 			b = t.AppendFinding(b, f)
 		}
 	}
+	b = t.appendEarlier(b, r.Earlier)
 	b = t.appendConnections(b, r)
 	if t.All || r.Verdict != doctor.Healthy {
 		b = t.appendUnseen(b, r.Unseen)
 	}
 	_, err := w.Write(b)
 	return err
+}
+
+// appendEarlier appends what a recording shows to have been found before its end.
+func (t *DoctorText) appendEarlier(b []byte, past []doctor.Past) []byte {
+	if len(past) > 0 {
+		b = append(b, "\nearlier in the recording, and not at its end (doctor --watch tells more)\n"...)
+	}
+	for i := range past {
+		p := &past[i]
+		b = append(b, "  "...)
+		b = p.First.UTC().AppendFormat(b, "15:04:05")
+		if p.Last.After(p.First) {
+			b = append(b, " to "...)
+			b = p.Last.UTC().AppendFormat(b, "15:04:05")
+		}
+		b = append(b, " UTC "...)
+		b = t.AppendHead(b, &p.Finding)
+	}
+	return b
 }
 
 // shown reports whether the finding is one to show: what merely explains only on
@@ -286,11 +306,19 @@ func DoctorJSON(r *doctor.Report) *doctor.Report {
 	out := *r
 	out.Findings = append([]doctor.Finding{}, r.Findings...)
 	for i := range out.Findings {
-		f := &out.Findings[i]
-		f.Evidence, f.Fix = append([]string{}, f.Evidence...), append([]string{}, f.Fix...)
+		withLists(&out.Findings[i])
+	}
+	out.Earlier = append([]doctor.Past(nil), r.Earlier...)
+	for i := range out.Earlier {
+		withLists(&out.Earlier[i].Finding)
 	}
 	out.Connections = append([]doctor.Connection{}, r.Connections...)
 	return &out
+}
+
+// withLists gives the finding lists of its own, empty ones for nil.
+func withLists(f *doctor.Finding) {
+	f.Evidence, f.Fix = append([]string{}, f.Evidence...), append([]string{}, f.Fix...)
 }
 
 // DoctorRule writes what the catalogue says of a rule.

@@ -1,7 +1,9 @@
 package source
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"os"
@@ -9,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/pcapng"
 	"mptcpctl/internal/uapi"
@@ -29,7 +32,11 @@ type dumper struct {
 	row    sockdiag.Subflow
 	inodes map[uint32]bool
 	peers  map[netip.Addr]bool
+	makers []mptcp.Endpoint  // that subflows are created from
 	files  map[string]string // as last written
+	host   []byte            // fact of the host, as last written
+	ip     string            // version of the ip command; asked once
+	asked  bool
 	failed error
 }
 
@@ -39,7 +46,7 @@ func (d *dumper) take(ctx context.Context, h *Host) ([]byte, error) {
 	d.inodes, d.peers = map[uint32]bool{}, map[netip.Addr]bool{}
 	d.fact(&fact{Fact: factSnapshot})
 	for _, read := range []func(context.Context, *Host) error{
-		d.readSockets, d.readPathManager, d.readProc, d.readNetwork, d.readProcesses,
+		d.readSockets, d.readPathManager, d.readProc, d.readNetwork, d.readProcesses, d.readHost,
 	} {
 		if err := read(ctx, h); err != nil {
 			return nil, err
@@ -95,7 +102,7 @@ func (d *dumper) readSockets(ctx context.Context, h *Host) error {
 		d.inodes[l.Inode] = true
 	}
 	d.fact(&fact{Fact: factSockets, Protocol: unix.IPPROTO_TCP})
-	for _, err := range h.diag.Subflows(ctx, nil) {
+	for _, err := range h.diag.Subflows(ctx, &sockdiag.Request{States: sockdiag.AllStates}) {
 		if err != nil {
 			return err
 		}
@@ -104,9 +111,13 @@ func (d *dumper) readSockets(ctx context.Context, h *Host) error {
 }
 
 func (d *dumper) readPathManager(ctx context.Context, h *Host) error {
-	for _, err := range h.pm.Endpoints(ctx) {
+	d.makers = d.makers[:0]
+	for e, err := range h.pm.Endpoints(ctx) {
 		if err != nil {
 			return err
+		}
+		if e.Flags.Has(mptcp.FlagSubflow) {
+			d.makers = append(d.makers, e)
 		}
 	}
 	_, err := h.pm.Limits(ctx)
@@ -186,6 +197,9 @@ func (d *dumper) readNetwork(ctx context.Context, h *Host) error {
 	hostnet.Candidates(n, netip.Addr{}, ask)
 	for peer := range d.peers {
 		hostnet.Candidates(n, peer, ask)
+		for _, q := range doctor.LookupsFrom(d.makers, peer) {
+			_, _ = ask(q) // the answer, or the error, is recorded
+		}
 	}
 	d.fact(&fact{Fact: factLookups, Lookups: lookups})
 	return ctx.Err()
@@ -202,4 +216,27 @@ func (d *dumper) readProcesses(ctx context.Context, _ *Host) error {
 	}
 	d.fact(&fact{Fact: factProcesses, Processes: processes})
 	return nil
+}
+
+// readHost records what doctor wants to know of the host, and no dump tells.
+func (d *dumper) readHost(ctx context.Context, h *Host) error {
+	g := &gathering{h: h, c: &FactsConfig{}}
+	g.kernel()
+	if err := h.inside(func() error { g.subscribers(); return nil }); err != nil {
+		return err
+	}
+	g.managers(ctx)
+	if !d.asked {
+		g.outside(ctx)
+		d.ip, d.asked = g.f.IPRoute2, true
+	}
+	f := &doctor.Facts{
+		Kernel: g.f.Kernel, Subscribers: g.f.Subscribers, Managers: g.f.Managers, IPRoute2: d.ip, Firewall: g.f.Firewall, Unseen: g.f.Unseen,
+	}
+	text, err := json.Marshal(f)
+	if err == nil && !bytes.Equal(text, d.host) {
+		d.host = text
+		d.fact(&fact{Fact: factHost, Host: f})
+	}
+	return errors.Join(err, ctx.Err())
 }

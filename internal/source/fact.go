@@ -3,6 +3,7 @@ package source
 import (
 	"encoding/json"
 
+	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
 	"mptcpctl/mptcp"
 )
@@ -20,6 +21,7 @@ const (
 	factNetwork   = "network"   // links, addresses, routes, rules
 	factLookups   = "lookups"   // answers to route lookups
 	factProcesses = "processes" // that hold MPTCP sockets, by inode
+	factHost      = "host"      // what doctor asks of the host besides; left out while it stays
 	factEnd       = "end"       // of a snapshot
 	factLost      = "lost"      // the kernel dropped Lost events here
 	factStop      = "stop"      // the recording was ended in order
@@ -40,6 +42,7 @@ type fact struct {
 	Network   *hostnet.Network           `json:"network,omitempty"`   //
 	Lookups   []lookup                   `json:"lookups,omitempty"`   //
 	Processes map[uint32][]mptcp.Process `json:"processes,omitempty"` //
+	Host      *doctor.Facts              `json:"host,omitempty"`      // without what the other facts tell
 	Lost      uint64                     `json:"lost,omitempty"`      // events
 	Refused   uint64                     `json:"refused,omitempty"`   // of factStop: messages that were not the kernel's
 }

@@ -18,7 +18,9 @@ const DefaultWindow = 250 * time.Millisecond
 // and a single reading of the counters.
 type FactsConfig struct {
 	// Window is the time between two readings of the counters. Events are listened
-	// to meanwhile. 0: the counters are read once, and no events.
+	// to meanwhile. 0: the counters are read once, and no events. Of a recording it
+	// is how far counters and events go back, to the next snapshot; 0: to its
+	// beginning.
 	Window time.Duration
 
 	// Focus are the words of a filter, with functions that tell what it lets
@@ -33,6 +35,31 @@ type FactsConfig struct {
 	// Alone leaves out what is outside of the namespace: other namespaces, the ip
 	// command.
 	Alone bool
+}
+
+// Narrow leaves in the facts what the filter lets through, as if they had been
+// gathered with it.
+func (c *FactsConfig) Narrow(f *doctor.Facts) {
+	f.Connections = keep(f.Connections, c.matches)
+	f.PlainFlows, f.Blackholed = c.flows(f.PlainFlows), c.flows(f.Blackholed)
+	f.PlainListeners = slices.DeleteFunc(f.PlainListeners, func(l doctor.Listener) bool {
+		return !c.listens(&mptcp.Connection{Family: mptcp.FamilyOf(l.Local.Addr()), State: mptcp.StateListen, Local: l.Local, Inode: l.Inode, Processes: l.Processes})
+	})
+	switch {
+	case f.Focus == "":
+		f.Focus = c.Focus
+	case c.Focus != "":
+		f.Focus = "( " + f.Focus + " ) and ( " + c.Focus + " )"
+	}
+}
+
+// flows leaves the flows that are wanted.
+func (c *FactsConfig) flows(list []doctor.Flow) []doctor.Flow {
+	return slices.DeleteFunc(list, func(f doctor.Flow) bool {
+		return !c.matches(&mptcp.Connection{
+			Family: mptcp.FamilyOf(f.Local.Addr()), State: f.State, Local: f.Local, Remote: f.Remote, Processes: f.Processes,
+		})
+	})
 }
 
 func (c *FactsConfig) matches(m *mptcp.Connection) bool { return c.Match == nil || c.Match(m) }

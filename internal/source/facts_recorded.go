@@ -2,26 +2,29 @@ package source
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"mptcpctl/counters"
 	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
+	"mptcpctl/mptcp"
+	"mptcpctl/sockdiag"
 	"mptcpctl/track"
 )
 
-// Facts returns what the recording knows of what doctor judges. The counters are
-// compared with those of the snapshot before; the window of c does not count.
+// Facts returns what the recording knows of what doctor judges. Counters and events
+// are those of c.Window before the snapshot, or from the snapshot before that time
+// on; without a window they are those since the recording began.
 func (s *recorded) Facts(ctx context.Context, c *FactsConfig) (doctor.Facts, error) {
 	if c == nil {
 		c = &FactsConfig{}
 	}
-	f := doctor.Facts{Time: s.time, Focus: c.Focus, Network: s.network, Unseen: []doctor.Gap{
-		{What: "plain TCP sockets", Why: "a recording holds those of MPTCP only"},
-		{What: "programs that manage endpoints", Why: "not recorded"},
-	}}
+	f := s.hostFacts()
+	f.Time, f.Focus, f.Network = s.time, c.Focus, s.network
 	snapshot, err := s.Snapshot(ctx)
 	if err != nil {
 		return f, err
@@ -30,51 +33,115 @@ func (s *recorded) Facts(ctx context.Context, c *FactsConfig) (doctor.Facts, err
 		f.Sysctls = sysctls
 	}
 	endpoints, limits := s.pathManager()
-	f.Endpoints, f.Limits = endpoints, &limits
-	connections := track.Join(snapshot)
-	for i := range connections {
-		connections[i].Processes = s.processes[connections[i].Inode]
-	}
-	f.Connections = keep(connections, c.matches)
+	f.Endpoints, f.Limits = append([]mptcp.Endpoint{}, endpoints...), &limits
+	f.Connections = track.Join(snapshot)
 	accepting, err := s.Listeners(ctx)
 	if err != nil {
 		return f, err
 	}
-	f.Listeners = []doctor.Listener{}
-	for i := range accepting {
-		l := &accepting[i]
-		f.Listeners = append(f.Listeners, doctor.Listener{Local: l.Local, Inode: l.Inode, Processes: s.processes[l.Inode]})
-	}
-	s.countFacts(&f)
+	s.socketFacts(&f, accepting, c)
+	base := s.base(c.Window)
+	s.countFacts(&f, base)
+	s.eventFacts(&f, base)
+	s.story(&f)
+	f.Connections = keep(f.Connections, c.matches)
 	s.deviceFacts(&f)
 	s.lookupFacts(&f)
 	return f, ctx.Err()
 }
 
-// countFacts reads the counters, and what moved since the snapshot before.
-func (s *recorded) countFacts(f *doctor.Facts) {
+// hostFacts returns what was recorded of the host, with what a recording leaves out.
+func (s *recorded) hostFacts() doctor.Facts {
+	var f doctor.Facts
+	host := s
+	for host != nil && host.host == nil {
+		host = host.before
+	}
+	gaps := []doctor.Gap{{What: "plain TCP sockets", Why: "a recording holds those of MPTCP only"}}
+	if host != nil {
+		f = *host.host
+	} else {
+		f.Kernel.Release = s.recording.kernel
+		gaps = append(gaps, doctor.Gap{What: "programs that manage endpoints", Why: "not recorded"})
+	}
+	if !s.recording.listened {
+		gaps = append(gaps, doctor.Gap{What: "events", Why: "the recording was made without CAP_NET_ADMIN"})
+	}
+	for _, gap := range f.Unseen {
+		if !slices.Contains(gaps, gap) {
+			gaps = append(gaps, gap)
+		}
+	}
+	f.Unseen = gaps
+	return f
+}
+
+// socketFacts fills in listeners, connections from which MPTCP was left out, and who
+// holds the sockets.
+func (s *recorded) socketFacts(f *doctor.Facts, accepting []Listener, c *FactsConfig) {
+	var tcp tcpSockets
+	var row sockdiag.Subflow
+	for _, payload := range s.subflows {
+		if sockdiag.DecodeSubflow(payload, &row) == nil {
+			tcp.take(&row)
+		}
+	}
+	serving := make([]mptcp.Connection, 0, len(accepting))
+	for i := range accepting {
+		serving = append(serving, accepting[i].Connection)
+	}
+	tcp.bind(serving)
+	for _, list := range [][]mptcp.Connection{f.Connections, serving, tcp.blackholed} {
+		for i := range list {
+			list[i].Processes = s.processes[list[i].Inode]
+		}
+	}
+	f.Listeners = listeners(serving)
+	f.Blackholed = flows(keep(tcp.blackholed, c.matches))
+}
+
+// base returns the snapshot that counters are compared with: the last one that is at
+// least so long before this one, or the first one. It returns nil where there is none
+// before.
+func (s *recorded) base(window time.Duration) *recorded {
+	base := s.before
+	for base != nil && base.before != nil && (window <= 0 || s.time.Sub(base.time) < window) {
+		base = base.before
+	}
+	return base
+}
+
+// countFacts reads the counters, and what moved since the base.
+func (s *recorded) countFacts(f *doctor.Facts, base *recorded) {
 	for _, table := range []struct {
 		name string
 		to   *doctor.Counted
-	}{{"MPTcpExt:", &f.MPTCP}, {"TcpExt:", &f.TCP}} {
-		text, ok := s.file("net/netstat")
+	}{{tableMPTCP, &f.MPTCP}, {tableTCP, &f.TCP}} {
+		now, ok := s.table(table.name)
 		if !ok {
-			continue
-		}
-		now, err := counters.ParseTable(text, table.name)
-		if err != nil {
 			continue
 		}
 		table.to.Now = now
-		earlier, ok := s.before.file("net/netstat")
-		if !ok {
-			continue
-		}
-		if before, err := counters.ParseTable(earlier, table.name); err == nil {
-			table.to.Window = s.time.Sub(s.before.time)
-			table.to.Moved = now.Since(before).Moved().Select(func(name string) bool { return !counters.IsGauge(name) })
+		if before, ok := base.table(table.name); ok {
+			table.to.Window, table.to.Moved = s.time.Sub(base.time), moved(now, before)
 		}
 	}
+}
+
+// The tables of net/netstat.
+const (
+	tableMPTCP = "MPTcpExt:"
+	tableTCP   = "TcpExt:"
+)
+
+// table reads a table of counters.
+func (s *recorded) table(name string) (counters.Values, bool) {
+	text, ok := s.file("net/netstat")
+	if !ok {
+		return counters.Values{}, false
+	}
+	values, err := counters.ParseTable(text, name)
+	return values, err == nil
 }
 
 // deviceFacts reads net.ipv4.conf of the devices.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mptcpctl/counters"
+	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
@@ -36,6 +37,8 @@ type recorded struct {
 	network     hostnet.Network
 	lookups     []lookup
 	processes   map[uint32][]mptcp.Process
+	host        *doctor.Facts
+	recording   *Recording
 	whole       bool // it has a network: else it is the stand-in for none
 }
 
@@ -70,6 +73,8 @@ func (s *recorded) takeFact(f *fact) {
 		s.lookups = f.Lookups
 	case factProcesses:
 		s.processes = f.Processes
+	case factHost:
+		s.host = f.Host
 	}
 }
 

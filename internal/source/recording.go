@@ -22,6 +22,7 @@ import (
 type Recording struct {
 	kernel    string
 	program   string
+	listened  bool // events were subscribed to
 	truncated bool
 	family    pathmanager.Family
 	first     time.Time
@@ -136,11 +137,11 @@ func (r *Recording) takeFact(p pcapng.Packet, open *recorded) *recorded {
 	f := parseFact(p.Data)
 	switch f.Fact {
 	case factRecording:
-		r.kernel, r.program = f.Kernel, f.Program
+		r.kernel, r.program, r.listened = f.Kernel, f.Program, f.Events
 	case factLost:
 		r.entries = append(r.entries, entry{time: p.Time, lost: f.Lost, snapshot: -1})
 	case factSnapshot:
-		open = &recorded{time: p.Time}
+		open = &recorded{time: p.Time, recording: r}
 		if n := len(r.snapshots); n > 0 {
 			open.before = r.snapshots[n-1]
 		}
@@ -211,7 +212,7 @@ func (e *entry) event() mptcp.Event {
 // Views returns the namespace as the last whole snapshot shows it.
 func (r *Recording) Views() []View {
 	if len(r.snapshots) == 0 {
-		return []View{&recorded{time: r.last}}
+		return []View{&recorded{time: r.last, recording: r}}
 	}
 	return []View{r.snapshots[len(r.snapshots)-1]}
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"mptcpctl/counters"
+	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
@@ -31,6 +32,10 @@ type View interface {
 	Endpoints(ctx context.Context) iter.Seq2[mptcp.Endpoint, error]
 	Endpoint(ctx context.Context, id mptcp.AddressID) (mptcp.Endpoint, error)
 	Limits(ctx context.Context) (mptcp.Limits, error)
+
+	// Facts returns what doctor judges. What cannot be seen is told in
+	// Facts.Unseen, and is no error.
+	Facts(ctx context.Context, c *FactsConfig) (doctor.Facts, error)
 
 	// Paths returns the candidate paths, as [hostnet.Reader.Paths] does.
 	Paths(ctx context.Context, dst netip.Addr) (hostnet.PathReport, error)

@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/labtest"
+)
+
+// finding is what must be the same live and replayed.
+type finding struct {
+	Rule       string `json:"rule"`
+	Severity   string `json:"severity"`
+	Confidence string `json:"confidence"`
+	Title      string `json:"title"`
+	Subject    struct {
+		Remote   string `json:"remote"`
+		Endpoint string `json:"endpoint"`
+		Device   string `json:"device"`
+	} `json:"subject"`
+}
+
+// toldBy reports whether the other finding tells the same, and as much or more.
+func (f finding) toldBy(other finding) bool {
+	same := func(a, b string) bool { return a == "" || a == b }
+	return f.Rule == other.Rule && f.Severity == other.Severity && f.Title == other.Title &&
+		(f.Confidence == other.Confidence || other.Confidence == "certain") &&
+		same(f.Subject.Remote, other.Subject.Remote) && same(f.Subject.Endpoint, other.Subject.Endpoint) && same(f.Subject.Device, other.Subject.Device)
+}
+
+// judged is a report as far as the tests compare it.
+type judged struct {
+	Verdict     string
+	Findings    []finding
+	Connections []struct {
+		Subflows, PathsPossible int
+		Verdict                 string
+	}
+}
+
+func (j judged) serious() []finding {
+	return slices.DeleteFunc(slices.Clone(j.Findings), func(f finding) bool { return f.Severity == "info" })
+}
+
+func judgedOf(t *testing.T, stdout, stderr string) judged {
+	t.Helper()
+	var j judged
+	if err := json.Unmarshal([]byte(stdout), &j); err != nil {
+		t.Fatalf("%v: %s%s", err, stdout, stderr)
+	}
+	return j
+}
+
+// recordedTrial brings a scenario about while it is recorded where doctor is to look,
+// and ends the recording when the symptoms show.
+func recordedTrial(t *testing.T, name string, at func(*lab.Trial)) (file string) {
+	t.Helper()
+	labtest.Namespace(t)
+	s, ok := lab.FindScenario(name)
+	if !ok {
+		t.Fatalf("no scenario %q", name)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	file = filepath.Join(t.TempDir(), "t.pcapng")
+	var r *recording
+	trial, err := lab.StartWatched(ctx, s, []string{toolPath(t)}, func(l *lab.Lab) error {
+		r = startRecording(t, ctx, l.Host(s.Host), file)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { trial.Close() })
+	at(trial)
+	r.stop(t, ctx)
+	return file
+}
+
+// A recording of how something went wrong is judged as the host was then: what a look
+// at the host finds the recording tells too, and by its events and counters the rule
+// of the scenario, also where all is over when somebody looks.
+func TestDoctorOfRecordings(t *testing.T) {
+	for _, name := range []string{
+		"limit-zero", "limit-of-peer", "announcement-refused", "endpoint-not-here", "join-reset", "join-stripped", "syn-stripped", "syn-dropped",
+		"data-stripped-later", "second-link-down", "healthy-two-paths",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, ok := lab.FindScenario(name)
+			if !ok {
+				t.Fatal("no such scenario")
+			}
+			var live judged
+			file := recordedTrial(t, name, func(trial *lab.Trial) {
+				out, errs, _ := runIn(t, trial.Host(), append([]string{"-j"}, doctorWords(s)...)...)
+				live = judgedOf(t, out, errs)
+			})
+			out, errs, _ := runHere("-j", "--replay", file, "doctor")
+			replayed := judgedOf(t, out, errs)
+			var d diagnosis
+			if err := json.Unmarshal([]byte(out), &d); err != nil || !d.names(s.Rule) {
+				t.Errorf("the recording does not tell of %s: %s", s.Rule, out)
+			}
+			for _, f := range live.serious() {
+				if !slices.ContainsFunc(replayed.Findings, f.toldBy) {
+					t.Errorf("live there was %+v; replayed:\n%s", f, out)
+				}
+			}
+		})
+	}
+}
+
+// --watch goes through a recording, and tells when what came.
+func TestDoctorWatchesRecordings(t *testing.T) {
+	file := recordedTrial(t, "limit-zero", func(*lab.Trial) {})
+	out, errs, code := runHere("--replay", file, "doctor", "--watch")
+	if code != 2 || !strings.HasPrefix(out, "warning:") || !strings.Contains(out, "found: FAIL D15") || !strings.Contains(out, "failure, was warning") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+}
