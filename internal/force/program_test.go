@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -188,6 +189,7 @@ func orphaned(fifo string) int {
 // elsewhere prints whether a socket made in a new network namespace belongs there,
 // and its protocol.
 func elsewhere() int {
+	runtime.LockOSThread() // the namespace is the thread's
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		fmt.Println(err)
 		return 1
