@@ -44,7 +44,7 @@ type Traffic struct {
 	Beside      int           // plain TCP connections beside them
 	Bytes       int           // sent and echoed on each connection; 0: 1000
 	Quiet       bool          // nothing is sent
-	Stream      bool          // the client goes on sending
+	Stream      bool          // the client goes on sending, as long as a connection stays
 	Repeat      bool          // further connections are made and ended all the time
 	Refused     syscall.Errno // what connecting must fail with, 0 for none
 }

@@ -51,7 +51,7 @@ func dataScenarios() []Scenario {
 		},
 		{
 			Name: "data-stripped-second-path", Summary: "something removes MPTCP from the data on the second path",
-			Topology: pair(), Traffic: Traffic{Connections: -1, Bytes: 1 << 20, Repeat: true},
+			Topology: pair(), Traffic: Traffic{Connections: -1, Bytes: 1 << 20, Repeat: true, Stream: true},
 			Faults: atServer("remove DSS on the second path", "eth1", strips(SubtypeDSS)),
 			Shows:  []Symptom{counts(ServerHost, "MPRstTx", 1), counts(ClientHost, "MPRstRx", 1)},
 			Host:   ClientHost, Rule: "D38",

@@ -213,19 +213,31 @@ func (t *talk) repeat() {
 	}
 }
 
-// once makes one connection that is to fail or not, and holds it a moment.
+// once makes one connection that is to fail or not, and holds it a moment. With
+// Stream it sends again and again meanwhile: the first exchange may be over before
+// a second subflow is there to carry some of it.
 func (t *talk) once() {
 	c, err := t.connect()
 	if err != nil {
 		return // that is what some scenarios are about
 	}
 	defer c.Close()
-	if t.exchange(c, t.bytes()) != nil {
-		return
+	pause := time.Duration(repeatOpen * repeatPace * 3 / 4)
+	if t.traffic.Stream {
+		pause = repeatPace / 4
 	}
-	select {
-	case <-time.After(repeatOpen * repeatPace * 3 / 4):
-	case <-t.ctx.Done():
+	for over := time.Now().Add(repeatOpen * repeatPace * 3 / 4); ; {
+		if t.exchange(c, t.bytes()) != nil {
+			return
+		}
+		select {
+		case <-time.After(pause):
+		case <-t.ctx.Done():
+			return
+		}
+		if time.Now().After(over) {
+			return
+		}
 	}
 }
 
