@@ -226,7 +226,7 @@ func certificate(t *testing.T, dir, name string) {
 func TestServeGivesUpItsPrivileges(t *testing.T) {
 	ns := loopback(t)
 	program := filepath.Join(t.TempDir(), "mptcpctl")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/mptcpctl")
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", program, "../../cmd/mptcpctl")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
