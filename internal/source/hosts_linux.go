@@ -135,6 +135,9 @@ func (h *Hosts) scan(ctx context.Context) error {
 	listed := make(map[uint64]bool, len(list.Namespaces))
 	for _, n := range list.Namespaces {
 		listed[n.Inode] = true
+	}
+	h.leave(listed) // first: one that came may have the name of one that went
+	for _, n := range list.Namespaces {
 		if m := h.member(n.Inode); m != nil {
 			h.renumber(m)
 			continue
@@ -149,7 +152,6 @@ func (h *Hosts) scan(ctx context.Context) error {
 		}
 		h.join(m)
 	}
-	h.leave(listed)
 	h.mu.Lock()
 	h.scanned = time.Now()
 	h.mu.Unlock()
