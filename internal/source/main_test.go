@@ -1,9 +1,16 @@
 package source_test
 
 import (
+	"os"
 	"testing"
 
 	"mptcpctl/internal/lab/labtest"
 )
 
-func TestMain(m *testing.M) { labtest.Main(m) }
+// TestMain is also the main of the forger, which a test starts from this binary.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == forgerArg {
+		os.Exit(forger())
+	}
+	labtest.Main(m)
+}

@@ -1,0 +1,159 @@
+package source_test
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"mptcpctl/internal/lab"
+	"mptcpctl/mptcp"
+	"mptcpctl/pathmanager"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// forgerArg makes the test binary a forger.
+const forgerArg = "forge-events"
+
+// forger is a process that is root of a user namespace: it says "ready", reads
+// "FAMILY GROUP TOKEN", sends events to the group, and to every listener of the
+// group that it sees, and says how many were sent and how many the kernel refused.
+// It ends with its input.
+func forger() int {
+	if lo, err := netlink.LinkByName("lo"); err == nil {
+		_ = netlink.LinkSetUp(lo) // where the network is another's it is up
+	}
+	fmt.Println("ready")
+	var f pathmanager.Family
+	var token mptcp.Token
+	in := bufio.NewReader(os.Stdin)
+	if _, err := fmt.Fscan(in, &f.ID, &f.Events, &token); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	to := []unix.SockaddrNetlink{{Family: unix.AF_NETLINK, Groups: 1 << (f.Events - 1)}}
+	ports, err := listenerPorts()
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	for _, port := range ports {
+		to = append(to, unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: port})
+	}
+	sent, refused := 0, 0
+	for i := range to {
+		for range 5 {
+			for _, msg := range [][]byte{forgery(f, mptcp.EventClosed, token), forgery(f, mptcp.EventCreated, forgedToken)} {
+				switch err := sendTo(&to[i], msg); {
+				case err == nil:
+					sent++
+				case errors.Is(err, unix.EPERM):
+					refused++
+				default:
+					fmt.Println(err)
+					return 1
+				}
+			}
+		}
+	}
+	fmt.Println(sent, refused, len(ports))
+	_, _ = io.Copy(io.Discard, in)
+	return 0
+}
+
+// listenerPorts returns the port ids of the sockets of the network namespace that
+// listen to groups of generic netlink.
+func listenerPorts() (ports []uint32, err error) {
+	table, err := os.ReadFile("/proc/thread-self/net/netlink")
+	for line := range strings.Lines(string(table)) {
+		var sk string
+		var protocol, port, groups uint32
+		if n, _ := fmt.Sscanf(line, "%s %d %d %x", &sk, &protocol, &port, &groups); n == 4 && protocol == unix.NETLINK_GENERIC && groups != 0 {
+			ports = append(ports, port)
+		}
+	}
+	return ports, err
+}
+
+// forgedToken is the token of a connection that is not there.
+const forgedToken mptcp.Token = 0xdeadbeef
+
+// forgery is an event with a token, as the kernel would send it.
+func forgery(f pathmanager.Family, typ mptcp.EventType, token mptcp.Token) []byte {
+	ne := binary.NativeEndian
+	msg := ne.AppendUint32(nil, 28)
+	msg = ne.AppendUint16(msg, f.ID)
+	msg = append(msg, make([]byte, 10)...)            // flags, sequence number and port
+	msg = append(msg, byte(typ), 1, 0, 0)             // generic netlink header
+	msg = ne.AppendUint16(ne.AppendUint16(msg, 8), 1) // MPTCP_ATTR_TOKEN
+	return ne.AppendUint32(msg, uint32(token))
+}
+
+// sendTo sends a message from a new socket in the calling thread's namespace.
+func sendTo(to *unix.SockaddrNetlink, msg []byte) error {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_GENERIC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Sendto(fd, msg, 0, to)
+}
+
+// forging is a forger at work.
+type forging struct {
+	pid int
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// startForger starts a forger in a user namespace of its own, and these others.
+func startForger(t *testing.T, ns *lab.Namespace, flags uintptr) *forging {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, forgerArg)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER | flags,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	in, err1 := cmd.StdinPipe()
+	out, err2 := cmd.StdoutPipe()
+	if err := errors.Join(err1, err2, ns.Start(cmd)); err != nil {
+		t.Fatal(err)
+	}
+	f := &forging{cmd.Process.Pid, in, bufio.NewReader(out)}
+	t.Cleanup(func() {
+		in.Close()
+		_ = cmd.Wait() // the context may have ended it
+	})
+	if line, err := f.out.ReadString('\n'); line != "ready\n" {
+		t.Fatalf("the forger says %q: %v", line, err)
+	}
+	return f
+}
+
+// forge has it send events that say that the connection is closed. It returns how
+// many were sent, how many the kernel refused, and how many listeners it saw.
+func (f *forging) forge(t *testing.T, family pathmanager.Family, token mptcp.Token) (sent, refused, listeners int) {
+	t.Helper()
+	if _, err := fmt.Fprintln(f.in, family.ID, family.Events, uint32(token)); err != nil {
+		t.Fatal(err)
+	}
+	line, err := f.out.ReadString('\n')
+	if n, _ := fmt.Sscan(line, &sent, &refused, &listeners); n != 3 {
+		t.Fatalf("the forger says %q: %v", line, err)
+	}
+	return sent, refused, listeners
+}
