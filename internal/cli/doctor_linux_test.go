@@ -1,15 +1,21 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"mptcpctl/counters"
 	"mptcpctl/doctor"
 	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/labtest"
+
+	"golang.org/x/sys/unix"
 )
 
 // A healthy host is told to be healthy, and no more.
@@ -225,6 +231,67 @@ func TestWaitTellsDoctorsReason(t *testing.T) {
 	if code != 1 || !strings.Contains(errs, "D15: the limit of additional subflows is 0") {
 		t.Errorf("exit %d: %s", code, errs)
 	}
+}
+
+// wait returns with the event that it waits for, of the kernel or derived.
+func TestWaitForEvents(t *testing.T) {
+	for _, test := range []struct{ scenario, filter, want string }{
+		{"healthy-two-paths", "event SF_CLOSED and src 10.0.2.2", "SF_CLOSED"},
+		{"data-stripped-later", "event FALLBACK and dport 12345", "FALLBACK"},
+	} {
+		t.Run(test.scenario, func(t *testing.T) {
+			t.Parallel()
+			labtest.Namespace(t)
+			s, ok := lab.FindScenario(test.scenario)
+			if !ok {
+				t.Fatal("no such scenario")
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			t.Cleanup(cancel)
+			var p *lab.Process
+			trial, err := lab.StartWatched(ctx, s, []string{toolPath(t)}, func(l *lab.Lab) (err error) {
+				host := l.Host(lab.ClientHost)
+				if p, err = host.StartProcess(ctx, tool("wait", test.filter, "timeout", "90s")); err == nil {
+					heard(t, ctx, host)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { trial.Close() })
+			if test.want == "SF_CLOSED" {
+				if _, errs, code := runIn(t, trial.Lab.Host(lab.ClientHost), "endpoint", "flush"); code != 0 {
+					t.Fatal(errs)
+				}
+			}
+			code, err := p.Wait(ctx)
+			if out, errs := texts(p.Lines()); err != nil || code != 0 || strings.Count(out, "\n") != 1 || !strings.Contains(out, test.want+"]") {
+				t.Errorf("exit %d, %v: %s%s", code, err, out, errs)
+			}
+		})
+	}
+}
+
+// heard waits until a program in the host listens to the path manager's events.
+func heard(t *testing.T, ctx context.Context, host *lab.Host) {
+	t.Helper()
+	await(t, ctx, "somebody who listens to events", func() bool {
+		n := 0
+		err := host.Do(func() error {
+			sockets, err := counters.New("").NetlinkSockets()
+			for _, s := range sockets {
+				if s.Protocol == unix.NETLINK_GENERIC && s.PortID != 0 && s.Groups != 0 {
+					n++
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n > 0
+	})
 }
 
 // An endpoint is judged before it is added, and nothing is changed.

@@ -25,7 +25,7 @@ func (a *app) monitorCommand() grammar.Command {
 		Help: "Prints each event of the kernel's path manager in the line of `ip mptcp monitor`, with -j as one JSON object a line, whether -p is given or not. " +
 			"-t and -ts print the time at which the event was read.\n\n" +
 			"-d adds the names of errors and reset reasons, and events that the kernel does not announce, in their place, each with the evidence and how sure it is: " +
-			"FALLBACK, SF_PENDING, SF_FAILED, SF_SILENT, SF_STALE, ABORTED, ENDPOINT_SKIPPED, and RESYNC after a loss. -a takes the events of all network namespaces, and names them.\n\n" +
+			"FALLBACK, SF_PENDING, SF_FAILED, SF_SILENT, SF_STALE, ABORTED, ENDPOINT_SKIPPED, and RESYNC after a loss. A filter that names one, `event FALLBACK`, needs no -d. -a takes the events of all network namespaces, and names them.\n\n" +
 			"When events come faster than they can be printed, the kernel drops some: a LOST line says how many, at their place. " +
 			"Messages that do not come from the kernel are refused; the end of the output says on stderr how many there were.\n\n" +
 			"An event belongs to its connection: `monitor dst :443` also prints the CLOSED of such a connection, which carries a token and nothing else.\n\n" +
@@ -59,10 +59,11 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 	if err != nil {
 		return err
 	}
-	if inv.Has("json-array") && inv.Options.Details {
-		return inv.Usage("--json-array is iproute2's form, which has no place for what -d adds")
+	derived := inv.Options.Details || expr.NeedsDerived()
+	if inv.Has("json-array") && derived {
+		return inv.Usage("--json-array is iproute2's form, which has no place for derived events and what -d adds")
 	}
-	stream, err := openEvents(ctx, inv, config)
+	stream, err := openEvents(ctx, inv, config, derived)
 	if err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 		m.context = newFlowContext(ctx, views)
 		done()
 	}
-	if inv.Options.Details {
+	if derived {
 		err = m.derive(ctx, inv, stream)
 	} else {
 		err = m.run(stream.batches(ctx))

@@ -49,11 +49,11 @@ func (m *monitor) printDeltas(deltas iter.Seq2[track.Delta, error], recording *s
 }
 
 func (m *monitor) wantsDelta(d *track.Delta) bool {
-	switch {
-	case d.Kind == track.KindEvent:
+	if d.Kind == track.KindEvent {
 		return m.wants(&d.Event)
-	case m.expr == nil, !d.Derived(), d.Kind == track.KindResync:
+	}
+	if m.expr == nil {
 		return true
 	}
-	return m.expr.EventOf(&d.Event, m.context.of(d.Key))
+	return m.expr.Delta(d, m.context.of(d.Key))
 }

@@ -27,15 +27,15 @@ type eventStream struct {
 	recording *source.Recording // of --replay, else nil
 }
 
-// openEvents opens the events that the options mean. Without -d, -a and --replay
+// openEvents opens the events that the options mean. Without derived ones, -a and --replay
 // they come straight from the listener.
-func openEvents(ctx context.Context, inv *grammar.Invocation, config *pathmanager.ListenConfig) (*eventStream, error) {
+func openEvents(ctx context.Context, inv *grammar.Invocation, config *pathmanager.ListenConfig, derived bool) (*eventStream, error) {
 	switch {
 	case inv.Options.Replay != "":
 		return openRecordedEvents(inv)
 	case inv.Options.AllNetns:
 		return openAllEvents(ctx, inv, config)
-	case inv.Options.Details:
+	case derived:
 		host, err := source.Dial(&source.Config{Events: config})
 		if err != nil {
 			return nil, subscribeError(err)

@@ -25,12 +25,15 @@ func (a *app) waitCommand() grammar.Command {
 		Synopsis: []string{"FILTER [ timeout TIME ]"},
 		Help: "Returns with exit code 0 as soon as a connection matches the filter, and prints it. After the timeout it fails with exit code 1 and says what there was instead. " +
 			"Without a timeout it waits for ever.\n\n" +
+			"With a term about events it waits for such an event from now on, of the kernel or derived (`event FALLBACK`), and prints that. " +
+			"The kernel's need CAP_NET_ADMIN.\n\n" +
 			"For scripts and tests: `mptcpctl wait 'dst :443 and subflows >= 2' timeout 5s`.",
 		Privilege: "none; with CAP_NET_ADMIN the kernel's events make it look at once, without it looks every 50 ms",
 		Keywords:  []grammar.Keyword{{Name: "timeout", Value: grammar.Duration, Summary: "how long to wait"}},
 		Operand:   grammar.Filter,
 		Examples: []grammar.Example{
 			{Line: "wait 'dst :443 and subflows >= 2' timeout 5s", Meaning: "for a second subflow"},
+			{Line: "wait 'event SF_CLOSED,SF_FAILED and dst 192.0.2.1' timeout 5s", Meaning: "until a subflow to that peer ends, or does not come up"},
 			{Line: "wait fallback timeout 1m", Meaning: "for a connection that falls back to TCP"},
 		},
 		Run: a.wait,
@@ -44,6 +47,9 @@ func (a *app) wait(ctx context.Context, inv *grammar.Invocation) error {
 	expr, timeout, err := waitArguments(inv)
 	if err != nil {
 		return err
+	}
+	if expr.NeedsEvents() {
+		return waitEvent(ctx, inv, expr, timeout)
 	}
 	if inv.Options.Replay != "" {
 		return waitRecorded(ctx, inv, expr)

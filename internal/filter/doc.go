@@ -27,7 +27,8 @@
 // v4-mapped addresses are IPv4, in the expression and in what it is compared with.
 //
 // An event is judged by what it carries; what it does not carry is taken from its
-// connection, where the caller knows it ([Expr.EventOf]). What neither answers is
+// connection, where the caller knows it ([Expr.EventOf]); so is an event that a
+// tracker derived ([Expr.Delta]), under its own name. What neither answers is
 // unknown, as in SQL: the negation of unknown is unknown, `and` and `or` need it
 // only where the other side does not decide, and an expression that stays unknown
 // does not match. The event of a listener is judged as the listener is: it has no

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"mptcpctl/mptcp"
+	"mptcpctl/track"
 )
 
 // truth is what is known of a statement. The order makes `and` the minimum, `or`
@@ -62,6 +63,35 @@ func (e *Expr) EventOf(ev *mptcp.Event, c *mptcp.Connection) bool {
 	return s.judge(&e.root) == yes
 }
 
+// Delta reports whether the expression is true of what a tracker tells: an event of
+// the kernel as [Expr.EventOf] judges it, or a derived one, which has a name of its
+// own. A loss, a resync and what tells that deltas are missing always match.
+func (e *Expr) Delta(d *track.Delta, c *mptcp.Connection) bool {
+	if e == nil || d.Kind == track.KindOverflow || d.Kind == track.KindResync {
+		return true
+	}
+	if d.Kind == track.KindEvent {
+		return e.EventOf(&d.Event, c)
+	}
+	return e.Tells(d, c)
+}
+
+// Tells is like [Expr.Delta], with a loss or a resync that matches only where the
+// expression is true of it, as of any other event: for what waits for something.
+func (e *Expr) Tells(d *track.Delta, c *mptcp.Connection) bool {
+	if d.Kind == track.KindOverflow {
+		return false
+	}
+	if d.Kind == track.KindEvent && d.Event.Type != mptcp.EventLost {
+		return e.EventOf(&d.Event, c)
+	}
+	if e == nil {
+		return true
+	}
+	s := subject{event: &d.Event, derived: d.Kind, connection: c, devices: e.devices}
+	return s.judge(&e.root) == yes
+}
+
 func isListener(t mptcp.EventType) bool {
 	return t == mptcp.EventListenerCreated || t == mptcp.EventListenerClosed
 }
@@ -70,6 +100,7 @@ func isListener(t mptcp.EventType) bool {
 // event with its connection.
 type subject struct {
 	event      *mptcp.Event
+	derived    track.Kind // of a derived event, else 0
 	connection *mptcp.Connection
 	listener   bool
 	devices    func(ifindex int32) string
@@ -96,7 +127,7 @@ func (s *subject) judge(n *node) truth {
 		if s.event == nil {
 			return unknown
 		}
-		return eventOnly(n, s.event)
+		return s.eventOnly(n)
 	}
 	if s.listener {
 		if t, ok := s.asListener(n); ok {
@@ -111,10 +142,21 @@ func (s *subject) judge(n *node) truth {
 	switch {
 	case s.connection == nil:
 		return unknown
-	case s.event != nil && ofSubflow(s.event.Type) && (n.kind == kindDevice || n.kind == kindBackup):
+	case s.event != nil && s.ofSubflow() && (n.kind == kindDevice || n.kind == kindBackup):
 		return s.fromSubflow(n)
 	}
 	return fromConnection(n, s.connection)
+}
+
+// ofSubflow reports whether the event is about one subflow.
+func (s *subject) ofSubflow() bool {
+	switch s.derived {
+	case 0:
+		return ofSubflow(s.event.Type)
+	case track.KindSubflowPending, track.KindSubflowFailed, track.KindSubflowSilent, track.KindSubflowStale:
+		return true
+	}
+	return false
 }
 
 // fromSubflow answers from the one subflow that the event is about.
@@ -130,9 +172,13 @@ func (s *subject) fromSubflow(n *node) truth {
 }
 
 // eventOnly works out the terms that only an event can answer, and always does.
-func eventOnly(n *node, ev *mptcp.Event) truth {
+func (s *subject) eventOnly(n *node) truth {
+	ev := s.event
 	switch n.kind {
 	case kindEvent:
+		if s.derived != 0 {
+			return known(firstDerived+uint64(s.derived) == n.number)
+		}
 		return known(uint64(ev.Type) == n.number)
 	case kindReason:
 		return known(ev.Has(mptcp.FieldResetReason) && uint64(ev.ResetReason) == n.number)

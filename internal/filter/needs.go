@@ -36,6 +36,20 @@ func (e *Expr) NeedsSubflows() bool {
 // expression makes no sense for a list of connections.
 func (e *Expr) NeedsEvents() bool { return e.uses(kindEvent, kindReason, kindErrno) }
 
+// NeedsDerived reports whether a term names an event that the kernel does not send:
+// a tracker must derive them.
+func (e *Expr) NeedsDerived() bool {
+	return e != nil && e.root.any(func(n *node) bool { return n.kind == kindEvent && n.number > firstDerived })
+}
+
+// OnlyDerived reports whether all events that the expression names are derived, and
+// nothing else is asked of events: it can be answered without the kernel's.
+func (e *Expr) OnlyDerived() bool {
+	return e.NeedsDerived() && !e.root.any(func(n *node) bool {
+		return n.kind == kindReason || n.kind == kindErrno || n.kind == kindEvent && n.number <= firstDerived
+	})
+}
+
 // NeedsConnection reports whether an event may need its connection to be judged.
 func (e *Expr) NeedsConnection() bool {
 	return e != nil && e.root.any(func(n *node) bool {

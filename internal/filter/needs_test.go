@@ -71,6 +71,9 @@ func TestEventTypes(t *testing.T) {
 		"subflows >= 2": ofToken,
 		"subflows < 2":  all,
 		"event SF_CLOSED and reason middlebox or event CREATED": "CREATED SF_CLOSED",
+		"event FALLBACK":            "",
+		"event SF_FAILED,SF_CLOSED": "SF_CLOSED",
+		"not event FALLBACK":        all,
 	} {
 		var names []string
 		for _, typ := range mustParse(t, in).EventTypes() {
@@ -93,7 +96,7 @@ func drawTerm(t *rapid.T) string {
 	return rapid.SampledFrom([]string{
 		"state established", "exclude established", "src 10.0.0.0/31", "dst 10.0.0.2", "host 2001:db8::/32", "dst 10.0.0.1:1", "sport > 1", "dport = 2",
 		"port <= 1", "dev a", "token 1", "token 2,3", "fallback", "subflows >= 1", "subflows = 0", "process a", "process 1", "event CREATED",
-		"event SF_CLOSED,LISTENER_CREATED", "reason middlebox", "error 111", "netns b", "side client", "side server", "family inet", "backup", "id 1", "event 77",
+		"event SF_CLOSED,LISTENER_CREATED", "reason middlebox", "error 111", "netns b", "side client", "side server", "family inet", "backup", "id 1", "event 77", "event FALLBACK",
 	}).Draw(t, "term")
 }
 

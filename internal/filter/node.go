@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"mptcpctl/mptcp"
+	"mptcpctl/track"
 )
 
 // kind tells what a node of an expression does.
@@ -169,6 +170,9 @@ func (n *node) term() string {
 	case kindEvent:
 		if name := mptcp.EventType(n.number).Name(); name != "" {
 			return "event " + name
+		}
+		if n.number > firstDerived {
+			return "event " + track.Kind(n.number-firstDerived).String()
 		}
 		return "event " + number
 	case kindReason:

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"mptcpctl/mptcp"
+	"mptcpctl/track"
 )
 
 // Term is a word of the language.
@@ -36,7 +37,7 @@ var terms = [...]Term{
 	{Word: "fallback", Meaning: "the connection fell back to TCP", parse: parseFlag(kindFallback)},
 	{Word: "subflows", Argument: "[COMPARISON] N", Meaning: "that many subflows are up", parse: parseSubflows},
 	{Word: "process", short: "proc", Argument: "NAME|PID", Meaning: "a process with this name or number has the connection open", parse: parseEquality(readProcess, "the name or number of a process")},
-	{Word: "event", Argument: "NAME[,NAME…]", Meaning: "events of this type", parse: parseList(readEvent, "an event such as CREATED or SF_CLOSED")},
+	{Word: "event", Argument: "NAME[,NAME…]", Meaning: "events of this type, of the kernel or derived (see below)", parse: parseList(readEvent, "an event such as CREATED or SF_CLOSED")},
 	{Word: "reason", Argument: "NAME[,NAME…]", Meaning: "the peer reset a subflow for this reason", parse: parseList(readReason, reasonWords()...)},
 	{Word: "error", Argument: "NAME[,NAME…]", Meaning: "a subflow ended with this error", parse: parseList(readErrno, "an error such as ECONNREFUSED")},
 	{Word: "netns", Argument: "NAME", Meaning: "in this network namespace", parse: parseText(kindNetns, "the name of a network namespace")},
@@ -255,9 +256,16 @@ func readToken(text string) (node, bool) {
 	return node{kind: kindToken, number: uint64(t)}, err == nil
 }
 
+// firstDerived is what the kinds of derived events are numbered from: behind the
+// kernel's events, and LOST.
+const firstDerived = 1 << 10
+
 func readEvent(text string) (node, bool) {
 	if t, ok := mptcp.ParseEventType(strings.ToUpper(text)); ok {
 		return node{kind: kindEvent, number: uint64(t)}, true
+	}
+	if k, ok := track.ParseKind(strings.ToUpper(text)); ok {
+		return node{kind: kindEvent, number: firstDerived + uint64(k)}, true
 	}
 	n, err := strconv.ParseUint(text, 10, 8)
 	return node{kind: kindEvent, number: n}, err == nil

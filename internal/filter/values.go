@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"mptcpctl/mptcp"
+	"mptcpctl/track"
 )
 
 // Values returns the names that may stand behind the word of a term, in the order
@@ -17,6 +18,10 @@ func Values(word string) []string {
 		var names []string
 		for _, t := range mptcp.EventTypes() {
 			names = append(names, t.Name())
+		}
+		names = append(names, mptcp.EventLost.Name())
+		for _, k := range track.Kinds() {
+			names = append(names, k.String())
 		}
 		return names
 	case "reason":

@@ -58,12 +58,9 @@ func (l *log) pick(upTo int, key *mptcp.Key) []*track.Delta {
 // matches reports whether the filter lets the event through. What a derived event
 // does not carry is taken from its connection, as with the kernel's.
 func matches(d *track.Delta, expr *filter.Expr, s *track.State) bool {
-	if expr == nil || d.Kind == track.KindOverflow || d.Kind == track.KindResync {
-		return true
-	}
 	c, ok := s.Lookup(d.Key)
 	if !ok {
-		return expr.Event(&d.Event)
+		return expr.Delta(d, nil)
 	}
-	return expr.EventOf(&d.Event, &c)
+	return expr.Delta(d, &c)
 }

@@ -166,14 +166,11 @@ func (st *stream) flush() error {
 // matches reports whether the filter lets the delta through. What a delta does not
 // carry is taken from its connection.
 func matches(e *filter.Expr, state *track.State, d *track.Delta) bool {
-	if e == nil || d.Kind == track.KindOverflow || d.Kind == track.KindResync {
-		return true
-	}
 	var connection *mptcp.Connection
 	if state != nil {
 		if c, ok := state.Lookup(d.Key); ok {
 			connection = &c
 		}
 	}
-	return e.EventOf(&d.Event, connection)
+	return e.Delta(d, connection)
 }

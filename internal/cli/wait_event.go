@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"mptcpctl/internal/filter"
+	"mptcpctl/internal/grammar"
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// waitEvent waits for an event that the filter is true of, and prints it.
+func waitEvent(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr, timeout time.Duration) error {
+	stream, err := waitStream(inv, expr)
+	if err != nil {
+		return fmt.Errorf("wait: %w", err)
+	}
+	defer stream.close()
+	parent := ctx
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	devices := newDeviceNames()
+	devices.find = stream.device
+	w := &eventWait{inv: inv, stream: stream, devices: devices, expr: expr.WithDevices(devices.Name)}
+	found, err := w.run(ctx)
+	switch {
+	case found || err != nil:
+		return err
+	case parent.Err() != nil:
+		return parent.Err()
+	case stream.recording != nil:
+		return fmt.Errorf("wait: no event matched %q in the recording", expr.String())
+	}
+	return fmt.Errorf("wait: no event matched %q within %v", expr.String(), timeout)
+}
+
+// waitStream opens the events that wait follows. Where they are not allowed, derived
+// ones are found by looking again and again.
+func waitStream(inv *grammar.Invocation, expr *filter.Expr) (*eventStream, error) {
+	if inv.Options.Replay != "" {
+		return openRecordedEvents(inv)
+	}
+	host, noEvents, err := dialEvents()
+	if err != nil {
+		return nil, err
+	}
+	stream := &eventStream{device: ownDevice, close: host.Close, tracked: host, views: viewsOf(host)}
+	if noEvents != "" {
+		if !expr.OnlyDerived() {
+			return nil, errors.Join(errors.New(noEvents), host.Close())
+		}
+		stream.tracked = polled{host}
+	}
+	return stream, nil
+}
+
+// eventWait is one run of wait for an event.
+type eventWait struct {
+	inv     *grammar.Invocation
+	stream  *eventStream
+	devices *deviceNames
+	expr    *filter.Expr
+}
+
+// run follows the events until one matches, or they end.
+func (w *eventWait) run(ctx context.Context) (found bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	tracker := newTracker(w.stream)
+	deltas := tracker.Deltas(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- tracker.Run(ctx) }()
+	found, err = w.follow(ctx, tracker, deltas)
+	cancel()
+	return found, errors.Join(err, <-ended)
+}
+
+func (w *eventWait) follow(ctx context.Context, tracker *track.Tracker, deltas iter.Seq2[track.Delta, error]) (bool, error) {
+	for d, err := range deltas {
+		if err != nil {
+			return false, nil // Run returns it too
+		}
+		w.devices.netns = d.Event.Netns
+		if !w.expr.Tells(&d, w.connection(ctx, tracker, d.Key)) {
+			continue
+		}
+		if r := w.stream.recording; r != nil {
+			d.Event.Time = r.Recorded(d.Event.Time)
+		}
+		format := eventFormat(w.inv, w.devices)
+		_, err := w.inv.Stdout.Write(append(format.AppendDelta(nil, &d), format.end...))
+		return true, err
+	}
+	return false, nil
+}
+
+// connection returns the connection of an event, with its processes where the filter
+// asks for those; nil where it is not known.
+func (w *eventWait) connection(ctx context.Context, tracker *track.Tracker, key mptcp.Key) *mptcp.Connection {
+	c, ok := tracker.State().Lookup(key)
+	if !ok {
+		return nil
+	}
+	if views := w.stream.tracked.Views(); w.expr.NeedsProcesses() && len(views) > 0 {
+		list := []mptcp.Connection{c}
+		if addProcesses(ctx, views[0], list) == nil {
+			c = list[0]
+		}
+	}
+	return &c
+}
