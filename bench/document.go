@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 )
 
 // The markers between which a document has what the bench wrote.
@@ -19,6 +20,7 @@ const (
 type document struct {
 	head    string
 	reports []*report
+	took    time.Duration
 }
 
 // goals returns the table of all goals, met and missed.
@@ -36,7 +38,7 @@ func (d *document) goals() string {
 			}
 		}
 	}
-	fmt.Fprintf(&b, "\n%d of %d met.\n", met, all)
+	fmt.Fprintf(&b, "\n%d of %d met. The whole run took %.0f s.\n", met, all, d.took.Seconds())
 	return b.String()
 }
 

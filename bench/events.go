@@ -81,8 +81,8 @@ func (r *running) meet(ctx context.Context, stopped bool, produce func() (int, e
 	return s, nil
 }
 
-// unread measures the load when nobody reads its events.
-func (t trial) unread(ctx context.Context) (workload float64, err error) {
+// alone measures the load when nobody reads its events.
+func (t trial) alone(ctx context.Context) (workload float64, err error) {
 	err = within(func() error {
 		produce, done, err := t.load(ctx)
 		if err != nil {
@@ -149,7 +149,7 @@ func backlog(ctx context.Context, s *settings, r *report) error {
 	}}
 	t := r.table(perEvent, peer)
 	for range s.rounds {
-		for _, m := range s.monitors(ours0, peer, ring, bare) {
+		for _, m := range s.monitors(ours, peer, ring, bare) {
 			spent, err := stopped.measure(ctx, m)
 			if err != nil {
 				return err
@@ -157,8 +157,8 @@ func backlog(ctx context.Context, s *settings, r *report) error {
 			t.add("", m.name, spent.reader)
 		}
 	}
-	r.goal(goal{what: "backlog: processor time per event", bound: 0.45, unit: " of ip", measured: t.ratio("", ours0, peer)})
-	r.goal(goal{what: "backlog: the same", bound: 1.4, unit: " of a bare drain", measured: t.ratio("", ours0, bare)})
+	r.goal(goal{what: "backlog: processor time per event", bound: 0.45, unit: " of ip", measured: t.ratio("", ours, peer)})
+	r.goal(goal{what: "backlog: the same", bound: 1.4, unit: " of a bare drain", measured: t.ratio("", ours, bare)})
 	r.goal(goal{what: "backlog, with the ring", bound: 0.4, unit: " of a bare drain", measured: t.ratio("", ring, bare)})
 	return nil
 }
@@ -169,7 +169,7 @@ func paced(ctx context.Context, s *settings, r *report) error {
 	single := trial{load: unprepared(func(ctx context.Context) (int, error) { return n, relisten(ctx, n-1, 4000, nil) })}
 	t := r.table(perEvent, peer)
 	for range s.rounds {
-		for _, m := range s.monitors(ours0, waiting, prompt, peer, ring, bare) {
+		for _, m := range s.monitors(ours, waiting, prompt, peer, ring, bare) {
 			spent, err := single.measure(ctx, m)
 			if err != nil {
 				return err

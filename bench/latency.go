@@ -17,7 +17,7 @@ func latency(ctx context.Context, s *settings, r *report) error {
 	rates := []int{200, 1000, 10_000}
 	for range s.rounds {
 		for _, rate := range rates {
-			for _, m := range s.monitors(ours0, waiting, prompt, peer, ring) {
+			for _, m := range s.monitors(ours, waiting, prompt, peer, ring) {
 				micros, err := m.latency(ctx, rate)
 				if err != nil {
 					return fmt.Errorf("%s: %w", m.name, err)
@@ -29,7 +29,7 @@ func latency(ctx context.Context, s *settings, r *report) error {
 	for _, rate := range rates {
 		r.goal(goal{
 			what: "time from event to line at " + eventsPerSecond(rate), bound: 1.1, unit: " of ip",
-			measured: t.ratio(eventsPerSecond(rate), ours0, peer),
+			measured: t.ratio(eventsPerSecond(rate), ours, peer),
 		})
 	}
 	return nil

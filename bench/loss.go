@@ -28,7 +28,7 @@ func loss(ctx context.Context, s *settings, r *report) error {
 	rates := newTable("", "")
 	for range min(s.rounds, 3) {
 		for _, storm := range storms {
-			for _, m := range s.monitors(ours0, peer, ring) {
+			for _, m := range s.monitors(ours, peer, ring) {
 				missing, rate, err := storm.over(ctx, m)
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", storm.name, m.name, err)
@@ -43,7 +43,7 @@ func loss(ctx context.Context, s *settings, r *report) error {
 	}
 	for _, i := range []int{0, 1, 5} {
 		name := storms[i].name
-		r.goal(goal{what: "lost, " + name, unit: " %", measured: lost.figures(name, ours0)})
+		r.goal(goal{what: "lost, " + name, unit: " %", measured: lost.figures(name, ours)})
 		r.goal(goal{what: "lost, " + name + ", with the ring", unit: " %", measured: lost.figures(name, ring)})
 	}
 	for _, storm := range storms {
@@ -59,7 +59,7 @@ func loss(ctx context.Context, s *settings, r *report) error {
 // whether they say so.
 func (s *settings) cramped(ctx context.Context, t *table) error {
 	burst := storm{name: "burst of 250,000, to a pipe", n: 250_000, pipe: true}
-	for _, m := range s.monitors(ours0, ring) {
+	for _, m := range s.monitors(ours, ring) {
 		m = m.with("--buffer 1", "--buffer", "1")
 		missing, _, err := burst.over(ctx, m)
 		if err != nil {

@@ -29,7 +29,9 @@ func prepare() error {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
-	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, -15) // not root: the same for all of them
+	for _, task := range tasksOf(os.Getpid()) {
+		_ = unix.Setpriority(unix.PRIO_PROCESS, task, -15) // not root: the same for all of them
+	}
 	return lab.CheckMPTCP()
 }
 

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"mptcpctl/internal/lab"
 )
@@ -135,7 +136,7 @@ func (s *settings) run(ctx context.Context) error {
 		return err
 	}
 	s.ring = ringAllowed()
-	d := document{head: s.head()}
+	d, began := document{head: s.head()}, time.Now()
 	fmt.Println(d.head)
 	var failed error
 	for _, section := range some {
@@ -153,6 +154,7 @@ func (s *settings) run(ctx context.Context) error {
 		fmt.Printf("\n%s", r)
 		d.reports = append(d.reports, r)
 	}
+	d.took = time.Since(began)
 	fmt.Printf("\n%s", d.goals())
 	if s.out != "" {
 		failed = errors.Join(failed, d.write(s.out))

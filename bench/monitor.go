@@ -17,7 +17,7 @@ import (
 // The programs that read the kernel's events, as the tables name them.
 const (
 	peer    = "ip"
-	ours0   = "mptcpctl"
+	ours    = "mptcpctl"
 	waiting = "mptcpctl --coalesce 1ms"
 	prompt  = "mptcpctl --coalesce 0"
 	ring    = "mptcpctl --engine ring"
@@ -35,7 +35,7 @@ type monitor struct {
 func (s *settings) monitors(names ...string) []monitor {
 	mptcpctl := s.tool("mptcpctl")
 	all := []monitor{
-		{ours0, []string{mptcpctl, "monitor"}, true},
+		{ours, []string{mptcpctl, "monitor"}, true},
 		{waiting, []string{mptcpctl, "monitor", "--coalesce", "1ms"}, true},
 		{prompt, []string{mptcpctl, "monitor", "--coalesce", "0"}, true},
 		{peer, []string{s.ips[0], "mptcp", "monitor"}, false},
@@ -67,7 +67,7 @@ func (m monitor) start(ctx context.Context, out *os.File) (*running, error) {
 	if err := r.cmd.Start(); err != nil {
 		return nil, err
 	}
-	for deadline := time.Now().Add(20 * time.Second); len(subscribers()) <= before; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(subscribers()) <= before; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			return nil, errors.Join(fmt.Errorf("%s does not listen", m.name), r.stop(), errors.New(complaint.String()))
 		}

@@ -33,16 +33,16 @@ func (n noise) String() string {
 
 // noiseWatch is where noise is counted from.
 type noiseWatch struct {
-	begin      time.Time
-	busy, ours time.Duration
+	begin     time.Time
+	busy, own time.Duration
 }
 
-func watchNoise() noiseWatch { return noiseWatch{time.Now(), busy(), ours()} }
+func watchNoise() noiseWatch { return noiseWatch{time.Now(), busy(), own()} }
 
 // end returns the noise since the watch began.
 func (w noiseWatch) end() noise {
 	took := time.Since(w.begin)
-	others := (busy() - w.busy) - (ours() - w.ours)
+	others := (busy() - w.busy) - (own() - w.own)
 	load, _ := os.ReadFile("/proc/loadavg")
 	averages := strings.Fields(string(load))
 	return noise{
@@ -70,8 +70,8 @@ func busy() time.Duration {
 	return time.Duration(ticks) * time.Second / 100 // USER_HZ
 }
 
-// ours returns the processor time of this process and of those it has waited for.
-func ours() time.Duration {
+// own returns the processor time of this process and of those it has waited for.
+func own() time.Duration {
 	return spentBy(unix.RUSAGE_SELF) + spentBy(unix.RUSAGE_CHILDREN)
 }
 

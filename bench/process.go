@@ -17,8 +17,10 @@ import (
 type running struct{ cmd *exec.Cmd }
 
 // tasks returns the threads of the process.
-func (r *running) tasks() []int {
-	paths, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", r.cmd.Process.Pid))
+func (r *running) tasks() []int { return tasksOf(r.cmd.Process.Pid) }
+
+func tasksOf(pid int) []int {
+	paths, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 	var tasks []int
 	for _, path := range paths {
 		if id, err := strconv.Atoi(filepath.Base(path)); err == nil {
@@ -61,7 +63,7 @@ func (r *running) ready() bool {
 // time, and returns what it has used. On a busy machine a process may want to run
 // for long before it may.
 func (r *running) rest(ctx context.Context) (time.Duration, error) {
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(3 * time.Minute)
 	for quiet, last := 0, r.cpu(); ; {
 		time.Sleep(30 * time.Millisecond)
 		now := r.cpu()
@@ -94,7 +96,7 @@ func (r *running) stop() error {
 	return nil
 }
 
-// resident returns the process's memory in RAM, in bytes, or its peak.
+// resident returns the process's memory in RAM, in bytes.
 func (r *running) resident() float64 { return memoryOf(r.cmd.Process.Pid, "VmRSS:") }
 
 // memoryOf returns a line of the process's status that counts memory, in bytes; 0
@@ -115,8 +117,8 @@ func memoryOf(pid int, name string) float64 {
 
 // cost is what a program took from its start to its end.
 type cost struct {
-	cpu, wall time.Duration
-	memory    float64 // the most that was resident, in bytes
+	cpu    time.Duration
+	memory float64 // the most that was resident, in bytes
 }
 
 // once runs a program to its end, its output into memory.
@@ -129,13 +131,12 @@ func once(ctx context.Context, args ...string) (cost, error) {
 	cmd := command(ctx, args...)
 	var complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = out, &complaint
-	begin := time.Now()
 	if err := cmd.Start(); err != nil {
 		return cost{}, err
 	}
 	peak := watchPeak(cmd.Process.Pid)
 	err = cmd.Wait()
-	c := cost{cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), wall: time.Since(begin), memory: peak()}
+	c := cost{cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), memory: peak()}
 	if err != nil {
 		return cost{}, fmt.Errorf("%v: %w: %s", args, err, complaint.Bytes())
 	}

@@ -28,11 +28,11 @@ func startup(ctx context.Context, s *settings, r *report) error {
 	peers := append([]string{peer}, slices.Sorted(maps.Keys(s.others()))...)
 	for _, p := range peers {
 		for _, load := range []string{"limits", "endpoints"} {
-			r.goal(goal{what: "one command (" + load + "): processor time", bound: 1.4, unit: " of " + p, measured: commands.ratio(load, ours0, p)})
+			r.goal(goal{what: "one command (" + load + "): processor time", bound: 1.4, unit: " of " + p, measured: commands.ratio(load, ours, p)})
 		}
 	}
 	for _, p := range peers {
-		r.goal(goal{what: "start of a monitor to its first line", bound: 1.3, unit: " of " + p, measured: first.ratio("", ours0, p)})
+		r.goal(goal{what: "start of a monitor to its first line", bound: 1.3, unit: " of " + p, measured: first.ratio("", ours, p)})
 	}
 	return nil
 }
@@ -57,7 +57,7 @@ func (s *settings) others() map[string]string {
 func (s *settings) oneShots(ctx context.Context, t *table) error {
 	var all []program
 	for load, words := range map[string][]string{"limits": {"limits", "show"}, "endpoints": {"endpoint", "show"}} {
-		all = append(all, program{load, ours0, append([]string{s.tool("mptcpctl")}, words...)},
+		all = append(all, program{load, ours, append([]string{s.tool("mptcpctl")}, words...)},
 			program{load, peer, append([]string{s.ips[0], "mptcp"}, words...)})
 		for name, ip := range s.others() {
 			all = append(all, program{load, name, append([]string{ip, "mptcp"}, words...)})
@@ -98,7 +98,7 @@ func (s *settings) firstLines(ctx context.Context, t *table) error {
 	err = ns.Do(func() error {
 		pin(0, 1)
 		for range s.rounds * 6 {
-			all := s.monitors(ours0, peer, ring)
+			all := s.monitors(ours, peer, ring)
 			for name, ip := range s.others() {
 				all = append(all, monitor{name: name, args: []string{ip, "mptcp", "monitor"}})
 			}
@@ -127,7 +127,7 @@ func (m monitor) firstLine(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	defer r.Close()
-	if err := r.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := r.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		return 0, err
 	}
 	cmd := command(ctx, m.args...)

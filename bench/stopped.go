@@ -14,7 +14,7 @@ func stopped(ctx context.Context, s *settings, r *report) error {
 	t := r.table("events that it printed afterwards", "")
 	for range min(s.rounds, 3) {
 		for _, n := range []int{wanted, 200_000} {
-			for _, m := range s.monitors(ours0, peer, ring) {
+			for _, m := range s.monitors(ours, peer, ring) {
 				printed, err := m.sleepThrough(ctx, n)
 				if err != nil {
 					return fmt.Errorf("%s: %w", m.name, err)
@@ -24,7 +24,7 @@ func stopped(ctx context.Context, s *settings, r *report) error {
 		}
 	}
 	load := fmt.Sprintf("%d events", wanted)
-	r.goal(goal{what: "events that survive a stopped reader", bound: wanted, atLeast: true, measured: t.figures(load, ours0)})
+	r.goal(goal{what: "events that survive a stopped reader", bound: wanted, atLeast: true, measured: t.figures(load, ours)})
 	r.goal(goal{what: "events that survive a stopped reader, with the ring", bound: wanted, atLeast: true, measured: t.figures(load, ring)})
 	r.note("Here too, what mptcpctl printed and what it said was lost are exactly the events made.")
 	return nil
