@@ -31,6 +31,10 @@ func (d *document) goals() string {
 	b.WriteString("|---|---|---|---|\n")
 	met, all := 0, 0
 	for _, r := range d.reports {
+		if r.failed != nil {
+			line(&b, []string{r.title, "to run", "", "**failed**"})
+			all++
+		}
 		for _, g := range r.goals {
 			line(&b, g.cells())
 			if all++; g.measured.n > 0 && g.met() {

@@ -46,6 +46,29 @@ func (t tally) check(made int) error {
 	return nil
 }
 
+// books are the checks of all tallies of a section.
+type books struct {
+	runs, wrong int
+	failed      error
+}
+
+// check adds a tally of a monitor that says what it lost.
+func (b *books) check(t tally, made int, m monitor) {
+	b.runs++
+	if err := t.check(made); err != nil {
+		b.wrong++
+		b.failed = errors.Join(b.failed, fmt.Errorf("%s: %w", m.name, err))
+	}
+}
+
+// goal returns that all of them are exact.
+func (b *books) goal() goal {
+	return goal{
+		what: "runs in which lines printed and losses reported are not the events made", unit: fmt.Sprintf(" of %d", b.runs),
+		measured: spreadOf([]float64{float64(b.wrong)}),
+	}
+}
+
 // missing returns how many percent of the events that were made are not printed.
 func (t tally) missing(made int) float64 { return 100 * float64(made-t.printed) / float64(made) }
 

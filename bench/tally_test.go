@@ -20,6 +20,12 @@ func TestTally(t *testing.T) {
 	if err := got.check(6503); err == nil {
 		t.Error("an event that is neither printed nor lost passes")
 	}
+	var kept books
+	kept.check(got, 6502, monitor{})
+	kept.check(got, 6503, monitor{})
+	if kept.runs != 2 || kept.wrong != 1 || kept.failed == nil || kept.goal().met() {
+		t.Errorf("%+v", kept)
+	}
 	if got := got.missing(4); got != 50 {
 		t.Errorf("missing %v %%", got)
 	}
