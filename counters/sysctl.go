@@ -162,3 +162,31 @@ func (r *Reader) Sysctls() (Sysctls, error) {
 	}
 	return s, nil
 }
+
+// PathManager returns the path manager that new connections get, as
+// [Sysctls.PathManagerName] does, for two files at most instead of all. On a kernel
+// without MPTCP the error is [io/fs.ErrNotExist].
+func (r *Reader) PathManager() (string, error) {
+	dir := filepath.Join(r.sys, "net", "mptcp")
+	raw := map[string]string{}
+	for _, name := range []string{"path_manager", "pm_type"} {
+		text, err := readLine(filepath.Join(dir, name))
+		if err == nil {
+			raw[name] = text
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+			return "", err
+		}
+	}
+	if len(raw) == 0 {
+		if _, err := os.Stat(dir); err != nil {
+			return "", fileError(dir, err)
+		}
+	}
+	s, err := ParseSysctls(raw)
+	if err != nil {
+		return "", &Error{Path: dir, Err: err}
+	}
+	return s.PathManagerName(), nil
+}

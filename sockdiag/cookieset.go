@@ -1,17 +1,27 @@
 package sockdiag
 
-// cookieSet is the set of the cookies, or other keys, that a dump has shown. The kernel finds its
-// place again by counting: a socket that is added before that place meanwhile
-// shows an old one twice. It is a table with open addressing that keeps its
-// memory from dump to dump: a map would cost a tenth of the dump.
+// cookieSet holds the cookies, or other keys, that a dump has shown last. The kernel
+// finds its place again by counting within one chain of its hash table: a socket
+// that is added there before that place meanwhile shows an old one twice, right
+// after the other. So the last few are enough to know, which stay in the processor's
+// cache: a set of all would cost a tenth of the dump.
+//
+// It is two tables with open addressing. When the first is full it becomes the
+// second, whose keys are forgotten.
 type cookieSet struct {
-	slots []uint64 // length a power of two; 0 is free: the kernel gives no socket that cookie
-	used  int
+	young, old [setSize]uint64 // 0 is free: the kernel gives no socket that cookie
+	used       int             // of young
 }
+
+const (
+	setSize = 1 << 11
+	setFull = setSize / 2 // at least so many sockets are remembered: 25 datagrams of the kernel
+)
 
 // reset empties the set.
 func (s *cookieSet) reset() {
-	clear(s.slots)
+	clear(s.young[:])
+	clear(s.old[:])
 	s.used = 0
 }
 
@@ -20,30 +30,27 @@ func (s *cookieSet) add(cookie uint64) bool {
 	if cookie == 0 {
 		return true
 	}
-	if 2*s.used >= len(s.slots) {
-		s.grow()
+	if place := find(&s.old, cookie); *place == cookie {
+		return false
 	}
-	mask := uint64(len(s.slots) - 1)
-	for i := spread(cookie) & mask; ; i = (i + 1) & mask {
-		switch s.slots[i] {
-		case cookie:
-			return false
-		case 0:
-			s.slots[i] = cookie
-			s.used++
-			return true
-		}
+	place := find(&s.young, cookie)
+	if *place == cookie {
+		return false
 	}
+	*place = cookie
+	if s.used++; s.used == setFull {
+		s.old = s.young
+		clear(s.young[:])
+		s.used = 0
+	}
+	return true
 }
 
-// grow doubles the table.
-func (s *cookieSet) grow() {
-	old := s.slots
-	s.slots = make([]uint64, max(256, 2*len(old)))
-	s.used = 0
-	for _, cookie := range old {
-		if cookie != 0 {
-			s.add(cookie)
+// find returns the place of the cookie, or the free one for it.
+func find(table *[setSize]uint64, cookie uint64) *uint64 {
+	for i := spread(cookie) % setSize; ; i = (i + 1) % setSize {
+		if table[i] == cookie || table[i] == 0 {
+			return &table[i]
 		}
 	}
 }

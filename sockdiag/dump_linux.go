@@ -48,7 +48,28 @@ func (s *conn) read() ([]byte, error) {
 // and for the error of ctx where that ended: the kernel is asked for no more then.
 // No privilege is needed.
 func (c *Client) Connections(ctx context.Context, r *Request) iter.Seq2[Connection, error] {
+	return values(c.EachConnection(ctx, r))
+}
+
+// EachConnection is [Client.Connections] for long lists: it yields the same
+// variable again and again, which holds one connection until the next is asked for.
+// With an error it is nil.
+func (c *Client) EachConnection(ctx context.Context, r *Request) iter.Seq2[*Connection, error] {
 	return c.connections(ctx, newQuery("connection list", uapi.IPPROTO_MPTCP, r))
+}
+
+// values copies what the rows point to.
+func values[T any](rows iter.Seq2[*T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for row, err := range rows {
+			if row == nil {
+				row = new(T)
+			}
+			if !yield(*row, err) {
+				return
+			}
+		}
+	}
 }
 
 // Listeners lists the MPTCP listeners of the namespace, with the number of
@@ -61,11 +82,11 @@ func (c *Client) Connections(ctx context.Context, r *Request) iter.Seq2[Connecti
 // the state.
 func (c *Client) Listeners(ctx context.Context) iter.Seq2[Connection, error] {
 	r := &Request{States: StatesOf(mptcp.StateListen)}
-	return c.connections(ctx, newQuery("listener list", uapi.IPPROTO_MPTCP, r))
+	return values(c.connections(ctx, newQuery("listener list", uapi.IPPROTO_MPTCP, r)))
 }
 
-func (c *Client) connections(ctx context.Context, q *query) iter.Seq2[Connection, error] {
-	return func(yield func(Connection, error) bool) {
+func (c *Client) connections(ctx context.Context, q *query) iter.Seq2[*Connection, error] {
+	return func(yield func(*Connection, error) bool) {
 		err := c.checkMPTCP(ctx)
 		if err == nil {
 			var row Connection
@@ -73,11 +94,11 @@ func (c *Client) connections(ctx context.Context, q *query) iter.Seq2[Connection
 				if err := DecodeConnection(payload, &row); err != nil {
 					return false, err
 				}
-				return yield(row, nil), nil
+				return yield(&row, nil), nil
 			})
 		}
 		if err != nil {
-			yield(Connection{}, &Error{Op: q.op, Err: err})
+			yield(nil, &Error{Op: q.op, Err: err})
 		}
 	}
 }
@@ -90,23 +111,30 @@ func (c *Client) connections(ctx context.Context, q *query) iter.Seq2[Connection
 // and for the error of ctx where that ended. No privilege is needed, see the
 // package for kernels up to 6.12.
 func (c *Client) Subflows(ctx context.Context, r *Request) iter.Seq2[Subflow, error] {
+	return values(c.EachSubflow(ctx, r))
+}
+
+// EachSubflow is [Client.Subflows] for long lists: it yields the same variable
+// again and again, which holds one subflow until the next is asked for. With an
+// error it is nil.
+func (c *Client) EachSubflow(ctx context.Context, r *Request) iter.Seq2[*Subflow, error] {
 	q := newQuery("subflow list", unix.IPPROTO_TCP, r)
 	all := r != nil && r.AllTCP
 	if !all {
 		q.ext = 1 << (uapi.InetDiagInfo - 1) // the ULP comes only with it
 		q.states &^= 1 << mptcp.StateTimeWait
 	}
-	return func(yield func(Subflow, error) bool) {
+	return func(yield func(*Subflow, error) bool) {
 		var row Subflow
 		err := c.dump(ctx, q, func(payload []byte) (bool, error) {
 			wanted, err := decodeSubflow(payload, &row, all)
 			if err != nil || !wanted {
 				return err == nil, err
 			}
-			return yield(row, nil), nil
+			return yield(&row, nil), nil
 		})
 		if err != nil {
-			yield(Subflow{}, &Error{Op: q.op, Err: err})
+			yield(nil, &Error{Op: q.op, Err: err})
 		}
 	}
 }

@@ -307,10 +307,14 @@ func TestCookieSet(t *testing.T) {
 	var s cookieSet
 	for round := range 3 {
 		s.reset()
-		for cookie := range uint64(5000) {
-			key := (cookie + 1) << (16 * (cookie % 3)) // small ones and such as differ in high bits alone
-			if !s.add(key) || s.add(key) {
-				t.Fatalf("round %d: cookie %#x", round, key)
+		key := func(i uint64) uint64 { return (i + 1) << (16 * (i % 3)) } // small ones and such as differ in high bits alone
+		for i := range uint64(5000) {
+			if !s.add(key(i)) || s.add(key(i)) {
+				t.Fatalf("round %d: cookie %#x", round, key(i))
+			}
+			// As many as are remembered at least, whenever the tables changed.
+			if back := i - min(i, setFull-1); s.add(key(back)) {
+				t.Fatalf("round %d: cookie %d is forgotten at %d", round, back, i)
 			}
 		}
 	}

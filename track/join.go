@@ -32,47 +32,71 @@ func Join(s Snapshot) []mptcp.Connection {
 	connections := make([]mptcp.Connection, 0, len(s.Connections))
 	for _, c := range s.Connections {
 		c.Netns = cmp.Or(c.Netns, s.Netns)
-		joinOne(&c, rows[c.Token], facts)
+		joinRows(&c, rows[c.Token], facts)
 		connections = append(connections, c)
 	}
 	slices.SortFunc(connections, compareConnections)
 	return connections
 }
 
-// joinOne gives the connection its subflows.
-func joinOne(c *mptcp.Connection, rows []SubflowRow, f *facts) {
-	c.Local, c.Remote = mptcp.Unmap(c.Local), mptcp.Unmap(c.Remote)
-	c.PathManager = cmp.Or(c.PathManager, f.pathManager)
-	c.Side = cmp.Or(c.Side, f.side(c, rows))
-	c.Subflows = make([]mptcp.Subflow, 0, len(rows))
-	initial := initialRow(c, rows)
+// tie is what ties a row to its connection, beside the token: see [SubflowRow].
+type tie struct{ join, requested bool }
+
+// joinRows gives the connection the subflows of the rows.
+func joinRows(c *mptcp.Connection, rows []SubflowRow, f *facts) {
+	c.Subflows = make([]mptcp.Subflow, len(rows))
+	ties := make([]tie, len(rows))
 	for i := range rows {
-		sub := rows[i].Subflow
+		c.Subflows[i], ties[i] = rows[i].Subflow, tie{rows[i].Join, rows[i].Requested}
+	}
+	joinOne(c, ties, f)
+}
+
+// joinOne works out what only the connection and its subflows tell together. There
+// is a tie for each subflow; both are in the order of the dump.
+func joinOne(c *mptcp.Connection, ties []tie, f *facts) {
+	c.Local, c.Remote = mptcp.Unmap(c.Local), mptcp.Unmap(c.Remote)
+	for i := range c.Subflows {
+		sub := &c.Subflows[i]
 		sub.Local, sub.Remote = mptcp.Unmap(sub.Local), mptcp.Unmap(sub.Remote)
-		sub.Initial = i == initial
-		f.device(&sub)
+		sub.Initial = false
+	}
+	c.PathManager = cmp.Or(c.PathManager, f.pathManager)
+	initial := initialSubflow(c, ties)
+	if c.Side == mptcp.SideUnknown {
+		c.Side = f.side(c, ties, initial)
+	}
+	if initial >= 0 {
+		c.Subflows[initial].Initial = true
+	}
+	for i := range c.Subflows {
+		sub := &c.Subflows[i]
+		f.device(sub)
 		if sub.State == mptcp.SubflowUnknown {
 			sub.State = subflowState(sub.TCP)
 		}
-		if _, sure := f.silence(&sub); sub.State == mptcp.SubflowEstablished && sure > ConfidenceNone {
-			sub.State = mptcp.SubflowSilent
+		if sub.State == mptcp.SubflowEstablished {
+			if _, sure := f.silence(sub); sure > ConfidenceNone {
+				sub.State = mptcp.SubflowSilent
+			}
 		}
-		c.Subflows = append(c.Subflows, sub)
 	}
-	slices.SortFunc(c.Subflows, compareSubflows)
+	if len(c.Subflows) > 1 {
+		slices.SortFunc(c.Subflows, compareSubflows)
+	}
 	setShares(c.Subflows)
 }
 
-// initialRow returns the index of the initial subflow, or -1. It is the one that
+// initialSubflow returns the index of the initial subflow, or -1. It is the one that
 // no join made; where an old kernel tells no flags and there are several, the one
 // between the connection's own addresses.
-func initialRow(c *mptcp.Connection, rows []SubflowRow) int {
+func initialSubflow(c *mptcp.Connection, ties []tie) int {
 	found := -1
-	for i := range rows {
-		if rows[i].Join {
+	for i := range ties {
+		if ties[i].join {
 			continue
 		}
-		if mptcp.Unmap(rows[i].Local) == c.Local && mptcp.Unmap(rows[i].Remote) == c.Remote {
+		if c.Subflows[i].Local == c.Local && c.Subflows[i].Remote == c.Remote {
 			return i
 		}
 		if found < 0 {
@@ -142,6 +166,7 @@ type facts struct {
 	pathManager string
 	links       map[uint32]LinkFact
 	holders     map[netip.Addr]uint32 // device by address
+	few         []AddressFact         // holders, where a look at each is cheaper than the map
 	listening   map[uint16]int        // MPTCP listeners by port
 	knowsLinks  bool
 	knowsAddrs  bool
@@ -164,32 +189,64 @@ func newFacts(s *Snapshot) *facts {
 			f.holders[a.Addr.Unmap().WithZone("")] = a.IfIndex
 		}
 	}
+	if len(f.holders) <= fewHolders {
+		for a, index := range f.holders {
+			f.few = append(f.few, AddressFact{a, index})
+		}
+	}
 	for _, l := range s.Listeners {
 		f.listening[l.Port()]++
 	}
 	return f
 }
 
+const fewHolders = 8
+
+// holder returns the device that holds the address.
+func (f *facts) holder(a netip.Addr) (index uint32, ok bool) {
+	if a.Zone() != "" {
+		a = a.WithZone("")
+	}
+	if len(f.holders) > fewHolders {
+		index, ok = f.holders[a]
+		return index, ok
+	}
+	for i := range f.few {
+		if f.few[i].Addr == a {
+			return f.few[i].IfIndex, true
+		}
+	}
+	return 0, false
+}
+
 // side tells which end this host is. The initial subflow says it: the client has
 // asked for MPTCP on it. Where that one has gone, a listener on the local port
 // makes a server, and a join from here to the peer's initial address a client:
 // servers make joins too, but only to addresses that the client announced.
-func (f *facts) side(c *mptcp.Connection, rows []SubflowRow) mptcp.Side {
-	if i := initialRow(c, rows); i >= 0 {
-		if rows[i].Requested {
-			return mptcp.SideClient
-		}
-		if rows[i].TCP == mptcp.StateEstablished {
-			return mptcp.SideServer
+func (f *facts) side(c *mptcp.Connection, ties []tie, initial int) mptcp.Side {
+	if initial >= 0 {
+		if side := initialSide(ties[initial], c.Subflows[initial].TCP); side != mptcp.SideUnknown {
+			return side
 		}
 	}
 	if f.listening[c.Local.Port()] > 0 {
 		return mptcp.SideServer
 	}
-	for i := range rows {
-		if rows[i].Join && rows[i].Requested && rows[i].RemoteID == 0 {
+	for i := range ties {
+		if ties[i].join && ties[i].requested && c.Subflows[i].RemoteID == 0 {
 			return mptcp.SideClient
 		}
+	}
+	return mptcp.SideUnknown
+}
+
+// initialSide tells the side as far as the initial subflow does.
+func initialSide(t tie, state mptcp.SocketState) mptcp.Side {
+	switch {
+	case t.requested:
+		return mptcp.SideClient
+	case state == mptcp.StateEstablished:
+		return mptcp.SideServer
 	}
 	return mptcp.SideUnknown
 }
@@ -203,7 +260,7 @@ func (f *facts) device(sub *mptcp.Subflow) {
 		return
 	}
 	if index == 0 {
-		index = f.holders[sub.Local.Addr().WithZone("")]
+		index, _ = f.holder(sub.Local.Addr())
 	}
 	if l, ok := f.links[index]; ok {
 		sub.Device = l.Name

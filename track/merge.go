@@ -33,7 +33,7 @@ func (t *Tracker) joinIn(c *mptcp.Connection, rows []SubflowRow) {
 	if n := findNamespace(t.namespaces, c.Netns); n != nil {
 		f = n.facts
 	}
-	joinOne(c, rows, f)
+	joinRows(c, rows, f)
 }
 
 // takeIn puts what the kernel says of a connection into the table. With announce,

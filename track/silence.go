@@ -21,10 +21,10 @@ func (f *facts) silence(sub *mptcp.Subflow) (evidence []string, sure Confidence)
 		evidence = append(evidence, fmt.Sprintf(format, args...))
 		sure = max(sure, c)
 	}
-	addr := sub.Local.Addr().WithZone("")
-	holder, here := f.holders[addr]
+	addr := sub.Local.Addr()
+	holder, here := f.holder(addr)
 	if f.knowsAddrs && addr.IsValid() && !here {
-		say(Certain, "address %s is no longer on this host", addr)
+		say(Certain, "address %s is no longer on this host", addr.WithZone(""))
 	}
 	if sub.IfIndex != 0 {
 		if why := f.linkTrouble(sub.IfIndex); why != "" {
@@ -63,7 +63,7 @@ func (f *facts) unusable(e *mptcp.Endpoint, counter string) string {
 	if e.Flags&(mptcp.FlagSubflow|mptcp.FlagFullmesh|mptcp.FlagImplicit|mptcp.FlagLaminar) == 0 {
 		return ""
 	}
-	holder, here := f.holders[e.Address.Unmap().WithZone("")]
+	holder, here := f.holder(e.Address.Unmap())
 	switch counter {
 	case counterBindErr:
 		if f.knowsAddrs && !here {

@@ -3,14 +3,12 @@ package cli
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
-	"mptcpctl/track"
 )
 
 func (a *app) connectionCommand() grammar.Command {
@@ -57,20 +55,24 @@ func (a *app) connectionShow(ctx context.Context, inv *grammar.Invocation) error
 	if listen {
 		return a.showListeners(ctx, inv, expr)
 	}
-	connections, err := readConnections(ctx, inv)
+	// Of a list without filter only this is shown; a filter may ask for anything.
+	brief := expr == nil && !inv.Options.JSON && !inv.Options.Details
+	list, err := openConnections(ctx, inv, brief)
 	if err != nil {
 		return err
 	}
-	kept := connections[:0]
-	for i := range connections {
-		if expr.Connection(&connections[i]) {
-			kept = append(kept, connections[i])
+	shown := newConnectionWriter(inv)
+	for c := range list.all() {
+		if expr.Connection(c) {
+			if err := shown.Write(c); err != nil {
+				return err
+			}
 		}
 	}
-	if len(kept) == 0 && !inv.Options.JSON && isTerminal(inv.Stdout) {
+	if shown.Count() == 0 && !inv.Options.JSON && isTerminal(inv.Stdout) {
 		fmt.Fprintf(inv.Stderr, "no MPTCP connection%s (plain TCP is not shown; mptcpctl doctor tells why a program has none)\n", ofFilter(expr))
 	}
-	return writeConnections(inv, kept)
+	return shown.Close()
 }
 
 // ofFilter says which connections were asked for, where not all were.
@@ -79,76 +81,6 @@ func ofFilter(expr *filter.Expr) string {
 		return ""
 	}
 	return " matches " + present.Escape(expr.String())
-}
-
-// readConnections reads the connections that the options ask for, with their
-// processes.
-func readConnections(ctx context.Context, inv *grammar.Invocation) ([]mptcp.Connection, error) {
-	facts, err := open(ctx, inv)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", inv.Path, err)
-	}
-	defer facts.Close()
-	// The lists are most of what there will ever be, and end with the command:
-	// collecting garbage among them costs more than it frees.
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
-	var connections []mptcp.Connection
-	views := facts.Views()
-	for _, view := range views {
-		snapshot, err := view.Snapshot(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", inv.Path, err)
-		}
-		connections = append(connections, ofFamilies(&inv.Options, track.Join(snapshot))...)
-	}
-	if inv.Has("no-processes") || len(connections) == 0 {
-		return connections, nil
-	}
-	// One walk finds the processes of all namespaces.
-	return connections, addProcesses(ctx, views[0], connections)
-}
-
-// ofFamilies returns the connections of the families that -4 and -6 ask for. A
-// v4-mapped connection is IPv4.
-func ofFamilies(o *grammar.Options, connections []mptcp.Connection) []mptcp.Connection {
-	if o.IPv4 == o.IPv6 {
-		return connections
-	}
-	var kept []mptcp.Connection
-	for _, c := range connections {
-		if c.Local.Addr().Is4() == o.IPv4 {
-			kept = append(kept, c)
-		}
-	}
-	return kept
-}
-
-// addProcesses adds the processes that hold the connections' sockets.
-func addProcesses(ctx context.Context, view source.View, connections []mptcp.Connection) error {
-	inodes := make(map[uint32]bool, len(connections))
-	for i := range connections {
-		if inode := connections[i].Inode; inode != 0 {
-			inodes[inode] = true
-		}
-	}
-	processes, err := view.Processes(ctx, func(inode uint32) bool { return inodes[inode] })
-	if err != nil {
-		return err
-	}
-	for i := range connections {
-		connections[i].Processes = processes[connections[i].Inode]
-	}
-	return nil
-}
-
-func writeConnections(inv *grammar.Invocation, connections []mptcp.Connection) error {
-	if inv.Options.JSON {
-		return present.ConnectionsJSON(inv.Stdout, connections, inv.Options.Pretty)
-	}
-	text := present.ConnectionText{
-		Colors: palette(inv), ASCII: asciiOnly(), OneLine: inv.Options.OneLine, Details: inv.Options.Details,
-	}
-	return text.Write(inv.Stdout, connections)
 }
 
 // showListeners shows the MPTCP listeners.

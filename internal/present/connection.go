@@ -1,7 +1,6 @@
 package present
 
 import (
-	"io"
 	"net/netip"
 	"strconv"
 
@@ -25,22 +24,6 @@ func (f *ConnectionText) Append(b []byte, c *mptcp.Connection) []byte {
 		b = f.appendSubflow(b, &c.Subflows[i])
 	}
 	return append(b, '\n')
-}
-
-// Write writes the connections to w.
-func (f *ConnectionText) Write(w io.Writer, connections []mptcp.Connection) error {
-	var b []byte
-	for i := range connections {
-		b = f.Append(b, &connections[i])
-		if len(b) < 32<<10 && i < len(connections)-1 {
-			continue
-		}
-		if _, err := w.Write(b); err != nil {
-			return err
-		}
-		b = b[:0]
-	}
-	return nil
 }
 
 func (f *ConnectionText) appendConnection(b []byte, c *mptcp.Connection) []byte {

@@ -9,17 +9,11 @@ import (
 // ConnectionsJSON writes the connections as one JSON array, schema version 1.
 // Lists that are empty are "[]", never null.
 func ConnectionsJSON(w io.Writer, connections []mptcp.Connection, pretty bool) error {
-	if connections == nil {
-		connections = []mptcp.Connection{}
-	}
+	out := ConnectionWriter{Out: w, JSON: true, Pretty: pretty}
 	for i := range connections {
-		c := &connections[i]
-		if c.Processes == nil {
-			c.Processes = []mptcp.Process{}
-		}
-		if c.Subflows == nil {
-			c.Subflows = []mptcp.Subflow{}
+		if err := out.Write(&connections[i]); err != nil {
+			return err
 		}
 	}
-	return JSON(w, connections, pretty)
+	return out.Close()
 }

@@ -10,7 +10,7 @@ func JSON(w io.Writer, v any, pretty bool) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	if pretty {
-		encoder.SetIndent("", "    ")
+		encoder.SetIndent("", jsonIndent)
 	}
 	return encoder.Encode(v)
 }

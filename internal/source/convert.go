@@ -9,9 +9,16 @@ import (
 
 // connection returns the socket in the module's vocabulary, without subflows.
 func connection(netns string, c *sockdiag.Connection) mptcp.Connection {
-	return mptcp.Connection{
+	var row mptcp.Connection
+	fillConnection(&row, c)
+	row.Netns = netns
+	return row
+}
+
+// fillConnection is connection for a variable that is used again and again.
+func fillConnection(row *mptcp.Connection, c *sockdiag.Connection) {
+	*row = mptcp.Connection{
 		Token:              c.Info.Token,
-		Netns:              netns,
 		Family:             c.Family,
 		State:              c.State,
 		Fallback:           c.Info.Fallback(),
@@ -35,6 +42,13 @@ func connection(netns string, c *sockdiag.Connection) mptcp.Connection {
 // subflowRow returns the TCP socket as a subflow, with what ties it to its
 // connection.
 func subflowRow(s *sockdiag.Subflow) track.SubflowRow {
+	var row track.SubflowRow
+	fillSubflowRow(&row, s)
+	return row
+}
+
+// fillSubflowRow is subflowRow for a variable that is used again and again.
+func fillSubflowRow(row *track.SubflowRow, s *sockdiag.Subflow) {
 	// A client that fell back in the handshake has no mark of MPTCP left; a server
 	// has always received MP_CAPABLE, or its socket is plain TCP.
 	flags := s.MPTCP.Flags
@@ -42,18 +56,22 @@ func subflowRow(s *sockdiag.Subflow) track.SubflowRow {
 	if s.MPTCP.Join() {
 		requested = flags&sockdiag.SubflowJoinLocal != 0
 	}
-	return track.SubflowRow{
-		Subflow:   subflow(s),
-		Token:     s.MPTCP.TokenLocal,
-		HasToken:  s.HasMPTCP && s.MPTCP.TokenLocal != 0,
-		Join:      s.MPTCP.Join(),
-		Requested: requested,
-	}
+	row.Token = s.MPTCP.TokenLocal
+	row.HasToken = s.HasMPTCP && s.MPTCP.TokenLocal != 0
+	row.Join = s.MPTCP.Join()
+	row.Requested = requested
+	fillSubflow(&row.Subflow, s)
 }
 
 func subflow(s *sockdiag.Subflow) mptcp.Subflow {
+	var row mptcp.Subflow
+	fillSubflow(&row, s)
+	return row
+}
+
+func fillSubflow(row *mptcp.Subflow, s *sockdiag.Subflow) {
 	flags := s.MPTCP.Flags
-	return mptcp.Subflow{
+	*row = mptcp.Subflow{
 		Local:              s.Local,
 		Remote:             s.Remote,
 		LocalID:            s.MPTCP.LocalID,

@@ -249,9 +249,8 @@ func (h *Host) readPathManager(ctx context.Context, s *track.Snapshot) (err erro
 // does not tell (before Linux 5.19 there is only the kernel's).
 func (h *Host) pathManager() string {
 	var name string
-	err := h.inside(func() error {
-		sysctls, err := h.counters.Sysctls()
-		name = sysctls.PathManagerName()
+	err := h.inside(func() (err error) {
+		name, err = h.counters.PathManager()
 		return err
 	})
 	if err != nil {

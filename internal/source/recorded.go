@@ -135,6 +135,23 @@ func (s *recorded) Snapshot(context.Context) (track.Snapshot, error) {
 	return t, nil
 }
 
+// Listing decodes the snapshot.
+func (s *recorded) Listing(ctx context.Context, brief bool) (*track.Listing, error) {
+	snapshot, err := s.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l := &track.Listing{Brief: brief, Facts: snapshot}
+	l.Facts.Connections, l.Facts.Subflows = nil, nil
+	for i := range snapshot.Connections {
+		l.AddConnection(&snapshot.Connections[i])
+	}
+	for i := range snapshot.Subflows {
+		l.AddSubflow(&snapshot.Subflows[i])
+	}
+	return l, nil
+}
+
 // sockets yields the MPTCP sockets, each once. One is valid until the next.
 func (s *recorded) sockets() iter.Seq[*sockdiag.Connection] {
 	return func(yield func(*sockdiag.Connection) bool) {

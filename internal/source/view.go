@@ -20,6 +20,10 @@ type View interface {
 	Netns() string
 	// Snapshot returns the connections, their subflows and what belongs to them.
 	Snapshot(ctx context.Context) (track.Snapshot, error)
+	// Listing returns what Snapshot does of connections and subflows, in less
+	// memory: for lists that are only shown. What brief leaves out, tells
+	// [track.Listing].
+	Listing(ctx context.Context, brief bool) (*track.Listing, error)
 	// Listeners returns the MPTCP listeners.
 	Listeners(ctx context.Context) ([]Listener, error)
 	// Processes returns which processes hold the sockets with the wanted inodes.

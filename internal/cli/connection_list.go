@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"runtime/debug"
+
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/present"
+	"mptcpctl/internal/source"
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// connectionList is the connections that the options ask for, as they were when it
+// was made.
+type connectionList struct {
+	listings  []*track.Listing // of the namespaces
+	options   *grammar.Options
+	processes map[uint32][]mptcp.Process // by inode
+}
+
+// openConnections reads the connections that the options ask for, with their
+// processes. What brief leaves out, tells [track.Listing].
+func openConnections(ctx context.Context, inv *grammar.Invocation, brief bool) (*connectionList, error) {
+	facts, err := open(ctx, inv)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", inv.Path, err)
+	}
+	defer facts.Close()
+	// The list is most of what there will ever be, and ends with the command:
+	// collecting garbage beside it costs more than it frees.
+	debug.SetGCPercent(400)
+	list := &connectionList{options: &inv.Options}
+	views, total := facts.Views(), 0
+	for _, view := range views {
+		listing, err := view.Listing(ctx, brief)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", inv.Path, err)
+		}
+		list.listings = append(list.listings, listing)
+		total += listing.Len()
+	}
+	if inv.Has("no-processes") || total == 0 {
+		return list, nil
+	}
+	// One walk finds the processes of all namespaces.
+	list.processes, err = findProcesses(ctx, views[0], total, list.inodes())
+	return list, err
+}
+
+// inodes yields those of all connections.
+func (l *connectionList) inodes() iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		for _, listing := range l.listings {
+			for inode := range listing.Inodes() {
+				if !yield(inode) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// all yields the connections of the families that -4 and -6 ask for. A v4-mapped
+// connection is IPv4. One is valid until the next.
+func (l *connectionList) all() iter.Seq[*mptcp.Connection] {
+	return func(yield func(*mptcp.Connection) bool) {
+		for _, listing := range l.listings {
+			for c := range listing.All() {
+				if l.options.IPv4 != l.options.IPv6 && c.Local.Addr().Is4() != l.options.IPv4 {
+					continue
+				}
+				c.Processes = l.processes[c.Inode]
+				if !yield(c) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// readConnections is openConnections for those who need them all at once.
+func readConnections(ctx context.Context, inv *grammar.Invocation) ([]mptcp.Connection, error) {
+	list, err := openConnections(ctx, inv, false)
+	if err != nil {
+		return nil, err
+	}
+	var connections []mptcp.Connection
+	for c := range list.all() {
+		kept := *c
+		kept.Subflows = append([]mptcp.Subflow(nil), c.Subflows...)
+		connections = append(connections, kept)
+	}
+	return connections, nil
+}
+
+// findProcesses finds the processes that hold the sockets with these inodes, about
+// n of them; 0 is none.
+func findProcesses(ctx context.Context, view source.View, n int, inodes iter.Seq[uint32]) (map[uint32][]mptcp.Process, error) {
+	wanted := make(map[uint32]bool, n)
+	for inode := range inodes {
+		if inode != 0 {
+			wanted[inode] = true
+		}
+	}
+	return view.Processes(ctx, func(inode uint32) bool { return wanted[inode] })
+}
+
+// addProcesses adds the processes that hold the connections' sockets.
+func addProcesses(ctx context.Context, view source.View, connections []mptcp.Connection) error {
+	processes, err := findProcesses(ctx, view, len(connections), func(yield func(uint32) bool) {
+		for i := range connections {
+			if !yield(connections[i].Inode) {
+				return
+			}
+		}
+	})
+	for i := range connections {
+		connections[i].Processes = processes[connections[i].Inode]
+	}
+	return err
+}
+
+// newConnectionWriter returns what writes connections as the options ask for.
+func newConnectionWriter(inv *grammar.Invocation) *present.ConnectionWriter {
+	return &present.ConnectionWriter{
+		Out: inv.Stdout, JSON: inv.Options.JSON, Pretty: inv.Options.Pretty,
+		Text: present.ConnectionText{
+			Colors: palette(inv), ASCII: asciiOnly(), OneLine: inv.Options.OneLine, Details: inv.Options.Details,
+		},
+	}
+}
+
+// writeConnections writes the connections as the options ask for.
+func writeConnections(inv *grammar.Invocation, connections []mptcp.Connection) error {
+	out := newConnectionWriter(inv)
+	for i := range connections {
+		if err := out.Write(&connections[i]); err != nil {
+			return err
+		}
+	}
+	return out.Close()
+}

@@ -1,0 +1,405 @@
+package track
+
+import (
+	"cmp"
+	"encoding/binary"
+	"iter"
+	"math"
+	"net/netip"
+	"slices"
+
+	"mptcpctl/mptcp"
+)
+
+// Listing is a snapshot in little memory, for lists that are gone through once or
+// twice: what [Join] returns, one connection after the other. A host's hundred
+// thousand connections take a fifth of the room, and no allocation each.
+//
+// All connections are added first, then the subflows. The zero value, with Facts
+// filled in, is ready to use. It must not be used by several goroutines at once.
+type Listing struct {
+	// Facts is what the connections have in common: all but Connections and
+	// Subflows. It must be complete before [Listing.All].
+	Facts Snapshot
+
+	// Brief leaves out what only a close look needs: Cookie, UID, Limits, Checksum,
+	// the ages, BytesRetransmitted and BytesAcked of connections; Cookie, Inode,
+	// TokenRemote, MinRTTMicros, LastDataSentMS, Unacked and Lost of subflows. It is
+	// set before the first connection is added.
+	Brief bool
+
+	connections arena[listedConnection]
+	details     arena[connectionDetail] // of the same numbers; empty if Brief
+	subflows    arena[listedSubflow]
+	particulars arena[subflowDetail] // of the same numbers; empty if Brief
+	six         arena[[16]byte]      // IPv6 addresses
+	strands     []strand             // by token: open addressing, a power of two of them
+
+	keys []sortKey // of the connections, once they are sorted
+
+	settled int  // connections whose initial subflow tells their side
+	unsure  bool // an initial subflow does not
+}
+
+// strand is the subflows of a token, linked from the last to the first.
+type strand struct {
+	token uint32 // 0: free
+	last  uint32 // number of the subflow plus one, 0: none; strandSettled
+}
+
+// strandSettled marks a strand with an initial subflow that tells the side.
+const strandSettled = 1 << 31
+
+// listedConnection is what is held of a connection: one line of the processor's
+// cache, for the list is gone through in another order than it was made.
+type listedConnection struct {
+	local, remote  listedAddress
+	token, inode   uint32
+	sent, received uint64
+	family         uint16
+	state          mptcp.SocketState
+	fallback       bool
+}
+
+// connectionDetail is what else a dump tells of a connection.
+type connectionDetail struct {
+	cookie, retransmitted, acked uint64
+	uid                          uint32
+	ages                         [3]uint32
+	limits                       mptcp.ConnectionLimits
+	checksum                     bool
+}
+
+// listedSubflow is what is held of a subflow: 80 bytes.
+type listedSubflow struct {
+	local, remote                 listedAddress
+	before                        uint32 // number plus one of the one before it in the strand
+	ifindex                       uint32
+	sent, received, retransmitted uint64
+	rtt, rttvar, cwnd, lastAck    uint32
+	localID, remoteID             mptcp.AddressID
+	state                         mptcp.SubflowState
+	tcp                           mptcp.SocketState
+	backoff                       uint8
+	flags                         uint8
+}
+
+// The flags of a listedSubflow.
+const (
+	listedJoin = 1 << iota
+	listedRequested
+	listedBackupLocal
+	listedBackupRemote
+	listedFully
+)
+
+// subflowDetail is what else a dump tells of a subflow.
+type subflowDetail struct {
+	cookie             uint64
+	inode, tokenRemote uint32
+	minRTT, lastSent   uint32
+	unacked, lost      uint32
+}
+
+// listedAddress is an address with its port. Zones are not kept: the kernel's dumps
+// have none.
+type listedAddress struct {
+	addr uint32 // IPv4, or number in the table of IPv6 addresses
+	port uint16
+	kind uint16 // 0: none
+}
+
+const (
+	kindIPv4 = 4
+	kindIPv6 = 6
+)
+
+// address packs an address, unmapped.
+func (l *Listing) address(a netip.AddrPort) listedAddress {
+	p := listedAddress{port: a.Port()}
+	switch addr := a.Addr(); {
+	case addr.Is4(), addr.Is4In6():
+		b := addr.As4()
+		p.addr, p.kind = binary.BigEndian.Uint32(b[:]), kindIPv4
+	case addr.Is6():
+		p.addr, p.kind = uint32(l.six.len()), kindIPv6
+		*l.six.add() = addr.As16()
+	}
+	return p
+}
+
+// addrPort unpacks an address.
+func (l *Listing) addrPort(p listedAddress) netip.AddrPort {
+	var addr netip.Addr
+	switch p.kind {
+	case kindIPv4:
+		addr = netip.AddrFrom4([4]byte{byte(p.addr >> 24), byte(p.addr >> 16), byte(p.addr >> 8), byte(p.addr)})
+	case kindIPv6:
+		addr = netip.AddrFrom16(*l.six.at(int(p.addr)))
+	}
+	return netip.AddrPortFrom(addr, p.port)
+}
+
+// Len returns the number of connections.
+func (l *Listing) Len() int { return l.connections.len() }
+
+// AddConnection adds a connection as a dump shows it. What only an observer or the
+// join can tell is not kept: Netns, Side, FallbackCause, Processes, Since,
+// PathManager and Subflows.
+func (l *Listing) AddConnection(c *mptcp.Connection) {
+	*l.connections.add() = listedConnection{
+		local: l.address(c.Local), remote: l.address(c.Remote), token: uint32(c.Token), inode: c.Inode,
+		sent: c.BytesSent, received: c.BytesReceived,
+		family: uint16(c.Family), state: c.State, fallback: c.Fallback,
+	}
+	l.keys = nil
+	if l.Brief {
+		return
+	}
+	*l.details.add() = connectionDetail{
+		cookie: c.Cookie, retransmitted: c.BytesRetransmitted, acked: c.BytesAcked, uid: c.UID,
+		ages: [3]uint32{c.LastDataSentMS, c.LastDataRecvMS, c.LastAckRecvMS}, limits: c.Limits, checksum: c.Checksum,
+	}
+}
+
+// load fills in a connection, without its subflows, of which it keeps the slice.
+func (l *Listing) load(number int, c *mptcp.Connection) {
+	p := l.connections.at(number)
+	*c = mptcp.Connection{
+		Token: mptcp.Token(p.token), Netns: l.Facts.Netns, Family: mptcp.Family(p.family), State: p.state, Fallback: p.fallback,
+		Local: l.addrPort(p.local), Remote: l.addrPort(p.remote), Inode: p.inode,
+		BytesSent: p.sent, BytesReceived: p.received, Subflows: c.Subflows[:0],
+	}
+	if l.Brief {
+		return
+	}
+	d := l.details.at(number)
+	c.Cookie, c.BytesRetransmitted, c.BytesAcked, c.UID = d.cookie, d.retransmitted, d.acked, d.uid
+	c.LastDataSentMS, c.LastDataRecvMS, c.LastAckRecvMS = d.ages[0], d.ages[1], d.ages[2]
+	c.Limits, c.Checksum = d.limits, d.checksum
+}
+
+// AddSubflow adds a subflow, unless it belongs to none of the connections. Device,
+// Bound, Initial and Share are not kept.
+func (l *Listing) AddSubflow(s *SubflowRow) {
+	if !s.HasToken || s.Token == 0 {
+		return
+	}
+	if l.strands == nil {
+		l.indexTokens()
+	}
+	own := l.strand(uint32(s.Token))
+	if own.token == 0 {
+		return // what is left of a connection that is gone
+	}
+	*l.subflows.add() = listedSubflow{
+		local: l.address(s.Local), remote: l.address(s.Remote), before: own.last &^ strandSettled, ifindex: s.IfIndex,
+		sent: s.BytesSent, received: s.BytesReceived, retransmitted: s.BytesRetransmitted,
+		rtt: s.RTTMicros, rttvar: s.RTTVarMicros, cwnd: s.Cwnd, lastAck: s.LastAckMS,
+		localID: s.LocalID, remoteID: s.RemoteID, state: s.State, tcp: s.TCP, backoff: s.Backoff,
+		flags: bit(s.Join, listedJoin) | bit(s.Requested, listedRequested) | bit(s.FullyEstablished, listedFully) |
+			bit(s.BackupLocal, listedBackupLocal) | bit(s.BackupRemote, listedBackupRemote),
+	}
+	if !l.Brief {
+		*l.particulars.add() = subflowDetail{
+			cookie: s.Cookie, inode: s.Inode, tokenRemote: uint32(s.TokenRemote),
+			minRTT: s.MinRTTMicros, lastSent: s.LastDataSentMS, unacked: s.Unacked, lost: s.Lost,
+		}
+	}
+	settled := own.last & strandSettled
+	if !s.Join {
+		switch {
+		case initialSide(tie{s.Join, s.Requested}, s.TCP) == mptcp.SideUnknown:
+			l.unsure = true
+		case settled == 0:
+			settled = strandSettled
+			l.settled++
+		}
+	}
+	own.last = uint32(l.subflows.len()) | settled
+}
+
+func bit(b bool, flag uint8) uint8 {
+	if b {
+		return flag
+	}
+	return 0
+}
+
+// loadSubflow fills in a subflow, and returns the number plus one of the one before.
+func (l *Listing) loadSubflow(number int, r *mptcp.Subflow) (t tie, before uint32) {
+	s := l.subflows.at(number)
+	*r = mptcp.Subflow{
+		Local: l.addrPort(s.local), Remote: l.addrPort(s.remote), LocalID: s.localID, RemoteID: s.remoteID,
+		State: s.state, TCP: s.tcp, IfIndex: s.ifindex,
+		BackupLocal: s.flags&listedBackupLocal != 0, BackupRemote: s.flags&listedBackupRemote != 0,
+		FullyEstablished: s.flags&listedFully != 0,
+		RTTMicros:        s.rtt, RTTVarMicros: s.rttvar, Cwnd: s.cwnd, LastAckMS: s.lastAck, Backoff: s.backoff,
+		BytesSent: s.sent, BytesReceived: s.received, BytesRetransmitted: s.retransmitted,
+	}
+	if !l.Brief {
+		d := l.particulars.at(number)
+		r.Cookie, r.Inode, r.TokenRemote = d.cookie, d.inode, mptcp.Token(d.tokenRemote)
+		r.MinRTTMicros, r.LastDataSentMS, r.Unacked, r.Lost = d.minRTT, d.lastSent, d.unacked, d.lost
+	}
+	return tie{s.flags&listedJoin != 0, s.flags&listedRequested != 0}, s.before
+}
+
+// indexTokens makes the table of strands.
+func (l *Listing) indexTokens() {
+	size := 16
+	for size < l.connections.len()+l.connections.len()/2 {
+		size *= 2
+	}
+	l.strands = make([]strand, size)
+	for i := range l.connections.len() {
+		if token := l.connections.at(i).token; token != 0 {
+			l.strand(token).token = token
+		}
+	}
+}
+
+// strand returns the strand of the token, or a free one. Tokens are parts of hashes:
+// their bits are as good as random.
+func (l *Listing) strand(token uint32) *strand {
+	mask := uint32(len(l.strands) - 1)
+	for i := token & mask; ; i = (i + 1) & mask {
+		if c := &l.strands[i]; c.token == token || c.token == 0 {
+			return c
+		}
+	}
+}
+
+// Inodes yields the inodes of the connections, 0 for those that no process has.
+func (l *Listing) Inodes() iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		for i := range l.connections.len() {
+			if !yield(l.connections.at(i).inode) {
+				return
+			}
+		}
+	}
+}
+
+// All yields the connections as [Join] returns them, in its order. One, with its
+// subflows, is valid until the next.
+func (l *Listing) All() iter.Seq[*mptcp.Connection] {
+	return func(yield func(*mptcp.Connection) bool) {
+		facts := newFacts(&l.Facts)
+		c := mptcp.Connection{Subflows: make([]mptcp.Subflow, 0, 8)}
+		ties := make([]tie, 0, 8)
+		for _, key := range l.sorted() {
+			l.load(int(key.number), &c)
+			ties = l.loadSubflows(&c, ties[:0])
+			joinOne(&c, ties, facts)
+			if !yield(&c) {
+				return
+			}
+		}
+	}
+}
+
+// NeedsListeners reports whether a connection's side can be told only by who
+// listens: [Snapshot.Listeners] of Facts is of use then.
+func (l *Listing) NeedsListeners() bool { return l.unsure || l.settled < l.connections.len() }
+
+// loadSubflows gives the connection its subflows, and returns their ties, in the
+// order in which they were added.
+func (l *Listing) loadSubflows(c *mptcp.Connection, ties []tie) []tie {
+	if len(l.strands) == 0 || c.Token == 0 {
+		return ties
+	}
+	for next := l.strand(uint32(c.Token)).last &^ strandSettled; next != 0; {
+		c.Subflows = slices.Grow(c.Subflows, 1)[:len(c.Subflows)+1]
+		t, before := l.loadSubflow(int(next-1), &c.Subflows[len(c.Subflows)-1])
+		ties = append(ties, t)
+		next = before
+	}
+	if len(ties) > 1 {
+		slices.Reverse(c.Subflows)
+		slices.Reverse(ties)
+	}
+	return ties
+}
+
+// sortKey orders most connections without a look at them: those of IPv4 by all that
+// there is, those of IPv6 by the local address.
+type sortKey struct {
+	high, low uint64
+	number    uint32
+}
+
+// sorted returns the connections in the order of [Join].
+func (l *Listing) sorted() []sortKey {
+	if l.keys != nil {
+		return l.keys
+	}
+	// IPv4, and what has no address at all, comes before IPv6.
+	l.keys = make([]sortKey, 0, l.connections.len())
+	for _, six := range []bool{false, true} {
+		start := len(l.keys)
+		for i := range l.connections.len() {
+			if c := l.connections.at(i); six == (c.local.kind == kindIPv6) {
+				high, low := l.sortKey(c)
+				l.keys = append(l.keys, sortKey{high, low, uint32(i)})
+			}
+		}
+		slices.SortFunc(l.keys[start:], l.compare)
+	}
+	return l.keys
+}
+
+func (l *Listing) sortKey(c *listedConnection) (high, low uint64) {
+	local := uint64(c.local.addr)<<32 | uint64(c.local.port)<<16
+	switch {
+	case c.local.kind == kindIPv6:
+		addr := l.six.at(int(c.local.addr))
+		return binary.BigEndian.Uint64(addr[:]), binary.BigEndian.Uint64(addr[8:])
+	case c.local.kind != kindIPv4:
+		return 0, 0
+	case c.remote.kind == kindIPv4:
+		remote := c.remote.addr
+		return local | uint64(remote>>16), uint64(remote&0xffff)<<48 | uint64(c.remote.port)<<32 | uint64(c.token)
+	case c.remote.kind == kindIPv6: // after all that have an IPv4 remote
+		return local | 0xffff, math.MaxUint64
+	}
+	return local, 0
+}
+
+// compare orders as compareConnections does within one namespace.
+func (l *Listing) compare(a, b sortKey) int {
+	if a.high != b.high {
+		return cmp.Compare(a.high, b.high)
+	}
+	if a.low != b.low {
+		return cmp.Compare(a.low, b.low)
+	}
+	x, y := l.connections.at(int(a.number)), l.connections.at(int(b.number))
+	return cmp.Or(
+		l.addrPort(x.local).Compare(l.addrPort(y.local)),
+		l.addrPort(x.remote).Compare(l.addrPort(y.remote)),
+		cmp.Compare(x.token, y.token),
+		cmp.Compare(a.number, b.number),
+	)
+}
+
+// arena holds records in blocks, so that it grows without copying them.
+type arena[T any] struct {
+	blocks [][]T
+	used   int
+}
+
+const arenaBlock = 1024
+
+func (a *arena[T]) len() int { return a.used }
+
+func (a *arena[T]) at(i int) *T { return &a.blocks[i/arenaBlock][i%arenaBlock] }
+
+// add returns a new record.
+func (a *arena[T]) add() *T {
+	if a.used == len(a.blocks)*arenaBlock {
+		a.blocks = append(a.blocks, make([]T, arenaBlock))
+	}
+	a.used++
+	return a.at(a.used - 1)
+}
