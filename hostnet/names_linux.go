@@ -47,6 +47,9 @@ func (n *Names) ask(index int) (string, bool) {
 	}
 	n.reader.mu.Lock()
 	defer n.reader.mu.Unlock()
+	if n.reader.usable() != nil {
+		return "", false
+	}
 	link, err := n.reader.handle.LinkByIndex(index)
 	if err != nil {
 		return "", false

@@ -43,14 +43,30 @@ func (n *Namespace) Path() string {
 }
 
 // Do runs f on a thread in the namespace. Sockets that f opens stay in the
-// namespace; goroutines that f starts do not. It needs CAP_SYS_ADMIN.
+// namespace; goroutines that f starts do not. It needs CAP_SYS_ADMIN. After Close it
+// is [os.ErrClosed].
 func (n *Namespace) Do(f func() error) error {
 	return OnThread(func() error {
-		if err := unix.Setns(n.Fd(), unix.CLONE_NEWNET); err != nil {
+		if err := n.enter(); err != nil {
 			return fmt.Errorf("enter network namespace: %w", err)
 		}
 		return f()
 	})
+}
+
+// enter puts the calling thread into the namespace. It holds the descriptor
+// meanwhile: where another goroutine closes it, its number may become another
+// namespace's.
+func (n *Namespace) enter() error {
+	conn, err := n.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	if err := conn.Control(func(fd uintptr) { failed = unix.Setns(int(fd), unix.CLONE_NEWNET) }); err != nil {
+		return os.ErrClosed
+	}
+	return failed
 }
 
 // OnThread runs f on a thread of its own that ends with it, so that what f does

@@ -233,6 +233,9 @@ func (r *Reader) NSIDOfProcess(pid int) (id int32, ok bool, err error) {
 func (r *Reader) nsid(object string, ask func() (int, error)) (int32, bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.usable(); err != nil {
+		return 0, false, &Error{Op: "namespace id of", Object: object, Err: err}
+	}
 	id, err := ask()
 	if err != nil {
 		return 0, false, &Error{Op: "namespace id of", Object: object, Err: err}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io/fs"
 	"net/netip"
 	"sync"
 	"time"
@@ -27,6 +28,7 @@ type Reader struct {
 
 	mu     sync.Mutex
 	handle *netlink.Handle
+	closed bool
 }
 
 // patience bounds how long an answer of the kernel may take. It comes at once,
@@ -49,11 +51,24 @@ func New(c *Config) (*Reader, error) {
 	return &Reader{sys: cmp.Or(c.Sys, "/sys"), handle: handle}, nil
 }
 
-// Close closes the reader.
+// Close closes the reader. Requests return [io/fs.ErrClosed] from then on.
 func (r *Reader) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.usable(); err != nil {
+		return &Error{Op: "close", Err: err}
+	}
+	r.closed = true
 	r.handle.Close()
+	return nil
+}
+
+// usable returns an error once the reader is closed: a closed handle would ask in
+// the calling thread's namespace. The caller holds mu.
+func (r *Reader) usable() error {
+	if r.closed {
+		return fs.ErrClosed
+	}
 	return nil
 }
 
@@ -65,6 +80,9 @@ const dumpAttempts = 5
 func dump[T any](ctx context.Context, r *Reader, op string, list func(*netlink.Handle) ([]T, error)) ([]T, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.usable(); err != nil {
+		return nil, &Error{Op: op, Err: err}
+	}
 	for attempt := 1; ; attempt++ {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -192,7 +210,11 @@ func (r *Reader) lookup(ctx context.Context, req LookupRequest) (Route, error) {
 		options.SrcAddr = req.Src.Unmap().AsSlice()
 	}
 	r.mu.Lock()
-	routes, err := r.handle.RouteGetWithOptions(req.Dst.Unmap().AsSlice(), options)
+	var routes []netlink.Route
+	err := r.usable()
+	if err == nil {
+		routes, err = r.handle.RouteGetWithOptions(req.Dst.Unmap().AsSlice(), options)
+	}
 	r.mu.Unlock()
 	if err == nil && len(routes) == 0 {
 		err = unix.ENETUNREACH
