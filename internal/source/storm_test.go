@@ -2,6 +2,7 @@ package source_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -125,6 +126,9 @@ func (s *storm) serve() {
 	for {
 		c, err := s.server.Accept()
 		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				s.fail(err)
+			}
 			return
 		}
 		s.conns.Go(func() {
@@ -225,8 +229,12 @@ func (s *storm) connection(f fate) error {
 	if f == peerAborted {
 		say[0] = stormAbort
 	}
-	if _, err := unix.Write(fd, say); err != nil {
-		return err
+	for {
+		if _, err := unix.Write(fd, say); err == nil {
+			break
+		} else if err != unix.EINTR {
+			return err
+		}
 	}
 	switch f {
 	case aborted:
