@@ -1,107 +1,154 @@
 package cli
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"regexp"
 	"strings"
 
 	"mptcpctl/doctor"
+	"mptcpctl/internal/source"
 )
 
 // anonymiser puts other addresses and names in the place of those in facts: the
 // same one for the same one, so that all that doctor compares stays as it was.
 type anonymiser struct {
 	key   []byte
+	addrs map[netip.Addr]netip.Addr
 	names map[string]string // by kind and name
 	count map[string]int
 }
 
 func newAnonymiser(key []byte) *anonymiser {
-	return &anonymiser{key: key, names: map[string]string{}, count: map[string]int{}}
+	return &anonymiser{key: key, addrs: map[netip.Addr]netip.Addr{}, names: map[string]string{}, count: map[string]int{}}
 }
 
-// facts returns the facts with everything hidden that tells where they are from.
+// facts returns a copy of the facts with everything hidden that tells where they are
+// from.
 func (a *anonymiser) facts(f doctor.Facts) (doctor.Facts, error) {
+	var hidden doctor.Facts
 	text, err := json.Marshal(f)
+	if err == nil {
+		err = json.Unmarshal(text, &hidden)
+	}
 	if err != nil {
 		return doctor.Facts{}, err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber() // counters have 64 bits
-	var tree any
-	if err := decoder.Decode(&tree); err != nil {
-		return doctor.Facts{}, err
-	}
-	if text, err = json.Marshal(a.value("", nil, tree)); err != nil {
-		return doctor.Facts{}, err
-	}
-	var hidden doctor.Facts
-	if err := json.Unmarshal(text, &hidden); err != nil {
-		return doctor.Facts{}, err
-	}
+	a.hide(reflect.ValueOf(&hidden).Elem(), "")
 	hidden.Firewall = nil // rules in a language of their own: nobody knows what they name
-	hidden.Focus = a.text(f.Focus)
 	return hidden, nil
 }
 
-// value returns what stands for a value below a key of an object.
-func (a *anonymiser) value(key string, parent map[string]any, v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		hidden := make(map[string]any, len(v))
-		for k, member := range v {
-			if key == "IPv4" {
-				hidden[a.device(k)] = member
-				continue
+// meaning tells what a text is.
+type meaning uint8
+
+const (
+	unknownText meaning = iota // hidden altogether
+	word                       // of the kernel or of this program
+	device
+	namespace
+	process
+	release // of the kernel: the first numbers tell enough
+	prose   // may have addresses in it
+)
+
+// meanings are those of the texts in facts, by type and field.
+var meanings = map[string]meaning{
+	"Facts.Netns": namespace, "Connection.Netns": namespace, "Event.Netns": namespace, "Namespace.Name": namespace,
+	"Process.Name": process,
+	"Link.Name":    device, "Subflow.Device": device, "Address.Label": device, "Rule.IIF": device, "Rule.OIF": device, "Facts.IPv4": device,
+	"Kernel.Release": release, "Lookup.Error": prose, "Gap.What": prose, "Gap.Why": prose,
+	"Facts.IPRoute2": word, "Sysctls.Raw": word, "Sysctls.PathManager": word, "Sysctls.Scheduler": word,
+	"Sysctls.AvailablePathManagers": word, "Sysctls.AvailableSchedulers": word,
+	"Connection.FallbackCause": word, "Connection.PathManager": word,
+	"Link.Type": word, "Link.Kind": word, "Link.OperState": word,
+	"Address.Scope": word, "Route.Type": word, "Route.Scope": word, "Route.Protocol": word, "Rule.Family": word,
+}
+
+// hide hides what a value names. The place is the field that holds it.
+func (a *anonymiser) hide(v reflect.Value, place string) {
+	switch at := v.Addr().Interface().(type) {
+	case *netip.Addr:
+		*at = a.addr(*at)
+		return
+	case *netip.AddrPort:
+		if at.IsValid() {
+			*at = netip.AddrPortFrom(a.addr(at.Addr()), at.Port())
+		}
+		return
+	case *netip.Prefix:
+		*at = a.prefix(*at)
+		return
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(a.name(meanings[place], v.String()))
+	case reflect.Pointer:
+		if !v.IsNil() {
+			a.hide(v.Elem(), place)
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			a.hide(v.Index(i), place)
+		}
+	case reflect.Struct:
+		t := v.Type()
+		for i := range t.NumField() {
+			if t.Field(i).IsExported() {
+				a.hide(v.Field(i), t.Name()+"."+t.Field(i).Name)
 			}
-			hidden[k] = a.value(k, v, member)
 		}
-		return hidden
-	case []any:
-		for i := range v {
-			v[i] = a.value(key, parent, v[i])
-		}
-		return v
-	case string:
-		return a.string(key, parent, v)
+	case reflect.Map:
+		a.hideMap(v, place)
 	}
-	return v
 }
 
-func (a *anonymiser) string(key string, parent map[string]any, s string) string {
-	_, process := parent["pid"]
-	_, namespace := parent["Endpoints"]
+// hideMap hides keys that are names of devices, and the values.
+func (a *anonymiser) hideMap(v reflect.Value, place string) {
+	if v.IsNil() {
+		return
+	}
+	hidden := reflect.MakeMapWithSize(v.Type(), v.Len())
+	for entries := v.MapRange(); entries.Next(); {
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		key.Set(entries.Key())
+		value.Set(entries.Value())
+		a.hide(key, place)
+		a.hide(value, place)
+		hidden.SetMapIndex(key, value)
+	}
+	v.Set(hidden)
+}
+
+// name returns what stands for a text.
+func (a *anonymiser) name(m meaning, s string) string {
 	switch {
-	case s == "":
+	case s == "", m == word:
 		return s
-	case strings.EqualFold(key, "netns"), key == "Name" && namespace:
-		return a.name("netns", s)
-	case process && key == "name":
-		return a.name("process", s)
-	case deviceKeys[strings.ToLower(key)]:
-		return a.device(s)
+	case m == prose:
+		return a.text(s)
+	case m == release:
+		return regexp.MustCompile(`^[0-9.]*`).FindString(s)
+	case m == namespace:
+		return a.alias("netns", s)
+	case m == process && source.IsManager(s):
+		return s // the program is what the finding is about
+	case m == process:
+		return a.alias("process", s)
+	case m == device && (s == "all" || s == "default" || s == "lo"):
+		return s
+	case m == device:
+		return a.alias("dev", s)
 	}
-	return a.text(s)
+	return "hidden"
 }
 
-// deviceKeys are the keys of members that name a device.
-var deviceKeys = map[string]bool{"ifname": true, "device": true, "dev": true, "label": true, "iif": true, "oif": true, "iifname": true, "oifname": true}
-
-func (a *anonymiser) device(name string) string {
-	switch name {
-	case "all", "default", "lo":
-		return name
-	}
-	return a.name("dev", name)
-}
-
-// name numbers the names of a kind.
-func (a *anonymiser) name(kind, name string) string {
+// alias numbers the names of a kind.
+func (a *anonymiser) alias(kind, name string) string {
 	id := kind + " " + name
 	if _, known := a.names[id]; !known {
 		a.count[kind]++
@@ -111,53 +158,104 @@ func (a *anonymiser) name(kind, name string) string {
 }
 
 // addressLike finds what may be an address.
-var addressLike = regexp.MustCompile(`[0-9A-Fa-f:.]*[:.][0-9A-Fa-f:.]*[0-9A-Fa-f:](%[^\s/\]]+)?`)
+var addressLike = regexp.MustCompile(`[0-9A-Fa-f:.]*[:.][0-9A-Fa-f:.]*(%[^\s/\]]+)?(/[0-9]+)?`)
 
 // text hides the addresses in a text. A port behind one is no part of it.
 func (a *anonymiser) text(s string) string {
 	return addressLike.ReplaceAllStringFunc(s, func(word string) string {
-		if addr, err := netip.ParseAddr(word); err == nil {
-			return a.addr(addr).String()
+		var b strings.Builder
+		for len(word) > 0 {
+			n, addr := longestAddress(word)
+			switch p, err := netip.ParsePrefix(word); {
+			case err == nil:
+				n = len(word)
+				b.WriteString(a.prefix(p).String())
+			case n > 0:
+				b.WriteString(a.addr(addr).String())
+			default:
+				n = 1
+				b.WriteByte(word[0])
+			}
+			word = word[n:]
 		}
-		if flow, err := netip.ParseAddrPort(word); err == nil {
-			return netip.AddrPortFrom(a.addr(flow.Addr()), flow.Port()).String()
-		}
-		return word
+		return b.String()
 	})
 }
 
+// longestAddress returns the address that the text begins with, and its length, 0
+// where it begins with none.
+func longestAddress(s string) (int, netip.Addr) {
+	for n := len(s); n > 1; n-- {
+		if addr, err := netip.ParseAddr(s[:n]); err == nil {
+			return n, addr
+		}
+	}
+	return 0, netip.Addr{}
+}
+
+// kinds are the prefixes that tell of what kind an address is: they stay. Of all other
+// addresses the first 8 or 16 bits do.
+var kinds = [...]netip.Prefix{
+	netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("172.16.0.0/12"),
+	netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24"),
+	netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("2001:db8::/32"),
+	netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("fe80::/64"),
+}
+
+// prefix returns the prefix that stands for another one.
+func (a *anonymiser) prefix(p netip.Prefix) netip.Prefix {
+	if !p.IsValid() {
+		return p
+	}
+	hidden := netip.PrefixFrom(a.addr(p.Addr()), p.Bits())
+	if p == p.Masked() {
+		return hidden.Masked()
+	}
+	return hidden
+}
+
 // addr returns the address that stands for another one. Two addresses have as long
-// a prefix in common as those that they stand for; the first 8 bits of an IPv4
-// address and the first 16 of an IPv6 address, which tell its kind, stay.
+// a prefix in common as those that they stand for, and are of the same kind.
 func (a *anonymiser) addr(addr netip.Addr) netip.Addr {
-	if addr.IsLoopback() || addr.IsUnspecified() {
+	if !addr.IsValid() || addr.IsLoopback() || addr.IsUnspecified() {
 		return addr
 	}
-	zone := addr.Zone()
-	if zone != "" {
-		zone = a.device(zone)
+	hidden, known := a.addrs[addr]
+	if !known {
+		hidden = a.newAddr(addr)
+		a.addrs[addr] = hidden
 	}
+	return hidden
+}
+
+func (a *anonymiser) newAddr(addr netip.Addr) netip.Addr {
+	zone := a.name(device, addr.Zone())
 	if addr.Is4In6() {
-		return netip.AddrFrom16(a.addr(addr.Unmap()).As16())
+		return netip.AddrFrom16(a.addr(addr.Unmap()).As16()).WithZone(zone)
 	}
-	b, kept := addr.AsSlice(), 1
+	b, kept := addr.AsSlice(), 8
 	if addr.Is6() {
-		kept = 2
+		kept = 16
 	}
-	hidden := bytes.Clone(b)
-	for bit := kept * 8; bit < len(b)*8; bit++ {
-		hidden[bit/8] ^= a.flip(b, bit) << (7 - bit%8)
+	hidden := addr.AsSlice()
+	for bit := kept; bit < len(b)*8; bit++ {
+		begin, _ := addr.WithZone("").Prefix(bit)
+		hidden[bit/8] ^= a.flip(begin) << (7 - bit%8)
 	}
 	out, _ := netip.AddrFromSlice(hidden)
 	return out.WithZone(zone)
 }
 
-// flip tells whether a bit is inverted, from those in front of it.
-func (a *anonymiser) flip(b []byte, bit int) byte {
-	prefix := bytes.Clone(b[:bit/8+1])
-	prefix[bit/8] &= ^byte(0xff >> (bit % 8))
+// flip tells whether the bit behind the prefix is inverted: never where the prefix
+// may still become one of kinds.
+func (a *anonymiser) flip(begin netip.Prefix) byte {
+	for _, k := range kinds {
+		if begin.Bits() < k.Bits() && begin.Contains(k.Addr()) {
+			return 0
+		}
+	}
 	mac := hmac.New(sha256.New, a.key)
-	mac.Write([]byte{byte(len(b)), byte(bit)})
-	mac.Write(prefix)
+	mac.Write(begin.Addr().AsSlice())
+	mac.Write([]byte{byte(begin.Bits())})
 	return mac.Sum(nil)[0] & 1
 }

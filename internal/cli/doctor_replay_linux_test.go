@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/doctor"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/source"
 )
 
 // finding is what must be the same live and replayed.
@@ -108,6 +110,7 @@ func TestDoctorOfRecordings(t *testing.T) {
 			if err := json.Unmarshal([]byte(out), &d); err != nil || !d.names(s.Rule) {
 				t.Errorf("the recording does not tell of %s: %s", s.Rule, out)
 			}
+			sameDiagnosis(t, factsOfRecording(t, file))
 			for _, f := range live.serious() {
 				if !slices.ContainsFunc(replayed.Findings, f.toldBy) {
 					t.Errorf("live there was %+v; replayed:\n%s", f, out)
@@ -115,6 +118,20 @@ func TestDoctorOfRecordings(t *testing.T) {
 			}
 		})
 	}
+}
+
+// factsOfRecording returns what doctor judges of a recording.
+func factsOfRecording(t *testing.T, file string) doctor.Facts {
+	t.Helper()
+	recording, err := source.OpenRecording(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts, err := recording.Views()[0].Facts(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return facts
 }
 
 // --watch goes through a recording, and tells when what came.

@@ -147,6 +147,16 @@ var managerNames = map[string]string{
 	"NetworkManager": "NetworkManager", "mptcpd": "mptcpd", "systemd-network": "systemd-networkd",
 }
 
+// IsManager reports whether a program of that name manages endpoints.
+func IsManager(name string) bool {
+	for _, manager := range managerNames {
+		if name == manager {
+			return true
+		}
+	}
+	return false
+}
+
 // managers finds those that run in the namespace. Where the namespace of a process
 // may not be seen it counts as one of them.
 func (g *gathering) managers(context.Context) {
