@@ -48,6 +48,56 @@ func testLossIsExact(t *testing.T, engine Engine) {
 	}
 }
 
+// Queued gives all that has come, with what was lost, and does not wait.
+func TestQueuedIsAllThatCame(t *testing.T) { eachEngine(t, testQueuedIsAllThatCame) }
+
+func testQueuedIsAllThatCame(t *testing.T, engine Engine) {
+	ns := labtest.MPTCP(t)
+	addAddresses(t, ns, first)
+	fd, _ := mptcpListener(t, ns, anywhere)
+	l := listen(t, ns, &ListenConfig{Engine: engine, Buffer: smallBuffer(engine), slots: 16})
+	for _, produced := range []uint64{0, 1, 16, 100, 1000} {
+		relisten(t, fd, int(produced))
+		before := l.Lost()
+		var events, lost uint64
+		for batch, err := range l.Queued() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range batch {
+				if e.Type == mptcp.EventLost {
+					lost += e.Lost
+				} else {
+					events++
+				}
+			}
+		}
+		if events+lost != produced || l.Lost() != before || produced == 1000 && lost == 0 {
+			t.Errorf("%d events and %d lost, produced %d", events, lost, produced)
+		}
+	}
+	// What a loop over events left behind comes first.
+	relisten(t, fd, 10)
+	for range l.Events(t.Context()) {
+		break
+	}
+	n := 0
+	for batch := range l.Queued() {
+		n += len(batch)
+	}
+	if n != 9 {
+		t.Errorf("%d events after the first of 10", n)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range l.Queued() {
+		if !errors.Is(err, os.ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+	}
+}
+
 // After an overrun events arrive as soon as there is room, not only when all that
 // was queued before has been read.
 func TestOverrunDoesNotCloseTheQueue(t *testing.T) { eachEngine(t, testOverrunDoesNotCloseTheQueue) }

@@ -79,7 +79,7 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 	if derived {
 		err = m.derive(ctx, inv, stream)
 	} else {
-		err = m.run(stream.batches(ctx))
+		err = m.run(stream.batches(ctx), stream.queued)
 	}
 	if n := stream.refused(); n > 0 {
 		a.warn("%d messages did not come from the kernel and were refused", n)
@@ -203,12 +203,25 @@ type monitor struct {
 	printed bool
 }
 
-// run prints until the context ends; then it returns nil. It writes once a batch:
-// what has been read is out before the next wait.
-func (m *monitor) run(batches iter.Seq2[[]mptcp.Event, error]) error {
+// run prints until the context ends, and then what has come by that time, and
+// returns nil. It writes once a batch: what has been read is out before the next
+// wait.
+func (m *monitor) run(batches iter.Seq2[[]mptcp.Event, error], queued func() iter.Seq2[[]mptcp.Event, error]) error {
 	if err := m.write([]byte(m.format.open)); err != nil {
 		return err
 	}
+	if err := m.printAll(batches); err != nil {
+		return err
+	}
+	if queued != nil {
+		if err := m.printAll(queued()); err != nil {
+			return err
+		}
+	}
+	return m.write([]byte(m.format.shut))
+}
+
+func (m *monitor) printAll(batches iter.Seq2[[]mptcp.Event, error]) error {
 	for batch, err := range batches {
 		if err != nil {
 			return err
@@ -217,7 +230,7 @@ func (m *monitor) run(batches iter.Seq2[[]mptcp.Event, error]) error {
 			return err
 		}
 	}
-	return m.write([]byte(m.format.shut))
+	return nil
 }
 
 func (m *monitor) print(batch []mptcp.Event) error {

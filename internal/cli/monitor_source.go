@@ -15,6 +15,7 @@ import (
 // eventStream is where a monitor's events come from.
 type eventStream struct {
 	batches func(ctx context.Context) iter.Seq2[[]mptcp.Event, error]
+	queued  func() iter.Seq2[[]mptcp.Event, error] // what has come and was not read; nil: nothing
 	device  func(netns string, index int32) (string, bool)
 	refused func() uint64
 	engine  string // how events come; "" from a recording
@@ -50,7 +51,7 @@ func openEvents(ctx context.Context, inv *grammar.Invocation, config *pathmanage
 		return nil, subscribeError(err)
 	}
 	return &eventStream{
-		batches: listener.Batches, device: ownDevice, refused: listener.Refused, engine: listener.Engine(), close: listener.Close,
+		batches: listener.Batches, queued: listener.Queued, device: ownDevice, refused: listener.Refused, engine: listener.Engine(), close: listener.Close,
 		views: func() ([]source.View, func() error) {
 			host, err := source.Dial(nil)
 			if err != nil {

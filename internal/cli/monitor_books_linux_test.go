@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"mptcpctl/internal/lab"
+)
+
+// announcer makes events, exactly as many as it is told: each listen(2) on an MPTCP
+// socket that listens already is told as one more listener.
+type announcer struct {
+	fd   int
+	made uint64
+}
+
+func newAnnouncer(t *testing.T, ns *lab.Namespace) *announcer {
+	t.Helper()
+	a := &announcer{}
+	err := ns.Do(func() (err error) {
+		if a.fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_MPTCP); err != nil {
+			return err
+		}
+		return unix.Bind(a.fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(a.fd) })
+	return a
+}
+
+func (a *announcer) make(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		if err := unix.Listen(a.fd, 16); err != nil {
+			t.Fatal(err)
+		}
+		a.made++
+	}
+}
+
+// stop stops a process, and returns when it has stopped.
+func stop(t *testing.T, p *lab.Process) {
+	t.Helper()
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the process to stop", func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		return strings.HasPrefix(rest, "T")
+	})
+}
+
+// TestMonitorKeepsItsBooks stops and continues a monitor while more events come than
+// its buffer holds, and ends it while they still come: what it printed and what it
+// says was lost is what the kernel made.
+func TestMonitorKeepsItsBooks(t *testing.T) {
+	for _, engine := range []string{"netlink", "ring"} {
+		t.Run(engine, func(t *testing.T) {
+			ns := loopback(t)
+			a := newAnnouncer(t, ns)
+			if engine == "ring" && !initialUserNamespace(t) {
+				t.Skip("the ring engine needs the initial user namespace")
+			}
+			p := listening(t, ns, tool("-j", "monitor", "--buffer", "1", "--engine", engine))
+			for range 3 {
+				stop(t, p)
+				a.make(t, 15_000) // more than either buffer holds
+				if err := p.Signal(syscall.SIGCONT); err != nil {
+					t.Fatal(err)
+				}
+				a.make(t, rand.IntN(3000))
+			}
+			stop(t, p)
+			a.make(t, rand.IntN(2000))
+			for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGCONT} { // it wakes up to end
+				if err := p.Signal(s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if code, err := p.Wait(t.Context()); code != 0 || err != nil {
+				t.Fatalf("exit code %d, %v", code, err)
+			}
+			printed, lost, marks := books(t, p)
+			if printed+lost != a.made || lost == 0 {
+				t.Errorf("printed %d, lost %d in %d places: %d of %d", printed, lost, marks, printed+lost, a.made)
+			}
+			t.Logf("printed %d, lost %d in %d places, of %d", printed, lost, marks, a.made)
+		})
+	}
+}
+
+// initialUserNamespace reports whether the tests run in it.
+func initialUserNamespace(t *testing.T) bool {
+	t.Helper()
+	users, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(strings.Fields(string(users)), " ") == "0 0 4294967295"
+}
+
+// books counts what a monitor printed, and what it says was lost.
+func books(t *testing.T, p *lab.Process) (printed, lost uint64, marks int) {
+	t.Helper()
+	for _, line := range p.Lines() {
+		var e struct {
+			Event string
+			Lost  uint64
+		}
+		if line.Stream != lab.Stdout {
+			t.Errorf("stderr: %s", line.Text)
+			continue
+		}
+		if err := json.Unmarshal([]byte(line.Text), &e); err != nil {
+			t.Fatalf("%q: %v", line.Text, err)
+		}
+		switch e.Event {
+		case "LOST":
+			lost += e.Lost
+			marks++
+		case "LISTENER_CREATED":
+			printed++
+		default:
+			t.Errorf("unexpected: %s", line.Text)
+		}
+	}
+	return printed, lost, marks
+}
