@@ -50,7 +50,7 @@
 // # Coalescing
 //
 // Waking up costs more than an event. Up to about 18,000 events a second each is
-// delivered at once. Above, the listener lets them gather for at most 1 ms after a
+// delivered at once. Above, the listener lets them gather for at most 2 ms after a
 // batch was delivered, which cuts its cost and that of the workload several times.
 // With [ListenConfig.Coalesce] set, it does so above about 1,500 a second, and for
 // at most that time: for who prefers a low cost to a short delay. Nobody else

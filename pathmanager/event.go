@@ -48,31 +48,31 @@ func DecodeEvent(msg []byte, e *mptcp.Event) error {
 		return fmt.Errorf("event: %w", err)
 	}
 	for len(attrs) > 0 {
-		var a attribute
-		a, attrs, err = nextAttribute(attrs)
-		if err == nil {
-			err = setEventField(e, a)
+		a, rest, err := nextAttribute(attrs)
+		if err == nil && !setEventField(e, a.typ, a.value) {
+			err = a.short(int(eventSizes[a.typ]))
 		}
 		if err != nil {
 			*e = mptcp.Event{}
 			return fmt.Errorf("event %d: %w", cmd, err)
 		}
+		attrs = rest
 	}
 	e.Type = mptcp.EventType(cmd)
 	return nil
 }
 
-// setEventField stores one attribute. Addresses and ports are in network order,
-// everything else is in the host's.
-func setEventField(e *mptcp.Event, a attribute) error {
-	if a.typ == uapi.AttrUnspec || int(a.typ) >= len(eventSizes) {
-		return nil
+// setEventField stores one attribute. It reports whether the value is as long as
+// its type. Addresses and ports are in network order, everything else is in the
+// host's.
+func setEventField(e *mptcp.Event, typ uint16, v []byte) bool {
+	if typ == uapi.AttrUnspec || int(typ) >= len(eventSizes) {
+		return true
 	}
-	if err := a.short(int(eventSizes[a.typ])); err != nil {
-		return err
+	if len(v) < int(eventSizes[typ]) {
+		return false
 	}
-	v := a.value
-	switch a.typ {
+	switch typ {
 	case uapi.AttrToken:
 		e.Token = mptcp.Token(binary.NativeEndian.Uint32(v))
 	case uapi.AttrFamily:
@@ -110,6 +110,6 @@ func setEventField(e *mptcp.Event, a attribute) error {
 	case uapi.AttrServerSide:
 		e.ServerSide = v[0]
 	}
-	e.Fields |= 1 << a.typ
-	return nil
+	e.Fields |= 1 << typ
+	return true
 }

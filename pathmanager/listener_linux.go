@@ -24,7 +24,7 @@ const OwnNamespace int32 = -1
 const (
 	DefaultBuffer   = 64 << 20
 	DefaultRing     = 16 << 20
-	DefaultCoalesce = time.Millisecond
+	DefaultCoalesce = 2 * time.Millisecond
 )
 
 // mostBuffer is the most that the kernel takes (INT_MAX/2).
@@ -65,6 +65,12 @@ type ListenConfig struct {
 	// ever waits. The first event after a pause never does.
 	Coalesce time.Duration
 
+	// Dedicated tells that the process does little else than to read these events,
+	// as a monitor does: an event that comes within 24 ms of the last one then costs
+	// less, and is there sooner. Meanwhile, where GOMAXPROCS is 1, other goroutines
+	// may wait that long for their turn.
+	Dedicated bool
+
 	// Tap is called with each message of the kernel before it is decoded, in the
 	// reading goroutine: the time at which it was read, the number of its
 	// namespace (or OwnNamespace) and the netlink message, which it must not keep.
@@ -100,8 +106,7 @@ type Listener struct {
 	refused   atomic.Uint64
 	book      lossBook
 	meter     meter
-	backlog   bool // the last batch was full
-	unchecked int  // messages read since the queue was last known to be below its bound
+	unchecked int // messages read since the queue was last known to be below its bound
 	memory    [16]uint32
 	batch     []mptcp.Event
 	rest      []mptcp.Event    // of batch, which a loop over Events left behind
@@ -170,7 +175,7 @@ func (l *Listener) open() error {
 			return err
 		}
 	}
-	if l.waiter, err = newWaiter(l.fd); err != nil {
+	if l.waiter, err = newWaiter(l.fd, l.config.Dedicated); err != nil {
 		return fmt.Errorf("events: %w", os.NewSyscallError("eventfd", err))
 	}
 	return l.join()
@@ -211,7 +216,7 @@ func (l *Listener) join() error {
 		}
 	}
 	// Whoever waits in the socket, does so for a bounded time.
-	patience := unix.NsecToTimeval(int64(shortWait))
+	patience := unix.NsecToTimeval(int64(l.waiter.longest()))
 	if err := unix.SetsockoptTimeval(l.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience); err != nil {
 		return option("SO_RCVTIMEO", err)
 	}

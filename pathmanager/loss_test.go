@@ -3,6 +3,8 @@ package pathmanager
 import (
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // step is one call of observe.
@@ -67,19 +69,54 @@ func TestMeter(t *testing.T) {
 		now := time.Unix(0, 0)
 		for range 1000 {
 			now = now.Add(time.Second / time.Duration(tt.perSecond))
-			m.add(1, now)
+			m.add(1, now, false)
 		}
 		if m.above(busyEvents) != tt.busy || m.above(stormEvents) != tt.storm {
 			t.Errorf("%d/s: recent %.1f", tt.perSecond, m.recent)
 		}
 	}
+}
+
+// What gathered while nobody read says little of what comes next; what is read in
+// several parts is one.
+func TestMeterOfBacklog(t *testing.T) {
 	var m meter
-	m.add(256, time.Unix(0, 0))
-	if !m.above(stormEvents) {
-		t.Error("a burst is no storm")
+	start := time.Unix(1, 0)
+	m.add(1, start, false)
+	for range 18 {
+		m.add(128, start.Add(3*time.Second), true)
 	}
-	if m.add(1, time.Unix(1, 0)); m.above(busyEvents) {
-		t.Error("busy a second after the burst")
+	m.add(96, start.Add(3*time.Second), false)
+	if m.above(busyEvents) {
+		t.Errorf("2,400 events of 3 s are a rate of %.1f in a window", m.recent)
+	}
+	m = meter{}
+	m.add(1, start, false)
+	m.add(128, start.Add(2*time.Millisecond), true)
+	m.add(72, start.Add(2*time.Millisecond), false)
+	if !m.above(stormEvents) {
+		t.Errorf("200 events of 2 ms are a rate of %.1f in a window", m.recent)
+	}
+	if m.add(1, start.Add(time.Second), false); m.above(busyEvents) {
+		t.Error("busy a second after the storm")
+	}
+}
+
+// The runtime's signals interrupt a short wait, and must not draw it out.
+func TestShortWaitEnds(t *testing.T) {
+	for _, dedicated := range []bool{false, true} {
+		w := waiter{dedicated: dedicated}
+		w.began = time.Now().Add(time.Hour)
+		if errno := w.ended(unix.EINTR); errno != unix.EINTR {
+			t.Errorf("dedicated %t: a wait that goes on ended with %v", dedicated, errno)
+		}
+		w.began = time.Now().Add(-w.longest())
+		if errno := w.ended(unix.EINTR); errno != unix.EAGAIN {
+			t.Errorf("dedicated %t: a wait that is over goes on with %v", dedicated, errno)
+		}
+		if errno := w.ended(unix.EBADF); errno != unix.EBADF {
+			t.Errorf("dedicated %t: %v for EBADF", dedicated, errno)
+		}
 	}
 }
 
@@ -95,5 +132,20 @@ func TestShortWaits(t *testing.T) {
 		if w.short(2) != tt.two || w.short(1) != tt.one {
 			t.Errorf("wait %d: usual %v, short %v and %v", i, w.usual, w.short(2), w.short(1))
 		}
+	}
+}
+
+// A dedicated process waits that way whatever the number of processors, and where
+// a message comes some fifty times a second.
+func TestShortWaitsOfDedicated(t *testing.T) {
+	w := waiter{dedicated: true}
+	for range 10 {
+		w.note(15 * time.Millisecond)
+	}
+	if !w.short(1) || !w.short(2) {
+		t.Errorf("usual %v: no short wait", w.usual)
+	}
+	if w.note(time.Hour); w.short(1) || w.short(2) {
+		t.Errorf("usual %v: a short wait after an hour", w.usual)
 	}
 }

@@ -16,16 +16,25 @@ const (
 // meter is a decaying count of the events of the last rateWindow.
 type meter struct {
 	recent float64
-	last   time.Time
+	queued int       // what was read since the queue was last empty
+	last   time.Time // when it was
 }
 
-// add counts n events that were read at t.
-func (m *meter) add(n int, t time.Time) {
+// add counts n events that were read at t. With more they did not empty the queue.
+//
+// A backlog tells nothing of what comes next: it counts as if it had gathered
+// evenly since the queue was last empty.
+func (m *meter) add(n int, t time.Time, more bool) {
+	if m.queued += n; more {
+		return
+	}
+	gathered := float64(m.queued)
 	if d := t.Sub(m.last); d > 0 {
 		m.recent /= 1 + float64(d)/float64(rateWindow)
+		gathered *= min(1, float64(rateWindow)/float64(d))
 	}
-	m.recent += float64(n)
-	m.last = t
+	m.recent += gathered
+	m.queued, m.last = 0, t
 }
 
 // above reports whether more events than that came in the last window.

@@ -126,7 +126,7 @@ func (l *Listener) take(wait bool) (int, time.Time, unix.Errno) {
 	}
 	n, errno := l.receiver.receive(wait)
 	if errno != 0 {
-		return 0, time.Time{}, errno
+		return 0, time.Time{}, l.waiter.ended(errno)
 	}
 	now := time.Now()
 	l.fill(n, now)
@@ -188,15 +188,13 @@ func (l *Listener) checkLoss(n int, now time.Time) unix.Errno {
 
 // coalesce lets events gather for a moment when many come and all were read.
 func (l *Listener) coalesce(n int, now time.Time) {
-	l.meter.add(n, now)
+	more := n == l.config.slots
+	l.meter.add(n, now, more)
 	span, many := l.config.Coalesce, float64(busyEvents)
 	if span == 0 {
 		span, many = DefaultCoalesce, stormEvents
 	}
-	// That there was a backlog says nothing of what comes next.
-	backlog := l.backlog
-	l.backlog = n == l.config.slots
-	if span < 0 || l.backlog || backlog || !l.meter.above(many) {
+	if span < 0 || more || !l.meter.above(many) {
 		return
 	}
 	if d := span - time.Since(now); d > 0 {

@@ -187,12 +187,15 @@ func TestCancellation(t *testing.T) { eachEngine(t, testCancellation) }
 
 func testCancellation(t *testing.T, engine Engine) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	for _, procs := range []int{1, 2} {
+	for _, tt := range []struct {
+		procs     int
+		dedicated bool
+	}{{1, false}, {2, false}, {1, true}, {2, true}} {
 		func() {
-			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(tt.procs))
 			ns := labtest.MPTCP(t)
 			addAddresses(t, ns, first)
-			l := listen(t, ns, &ListenConfig{Engine: engine})
+			l := listen(t, ns, &ListenConfig{Engine: engine, Dedicated: tt.dedicated})
 			for range 20 {
 				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Millisecond)
 				for e, err := range l.Events(ctx) {
@@ -229,10 +232,16 @@ func testCancellation(t *testing.T, engine Engine) {
 func TestOthersRunOnOneProcessor(t *testing.T) { eachEngine(t, testOthersRunOnOneProcessor) }
 
 func testOthersRunOnOneProcessor(t *testing.T, engine Engine) {
+	for _, dedicated := range []bool{false, true} {
+		othersRun(t, &ListenConfig{Engine: engine, Dedicated: dedicated})
+	}
+}
+
+func othersRun(t *testing.T, config *ListenConfig) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
-	l := listen(t, ns, &ListenConfig{Engine: engine})
+	l := listen(t, ns, config)
 	fd, _ := mptcpListener(t, ns, anywhere)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -254,7 +263,7 @@ func testOthersRunOnOneProcessor(t *testing.T, engine Engine) {
 		}
 	}
 	if n != 2001 {
-		t.Errorf("%d events, the other goroutine had %d turns", n, turns.Load())
+		t.Errorf("%+v: %d events, the other goroutine had %d turns", config, n, turns.Load())
 	}
 }
 

@@ -16,8 +16,12 @@ const (
 	// shortAlone is the usual wait up to which that is done where there is one
 	// processor only.
 	shortAlone = 2 * time.Millisecond
-	// longestUsual bounds what one long wait says of the next.
-	longestUsual = 4 * shortWait
+	// dedicatedWait is shortWait in a process that does nothing else. About there
+	// the watchdog's ticks during the wait cost as much as the other kind of wait.
+	dedicatedWait = 24 * time.Millisecond
+	// yieldEvery is how often the scheduler has its turn in such a process: who
+	// yields in time is not interrupted by the watchdog.
+	yieldEvery = 4 * time.Millisecond
 )
 
 // waiter waits for the socket, for the end of the iteration, or for time.
@@ -26,24 +30,28 @@ const (
 // other threads, the watchdog first: measured, it triples the cost of an event that
 // comes alone, and delays it by some 20 us. Where messages come about regularly, a
 // hundred or more a second, the listener therefore waits in the receiving call
-// itself, behind the scheduler's back; the runtime's signal interrupts it when the processor is needed. Such a
-// wait is short; when it ends without a message, or where messages are rare, the
-// wait is an ordinary one. After rare bursts the former would only keep the
-// watchdog ticking.
+// itself, behind the scheduler's back; the runtime's signal interrupts it when the
+// processor is needed. Such a wait is short; when it ends without a message, or
+// where messages are rare, the wait is an ordinary one. After rare bursts the former
+// would only keep the watchdog ticking.
 type waiter struct {
-	fds   [2]unix.PollFd // the wake-up descriptor, the socket
-	wake  int
-	spec  unix.Timespec
-	usual time.Duration // a decaying mean of waits
+	fds       [2]unix.PollFd // the wake-up descriptor, the socket
+	wake      int
+	spec      unix.Timespec
+	dedicated bool
+	usual     time.Duration // a decaying mean of waits
+	began     time.Time     // when the last wait did
+	yielded   time.Time     // when the scheduler last had its turn
 }
 
 // newWaiter returns a waiter for the socket, with a wake-up descriptor of its own.
-func newWaiter(socket int) (*waiter, error) {
+// dedicated is ListenConfig.Dedicated.
+func newWaiter(socket int, dedicated bool) (*waiter, error) {
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, err
 	}
-	return &waiter{wake: wake, fds: [2]unix.PollFd{
+	return &waiter{wake: wake, dedicated: dedicated, fds: [2]unix.PollFd{
 		{Fd: int32(wake), Events: unix.POLLIN},
 		{Fd: int32(socket), Events: unix.POLLIN},
 	}}, nil
@@ -62,25 +70,46 @@ func (w *waiter) reset() {
 	_, _ = unix.Read(w.wake, b[:]) // EAGAIN: there was none
 }
 
-// note takes into account how long the last wait was.
-func (w *waiter) note(took time.Duration) { w.usual = (w.usual + min(took, longestUsual)) / 2 }
+// longest returns how long a short wait may last.
+func (w *waiter) longest() time.Duration {
+	if w.dedicated {
+		return dedicatedWait
+	}
+	return shortWait
+}
+
+// note takes into account how long the last wait was. What a long one says of the
+// next is bounded.
+func (w *waiter) note(took time.Duration) { w.usual = (w.usual + min(took, 4*w.longest())) / 2 }
 
 // short reports whether the next wait is expected to be a short one.
 func (w *waiter) short(processors int) bool {
-	if processors > 1 {
-		return w.usual < shortWait
+	if processors > 1 || w.dedicated {
+		return w.usual < w.longest()
 	}
 	return w.usual < shortAlone
 }
 
-// begin begins a wait: where there is one processor only, everything else that can
-// run has its turn first. Where there are more it has it anyway, and runtime.Gosched
-// would wake a thread to look for work.
+// begin begins a wait, and returns the time: where there is one processor only,
+// everything else that can run has its turn first. Where there are more it has it
+// anyway, and runtime.Gosched would wake a thread to look for work.
 func (w *waiter) begin() time.Time {
-	if runtime.GOMAXPROCS(0) == 1 {
+	w.began = time.Now()
+	if runtime.GOMAXPROCS(0) == 1 && (!w.dedicated || w.began.Sub(w.yielded) >= yieldEvery) {
 		runtime.Gosched()
+		w.began = time.Now()
+		w.yielded = w.began
 	}
-	return time.Now()
+	return w.began
+}
+
+// ended returns how a short wait ended, errno as the kernel said it: the runtime's
+// signals begin it anew, and must not draw it out.
+func (w *waiter) ended(errno syscall.Errno) syscall.Errno {
+	if errno == unix.EINTR && time.Since(w.began) >= w.longest() {
+		return unix.EAGAIN
+	}
+	return errno
 }
 
 // message waits until the socket has a message, or a signal comes.
@@ -96,7 +125,7 @@ func (w *waiter) message() syscall.Errno {
 // sleep waits for the time, or a signal.
 func (w *waiter) sleep(d time.Duration) {
 	w.begin()
-	if d <= shortAlone {
+	if d <= shortAlone || w.dedicated && d <= dedicatedWait {
 		_, _ = w.poll(false, 1, d) // cut short it does no harm
 		return
 	}
