@@ -34,16 +34,46 @@ type ProcessWalk struct {
 // WalkProcesses goes once over the descriptors of all processes below root, which
 // is "/proc" if empty. Processes that end meanwhile are no error.
 func WalkProcesses(ctx context.Context, root string, wanted func(inode uint32) bool) (ProcessWalk, error) {
-	root = cmp.Or(root, "/proc")
+	w := walker{wanted: wanted}
+	owners := map[uint32][]mptcp.Process{}
+	var process mptcp.Process // the last one that was named
+	w.found = func(inode uint32, pid int) {
+		list := owners[inode]
+		if n := len(list); n > 0 && list[n-1].PID == pid {
+			return // descriptors that are copies of one another count once
+		}
+		if process.PID != pid {
+			process = mptcp.Process{PID: pid, Name: w.name(pid)}
+		}
+		owners[inode] = append(list, process)
+	}
+	err := w.walk(ctx, cmp.Or(root, "/proc"))
+	if w.proc == 0 {
+		owners = nil // it did not begin
+	}
+	w.Owners = owners
+	return w.ProcessWalk, err
+}
+
+// walker is a walk under way.
+type walker struct {
+	ProcessWalk
+	wanted func(inode uint32) bool // nil: all are of interest
+	found  func(inode uint32, pid int)
+	proc   int // descriptor of the root
+	buffer []byte
+	path   [32]byte
+	link   [64]byte // no link to a socket is longer
+}
+
+// walk goes over the processes below root.
+func (w *walker) walk(ctx context.Context, root string) error {
 	proc, err := openDirectory(unix.AT_FDCWD, root)
 	if err != nil {
-		return ProcessWalk{}, &Error{Op: "open", Object: root, Err: err}
+		return &Error{Op: "open", Object: root, Err: err}
 	}
 	defer unix.Close(proc)
-	w := walker{
-		ProcessWalk: ProcessWalk{Owners: map[uint32][]mptcp.Process{}},
-		wanted:      wanted, proc: proc, buffer: make([]byte, 32<<10),
-	}
+	w.proc, w.buffer = proc, make([]byte, 32<<10)
 	// The list of processes has a buffer of its own: the walk over descriptors
 	// happens inside it.
 	err = eachName(proc, make([]byte, 32<<10), func(name []byte) error {
@@ -59,17 +89,7 @@ func WalkProcesses(ctx context.Context, root string, wanted func(inode uint32) b
 	if err != nil && ctx.Err() == nil {
 		err = &Error{Op: "read", Object: root, Err: err}
 	}
-	return w.ProcessWalk, err
-}
-
-// walker is a walk under way.
-type walker struct {
-	ProcessWalk
-	wanted func(inode uint32) bool
-	proc   int // descriptor of the root
-	buffer []byte
-	path   [32]byte
-	link   [64]byte // no link to a socket is longer
+	return err
 }
 
 // process looks at the descriptors of one process.
@@ -86,14 +106,13 @@ func (w *walker) process(pid int) error {
 		return err
 	}
 	defer unix.Close(dir)
-	process := mptcp.Process{PID: pid}
 	err = eachName(dir, w.buffer, func(name []byte) error {
 		if name[0] == '.' {
 			return nil
 		}
 		w.Files++
-		if inode, ok := parseSocketLink(w.readLink(dir, name)); ok && w.wanted(inode) {
-			w.found(inode, &process)
+		if inode, ok := parseSocketLink(w.readLink(dir, name)); ok && (w.wanted == nil || w.wanted(inode)) {
+			w.found(inode, pid)
 		}
 		return nil
 	})
@@ -106,19 +125,6 @@ func (w *walker) process(pid int) error {
 	}
 	w.Processes++
 	return err
-}
-
-// found notes that the process holds the socket. Descriptors that are copies of
-// one another count once.
-func (w *walker) found(inode uint32, process *mptcp.Process) {
-	owners := w.Owners[inode]
-	if n := len(owners); n > 0 && owners[n-1].PID == process.PID {
-		return
-	}
-	if process.Name == "" {
-		process.Name = w.name(process.PID)
-	}
-	w.Owners[inode] = append(owners, *process)
 }
 
 // name returns what the process calls itself, or "" if it has ended.

@@ -5,26 +5,21 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
-	"runtime"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
 
+	"mptcpctl/internal/bpf"
 	"mptcpctl/mptcp"
 
 	"golang.org/x/sys/unix"
 )
 
-// ringLicense is what the kernel asks for the helper that reads the sender. The
-// instructions of [ringProgram] may be used under either.
-const ringLicense = "Dual BSD/GPL"
-
 // ring is the engine without system calls: a socket filter copies the kernel's
 // events into a BPF ring buffer, which is mapped here, and drops the messages.
 //
 // The instructions are few and never change, so they are written down rather than
-// compiled, and loaded with bpf(2) itself: a library for it would be linked into
-// each command and cost more to start than all that this file does.
+// compiled: see package bpf.
 type ring struct {
 	socket   int
 	files    []int // ring buffer, state, program
@@ -40,33 +35,11 @@ type ring struct {
 	base    uint64 // refused messages that were our own proof
 }
 
-// bpf calls bpf(2).
-func bpf(command int, attr unsafe.Pointer, size uintptr) (int, error) {
-	fd, _, errno := unix.Syscall(unix.SYS_BPF, uintptr(command), uintptr(attr), size)
-	if errno != 0 {
-		return -1, errno
-	}
-	return int(fd), nil
-}
-
 // createMap creates a map.
 func createMap(typ, key, value, entries, flags uint32) (int, error) {
 	attr := struct{ typ, key, value, entries, flags uint32 }{typ, key, value, entries, flags}
-	fd, err := bpf(unix.BPF_MAP_CREATE, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	fd, err := bpf.Syscall(unix.BPF_MAP_CREATE, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	return fd, os.NewSyscallError("bpf map", err)
-}
-
-// loadProgram loads a socket filter.
-func loadProgram(code []byte) (int, error) {
-	license := append([]byte(ringLicense), 0)
-	attr := struct {
-		typ, count    uint32
-		code, license uint64
-	}{unix.BPF_PROG_TYPE_SOCKET_FILTER, uint32(len(code) / 8), uint64(uintptr(unsafe.Pointer(&code[0]))), uint64(uintptr(unsafe.Pointer(&license[0])))}
-	fd, err := bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
-	runtime.KeepAlive(code)
-	runtime.KeepAlive(license)
-	return fd, os.NewSyscallError("bpf program", err)
 }
 
 // newRing attaches a ring to the socket, which must be bound. From then on the
@@ -92,7 +65,7 @@ func (r *ring) open(size int, rule ringRule) error {
 		return err
 	}
 	r.files = append(r.files, state)
-	program, err := loadProgram(ringProgram(buffer, state, rule))
+	program, err := bpf.Load(unix.BPF_PROG_TYPE_SOCKET_FILTER, ringProgram(buffer, state, rule), 0, 0)
 	if err != nil {
 		return err
 	}

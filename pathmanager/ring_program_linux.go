@@ -1,10 +1,10 @@
 package pathmanager
 
 import (
-	"encoding/binary"
 	"slices"
 	"unsafe"
 
+	"mptcpctl/internal/bpf"
 	"mptcpctl/mptcp"
 
 	"golang.org/x/sys/unix"
@@ -12,29 +12,6 @@ import (
 
 // Numbers of linux/bpf.h that golang.org/x/sys lacks.
 const (
-	bpfRead4  = unix.BPF_LDX | unix.BPF_MEM | unix.BPF_W
-	bpfRead2  = unix.BPF_LDX | unix.BPF_MEM | unix.BPF_H
-	bpfRead1  = unix.BPF_LDX | unix.BPF_MEM | unix.BPF_B
-	bpfRead8  = unix.BPF_LDX | unix.BPF_MEM | unix.BPF_DW
-	bpfWrite4 = unix.BPF_STX | unix.BPF_MEM | unix.BPF_W
-	bpfWrite8 = unix.BPF_STX | unix.BPF_MEM | unix.BPF_DW
-	bpfZero8  = unix.BPF_ST | unix.BPF_MEM | unix.BPF_DW
-	bpfAtomic = unix.BPF_STX | unix.BPF_ATOMIC | unix.BPF_DW
-	bpfSet    = unix.BPF_ALU64 | unix.BPF_MOV | unix.BPF_K
-	bpfCopy   = unix.BPF_ALU64 | unix.BPF_MOV | unix.BPF_X
-	bpfAdd    = unix.BPF_ALU64 | unix.BPF_ADD | unix.BPF_K
-	bpfAnd    = unix.BPF_ALU64 | unix.BPF_AND | unix.BPF_K
-	bpfShift  = unix.BPF_ALU64 | unix.BPF_RSH | unix.BPF_X
-	bpfWide   = unix.BPF_LD | unix.BPF_IMM | unix.BPF_DW
-	bpfCall   = unix.BPF_JMP | unix.BPF_CALL
-	bpfExit   = unix.BPF_JMP | unix.BPF_EXIT
-	bpfJump   = unix.BPF_JMP | unix.BPF_JA
-	bpfIfEq   = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
-	bpfIfNot  = unix.BPF_JMP | unix.BPF_JNE | unix.BPF_K
-	bpfIfMore = unix.BPF_JMP | unix.BPF_JGT | unix.BPF_K
-	bpfIfLess = unix.BPF_JMP | unix.BPF_JLT | unix.BPF_K
-	bpfIfLE   = unix.BPF_JMP | unix.BPF_JLE | unix.BPF_K
-
 	helperSkbLoadBytes    = 26
 	helperProbeReadKernel = 113
 	helperRingbufReserve  = 131
@@ -91,53 +68,8 @@ func typeMask(types []mptcp.EventType) uint64 {
 	return mask
 }
 
-// instruction is struct bpf_insn; to is the label that it jumps to.
-type instruction struct {
-	code, dst, src uint8
-	off            int16
-	imm            int32
-	to             string
-}
-
-// assembler collects instructions.
-type assembler struct {
-	list   []instruction
-	labels map[string]int
-}
-
-func (a *assembler) op(code, dst, src uint8, off int16, imm int32) {
-	a.list = append(a.list, instruction{code: code, dst: dst, src: src, off: off, imm: imm})
-}
-
-func (a *assembler) jump(code, dst uint8, imm int32, to string) {
-	a.list = append(a.list, instruction{code: code, dst: dst, imm: imm, to: to})
-}
-
-// wide loads 64 bits: two instructions.
-func (a *assembler) wide(dst, pseudo uint8, low, high int32) {
-	a.op(bpfWide, dst, pseudo, 0, low)
-	a.op(0, 0, 0, 0, high)
-}
-
-func (a *assembler) label(name string) { a.labels[name] = len(a.list) }
-
-// bytes returns the program as the kernel takes it.
-func (a *assembler) bytes() []byte {
-	var b []byte
-	for i, in := range a.list {
-		if in.to != "" {
-			in.off = int16(a.labels[in.to] - i - 1)
-		}
-		registers := in.dst | in.src<<4
-		if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 { // the bit fields turn around
-			registers = in.dst<<4 | in.src
-		}
-		b = append(b, in.code, registers)
-		b = binary.NativeEndian.AppendUint16(b, uint16(in.off))
-		b = binary.NativeEndian.AppendUint32(b, uint32(in.imm))
-	}
-	return b
-}
+// assembler writes the ring's program.
+type assembler struct{ bpf.Program }
 
 // ringProgram returns the socket filter that moves the kernel's events into the
 // ring. It lets no message through to the socket, but one byte of one when the
@@ -148,95 +80,95 @@ func (a *assembler) bytes() []byte {
 // On its stack: the sender at -32, the two headers at -24.
 func ringProgram(ring, state int, rule ringRule) []byte {
 	const sender, header, headers = -32, -24, nlmsgHeaderSize + genlHeaderSize
-	a := &assembler{labels: map[string]int{}}
-	a.op(bpfCopy, 6, 1, 0, 0)
-	a.wide(8, unix.BPF_PSEUDO_MAP_VALUE, int32(state), 0)
-	a.op(bpfZero8, 10, 0, sender, 0)
+	a := &assembler{}
+	a.Op(bpf.Copy, 6, 1, 0, 0)
+	a.Wide(8, unix.BPF_PSEUDO_MAP_VALUE, int32(state), 0)
+	a.Op(bpf.Zero8, 10, 0, sender, 0)
 	a.ringTrust(rule, sender, header, headers)
 	if rule.types != ^uint64(0) {
-		a.op(bpfRead1, 1, 10, header+nlmsgHeaderSize, 0) // genlmsghdr.cmd
-		a.jump(bpfIfMore, 1, 63, "drop")
-		a.wide(2, 0, int32(uint32(rule.types)), int32(uint32(rule.types>>32)))
-		a.op(bpfShift, 2, 1, 0, 0)
-		a.op(bpfAnd, 2, 0, 0, 1)
-		a.jump(bpfIfEq, 2, 0, "drop")
+		a.Op(bpf.Read1, 1, 10, header+nlmsgHeaderSize, 0) // genlmsghdr.cmd
+		a.Jump(bpf.IfMore, 1, 63, "drop")
+		a.Wide(2, 0, int32(uint32(rule.types)), int32(uint32(rule.types>>32)))
+		a.Op(bpf.ShiftRight, 2, 1, 0, 0)
+		a.Op(bpf.And, 2, 0, 0, 1)
+		a.Jump(bpf.IfEqual, 2, 0, "drop")
 	}
-	a.op(bpfRead4, 7, 6, 0, 0) // __sk_buff.len
-	a.jump(bpfIfLess, 7, headers, "foreign")
-	a.jump(bpfIfMore, 7, rule.most, "long")
+	a.Op(bpf.Read4, 7, 6, 0, 0) // __sk_buff.len
+	a.Jump(bpf.IfLess, 7, headers, "foreign")
+	a.Jump(bpf.IfMore, 7, rule.most, "long")
 	for _, size := range recordSizes {
-		a.op(bpfSet, 2, 0, 0, size)
-		a.jump(bpfIfLE, 7, size-recordPrefix, "reserve")
+		a.Op(bpf.Set, 2, 0, 0, size)
+		a.Jump(bpf.IfAtMost, 7, size-recordPrefix, "reserve")
 	}
-	a.label("long") // the decoder tells that it is cut short, and counts it as lost
-	a.op(bpfSet, 2, 0, 0, recordSizes[0])
-	a.op(bpfSet, 7, 0, 0, headers)
+	a.Label("long") // the decoder tells that it is cut short, and counts it as lost
+	a.Op(bpf.Set, 2, 0, 0, recordSizes[0])
+	a.Op(bpf.Set, 7, 0, 0, headers)
 	a.ringRecord(ring)
 
-	a.label("lost")
-	a.op(bpfSet, 1, 0, 0, 1)
-	a.op(bpfAtomic, 8, 1, stateDrops, unix.BPF_ADD)
-	a.label("drop")
-	a.op(bpfSet, 0, 0, 0, 0)
-	a.op(bpfExit, 0, 0, 0, 0)
-	a.label("foreign")
-	a.op(bpfRead8, 1, 10, sender, 0)
-	a.op(bpfWrite8, 8, 1, stateSender, 0)
-	a.op(bpfSet, 1, 0, 0, 1)
-	a.op(bpfAtomic, 8, 1, stateRefused, unix.BPF_ADD)
-	a.jump(bpfJump, 0, 0, "drop")
-	return a.bytes()
+	a.Label("lost")
+	a.Op(bpf.Set, 1, 0, 0, 1)
+	a.Op(bpf.Atomic8, 8, 1, stateDrops, unix.BPF_ADD)
+	a.Label("drop")
+	a.Op(bpf.Set, 0, 0, 0, 0)
+	a.Op(bpf.Exit, 0, 0, 0, 0)
+	a.Label("foreign")
+	a.Op(bpf.Read8, 1, 10, sender, 0)
+	a.Op(bpf.Write8, 8, 1, stateSender, 0)
+	a.Op(bpf.Set, 1, 0, 0, 1)
+	a.Op(bpf.Atomic8, 8, 1, stateRefused, unix.BPF_ADD)
+	a.Jump(bpf.Always, 0, 0, "drop")
+	return a.Bytes()
 }
 
 // ringTrust goes on only with messages of the family, from the kernel, to the
 // group. The context of a socket filter hides the sender (it shows cb as zeros),
 // so it is read from the sk_buff itself.
 func (a *assembler) ringTrust(rule ringRule, sender, header int16, headers int32) {
-	a.op(bpfCopy, 1, 10, 0, 0)
-	a.op(bpfAdd, 1, 0, 0, int32(sender))
-	a.op(bpfSet, 2, 0, 0, 8)
-	a.op(bpfCopy, 3, 6, 0, 0)
-	a.op(bpfAdd, 3, 0, 0, senderOffset)
-	a.op(bpfCall, 0, 0, 0, helperProbeReadKernel)
-	a.jump(bpfIfNot, 0, 0, "foreign")
-	a.op(bpfRead4, 1, 10, sender, 0)
-	a.jump(bpfIfNot, 1, 0, "foreign")
-	a.op(bpfRead4, 1, 10, sender+4, 0)
-	a.jump(bpfIfNot, 1, int32(rule.group), "foreign")
-	a.op(bpfCopy, 1, 6, 0, 0)
-	a.op(bpfSet, 2, 0, 0, 0)
-	a.op(bpfCopy, 3, 10, 0, 0)
-	a.op(bpfAdd, 3, 0, 0, int32(header))
-	a.op(bpfSet, 4, 0, 0, headers)
-	a.op(bpfCall, 0, 0, 0, helperSkbLoadBytes)
-	a.jump(bpfIfNot, 0, 0, "foreign")
-	a.op(bpfRead2, 1, 10, header+4, 0) // nlmsg_type
-	a.jump(bpfIfNot, 1, int32(rule.family), "foreign")
+	a.Op(bpf.Copy, 1, 10, 0, 0)
+	a.Op(bpf.Add, 1, 0, 0, int32(sender))
+	a.Op(bpf.Set, 2, 0, 0, 8)
+	a.Op(bpf.Copy, 3, 6, 0, 0)
+	a.Op(bpf.Add, 3, 0, 0, senderOffset)
+	a.Op(bpf.Call, 0, 0, 0, helperProbeReadKernel)
+	a.Jump(bpf.IfNot, 0, 0, "foreign")
+	a.Op(bpf.Read4, 1, 10, sender, 0)
+	a.Jump(bpf.IfNot, 1, 0, "foreign")
+	a.Op(bpf.Read4, 1, 10, sender+4, 0)
+	a.Jump(bpf.IfNot, 1, int32(rule.group), "foreign")
+	a.Op(bpf.Copy, 1, 6, 0, 0)
+	a.Op(bpf.Set, 2, 0, 0, 0)
+	a.Op(bpf.Copy, 3, 10, 0, 0)
+	a.Op(bpf.Add, 3, 0, 0, int32(header))
+	a.Op(bpf.Set, 4, 0, 0, headers)
+	a.Op(bpf.Call, 0, 0, 0, helperSkbLoadBytes)
+	a.Jump(bpf.IfNot, 0, 0, "foreign")
+	a.Op(bpf.Read2, 1, 10, header+4, 0) // nlmsg_type
+	a.Jump(bpf.IfNot, 1, int32(rule.family), "foreign")
 }
 
 // ringRecord writes the record, of the size in register 2, and lets one byte through
 // if the listener waits. The exchange is a barrier: either the program sees that the
 // listener waits, or the listener sees that a record is reserved.
 func (a *assembler) ringRecord(ring int) {
-	a.label("reserve")
-	a.wide(1, unix.BPF_PSEUDO_MAP_FD, int32(ring), 0)
-	a.op(bpfSet, 3, 0, 0, 0)
-	a.op(bpfCall, 0, 0, 0, helperRingbufReserve)
-	a.jump(bpfIfEq, 0, 0, "lost")
-	a.op(bpfCopy, 9, 0, 0, 0)
-	a.op(bpfRead8, 1, 8, stateDrops, 0)
-	a.op(bpfWrite4, 9, 1, 0, 0)
-	a.op(bpfCopy, 1, 6, 0, 0)
-	a.op(bpfSet, 2, 0, 0, 0)
-	a.op(bpfCopy, 3, 9, 0, 0)
-	a.op(bpfAdd, 3, 0, 0, recordPrefix)
-	a.op(bpfCopy, 4, 7, 0, 0)
-	a.op(bpfCall, 0, 0, 0, helperSkbLoadBytes)
-	a.op(bpfSet, 7, 0, 0, 0)
-	a.op(bpfAtomic, 8, 7, stateWaiting, unix.BPF_XCHG)
-	a.op(bpfCopy, 1, 9, 0, 0)
-	a.op(bpfSet, 2, 0, 0, ringNoWakeup)
-	a.op(bpfCall, 0, 0, 0, helperRingbufSubmit)
-	a.op(bpfCopy, 0, 7, 0, 0) // bytes of the message for the socket
-	a.op(bpfExit, 0, 0, 0, 0)
+	a.Label("reserve")
+	a.Wide(1, unix.BPF_PSEUDO_MAP_FD, int32(ring), 0)
+	a.Op(bpf.Set, 3, 0, 0, 0)
+	a.Op(bpf.Call, 0, 0, 0, helperRingbufReserve)
+	a.Jump(bpf.IfEqual, 0, 0, "lost")
+	a.Op(bpf.Copy, 9, 0, 0, 0)
+	a.Op(bpf.Read8, 1, 8, stateDrops, 0)
+	a.Op(bpf.Write4, 9, 1, 0, 0)
+	a.Op(bpf.Copy, 1, 6, 0, 0)
+	a.Op(bpf.Set, 2, 0, 0, 0)
+	a.Op(bpf.Copy, 3, 9, 0, 0)
+	a.Op(bpf.Add, 3, 0, 0, recordPrefix)
+	a.Op(bpf.Copy, 4, 7, 0, 0)
+	a.Op(bpf.Call, 0, 0, 0, helperSkbLoadBytes)
+	a.Op(bpf.Set, 7, 0, 0, 0)
+	a.Op(bpf.Atomic8, 8, 7, stateWaiting, unix.BPF_XCHG)
+	a.Op(bpf.Copy, 1, 9, 0, 0)
+	a.Op(bpf.Set, 2, 0, 0, ringNoWakeup)
+	a.Op(bpf.Call, 0, 0, 0, helperRingbufSubmit)
+	a.Op(bpf.Copy, 0, 7, 0, 0) // bytes of the message for the socket
+	a.Op(bpf.Exit, 0, 0, 0, 0)
 }

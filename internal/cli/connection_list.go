@@ -6,6 +6,7 @@ import (
 	"iter"
 	"runtime/debug"
 
+	"mptcpctl/hostnet"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
@@ -16,9 +17,9 @@ import (
 // connectionList is the connections that the options ask for, as they were when it
 // was made.
 type connectionList struct {
-	listings  []*track.Listing // of the namespaces
-	options   *grammar.Options
-	processes map[uint32][]mptcp.Process // by inode
+	listings []*track.Listing // of the namespaces
+	options  *grammar.Options
+	sockets  *hostnet.Sockets // with the processes that hold them; nil: not asked for
 }
 
 // openConnections reads the connections that the options ask for, with their
@@ -46,21 +47,13 @@ func openConnections(ctx context.Context, inv *grammar.Invocation, brief bool) (
 		return list, nil
 	}
 	// One walk finds the processes of all namespaces.
-	list.processes, err = findProcesses(ctx, views[0], total, list.inodes())
-	return list, err
-}
-
-// inodes yields those of all connections.
-func (l *connectionList) inodes() iter.Seq[uint32] {
-	return func(yield func(uint32) bool) {
-		for _, listing := range l.listings {
-			for inode := range listing.Inodes() {
-				if !yield(inode) {
-					return
-				}
-			}
+	list.sockets = hostnet.NewSockets(total)
+	for _, listing := range list.listings {
+		for inode := range listing.Inodes() {
+			list.sockets.Add(inode)
 		}
 	}
+	return list, views[0].Holders(ctx, list.sockets)
 }
 
 // all yields the connections of the families that -4 and -6 ask for. A v4-mapped
@@ -72,7 +65,7 @@ func (l *connectionList) all() iter.Seq[*mptcp.Connection] {
 				if l.options.IPv4 != l.options.IPv6 && c.Local.Addr().Is4() != l.options.IPv4 {
 					continue
 				}
-				c.Processes = l.processes[c.Inode]
+				c.Processes = l.sockets.Holders(c.Inode)
 				if !yield(c) {
 					return
 				}
@@ -96,29 +89,15 @@ func readConnections(ctx context.Context, inv *grammar.Invocation) ([]mptcp.Conn
 	return connections, nil
 }
 
-// findProcesses finds the processes that hold the sockets with these inodes, about
-// n of them; 0 is none.
-func findProcesses(ctx context.Context, view source.View, n int, inodes iter.Seq[uint32]) (map[uint32][]mptcp.Process, error) {
-	wanted := make(map[uint32]bool, n)
-	for inode := range inodes {
-		if inode != 0 {
-			wanted[inode] = true
-		}
-	}
-	return view.Processes(ctx, func(inode uint32) bool { return wanted[inode] })
-}
-
 // addProcesses adds the processes that hold the connections' sockets.
 func addProcesses(ctx context.Context, view source.View, connections []mptcp.Connection) error {
-	processes, err := findProcesses(ctx, view, len(connections), func(yield func(uint32) bool) {
-		for i := range connections {
-			if !yield(connections[i].Inode) {
-				return
-			}
-		}
-	})
+	sockets := hostnet.NewSockets(len(connections))
 	for i := range connections {
-		connections[i].Processes = processes[connections[i].Inode]
+		sockets.Add(connections[i].Inode)
+	}
+	err := view.Holders(ctx, sockets)
+	for i := range connections {
+		connections[i].Processes = sockets.Holders(connections[i].Inode)
 	}
 	return err
 }

@@ -213,6 +213,16 @@ func (s *recorded) Processes(_ context.Context, wanted func(inode uint32) bool) 
 	return found, s.check()
 }
 
+// Holders notes the recorded processes.
+func (s *recorded) Holders(_ context.Context, sockets *hostnet.Sockets) error {
+	for inode, processes := range s.processes {
+		for _, p := range processes {
+			sockets.Hold(inode, p)
+		}
+	}
+	return s.check()
+}
+
 // MPTCPCounters reads the recorded text.
 func (s *recorded) MPTCPCounters() (counters.Values, error) {
 	text, ok := s.file("net/netstat")

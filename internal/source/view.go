@@ -28,6 +28,9 @@ type View interface {
 	Listeners(ctx context.Context) ([]Listener, error)
 	// Processes returns which processes hold the sockets with the wanted inodes.
 	Processes(ctx context.Context, wanted func(inode uint32) bool) (map[uint32][]mptcp.Process, error)
+	// Holders finds the processes that hold the sockets of a set, as
+	// [hostnet.Sockets.Find] does.
+	Holders(ctx context.Context, sockets *hostnet.Sockets) error
 	// MPTCPCounters returns the counters. The error is [mptcp.ErrNotSupported]
 	// where the kernel has none.
 	MPTCPCounters() (counters.Values, error)

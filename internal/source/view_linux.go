@@ -23,6 +23,9 @@ func (h *Host) Processes(ctx context.Context, wanted func(inode uint32) bool) (m
 	return hostnet.Processes(ctx, wanted)
 }
 
+// Holders finds the processes that hold the sockets.
+func (h *Host) Holders(ctx context.Context, sockets *hostnet.Sockets) error { return sockets.Find(ctx) }
+
 // MPTCPCounters returns the namespace's counters.
 func (h *Host) MPTCPCounters() (values counters.Values, err error) {
 	err = h.inside(func() error {

@@ -1,0 +1,150 @@
+package bpf
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+)
+
+// Layout is a question about a type, and its answer.
+type Layout struct {
+	Kind    Kind
+	Name    string
+	Members []string // whose offsets are wanted; members of nameless members do not count
+
+	ID      uint32   // number of the type; 0: there is none with such members
+	Offsets []uint32 // of Members, in bytes
+}
+
+// Kind is a kind of type (BTF_KIND_*).
+type Kind uint8
+
+// The kinds that are asked for.
+const (
+	KindStruct   Kind = 4
+	KindFunction Kind = 12
+)
+
+// errBTF is the error of a description that cannot be read: of a newer form, or
+// broken.
+var errBTF = errors.New("the kernel's description of its types has an unknown form")
+
+// btfMagic begins a description.
+const btfMagic = 0xeb9f
+
+// recordSize returns the bytes of a type record of that kind with n parts, without
+// its 12 bytes of head; false if the kind is not known.
+func recordSize(kind Kind, n int) (int, bool) {
+	switch kind {
+	case 1, 14, 17: // INT, VAR, DECL_TAG
+		return 4, true
+	case 2, 7, 8, 9, 10, 11, KindFunction, 16, 18: // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FLOAT, TYPE_TAG
+		return 0, true
+	case 3: // ARRAY
+		return 12, true
+	case KindStruct, 5, 15, 19: // UNION, DATASEC, ENUM64
+		return 12 * n, true
+	case 6, 13: // ENUM, FUNC_PROTO
+		return 8 * n, true
+	}
+	return 0, false
+}
+
+const typeHead = 12
+
+// Layouts answers the questions from a kernel's description of its types (BTF), as
+// /sys/kernel/btf/vmlinux has it. It goes once over the types and keeps nothing.
+// Types with the same name are told apart by whether they have the members. The
+// error is that of a description that cannot be read; a question without an answer
+// is none.
+func Layouts(btf []byte, questions []Layout) error {
+	types, text, err := sections(btf)
+	if err != nil {
+		return err
+	}
+	names := make([]uint32, len(questions))
+	open := 0
+	for i := range questions {
+		q := &questions[i]
+		q.ID, q.Offsets = 0, make([]uint32, len(q.Members))
+		if at := bytes.Index(text, []byte("\x00"+q.Name+"\x00")); at >= 0 && q.Name != "" {
+			names[i] = uint32(at + 1)
+			open++
+		}
+	}
+	ne := binary.NativeEndian
+	for id := uint32(1); len(types) > 0 && open > 0; id++ {
+		if len(types) < typeHead {
+			return errBTF
+		}
+		name, info := ne.Uint32(types), ne.Uint32(types[4:])
+		kind, parts := Kind(info>>24&0x1f), int(info&0xffff)
+		size, ok := recordSize(kind, parts)
+		if size += typeHead; !ok || size > len(types) {
+			return errBTF
+		}
+		for i := range questions {
+			q := &questions[i]
+			if names[i] == name && name != 0 && q.ID == 0 && q.Kind == kind && q.members(types[typeHead:size], text, info>>31 != 0) {
+				q.ID = id
+				open--
+			}
+		}
+		types = types[size:]
+	}
+	return nil
+}
+
+// sections returns the types and the strings of a description.
+func sections(btf []byte) (types, text []byte, err error) {
+	const header = 24
+	ne := binary.NativeEndian
+	if len(btf) < header || ne.Uint16(btf) != btfMagic || btf[2] != 1 {
+		return nil, nil, errBTF
+	}
+	cut := func(at, n uint32) []byte {
+		start := uint64(ne.Uint32(btf[4:])) + uint64(at) // length of the header
+		if start+uint64(n) > uint64(len(btf)) {
+			return nil
+		}
+		return btf[start : start+uint64(n)]
+	}
+	types = cut(ne.Uint32(btf[8:]), ne.Uint32(btf[12:]))
+	text = cut(ne.Uint32(btf[16:]), ne.Uint32(btf[20:]))
+	if types == nil || text == nil {
+		return nil, nil, errBTF
+	}
+	return types, text, nil
+}
+
+// members looks for the members in the parts of a structure, and reports whether
+// all are there and none is a part of a byte.
+func (q *Layout) members(parts, text []byte, fields bool) bool {
+	ne := binary.NativeEndian
+	for i, want := range q.Members {
+		found := false
+		for p := parts; len(p) >= 12 && !found; p = p[12:] {
+			bits := ne.Uint32(p[8:])
+			if fields && bits>>24 != 0 || bits%8 != 0 || !named(text, ne.Uint32(p), want) {
+				continue
+			}
+			if fields {
+				bits &= 0xffffff
+			}
+			q.Offsets[i], found = bits/8, true
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}
+
+// named reports whether the string at an offset is the name.
+func named(text []byte, at uint32, name string) bool {
+	if uint64(at)+uint64(len(name)) >= uint64(len(text)) {
+		return false
+	}
+	s := text[at:]
+	return string(s[:len(name)]) == name && s[len(name)] == 0
+}
