@@ -100,6 +100,14 @@ func dialEvents() (host *source.Host, noEvents string, err error) {
 	return host, "", err
 }
 
+// engineOf names the way on which the host's events come, "" without them.
+func engineOf(host *source.Host) string {
+	if l := host.Listener(); l != nil {
+		return l.Engine()
+	}
+	return ""
+}
+
 // polled is a host without its events: a stream of nothing.
 type polled struct{ *source.Host }
 
@@ -143,7 +151,7 @@ func newService(host *source.Host, from track.Source, noEvents string, o *serveO
 	tracker := track.New(from, config)
 	version := moduleVersion()
 	judge := &judge{host: host, tracker: tracker, events: noEvents == "", log: log, since: time.Now()}
-	collector := export.New(export.Config{Tracker: tracker, Findings: judge.counted, Version: version, GoVersion: runtime.Version()})
+	collector := export.New(export.Config{Tracker: tracker, Findings: judge.counted, Engine: engineOf(host), Version: version, GoVersion: runtime.Version()})
 	server := web.New(web.Config{
 		Tracker: tracker, NoEvents: noEvents, Device: sharedDeviceNames(), Metrics: collector.Write, Findings: judge.look, Version: version,
 		Token: o.token, Names: o.names, Log: log,

@@ -99,7 +99,7 @@ func TestServeAnswersAndEndsInGoodOrder(t *testing.T) {
 	if got := fetch(t, ns, "http://127.0.0.1:9099/api/v1/findings"); !strings.Contains(got, `"verdict":`) || !strings.HasSuffix(got, "200") {
 		t.Errorf("findings: %s", got)
 	}
-	if got := fetch(t, ns, "http://127.0.0.1:9099/metrics"); !strings.Contains(got, `mptcp_connections{netns="",side="client",state="established"} 1`) {
+	if got := fetch(t, ns, "http://127.0.0.1:9099/metrics"); !strings.Contains(got, `mptcp_connections{netns="",side="client",state="established"} 1`) || !strings.Contains(got, `mptcp_monitor_engine_info{engine="netlink"} 1`) {
 		t.Errorf("metrics: %s", got)
 	}
 	listeners, _, _ := ran(t, ns, tool("connection", "show", "listen"))
@@ -301,4 +301,7 @@ func TestServeWithoutEventsSaysSo(t *testing.T) {
 		got := fetch(t, ns, "http://127.0.0.1:9099/api/v1/summary")
 		return strings.Contains(got, `"events_available":false`) && strings.Contains(got, "CAP_NET_ADMIN") && strings.Contains(got, `"connections":2`)
 	})
+	if got := fetch(t, ns, "http://127.0.0.1:9099/metrics"); !strings.Contains(got, `mptcp_monitor_engine_info{engine="none"} 1`) {
+		t.Errorf("metrics: %s", got)
+	}
 }

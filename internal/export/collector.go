@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/netip"
@@ -24,6 +25,7 @@ type Config struct {
 	// cheap. Nil: there is no doctor.
 	Findings func() []Finding
 
+	Engine    string // how events come; "" where the state is polled without them
 	Version   string // of the program
 	GoVersion string // that it was built with
 }
@@ -280,5 +282,7 @@ func (c *Collector) appendOwn(b []byte, began time.Time) []byte {
 	took.set(time.Since(began).Seconds())
 	build := newFamily(gauge, "mptcp_exporter_build_info", "The program's version; the value is always 1.", "version", "goversion")
 	build.set(1, c.config.Version, c.config.GoVersion)
-	return build.append(took.append(missed.append(b)))
+	engine := newFamily(gauge, "mptcp_monitor_engine_info", "How the kernel's events come; the value is always 1. With none the state is polled.", "engine")
+	engine.set(1, cmp.Or(c.config.Engine, "none"))
+	return build.append(engine.append(took.append(missed.append(b))))
 }
