@@ -35,10 +35,13 @@ type Listing struct {
 	six         arena[[16]byte]      // IPv6 addresses
 	strands     []strand             // by token: open addressing, a power of two of them
 
-	keys []sortKey // of the connections, once they are sorted
+	keys   []sortKey // of the connections, once they are sorted
+	linked bool      // the subflows are in their strands
 
 	settled int  // connections whose initial subflow tells their side
 	unsure  bool // an initial subflow does not
+
+	fetched uint32 // of no meaning: see fetch
 }
 
 // strand is the subflows of a token, linked from the last to the first.
@@ -73,6 +76,7 @@ type connectionDetail struct {
 // listedSubflow is what is held of a subflow: 80 bytes.
 type listedSubflow struct {
 	local, remote                 listedAddress
+	token                         uint32
 	before                        uint32 // number plus one of the one before it in the strand
 	ifindex                       uint32
 	sent, received, retransmitted uint64
@@ -152,7 +156,7 @@ func (l *Listing) AddConnection(c *mptcp.Connection) {
 		sent: c.BytesSent, received: c.BytesReceived,
 		family: uint16(c.Family), state: c.State, fallback: c.Fallback,
 	}
-	l.keys = nil
+	l.keys, l.linked = nil, false
 	if l.Brief {
 		return
 	}
@@ -179,45 +183,59 @@ func (l *Listing) load(number int, c *mptcp.Connection) {
 	c.Limits, c.Checksum = d.limits, d.checksum
 }
 
-// AddSubflow adds a subflow, unless it belongs to none of the connections. Device,
-// Bound, Initial and Share are not kept.
+// AddSubflow adds a subflow. One that belongs to none of the connections is what is
+// left of another. Device, Bound, Initial and Share are not kept.
 func (l *Listing) AddSubflow(s *SubflowRow) {
 	if !s.HasToken || s.Token == 0 {
 		return
 	}
-	if l.strands == nil {
-		l.indexTokens()
-	}
-	own := l.strand(uint32(s.Token))
-	if own.token == 0 {
-		return // what is left of a connection that is gone
-	}
 	*l.subflows.add() = listedSubflow{
-		local: l.address(s.Local), remote: l.address(s.Remote), before: own.last &^ strandSettled, ifindex: s.IfIndex,
+		local: l.address(s.Local), remote: l.address(s.Remote), token: uint32(s.Token), ifindex: s.IfIndex,
 		sent: s.BytesSent, received: s.BytesReceived, retransmitted: s.BytesRetransmitted,
 		rtt: s.RTTMicros, rttvar: s.RTTVarMicros, cwnd: s.Cwnd, lastAck: s.LastAckMS,
 		localID: s.LocalID, remoteID: s.RemoteID, state: s.State, tcp: s.TCP, backoff: s.Backoff,
 		flags: bit(s.Join, listedJoin) | bit(s.Requested, listedRequested) | bit(s.FullyEstablished, listedFully) |
 			bit(s.BackupLocal, listedBackupLocal) | bit(s.BackupRemote, listedBackupRemote),
 	}
+	l.linked = false
 	if !l.Brief {
 		*l.particulars.add() = subflowDetail{
 			cookie: s.Cookie, inode: s.Inode, tokenRemote: uint32(s.TokenRemote),
 			minRTT: s.MinRTTMicros, lastSent: s.LastDataSentMS, unacked: s.Unacked, lost: s.Lost,
 		}
 	}
-	settled := own.last & strandSettled
-	if !s.Join {
-		switch {
-		case initialSide(tie{s.Join, s.Requested}, s.TCP) == mptcp.SideUnknown:
-			l.unsure = true
-		case settled == 0:
-			settled = strandSettled
-			l.settled++
-		}
-	}
-	own.last = uint32(l.subflows.len()) | settled
 }
+
+// link puts the subflows into the strands of their tokens. All at once: the places
+// in memory are far apart, and so the processor can wait for several together.
+func (l *Listing) link() {
+	if l.linked {
+		return
+	}
+	l.indexTokens()
+	l.linked, l.settled, l.unsure = true, 0, false
+	for i := range l.subflows.len() {
+		s := l.subflows.at(i)
+		own := l.strand(s.token)
+		if own.token == 0 {
+			continue // what is left of a connection that is gone
+		}
+		s.before = own.last &^ strandSettled
+		settled := own.last & strandSettled
+		if t := s.tie(); !t.join {
+			switch {
+			case initialSide(t, s.tcp) == mptcp.SideUnknown:
+				l.unsure = true
+			case settled == 0:
+				settled = strandSettled
+				l.settled++
+			}
+		}
+		own.last = uint32(i+1) | settled
+	}
+}
+
+func (s *listedSubflow) tie() tie { return tie{s.flags&listedJoin != 0, s.flags&listedRequested != 0} }
 
 func bit(b bool, flag uint8) uint8 {
 	if b {
@@ -242,7 +260,7 @@ func (l *Listing) loadSubflow(number int, r *mptcp.Subflow) (t tie, before uint3
 		r.Cookie, r.Inode, r.TokenRemote = d.cookie, d.inode, mptcp.Token(d.tokenRemote)
 		r.MinRTTMicros, r.LastDataSentMS, r.Unacked, r.Lost = d.minRTT, d.lastSent, d.unacked, d.lost
 	}
-	return tie{s.flags&listedJoin != 0, s.flags&listedRequested != 0}, s.before
+	return s.tie(), s.before
 }
 
 // indexTokens makes the table of strands.
@@ -281,32 +299,63 @@ func (l *Listing) Inodes() iter.Seq[uint32] {
 	}
 }
 
+// together is how many connections are looked for in memory at once.
+const together = 16
+
 // All yields the connections as [Join] returns them, in its order. One, with its
 // subflows, is valid until the next.
 func (l *Listing) All() iter.Seq[*mptcp.Connection] {
 	return func(yield func(*mptcp.Connection) bool) {
+		l.link()
 		facts := newFacts(&l.Facts)
 		c := mptcp.Connection{Subflows: make([]mptcp.Subflow, 0, 8)}
 		ties := make([]tie, 0, 8)
-		for _, key := range l.sorted() {
-			l.load(int(key.number), &c)
-			ties = l.loadSubflows(&c, ties[:0])
-			joinOne(&c, ties, facts)
-			if !yield(&c) {
-				return
+		for group := range slices.Chunk(l.sorted(), together) {
+			l.fetch(group)
+			for _, key := range group {
+				l.load(int(key.number), &c)
+				ties = l.loadSubflows(&c, ties[:0])
+				joinOne(&c, ties, facts)
+				if !yield(&c) {
+					return
+				}
 			}
+		}
+	}
+}
+
+// fetch has the processor bring what it will need of these connections into its
+// cache. In the order of the list they lie anywhere in memory; step by step for all
+// of them together it waits a few times, and one after the other at every step.
+func (l *Listing) fetch(group []sortKey) {
+	var last [together]uint32
+	for i, key := range group {
+		c := l.connections.at(int(key.number))
+		last[i] = c.token
+		l.fetched += uint32(c.family)
+	}
+	for i := range group {
+		last[i] = l.strand(last[i]).last &^ strandSettled
+	}
+	for i := range group {
+		if last[i] != 0 {
+			s := l.subflows.at(int(last[i] - 1))
+			l.fetched += s.token + uint32(s.flags)
 		}
 	}
 }
 
 // NeedsListeners reports whether a connection's side can be told only by who
 // listens: [Snapshot.Listeners] of Facts is of use then.
-func (l *Listing) NeedsListeners() bool { return l.unsure || l.settled < l.connections.len() }
+func (l *Listing) NeedsListeners() bool {
+	l.link()
+	return l.unsure || l.settled < l.connections.len()
+}
 
 // loadSubflows gives the connection its subflows, and returns their ties, in the
 // order in which they were added.
 func (l *Listing) loadSubflows(c *mptcp.Connection, ties []tie) []tie {
-	if len(l.strands) == 0 || c.Token == 0 {
+	if c.Token == 0 {
 		return ties
 	}
 	for next := l.strand(uint32(c.Token)).last &^ strandSettled; next != 0; {
