@@ -25,6 +25,10 @@ type knownDevice struct {
 	asked time.Time
 }
 
+// mostDeviceNames is how many names are remembered: devices of containers come and
+// go.
+const mostDeviceNames = 1 << 12
+
 // deviceNameFresh is how long a name is believed: devices are renamed.
 const deviceNameFresh = 10 * time.Second
 
@@ -47,6 +51,9 @@ func (d *deviceNames) Name(index int32) string {
 		device.name = "if" + strconv.Itoa(int(index))
 	}
 	device.asked = time.Now()
+	if len(d.known) >= mostDeviceNames {
+		clear(d.known)
+	}
 	d.known[key] = device
 	return device.name
 }

@@ -80,7 +80,14 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 	if expr != nil {
 		views, done := stream.views()
 		m.context = newFlowContext(ctx, views)
-		done()
+		_ = done() // what it had to say was said by the snapshots
+		if stream.recording == nil {
+			m.context.present = func() (map[flowKey]bool, error) {
+				views, done := stream.views()
+				present, err := presentFlows(ctx, views)
+				return present, errors.Join(err, done())
+			}
+		}
 	}
 	if derived {
 		err = m.derive(ctx, inv, stream)

@@ -2,17 +2,27 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
 
+// fewFlows is how many connections a monitor remembers without asking which of them
+// there still are.
+const fewFlows = 1 << 14
+
 // flowContext knows the connections of the tokens that events carry, so that a
 // filter can judge the events that carry nothing else. It starts from what the
-// kernel has and follows the events.
+// kernel has and follows the events. Not every connection ends with an event: now
+// and then it forgets those that the kernel no longer has.
 type flowContext struct {
-	connections map[flowKey]*mptcp.Connection
+	connections map[flowKey]*flow
+	most        int // of connections, before the kernel is asked
+
+	// present returns the connections that there are. nil: nothing is forgotten.
+	present func() (map[flowKey]bool, error)
 }
 
 // flowKey is what events name a connection by.
@@ -21,26 +31,53 @@ type flowKey struct {
 	token mptcp.Token
 }
 
+// flow is a connection as far as the events tell it.
+type flow struct {
+	mptcp.Connection
+	missed bool // the kernel did not have it when it was asked last
+	// ended is the subflow of the last event, if that was its end: the event itself
+	// is judged by the connection that still had it.
+	ended mptcp.Subflow
+}
+
 // newFlowContext starts from the connections that are older than the monitor.
 // Where they cannot be read the monitor goes on: it then knows those that come.
 func newFlowContext(ctx context.Context, views []source.View) *flowContext {
-	f := &flowContext{connections: map[flowKey]*mptcp.Connection{}}
+	f := &flowContext{connections: map[flowKey]*flow{}, most: fewFlows}
 	for _, view := range views {
 		snapshot, err := view.Snapshot(ctx)
 		if err != nil {
 			continue
 		}
 		for _, c := range track.Join(snapshot) {
-			f.connections[flowKey{c.Netns, c.Token}] = &c
+			f.connections[flowKey{c.Netns, c.Token}] = &flow{Connection: c}
 		}
 	}
 	return f
 }
 
+// presentFlows returns the connections that the views have.
+func presentFlows(ctx context.Context, views []source.View) (map[flowKey]bool, error) {
+	present := map[flowKey]bool{}
+	for _, view := range views {
+		snapshot, err := view.Snapshot(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for i := range snapshot.Connections {
+			present[flowKey{view.Netns(), snapshot.Connections[i].Token}] = true
+		}
+	}
+	return present, nil
+}
+
 // of returns the connection that a derived event is about, nil where it is not
 // known.
 func (f *flowContext) of(k mptcp.Key) *mptcp.Connection {
-	return f.connections[flowKey{k.Netns, k.Token}]
+	if c := f.connections[flowKey{k.Netns, k.Token}]; c != nil {
+		return &c.Connection
+	}
+	return nil
 }
 
 // follow takes the event in and returns its connection, nil where it is not
@@ -51,22 +88,61 @@ func (f *flowContext) follow(e *mptcp.Event) *mptcp.Connection {
 	}
 	key := flowKey{e.Netns, e.Token}
 	c := f.connections[key]
-	switch e.Type {
-	case mptcp.EventCreated:
-		c = &mptcp.Connection{Token: e.Token, Netns: e.Netns, Family: e.Family, Side: e.Side(), State: mptcp.StateEstablished}
-		c.Local, _ = e.Local()
-		c.Remote, _ = e.Remote()
-		c.Subflows = []mptcp.Subflow{{Local: c.Local, Remote: c.Remote, Initial: true, State: mptcp.SubflowEstablished, TCP: mptcp.StateEstablished}}
+	if e.Type == mptcp.EventCreated {
+		c = newFlow(e)
 		f.connections[key] = c
-	case mptcp.EventSubflowEstablished:
-		if c != nil {
-			s := mptcp.Subflow{LocalID: e.LocalID, RemoteID: e.RemoteID, BackupRemote: e.Backup != 0, State: mptcp.SubflowEstablished, TCP: mptcp.StateEstablished}
-			s.Local, _ = e.Local()
-			s.Remote, _ = e.Remote()
-			c.Subflows = append(c.Subflows, s)
+		if len(f.connections) > f.most {
+			f.forget()
 		}
-	case mptcp.EventClosed:
+	}
+	if c == nil {
+		return nil
+	}
+	c.follow(e)
+	if e.Type == mptcp.EventClosed {
 		delete(f.connections, key)
 	}
+	return &c.Connection
+}
+
+// newFlow returns the connection of a CREATED event.
+func newFlow(e *mptcp.Event) *flow {
+	c := &flow{Connection: mptcp.Connection{Token: e.Token, Netns: e.Netns, Family: e.Family, Side: e.Side(), State: mptcp.StateEstablished}}
+	c.Local, _ = e.Local()
+	c.Remote, _ = e.Remote()
+	c.Subflows = []mptcp.Subflow{{Local: c.Local, Remote: c.Remote, Initial: true, State: mptcp.SubflowEstablished, TCP: mptcp.StateEstablished}}
 	return c
+}
+
+// follow takes in an event of the connection.
+func (c *flow) follow(e *mptcp.Event) {
+	if c.ended.Local.IsValid() {
+		c.Subflows = slices.DeleteFunc(c.Subflows, func(s mptcp.Subflow) bool { return s.Local == c.ended.Local && s.Remote == c.ended.Remote })
+		c.ended = mptcp.Subflow{}
+	}
+	s := mptcp.Subflow{LocalID: e.LocalID, RemoteID: e.RemoteID, BackupRemote: e.Backup != 0, State: mptcp.SubflowEstablished, TCP: mptcp.StateEstablished}
+	s.Local, _ = e.Local()
+	s.Remote, _ = e.Remote()
+	switch e.Type {
+	case mptcp.EventSubflowEstablished:
+		c.Subflows = append(c.Subflows, s)
+	case mptcp.EventSubflowClosed:
+		c.ended = s
+	}
+}
+
+// forget forgets the connections that the kernel had neither now nor when it was
+// asked before: of one that ended this moment events may still be queued.
+func (f *flowContext) forget() {
+	if f.present != nil {
+		if present, err := f.present(); err == nil {
+			for key, c := range f.connections {
+				if !present[key] && c.missed {
+					delete(f.connections, key)
+				}
+				c.missed = !present[key]
+			}
+		}
+	}
+	f.most = max(fewFlows, 2*len(f.connections))
 }
