@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"mptcpctl/doctor"
 	"mptcpctl/internal/grammar"
 )
 
@@ -54,12 +55,35 @@ func (a *app) completionWords(ctx context.Context, inv *grammar.Invocation) erro
 	if completion.Kind == grammar.Filter {
 		values = filterCandidates(wordBefore(words))
 	}
+	if completion.Kind == grammar.Filter || completion.Kind == grammar.Subject {
+		values = append(values, wordsBehind(wordBefore(words))...)
+	}
 	for _, c := range append(completion.Words, values...) {
 		if strings.HasPrefix(c.Word, last) {
 			fmt.Fprintf(inv.Stdout, "%s\t%s\n", c.Word, c.Summary)
 		}
 	}
 	return nil
+}
+
+// wordsBehind returns what only one command takes, and only as its first word: the
+// rules that doctor explains, the topics of help.
+func wordsBehind(command string) []grammar.Candidate {
+	var words []grammar.Candidate
+	switch command {
+	case "help":
+		topic := filterTopic()
+		return []grammar.Candidate{{Word: topic.Name, Summary: topic.Summary}}
+	case "doctor":
+		words = append(words, grammar.Candidate{Word: "explain", Summary: "lists the rules, or explains one"})
+	case "explain":
+	default:
+		return nil
+	}
+	for _, r := range doctor.Rules() {
+		words = append(words, grammar.Candidate{Word: r.ID, Summary: r.Title})
+	}
+	return words
 }
 
 // wordBefore returns the word in front of the last one, "" for none.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -125,10 +126,10 @@ func explained(inv *grammar.Invocation) (bool, error) {
 			return true, present.JSON(inv.Stdout, rules, inv.Options.Pretty)
 		}
 		return true, doctorText(inv).DoctorRules(inv.Stdout, rules)
-	case len(args) != 1:
+	case len(args) != 1 || inv.Has("watch"): // a number behind that is a time
 		return explain, nil
 	}
-	rule, ok := doctor.Explain(args[0])
+	rule, ok := doctor.Explain(ruleID(args[0]))
 	switch {
 	case !ok && (explain || likeRule(args[0])):
 		return true, inv.Usage(fmt.Sprintf("no rule %s: `doctor explain` lists them", present.Escape(args[0])))
@@ -140,10 +141,20 @@ func explained(inv *grammar.Invocation) (bool, error) {
 	return true, doctorText(inv).DoctorRule(inv.Stdout, &rule)
 }
 
+// ruleID returns the id that a word stands for: a number is one without its letter,
+// for a filter cannot begin with a number.
+func ruleID(word string) string {
+	if n, err := strconv.ParseUint(word, 10, 8); err == nil {
+		return fmt.Sprintf("D%02d", n)
+	}
+	return word
+}
+
 // likeRule reports whether the word is one that only a rule can be meant by: D and
-// digits.
+// digits, or digits.
 func likeRule(word string) bool {
-	return len(word) > 1 && (word[0] == 'D' || word[0] == 'd') && strings.Trim(word[1:], "0123456789") == ""
+	number := strings.TrimLeft(word, "Dd")
+	return number != "" && len(word)-len(number) <= 1 && strings.Trim(number, "0123456789") == ""
 }
 
 // doctorRequest is what the command line asks of doctor.

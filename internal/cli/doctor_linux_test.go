@@ -193,6 +193,9 @@ func TestDoctorExplains(t *testing.T) {
 	if !strings.HasPrefix(out, "D17 ") || code != 0 {
 		t.Errorf("exit %d: %s", code, out)
 	}
+	if number, _, code := ranHere(t, "doctor", "17"); number != out || code != 0 {
+		t.Errorf("exit %d: %s", code, number)
+	}
 	if out, _, code := ranHere(t, "doctor", "explain"); strings.Count(out, "\n") != len(doctor.Rules()) || code != 0 {
 		t.Errorf("exit %d: %s", code, out)
 	}
@@ -209,6 +212,7 @@ func TestDoctorWithoutVerdict(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"explain D99", "no rule D99: `doctor explain` lists them"},
 		{"D99", "no rule D99: `doctor explain` lists them"},
+		{"99", "no rule 99: `doctor explain` lists them"},
 		{"--watch 10x", `--watch "10x": want a time such as 10s`},
 		{"--watch 0", "want at least 100ms"},
 		{"event CLOSED", "words about events"},

@@ -9,6 +9,7 @@ import (
 
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/lab"
+	"mptcpctl/internal/present"
 )
 
 func (a *app) labCommand() grammar.Command {
@@ -81,6 +82,9 @@ func enterLab() error {
 }
 
 func (a *app) labList(_ context.Context, inv *grammar.Invocation) error {
+	if inv.Options.JSON {
+		return present.JSON(inv.Stdout, labEntries(), inv.Options.Pretty)
+	}
 	colors := palette(inv)
 	fmt.Fprintf(inv.Stdout, "%sNetworks%s\n", colors.Bold, colors.Reset)
 	for _, t := range lab.Topologies() {
@@ -95,7 +99,43 @@ func (a *app) labList(_ context.Context, inv *grammar.Invocation) error {
 	return nil
 }
 
+// labEntry is a network or a scenario as JSON.
+type labEntry struct {
+	Name    string `json:"name"`
+	Kind    string `json:"kind"` // "network" or "scenario"
+	Summary string `json:"summary"`
+	Host    string `json:"host,omitempty"` // where doctor is to look
+	Rule    string `json:"rule,omitempty"` // what it must find there, or "healthy"
+}
+
+func labEntries() []labEntry {
+	var entries []labEntry
+	for _, t := range lab.Topologies() {
+		entries = append(entries, labEntry{Name: t.Name, Kind: "network", Summary: t.Summary})
+	}
+	for _, s := range lab.Scenarios() {
+		entries = append(entries, scenarioEntry(s))
+	}
+	return entries
+}
+
+func scenarioEntry(s lab.Scenario) labEntry {
+	return labEntry{Name: s.Name, Kind: "scenario", Summary: s.Summary, Host: s.Host, Rule: s.Rule}
+}
+
+// noJSON refuses -j where there is nothing that could be JSON, instead of printing
+// something else.
+func noJSON(inv *grammar.Invocation, instead string) error {
+	if inv.Options.JSON {
+		return inv.Usage("-j: this has no JSON form; " + instead)
+	}
+	return nil
+}
+
 func (a *app) labDemo(ctx context.Context, inv *grammar.Invocation) error {
+	if err := noJSON(inv, "-j lab run --all has one"); err != nil {
+		return err
+	}
 	if len(inv.Args) > 0 {
 		return inv.Usage("takes no arguments; the networks are run with: lab run NAME")
 	}

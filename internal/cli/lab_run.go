@@ -27,6 +27,9 @@ func (a *app) labRun(ctx context.Context, inv *grammar.Invocation) error {
 	if inv.Has("all") {
 		return a.labRunAll(ctx, inv)
 	}
+	if err := noJSON(inv, "-j lab run --all has one"); err != nil {
+		return err
+	}
 	if len(inv.Args) != 1 {
 		return inv.Usage("want one name; `lab list` has them")
 	}

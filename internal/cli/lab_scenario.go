@@ -10,6 +10,7 @@ import (
 
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/lab"
+	"mptcpctl/internal/present"
 )
 
 // labAtOnce is how many scenarios `lab run --all` runs at the same time: most of
@@ -109,6 +110,9 @@ func (a *app) labRunAll(ctx context.Context, inv *grammar.Invocation) error {
 	began := time.Now()
 	scenarios := lab.Scenarios()
 	results := runScenarios(ctx, scenarios, ownCommand())
+	if inv.Options.JSON {
+		return labRunJSON(ctx, inv, scenarios, results)
+	}
 	colors := palette(inv)
 	fmt.Fprintf(inv.Stdout, "%-28s %-8s %-9s %s\n", "SCENARIO", "HOST", "EXPECTED", "FOUND")
 	failed := 0
@@ -133,6 +137,39 @@ func (a *app) labRunAll(ctx context.Context, inv *grammar.Invocation) error {
 		return fmt.Errorf("lab: doctor and lab disagree in %d of %d scenarios", failed, len(scenarios))
 	}
 	_, err := fmt.Fprintf(inv.Stdout, "\nAll %d as expected, in %.0f s.\n", len(scenarios), time.Since(began).Seconds())
+	return err
+}
+
+// labOutcomeJSON is an outcome as JSON.
+type labOutcomeJSON struct {
+	labEntry
+	Found  string `json:"found"`
+	Agrees bool   `json:"agrees"`
+	Error  string `json:"error,omitempty"`
+}
+
+// labRunJSON writes the table of what doctor found as JSON.
+func labRunJSON(ctx context.Context, inv *grammar.Invocation, scenarios []lab.Scenario, results []chan labResult) error {
+	list := make([]labOutcomeJSON, 0, len(scenarios))
+	failed := 0
+	for i, s := range scenarios {
+		r := <-results[i]
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		o := labOutcomeJSON{labEntry: scenarioEntry(s), Found: r.found, Agrees: r.agrees && r.err == nil}
+		if r.err != nil {
+			o.Error = r.err.Error()
+		}
+		if !o.Agrees {
+			failed++
+		}
+		list = append(list, o)
+	}
+	err := present.JSON(inv.Stdout, list, inv.Options.Pretty)
+	if err == nil && failed > 0 {
+		err = fmt.Errorf("lab: %d of %d not as expected", failed, len(scenarios))
+	}
 	return err
 }
 

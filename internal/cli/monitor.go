@@ -29,6 +29,7 @@ func (a *app) monitorCommand() grammar.Command {
 			"FALLBACK, SF_PENDING, SF_FAILED, SF_SILENT, SF_STALE, ABORTED, ENDPOINT_SKIPPED, and RESYNC after a loss. A filter that names one, `event FALLBACK`, needs no -d. -a takes the events of all network namespaces, and names them.\n\n" +
 			"When events come faster than they can be printed, the kernel drops some: a LOST line says how many, at their place. " +
 			"Messages that do not come from the kernel are refused; the end of the output says on stderr how many there were.\n\n" +
+			"^C and SIGTERM end it in order, with exit code 0. SIGHUP ends it as it ends any program: a shell tells 129.\n\n" +
 			"An event belongs to its connection: `monitor dst :443` also prints the CLOSED of such a connection, which carries a token and nothing else.\n\n" +
 			"While anybody listens to these events, servers with the userspace path manager accept joins that they refuse otherwise, in all network namespaces: " +
 			"the kernel takes any listener for the path manager's daemon.",

@@ -189,6 +189,9 @@ func (a *app) policyExport(ctx context.Context, inv *grammar.Invocation) error {
 	if len(inv.Args) > 0 {
 		return inv.Usage("takes no arguments")
 	}
+	if err := noJSON(inv, "-j endpoint show and -j limits show have"); err != nil {
+		return err
+	}
 	pm, err := a.pathManager()
 	if err != nil {
 		return fmt.Errorf("%s: %w", inv.Path, err)

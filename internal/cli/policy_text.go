@@ -14,14 +14,16 @@ import (
 // writePlan says what is to change, what is left alone, and why.
 func (r *policyRun) writePlan(v *policyView) error {
 	if r.inv.Options.JSON {
-		return present.JSON(r.inv.Stdout, planObject(v), r.inv.Options.Pretty)
+		plan := planObject(v)
+		plan.Notes = r.limitNotes(v)
+		return present.JSON(r.inv.Stdout, plan, r.inv.Options.Pretty)
 	}
 	w := r.inv.Stdout
 	if v.plan.Limits != nil {
 		fmt.Fprintf(w, "limits: subflows %d add_addr_accepted %d\n", v.plan.Limits.Subflows, v.plan.Limits.AddAddrAccepted)
 	}
-	if keys := r.policy.LimitsAbove(policy.SafeLimit); v.plan.Limits != nil && len(keys) > 0 {
-		fmt.Fprintf(w, "note: kernels before Linux 7.2 refuse limits above %d: %s\n", policy.SafeLimit, strings.Join(keys, ", "))
+	for _, note := range r.limitNotes(v) {
+		fmt.Fprintln(w, "note: "+note)
 	}
 	for _, c := range v.plan.Changes {
 		fmt.Fprintln(w, changeText(c))
@@ -35,6 +37,15 @@ func (r *policyRun) writePlan(v *policyView) error {
 	r.writeLeft(w, v.plan.Left)
 	r.writeManagers(w, len(v.plan.Left))
 	return nil
+}
+
+// limitNotes tells of limits that not every kernel takes.
+func (r *policyRun) limitNotes(v *policyView) []string {
+	keys := r.policy.LimitsAbove(policy.SafeLimit)
+	if v.plan.Limits == nil || len(keys) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("kernels before Linux 7.2 refuse limits above %d: %s", policy.SafeLimit, strings.Join(keys, ", "))}
 }
 
 func (r *policyRun) writeLeft(w io.Writer, left []policy.Left) {
@@ -96,6 +107,7 @@ type planJSON struct {
 	Changes []changeJSON  `json:"changes"`
 	Left    []leftJSON    `json:"left"`
 	Missing []missingJSON `json:"missing"`
+	Notes   []string      `json:"notes,omitempty"`
 }
 
 type changeJSON struct {
