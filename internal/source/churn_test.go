@@ -24,8 +24,10 @@ import (
 	"mptcpctl/track"
 )
 
-// patience is how long a test waits for the kernel before it fails.
-const patience = 60 * time.Second
+// patience is how long a test waits for the kernel before it fails. A tracker lets
+// pass fifty times what a dump took before the next: on a machine that does much
+// else while a storm rages, that is minutes.
+const patience = 4 * time.Minute
 
 // host makes a namespace with two addresses on its loopback link, of which the
 // second one has an endpoint.
@@ -223,12 +225,14 @@ func churn(t *testing.T, c pathmanager.ListenConfig, beside bool, all *tally) (l
 	s := newStorm(t, ns)
 	all.add(s.rage(4, time.Now().Add(time.Second)))
 	for _, o := range observers {
-		o.awaitAgreement(t, s.open())
+		// Some of those that are open may not be MPTCP's: where a SYN was lost the
+		// kernel falls back.
+		all.ends.Add(int64(o.awaitAgreement(t)))
 		lost += o.tracker.State().Lost()
 	}
 	s.end()
 	for _, o := range observers {
-		o.awaitAgreement(t, 0)
+		o.awaitAgreement(t)
 		if err := o.stop(); err != nil {
 			t.Errorf("%s: %v", o.name, err)
 		}
@@ -236,21 +240,17 @@ func churn(t *testing.T, c pathmanager.ListenConfig, beside bool, all *tally) (l
 	return lost
 }
 
-// awaitAgreement waits until the tracker knows what a dump says, of at least so many
-// connections, and was told of all losses.
-func (o *observer) awaitAgreement(t *testing.T, open int) {
+// awaitAgreement waits until the tracker knows what a dump says, and was told of all
+// losses. It returns how many ends of connections that are.
+func (o *observer) awaitAgreement(t *testing.T) int {
 	t.Helper()
 	defer o.explain(t)
-	await(t, o.name+": the tracker to agree with the kernel", func() bool {
-		return agrees(t, o.host, o.tracker)
-	})
+	await(t, o.name+": the tracker to agree with the kernel", func() bool { return agrees(t, o.host, o.tracker) })
 	await(t, o.name+": the losses to be told, and all to be read anew", func() bool {
 		s := o.tracker.State()
 		return s.Lost() == o.host.Listener().Lost() && (s.Lost() == 0 || s.Generation() > 0)
 	})
-	if n := o.tracker.State().Len(); n < 2*open {
-		t.Errorf("%s: %d connections are open, the tracker has %d ends", o.name, open, n)
-	}
+	return o.tracker.State().Len()
 }
 
 // explain says how the tracker differs from the kernel where a test has failed.

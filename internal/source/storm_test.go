@@ -38,7 +38,10 @@ const (
 var fateNames = [fates]string{"closed", "half closed", "aborted", "aborted by the peer", "closed with data unread", "plain TCP", "kept open"}
 
 // tally counts the connections of storms by their fate.
-type tally struct{ n [fates]atomic.Int64 }
+type tally struct {
+	n    [fates]atomic.Int64
+	ends atomic.Int64 // of those that stayed open, as trackers saw them
+}
 
 func (n *tally) add(other *tally) {
 	for i := range n.n {
@@ -52,16 +55,19 @@ func (n *tally) String() string {
 	for i := range n.n {
 		words = append(words, fmt.Sprintf("%d %s", n.n[i].Load(), fateNames[i]))
 	}
-	return strings.Join(words, ", ")
+	return strings.Join(words, ", ") + fmt.Sprintf(", of which trackers saw %d ends", n.ends.Load())
 }
 
-// check fails the test where no connection had one of the fates.
+// check fails the test where no connection had one of the fates, or none was seen.
 func (n *tally) check(t *testing.T) {
 	t.Helper()
 	for i := range n.n {
 		if n.n[i].Load() == 0 {
 			t.Errorf("no connection was %s", fateNames[i])
 		}
+	}
+	if n.ends.Load() == 0 {
+		t.Error("no connection was there to agree on")
 	}
 }
 
