@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync"
 
 	"mptcpctl/doctor"
 	"mptcpctl/internal/source"
@@ -157,12 +158,15 @@ func (a *anonymiser) alias(kind, name string) string {
 	return a.names[id]
 }
 
-// addressLike finds what may be an address.
-var addressLike = regexp.MustCompile(`[0-9A-Fa-f:.]*[:.][0-9A-Fa-f:.]*(%[^\s/\]]+)?(/[0-9]+)?`)
+// addressLike finds what may be an address. It is compiled when it is needed: every
+// command would pay for it.
+var addressLike = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`[0-9A-Fa-f:.]*[:.][0-9A-Fa-f:.]*(%[^\s/\]]+)?(/[0-9]+)?`)
+})
 
 // text hides the addresses in a text. A port behind one is no part of it.
 func (a *anonymiser) text(s string) string {
-	return addressLike.ReplaceAllStringFunc(s, func(word string) string {
+	return addressLike().ReplaceAllStringFunc(s, func(word string) string {
 		var b strings.Builder
 		for len(word) > 0 {
 			n, addr := longestAddress(word)
