@@ -122,8 +122,17 @@ func collected(t *testing.T, f *fixture, findings func() []Finding) string {
 		Token: 0xabcdef01, Family: mptcp.FamilyINET, Source: netip.MustParseAddr("10.0.1.1"), Destination: netip.MustParseAddr("198.51.100.77"), Sport: 51299, Dport: 4433,
 		Error: 104, ResetReason: mptcp.ResetMiddlebox, Time: time.Now(),
 	}
-	f.batches <- []mptcp.Event{closed, {Type: mptcp.EventLost, Lost: 17, Time: time.Now()}}
 	var b bytes.Buffer
+	// The collector counts from the moment that it runs.
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(b.String(), `event="LISTENER_CLOSED"} `) && time.Now().Before(deadline); {
+		f.batches <- []mptcp.Event{{Type: mptcp.EventListenerClosed, Time: time.Now()}}
+		time.Sleep(time.Millisecond)
+		b.Reset()
+		if err := c.Write(&b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.batches <- []mptcp.Event{closed, {Type: mptcp.EventLost, Lost: 17, Time: time.Now()}}
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		b.Reset()
 		if err := c.Write(&b); err != nil {
@@ -138,8 +147,9 @@ func collected(t *testing.T, f *fixture, findings func() []Finding) string {
 	}
 }
 
-// derived matches the events that the tracker concludes in its own time.
-var derived = regexp.MustCompile(`(?m)^mptcp_events_total\{netns="",event="(RESYNC|SF_FAILED)"\} .*\n`)
+// derived matches the events that the tracker concludes in its own time, and those
+// that collected waits with.
+var derived = regexp.MustCompile(`(?m)^mptcp_events_total\{netns="",event="(RESYNC|SF_FAILED|LISTENER_CLOSED)"\} .*\n`)
 
 // variable matches what depends on when the samples were taken.
 var variable = regexp.MustCompile(`(?m)^(mptcp_exporter_collect_duration_seconds|mptcp_subflow_rtt_seconds_\w+\{.*\}|mptcp_connection_subflows_\w+\{.*\}|mptcp_events_total\{netns="",event="[^"]*"\}|mptcp_device_\w+\{.*\}) .*$`)
