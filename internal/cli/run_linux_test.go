@@ -233,7 +233,7 @@ func runOne(t *testing.T, ctx context.Context, client *lab.Host, p *lab.Process,
 		return n == want
 	})
 	if program.report {
-		time.Sleep(time.Second) // four looks of the observer, which shows no sign of them
+		time.Sleep(3 * time.Second) // twelve looks of the observer, which shows no sign of them
 	}
 	if program.untilServer {
 		hangUp()
