@@ -241,10 +241,14 @@ func (p *prober) judge(first, plain *probe.Conn, moved counters.Values) {
 
 // others connects from the other addresses, over plain TCP only where MPTCP failed.
 func (p *prober) others(ctx context.Context, paths []hostnet.Path) {
-	tried := 0
+	tried, left := 0, 0
 	for i := range paths {
 		path := &paths[i]
-		if !path.Usable || path.Initial || tried == mostPaths || ctx.Err() != nil {
+		if !path.Usable || path.Initial || ctx.Err() != nil {
+			continue
+		}
+		if tried == mostPaths {
+			left++
 			continue
 		}
 		tried++
@@ -255,5 +259,8 @@ func (p *prober) others(ctx context.Context, paths []hostnet.Path) {
 			r.TCP = true
 			p.connect(ctx, r).Close()
 		}
+	}
+	if left > 0 {
+		p.out.Notes = append(p.out.Notes, counted(left, "path")+" not tried: a probe makes at most eight connections")
 	}
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -59,6 +60,7 @@ func TestProbe(t *testing.T) {
 		{"plain-server", "fallback", "D05", "", 1},
 		{"syn-stripped", "fallback", "D05", "", 1},
 		{"syn-reset", "failed", "D34", "", 1},
+		{"syn-dropped", "fallback", "D33", "", 1},
 		{"join-dropped", "mptcp", "", "pending D35", 1},
 		{"mptcp-off", "failed", "D02", "", 1},
 	} {
@@ -88,6 +90,62 @@ func TestProbe(t *testing.T) {
 				t.Errorf("attempt %d was not bounded: %v", i, p.Attempts[i])
 			}
 		})
+	}
+}
+
+// What cannot be reached is said so in the kernel's words, in bounded time, whatever
+// it is that does not answer.
+func TestProbeOfWhatFails(t *testing.T) {
+	trial := trial(t, "healthy-two-paths")
+	client, server := trial.Lab.Host(lab.ClientHost), trial.Lab.Host(lab.ServerHost)
+	to := trial.Scenario.Topology.Paths[0].Destination.String()
+	probe := func(port string) (present.Probe, int) {
+		t.Helper()
+		out, errs, code := runIn(t, client, "-j", "probe", "-w", "2", to, port)
+		var p present.Probe
+		if err := json.Unmarshal([]byte(out), &p); err != nil {
+			t.Fatalf("%v: %s%s", err, out, errs)
+		}
+		for i := range p.Attempts {
+			if p.Attempts[i].Took > 15*time.Second {
+				t.Errorf("attempt %d was not bounded: %+v", i, p.Attempts[i])
+			}
+		}
+		return p, code
+	}
+	if p, code := probe("9"); p.Verdict != "failed" || !strings.Contains(p.Reason, "plain TCP fails too: connection refused") || len(p.Attempts) != 2 || code != 1 {
+		t.Errorf("a closed port: exit %d, %+v", code, p)
+	}
+	drop := func(device string) {
+		t.Helper()
+		if err := server.SetFirewall(lab.FirewallRule{Hook: lab.HookInput, In: device, Verdict: lab.Drop}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drop("eth0")
+	if p, code := probe("12345"); p.Verdict != "failed" || !strings.Contains(p.Reason, "plain TCP fails too: connection timed out") || len(p.Attempts) != 2 || code != 1 {
+		t.Errorf("a server that is silent: exit %d, %+v", code, p)
+	}
+	drop("eth1")
+	p, code := probe("12345")
+	if p.Verdict != "mptcp" || code != 1 || len(p.Attempts) != 4 {
+		t.Fatalf("a path that is silent: exit %d, %+v", code, p)
+	}
+	for _, a := range p.Attempts[2:] {
+		if a.From.String() != "10.0.2.2" || a.Error == "" {
+			t.Errorf("by the silent path: %+v", a)
+		}
+	}
+	if err := server.SetFirewall(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		if err := client.AddAddress("eth0", netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 1, byte(10 + i)}), 24)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p, _ := probe("12345"); len(p.Attempts) > 8 || !slices.Contains(p.Notes, "3 paths not tried: a probe makes at most eight connections") {
+		t.Errorf("of many addresses: %d attempts, notes %q", len(p.Attempts), p.Notes)
 	}
 }
 
