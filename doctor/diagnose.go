@@ -32,7 +32,7 @@ func Diagnose(f Facts) Report {
 	for _, r := range rules() {
 		found = append(found, r(v)...)
 	}
-	found = withoutEffects(found)
+	found = withoutTwins(withoutEffects(found))
 	families := map[string]Family{}
 	for _, r := range Rules() {
 		families[r.ID] = r.Family

@@ -22,7 +22,32 @@ var explains = map[string][]string{
 	"D31": {"D35", "D36", "D42", "D32"},
 	"D08": {"D42"}, "D09": {"D42"}, "D16": {"D42"}, "D25": {"D42"},
 	"D35": {"D42"}, "D36": {"D42"}, "D37": {"D42"}, "D38": {"D42"},
+	"D39": {"D38"}, // damaged data loses its mapping as well
 	"D43": {"D47"},
+}
+
+// namespaceWide are the rules whose cause is one for the whole namespace, though it
+// shows in each connection.
+var namespaceWide = [...]string{"D12", "D33", "D39", "D46"}
+
+// withoutTwins leaves one finding of each cause that the namespace has as a whole:
+// the one that is about no connection takes in those that are.
+func withoutTwins(found []Finding) []Finding {
+	for _, rule := range namespaceWide {
+		whole := slices.IndexFunc(found, func(f Finding) bool { return f.Rule == rule && len(f.tokens) == 0 })
+		if whole < 0 {
+			continue
+		}
+		for i := range found {
+			if i != whole && found[i].Rule == rule {
+				found[whole].absorb(&found[i])
+			}
+		}
+		only := found[whole]
+		found = slices.DeleteFunc(found, func(f Finding) bool { return f.Rule == rule })
+		found = append(found, only)
+	}
+	return found
 }
 
 // withoutEffects leaves out findings that another one explains, and gives that one

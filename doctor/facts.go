@@ -48,14 +48,14 @@ type Facts struct {
 	EventsLost  uint64
 	EarlierThan []mptcp.Token // connections that were there when listening began
 
-	Managers  []mptcp.Process // those that manage endpoints: NetworkManager, mptcpd, systemd-networkd
-	Elsewhere []Namespace     // what the other namespaces hold
-	Firewall  []string        // local rules that touch MPTCP or drop, reject or rewrite TCP; nil: unknown or none
-	Probes    []Probe         // own connects, where the user asked for them
-	IPRoute2  string          // version of the ip command, such as "6.1.0"; "" where there is none
+	Managers  []mptcp.Process   // those that manage endpoints: NetworkManager, mptcpd, systemd-networkd
+	Elsewhere []Namespace       // what the other namespaces hold, if ElsewhereWanted says so
+	Firewall  *hostnet.Firewall // nil: unknown
+	Probes    []Probe           // own connects, where the user asked for them
+	IPRoute2  string            // version of the ip command, such as "6.1.0"; "" where there is none
 
-	// BlackholeSeen is when an observer saw the counter Blackhole move; zero: not
-	// seen.
+	// BlackholeSeen is when an observer saw the counter Blackhole move, at the
+	// latest; zero: not seen.
 	BlackholeSeen time.Time
 
 	Unseen []Gap
@@ -103,10 +103,16 @@ type Lookup struct {
 
 // Namespace is what another network namespace holds.
 type Namespace struct {
-	Name        string
+	Name        string // as `mptcpctl -n` takes it: foreign, escape it before showing
+	Hint        string // what runs there: foreign as well
 	Endpoints   int
+	Makers      int // of the endpoints: subflows are created from them
 	Connections int
+	Single      int // of the connections: made there to other hosts, with one subflow
 	Listeners   int
+	Used        bool // connections were made or accepted there before
+	Behind      bool // its default route leads to an address of the judged namespace
+	Ahead       bool // it has an address that a default route of the judged namespace leads to
 }
 
 // Probe is a connect of our own, for a trial.
@@ -121,6 +127,16 @@ type Probe struct {
 type Gap struct {
 	What string `json:"what"` // such as "the subflows of connections"
 	Why  string `json:"why"`  // such as "Linux 6.12 tells them to CAP_NET_ADMIN only"
+}
+
+// ElsewhereWanted reports whether it matters to the rules what the other network
+// namespaces hold: where there is no MPTCP here, or no endpoint for the connections
+// that were made here.
+func (f *Facts) ElsewhereWanted() bool {
+	if f.Focus == "" && len(f.Connections)+len(f.Listeners) == 0 {
+		return true
+	}
+	return len(f.Endpoints) == 0 && single(newView(f)) > 0
 }
 
 // maxDestinations bounds for how many different peers routes are looked up.

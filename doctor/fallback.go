@@ -3,9 +3,11 @@ package doctor
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"mptcpctl/counters"
+	"mptcpctl/hostnet"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -90,10 +92,26 @@ func (v *view) fallbackFinding(c *mptcp.Connection, cause Cause, around counters
 	switch cause.Rule {
 	case "D05":
 		f.Alternatives = []string{"D07"}
+		v.blameWay(&f, suspectCapable, c.Local, c.Remote, "")
+		if v.stripsHere(c) {
+			f.Rule, f.Alternatives = "D07", nil
+			f.Title = fmt.Sprintf("TCP is spoken with %s: the firewall of this host removes MPTCP", c.Remote)
+		}
 	case "D33":
 		f.Evidence = append(f.Evidence, v.blackholeTime()...)
+		v.blameWay(&f, suspectCapable, c.Local, c.Remote, "")
+	case "D38":
+		v.blameWay(&f, suspectData, c.Local, c.Remote, "")
 	}
 	return f
+}
+
+// stripsHere reports whether the firewall of this host removes MPTCP from the
+// handshake of such a connection for sure.
+func (v *view) stripsHere(c *mptcp.Connection) bool {
+	return slices.ContainsFunc(v.filtered(suspectCapable, c.Local, c.Remote, v.way(c.Local, c.Remote, "")), func(h hostnet.Hit) bool {
+		return h.Sure && h.Deed == hostnet.Strips
+	})
 }
 
 // fallbackFix is what helps against a cause of fallback.
@@ -142,7 +160,10 @@ func blackhole(v *view) []Finding {
 	}
 	f.Evidence = append(f.Evidence, v.counts("Blackhole", "MPCapableSYNTXDisabled", "MPCapableSYNTXDrop")...)
 	f.Evidence = append(f.Evidence, v.blackholeTime()...)
-	f.Evidence = append(f.Evidence, v.Firewall...)
+	for i := range v.Blackholed {
+		b := &v.Blackholed[i]
+		v.blameWay(&f, suspectCapable, b.Local, b.Remote, "")
+	}
 	return []Finding{f}
 }
 
@@ -158,7 +179,7 @@ func (v *view) blackholeTime() []string {
 		return []string{fmt.Sprintf("it lasts at most %s more (seen %d times, net.mptcp.blackhole_timeout %s)", period, times, *base)}
 	}
 	left := max(v.BlackholeSeen.Add(period).Sub(v.Time), 0).Truncate(time.Second)
-	return []string{fmt.Sprintf("it lasts %s more (of %s)", left, period)}
+	return []string{fmt.Sprintf("it lasts %s more (of %s, seen to begin at %s)", left, period, v.BlackholeSeen.UTC().Format("15:04:05"))}
 }
 
 // orphans is D05, D33, D34 and their like for connections that ended before they

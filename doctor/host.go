@@ -146,37 +146,6 @@ func twoManagers(v *view) []Finding {
 	}}
 }
 
-// elsewhere is D48: MPTCP is in use in another network namespace.
-func elsewhere(v *view) []Finding {
-	if len(v.Connections)+len(v.Listeners) > 0 || v.Focus != "" {
-		return nil
-	}
-	var busy []string
-	bare := false
-	for _, n := range v.Elsewhere {
-		if n.Connections > 0 {
-			busy = append(busy, fmt.Sprintf("namespace %s: %s, %s", n.Name, count(n.Connections, "connection"), count(n.Endpoints, "endpoint")))
-			bare = bare || n.Endpoints == 0
-		}
-	}
-	if len(busy) == 0 {
-		return nil
-	}
-	f := Finding{
-		Rule: "D48", Severity: Info, Confidence: track.Certain,
-		Title:    "MPTCP is in use in another network namespace, not in this one",
-		Subject:  Subject{Netns: v.Netns},
-		Evidence: busy,
-		Fix:      []string{"mptcpctl -a connection show", "mptcpctl -n NAME doctor"},
-	}
-	if len(v.Endpoints) > 0 && bare {
-		f.Severity, f.Confidence = Warn, track.Likely
-		f.Title = "endpoints are configured here, and the connections are in another network namespace"
-		f.Evidence = append(f.Evidence, count(len(v.Endpoints), "endpoint")+" here, no connection")
-	}
-	return []Finding{f}
-}
-
 // memory is D46: the kernel is short of tokens or memory.
 func memory(v *view) []Finding {
 	var evidence []string
@@ -186,6 +155,15 @@ func memory(v *view) []Finding {
 			evidence = append(evidence, fmt.Sprintf("%s: %d in %s", name, n, v.MPTCP.Window))
 			if name != "RcvPruned" {
 				severity = Warn
+			}
+		}
+	}
+	// TCP's own counters tell of all TCP here: they are about MPTCP where there is
+	// any, and a receiver that is slow for a moment moves some of them.
+	if len(v.Connections) > 0 {
+		for _, name := range [...]string{"RcvPruned", "TCPRcvQDrop", "TCPBacklogDrop", "TCPAbortOnMemory"} {
+			if n, _ := v.TCP.Moved.Get(name); n > 0 {
+				evidence = append(evidence, fmt.Sprintf("TCP's %s: %d in %s", name, n, v.TCP.Window))
 			}
 		}
 	}

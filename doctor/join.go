@@ -62,6 +62,7 @@ func (v *view) judge(c *mptcp.Connection, a *attempt, e mptcp.Endpoint) (Finding
 		v.refusedJoin(&f, a, way)
 	case timedOut:
 		v.unansweredJoin(&f, way)
+		v.blameAttempt(&f, suspectJoin, a)
 	case stripped:
 		if !v.watched(c.Token) {
 			return Finding{}, false
@@ -69,6 +70,7 @@ func (v *view) judge(c *mptcp.Connection, a *attempt, e mptcp.Endpoint) (Finding
 		f.Rule, f.Title = "D37", "something on the way "+way+" removes MPTCP from the join"
 		f.Evidence = append(f.Evidence, v.counts("MPJoinSynTx", "MPJoinSynAckRx", "MPRstTx", "MPJoinSynAckNoMPJoin")...)
 		f.Fix = []string{"report it to the operator of this path: TCP option 30 (MP_JOIN) is removed"}
+		v.blameAttempt(&f, suspectJoin, a)
 	case rejected:
 		f.Rule, f.Title = "D16", "the peer accepts no further subflow: "+way+" it was taken back at once"
 		f.Alternatives = []string{"D14"}
@@ -86,6 +88,15 @@ func (v *view) judge(c *mptcp.Connection, a *attempt, e mptcp.Endpoint) (Finding
 		return Finding{}, false
 	}
 	return f, true
+}
+
+// blameAttempt is blame for the packets of an attempt.
+func (v *view) blameAttempt(f *Finding, s suspect, a *attempt) {
+	bound := ""
+	if e, ok := v.endpoint(a); ok && e.IfIndex != 0 {
+		bound = v.links[int(e.IfIndex)].Name
+	}
+	v.blameWay(f, s, a.local, a.remote, bound)
 }
 
 func closedEvidence(c *mptcp.Connection, a *attempt) string {
@@ -122,7 +133,7 @@ func (v *view) refusedJoin(f *Finding, a *attempt, way string) {
 	if a.outcome() == unreachable {
 		f.Rule, f.Title = "D36", "the join "+way+" was answered: unreachable"
 		f.Fix = []string{"look for a firewall that rejects, or a router without the route: traceroute -s " + a.local.Addr().String() + " " + a.remote.Addr().String()}
-		f.Evidence = append(f.Evidence, v.Firewall...)
+		v.blameAttempt(f, suspectJoin, a)
 		return
 	}
 	switch {
@@ -139,7 +150,7 @@ func (v *view) refusedJoin(f *Finding, a *attempt, way string) {
 			fmt.Sprintf("mptcpctl probe %s %d   (from each address: is it this path, or does nobody listen any more?)", a.remote.Addr(), a.remote.Port()),
 			"on the peer: keep the listening socket open (netcat: nc -l -k)",
 		}
-		f.Evidence = append(f.Evidence, v.Firewall...)
+		v.blameAttempt(f, suspectJoin, a)
 	}
 }
 
@@ -157,7 +168,6 @@ func (v *view) refusesAll(a *attempt) bool {
 func (v *view) unansweredJoin(f *Finding, way string) {
 	f.Rule, f.Title = "D35", "no answer to the join "+way
 	f.Evidence = append(f.Evidence, v.counts("MPJoinSynTx", "MPJoinSynAckRx")...)
-	f.Evidence = append(f.Evidence, v.Firewall...)
 	f.Fix = []string{"look for a firewall or NAT on this path that drops SYN with TCP option 30 (MP_JOIN)"}
 }
 
@@ -169,6 +179,7 @@ func (v *view) resetJoin(f Finding, a *attempt, way string) (Finding, bool) {
 	case mptcp.ResetMiddlebox:
 		f.Rule, f.Title = "D38", "a middlebox interferes with MPTCP on the path "+way
 		f.Fix = []string{"report it to the operator of this path: TCP option 30 (DSS) is removed from data"}
+		v.blameAttempt(&f, suspectData, a)
 	case mptcp.ResetResources, mptcp.ResetProhibited:
 		f.Rule, f.Title = "D16", "the peer refuses subflows: "+reason.Explain()
 		f.Fix = []string{"on the peer: mptcpctl limits set subflows N"}
@@ -211,6 +222,7 @@ func hangingJoins(v *view) []Finding {
 					Evidence: []string{fmt.Sprintf("connection %s: SYN with MP_JOIN from %s to %s was sent again, no answer", c.Token, s.Local, s.Remote)},
 				}
 				v.unansweredJoin(&f, fmt.Sprintf("from %s to %s", s.Local.Addr(), s.Remote))
+				v.blameSubflow(&f, suspectJoin, s)
 				f.Subject = Subject{Remote: s.Remote, Device: s.Device}
 				if ok {
 					f.Subject = v.onEndpoint(e)

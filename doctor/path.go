@@ -9,9 +9,12 @@ import (
 )
 
 // A subflow is silent when its timer has backed off that often without an answer
-// for that long. Less is seen on any lossy path.
+// for that long. Less is seen on any lossy path. Where packets still come in, each
+// of them counts as an acknowledgement of what came before: then only the timer
+// tells, and it has to have backed off once more.
 const (
 	silentBackoff = 2
+	oneWayBackoff = 3
 	deadBackoff   = 4
 	silentMS      = 1000
 )
@@ -53,14 +56,17 @@ func (v *view) silence(s *mptcp.Subflow) (string, track.Confidence, Severity) {
 	if known && !l.Usable() && (s.Bound || s.Backoff > 0) {
 		return fmt.Sprintf("link %s: %s", l.Name, l.State()), track.Certain, Fail
 	}
-	if s.Backoff < silentBackoff || s.LastAckMS < silentMS {
-		return "", track.ConfidenceNone, Info
-	}
 	severity := Warn
 	if s.Backoff >= deadBackoff {
 		severity = Fail
 	}
-	return "no acknowledgement gets through", track.Likely, severity
+	switch {
+	case s.Backoff >= silentBackoff && s.LastAckMS >= silentMS:
+		return "no acknowledgement gets through", track.Likely, severity
+	case s.Backoff >= oneWayBackoff && s.Unacked > 0: // a peer that reads nothing has acknowledged all
+		return "packets come in, and what is sent is not acknowledged", track.Likely, severity
+	}
+	return "", track.ConfidenceNone, Info
 }
 
 func (v *view) silentFinding(c *mptcp.Connection, s *mptcp.Subflow, why string, sure track.Confidence, severity Severity) Finding {
@@ -69,14 +75,17 @@ func (v *view) silentFinding(c *mptcp.Connection, s *mptcp.Subflow, why string, 
 		Rule: "D43", Severity: severity, Confidence: sure,
 		Title:   fmt.Sprintf("the subflow from %s to %s is silent: %s", s.Local.Addr(), s.Remote, why),
 		Subject: Subject{Remote: s.Remote, Device: s.Device},
-		Evidence: []string{fmt.Sprintf("connection %s: %s to %s, last acknowledgement %d ms ago, timeout doubled %d times",
-			c.Token, s.Local, s.Remote, s.LastAckMS, s.Backoff)},
+		Evidence: []string{fmt.Sprintf("connection %s: %s to %s, last acknowledgement %d ms ago, timeout doubled %d times, %d segments not acknowledged",
+			c.Token, s.Local, s.Remote, s.LastAckMS, s.Backoff, s.Unacked)},
 		Fix: []string{"mend the link; sysctl net.ipv4.tcp_retries2 says how long the kernel waits before it gives up"},
 	}
 	if hasEndpoint && !s.Initial {
 		f.Subject = v.onEndpoint(e)
 		f.Subject.Remote = s.Remote
 		f.Fix = append(f.Fix, repair(v, e)...)
+	}
+	if sure != track.Certain {
+		v.blameSubflow(&f, suspectData, s)
 	}
 	return f
 }
@@ -131,10 +140,16 @@ func (v *view) unloved(c *mptcp.Connection, s *mptcp.Subflow) (string, Severity)
 			fastest = o.RTTMicros
 		}
 	}
-	if fastest > 0 && s.RTTMicros > 10*fastest {
+	if fastest > 0 && slow(s, 10*fastest) {
 		return fmt.Sprintf("its round trip takes %d times as long", s.RTTMicros/fastest), Info
 	}
 	return "", Info
+}
+
+// slow reports whether the subflow's round trip is known to take longer than that:
+// not by its first samples, the variance of which is half of it.
+func slow(s *mptcp.Subflow, than uint32) bool {
+	return s.MinRTTMicros > than && s.RTTMicros > than && s.RTTVarMicros < s.RTTMicros/4
 }
 
 // damaged is D39: data was changed on the way.

@@ -333,6 +333,11 @@ func pathCases() []ruleCase {
 			plainly(func(f *Facts) { second(f).LastAckMS = 3600000 }), // idle
 		},
 		{
+			"D43", "one way", Warn, track.Likely,
+			plainly(func(f *Facts) { second(f).Backoff, second(f).LastAckMS, second(f).Unacked = 3, 5, 10 }),
+			plainly(func(f *Facts) { second(f).Backoff, second(f).LastAckMS = 7, 5 }), // the peer's window is closed
+		},
+		{
 			"D43", "lossy", Warn, track.Likely,
 			plainly(func(f *Facts) { second(f).Backoff, second(f).LastAckMS = 2, 1500 }),
 			plainly(func(f *Facts) { second(f).Backoff, second(f).LastAckMS = 1, 400 }),
@@ -352,8 +357,25 @@ func pathCases() []ruleCase {
 		},
 		{
 			"D47", "slow", Info, track.Likely,
-			plainly(func(f *Facts) { second(f).Share, second(f).RTTMicros = 0, 900000 }),
-			plainly(func(f *Facts) { second(f).Share, second(f).RTTMicros = 0, 30000 }),
+			plainly(func(f *Facts) {
+				s := second(f)
+				s.Share, s.RTTMicros, s.RTTVarMicros, s.MinRTTMicros = 0, 900000, 20000, 800000
+			}),
+			plainly(func(f *Facts) {
+				s := second(f)
+				s.Share, s.RTTMicros, s.RTTVarMicros, s.MinRTTMicros = 0, 900000, 450000, 900000 // the first sample
+			}),
+		},
+		{
+			"D47", "slow for a moment", Info, track.Likely,
+			plainly(func(f *Facts) {
+				s := second(f)
+				s.Share, s.RTTMicros, s.RTTVarMicros, s.MinRTTMicros = 0, 900000, 20000, 800000
+			}),
+			plainly(func(f *Facts) {
+				s := second(f)
+				s.Share, s.RTTMicros, s.RTTVarMicros, s.MinRTTMicros = 0, 900000, 20000, 30000
+			}),
 		},
 		{
 			"D46", "token", Warn, track.Certain,

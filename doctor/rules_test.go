@@ -76,17 +76,44 @@ func hostCases() []ruleCase {
 			plainly(func(f *Facts) { f.Managers = []mptcp.Process{{PID: 4, Name: "NetworkManager"}} }),
 		},
 		{
+			"D46", "by TCP", Info, track.Likely,
+			plainly(func(f *Facts) { setCounters(&f.TCP, nil, map[string]uint64{"TCPRcvQDrop": 1}) }),
+			plainly(func(f *Facts) {
+				setCounters(&f.TCP, nil, map[string]uint64{"TCPRcvQDrop": 1})
+				f.Connections = nil
+			}),
+		},
+		{
 			"D46", "", Warn, track.Likely,
 			plainly(func(f *Facts) { setCounters(&f.MPTCP, nil, map[string]uint64{"BacklogDrop": 1}) }),
 			plainly(func(f *Facts) { setCounters(&f.MPTCP, map[string]uint64{"BacklogDrop": 100}, nil) }),
 		},
 		{
-			"D48", "", Warn, track.Likely,
+			"D48", "connections", Warn, track.Likely,
+			plainly(func(f *Facts) { unusedHost(f, Namespace{Name: "blue", Connections: 4, Single: 4, Behind: true}) }),
 			plainly(func(f *Facts) {
-				f.Connections, f.PlainFlows = nil, nil
-				f.Elsewhere = []Namespace{{Name: "blue", Connections: 4}}
+				f.Elsewhere = []Namespace{{Name: "blue", Connections: 4, Single: 4, Behind: true}}
 			}),
-			plainly(func(f *Facts) { f.Elsewhere = []Namespace{{Name: "blue", Connections: 4}} }),
+		},
+		{
+			"D48", "endpoints", Warn, track.Likely,
+			plainly(func(f *Facts) {
+				alone(f)
+				f.Endpoints = nil
+				f.Elsewhere = []Namespace{{Name: "1", Hint: "systemd", Endpoints: 2, Makers: 2, Ahead: true}}
+			}),
+			plainly(func(f *Facts) {
+				alone(f)
+				f.Endpoints = nil
+				f.Elsewhere = []Namespace{{Name: "1", Endpoints: 2, Makers: 2, Ahead: true, Used: true}}
+			}),
+		},
+		{
+			"D48", "nothing here", Info, track.Certain,
+			plainly(func(f *Facts) {
+				unusedHost(f, Namespace{Name: "blue", Connections: 4, Single: 4})
+			}),
+			plainly(func(f *Facts) { unusedHost(f, Namespace{Name: "blue", Listeners: 3, Endpoints: 1}) }),
 		},
 		{
 			"D49", "", Warn, track.Certain,
@@ -346,6 +373,13 @@ func endpointCases() []ruleCase {
 			plainly(func(f *Facts) { bigAnnouncement(f, v6, 0) }),
 		},
 	}
+}
+
+// unusedHost has endpoints, and connections are in another namespace.
+func unusedHost(f *Facts, other Namespace) {
+	f.Connections, f.PlainFlows = nil, nil
+	setCounters(&f.MPTCP, map[string]uint64{"MPCapableSYNTX": 0}, nil)
+	f.Elsewhere = []Namespace{other}
 }
 
 func bigAnnouncement(f *Facts, addr netip.Addr, port uint16) {

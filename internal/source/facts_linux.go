@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"mptcpctl/counters"
@@ -26,7 +27,8 @@ func (h *Host) Facts(ctx context.Context, c *FactsConfig) (doctor.Facts, error) 
 	g.settings()
 	watch := g.watch(ctx)
 	before := g.read()
-	for _, read := range [...]func(context.Context){g.pathManager, g.network, g.managers, g.outside} {
+	g.h.blackholes.note(before)
+	for _, read := range [...]func(context.Context){g.pathManager, g.network, g.firewall, g.managers, g.outside} {
 		read(ctx)
 	}
 	g.wait(ctx, before.time, g.c.Window)
@@ -39,6 +41,7 @@ func (h *Host) Facts(ctx context.Context, c *FactsConfig) (doctor.Facts, error) 
 	}
 	g.events(watch)
 	g.lookups(ctx)
+	g.elsewhere(ctx)
 	return g.f, ctx.Err()
 }
 
@@ -115,6 +118,7 @@ func (g *gathering) wait(ctx context.Context, from time.Time, long time.Duration
 func (g *gathering) count(before, after reading) {
 	g.f.Time = after.time
 	g.f.MPTCP.Now, g.f.TCP.Now = after.mptcp, after.tcp
+	g.f.BlackholeSeen = g.h.blackholes.note(after)
 	if g.c.Window <= 0 {
 		return
 	}
@@ -151,6 +155,23 @@ func (g *gathering) network(ctx context.Context) {
 		g.miss("links, addresses, routes and rules", err)
 	}
 	g.f.Network = network
+}
+
+// firewall reads the packet filter.
+func (g *gathering) firewall(ctx context.Context) {
+	const what = "the firewall of this host"
+	err := g.h.inside(func() (err error) {
+		g.f.Firewall, err = hostnet.ReadFirewall(ctx)
+		return err
+	})
+	if err != nil {
+		g.f.Firewall = nil
+		g.miss(what, err)
+		return
+	}
+	if len(g.f.Firewall.Legacy) > 0 {
+		g.gap("the rules of iptables-legacy", "they are not read; there are the tables "+strings.Join(g.f.Firewall.Legacy, ", "))
+	}
 }
 
 func (g *gathering) lookups(ctx context.Context) { g.f.Lookups = g.h.Lookups(ctx, &g.f) }

@@ -34,9 +34,10 @@ type Host struct {
 	listener *pathmanager.Listener // nil: not subscribed
 	home     *hostnet.Namespace    // to read /proc in; nil: all threads are in it
 
-	sampled  sampled
-	known    knownSubflows
-	watching atomic.Bool // Ended is being read: keep known
+	sampled    sampled
+	blackholes blackholes
+	known      knownSubflows
+	watching   atomic.Bool // Ended is being read: keep known
 }
 
 // Config adjusts a Host. The zero value, and nil, mean the calling thread's

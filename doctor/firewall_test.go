@@ -1,0 +1,126 @@
+package doctor
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+	"testing"
+
+	"mptcpctl/hostnet"
+	"mptcpctl/track"
+)
+
+// attribute is a netlink attribute, padded.
+func attribute(kind uint16, data ...byte) []byte {
+	b := binary.NativeEndian.AppendUint16(nil, uint16(4+len(data)))
+	b = binary.NativeEndian.AppendUint16(b, kind)
+	b = append(b, data...)
+	return append(b, make([]byte, (4-len(b)%4)%4)...)
+}
+
+func big(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
+
+// exthdr looks at TCP option 30: takes it out, or compares its subtype, and drops.
+func exthdr(strip bool, subtype byte) []hostnet.Expression {
+	option := slices.Concat(attribute(2, 30), attribute(6, big(1)...)) // NFTA_EXTHDR_TYPE, NFTA_EXTHDR_OP
+	if strip {
+		return []hostnet.Expression{{Name: "exthdr", Data: option}}
+	}
+	load := slices.Concat(option, attribute(1, big(1)...), attribute(3, big(2)...), attribute(4, big(1)...))
+	compare := slices.Concat(attribute(1, big(1)...), attribute(2, big(0)...), attribute(3, attribute(1, subtype<<4)...))
+	verdict := slices.Concat(attribute(1, big(0)...), attribute(2, attribute(2, attribute(1, big(0)...)...)...))
+	return []hostnet.Expression{{Name: "exthdr", Data: load}, {Name: "cmp", Data: compare}, {Name: "immediate", Data: verdict}}
+}
+
+func filter(hook hostnet.Hook, e []hostnet.Expression) *hostnet.Firewall {
+	return &hostnet.Firewall{Chains: []hostnet.FirewallChain{{
+		Family: "inet", Table: "filter", Name: "mine", Hook: hook, Rules: []hostnet.FirewallRule{{Handle: 7, Expressions: e}},
+	}}}
+}
+
+// What the firewall of this host does to the suspected packets makes a finding
+// certain; what it does to others is not told, and a firewall alone is no finding.
+func TestFirewallIsEvidence(t *testing.T) {
+	const told = "the firewall of this host does so: it "
+	for _, tt := range []struct {
+		name, rule string
+		firewall   *hostnet.Firewall
+		change     func(*Facts)
+		evidence   string // "" for none
+	}{
+		{"join", "D35", filter(hostnet.HookOutput, exthdr(false, 1)), func(f *Facts) { pend(f) }, told + "drops SYN with MP_JOIN, in inet filter mine handle 7 (hook output)"},
+		{"its answer", "D35", filter(hostnet.HookInput, exthdr(false, 1)), func(f *Facts) { pend(f) }, told + "drops SYN/ACK with MP_JOIN, in inet filter mine handle 7 (hook input)"},
+		{"another option", "D35", filter(hostnet.HookOutput, exthdr(false, 0)), func(f *Facts) { pend(f) }, ""},
+		{"handshake stripped", "D07", filter(hostnet.HookOutput, exthdr(true, 0)), func(f *Facts) { fellBack(f, "MPCapableFallbackSYNACK") }, told + "takes MPTCP out of SYN with MP_CAPABLE, in inet filter mine handle 7 (hook output)"},
+		{"blackhole", "D33", filter(hostnet.HookPostrouting, exthdr(false, 0)), func(f *Facts) { f.Blackholed = []Flow{{Local: f.Connections[0].Local, Remote: server}} }, told + "drops SYN with MP_CAPABLE, in inet filter mine handle 7 (hook postrouting)"},
+		{"data", "D38", filter(hostnet.HookPrerouting, exthdr(true, 0)), func(f *Facts) { fellBack(f, "DssFallback") }, told + "takes MPTCP out of data with DSS, in inet filter mine handle 7 (hook prerouting)"},
+		{"nothing wrong", "", filter(hostnet.HookOutput, exthdr(false, 1)), func(*Facts) {}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := healthy(t)
+			f.Firewall = tt.firewall
+			tt.change(f)
+			r := Diagnose(*f)
+			i := slices.IndexFunc(r.Findings, func(x Finding) bool { return x.Rule == tt.rule })
+			if tt.rule == "" && len(r.Findings) == 0 {
+				return
+			}
+			if i < 0 {
+				t.Fatalf("found %q", ids(r))
+			}
+			x := r.Findings[i]
+			var lines []string
+			for _, line := range x.Evidence {
+				if strings.Contains(line, "firewall") {
+					lines = append(lines, line)
+				}
+			}
+			if got := strings.Join(lines, "\n"); got != tt.evidence {
+				t.Errorf("got %q, want %q", got, tt.evidence)
+			}
+			command := "nft -a list chain inet filter mine   (on this host)"
+			if tt.evidence != "" && (x.Confidence != track.Certain || x.Fix[0] != command) {
+				t.Errorf("%v, fix %q", x.Confidence, x.Fix)
+			}
+		})
+	}
+}
+
+// One cause that the namespace has as a whole is one finding, with the evidence of
+// all, and what only follows from it is none.
+func TestTwinsAreOne(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*Facts)
+		want   string
+	}{
+		{"blackhole", func(f *Facts) {
+			fellBack(f, "MPCapableSYNTXDrop")
+			f.Blackholed = []Flow{{Remote: server}}
+		}, "D33/fail/certain"},
+		{"damage", func(f *Facts) {
+			setCounters(&f.MPTCP, nil, map[string]uint64{"DataCsumErr": 1, "DssFallback": 1})
+		}, "D39/fail/certain"},
+		{"memory", func(f *Facts) {
+			fellBack(f, "MPFallbackTokenInit")
+			setCounters(&f.MPTCP, map[string]uint64{"MPFallbackTokenInit": 1}, map[string]uint64{"MPFallbackTokenInit": 1})
+		}, "D46/warn/likely"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := healthy(t)
+			tt.change(f)
+			r := Diagnose(*f)
+			if got := ids(r); got != tt.want {
+				t.Fatalf("got %q, want %q", got, tt.want)
+			}
+			if f.Connections[0].Fallback {
+				if !strings.Contains(strings.Join(r.Findings[0].Evidence, "\n"), "connection 00000001: fallback") {
+					t.Errorf("evidence %q", r.Findings[0].Evidence)
+				}
+				if r.Connections[0].Verdict == Healthy {
+					t.Error("the connection is healthy")
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,240 @@
+package hostnet_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mptcpctl/hostnet"
+	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/labtest"
+
+	"golang.org/x/sys/unix"
+)
+
+// recorded returns a firewall as nft or iptables-nft made it and the kernel dumped it.
+func recorded(t testing.TB, name string) *hostnet.Firewall {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "firewall-"+name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f hostnet.Firewall
+	if err := json.Unmarshal(text, &f); err != nil {
+		t.Fatal(err)
+	}
+	return &f
+}
+
+// packet makes one of "SYN", "SYN/ACK" or "ACK" with an MPTCP option of that
+// subtype, none for a negative one.
+func packet(from, to, device, flags string, subtype int) *hostnet.Packet {
+	p := &hostnet.Packet{
+		Source: netip.MustParseAddrPort(from), Destination: netip.MustParseAddrPort(to), Device: device,
+		Flags: map[string]byte{"SYN": hostnet.FlagSYN, "SYN/ACK": hostnet.FlagSYN | hostnet.FlagACK, "ACK": hostnet.FlagACK}[flags],
+	}
+	if subtype >= 0 {
+		p.MPTCP = []byte{byte(subtype << 4)}
+	}
+	return p
+}
+
+func incoming(p *hostnet.Packet) *hostnet.Packet {
+	p.Incoming = true
+	return p
+}
+
+func told(hits []hostnet.Hit) string {
+	var words []string
+	for i := range hits {
+		sure := "maybe "
+		if hits[i].Sure {
+			sure = ""
+		}
+		words = append(words, sure+string(hits[i].Deed)+" "+hits[i].String())
+	}
+	return strings.Join(words, "; ")
+}
+
+// The rules of the recordings do to packets what nft's own words for them say.
+func TestJudge(t *testing.T) {
+	const client, server = "10.0.1.2:40000", "10.0.1.1:443"
+	const joins = 1
+	for _, tt := range []struct {
+		firewall, name string
+		packet         *hostnet.Packet
+		want           string
+	}{
+		{"server", "established", incoming(packet(server, client, "eth0", "SYN/ACK", joins)), ""},
+		{"server", "port in a set: not known", incoming(packet(client, server, "eth0", "SYN", 0)), ""},
+		{"server", "loopback", incoming(packet(client, server, "lo", "SYN", 0)), ""},
+		{"server", "another link", packet(client, server, "eth0", "SYN", joins), ""},
+		{"server", "join", packet(client, server, "eth1", "SYN", joins), "drops inet filter second handle 14 (hook output)"},
+		{"server", "handshake", packet(client, server, "eth1", "SYN", 0), ""},
+		{"server", "another network", packet(client, "10.0.2.1:443", "eth1", "SYN", joins), ""},
+		{"server", "without MPTCP", packet(client, server, "eth1", "SYN", -1), ""},
+		{"server", "unknown link", packet(client, server, "", "SYN", joins), "maybe drops inet filter second handle 14 (hook output)"},
+		{"server", "range of ports", packet(client, "10.0.3.1:8443", "eth1", "SYN", joins), "rejects inet filter second handle 15 (hook output)"},
+		{"server", "goto", packet(client, "10.0.3.1:60001", "eth1", "SYN", joins), "drops inet filter third handle 18 (hook output)"},
+		{"server", "goto, established", packet(client, "10.0.3.1:60001", "eth1", "ACK", 2), ""},
+		{"server", "IPv6", packet("[2001:db8::2]:4", "[2001:db8::1]:8443", "eth1", "SYN", joins), "rejects inet filter second handle 15 (hook output)"},
+		{"strip", "SYN", packet(client, server, "eth0", "SYN", 0), "takes MPTCP out of inet mangle out handle 3 (hook postrouting)"},
+		{"strip", "SYN elsewhere", packet(client, "10.0.9.1:443", "eth0", "SYN", 0), ""},
+		{"strip", "data", packet(client, server, "eth0", "ACK", 2), ""},
+		{"strip", "incoming SYN", incoming(packet(client, server, "eth0", "SYN", 0)), "drops inet mangle in handle 5 (hook prerouting)"},
+		{"strip", "incoming SYN without", incoming(packet(client, server, "eth0", "SYN", -1)), ""},
+		{"strip", "incoming answer", incoming(packet(server, client, "eth0", "SYN/ACK", 0)), ""},
+		{"iptables", "by option", incoming(packet(client, server, "eth0", "SYN", 0)), "drops ip filter INPUT handle 2 (hook input)"},
+		{"iptables", "another port", incoming(packet(client, "10.0.1.1:22", "eth0", "SYN", 0)), ""},
+		{"iptables", "conntrack: not known", incoming(packet(client, "10.0.1.1:80", "eth0", "SYN", 0)), ""},
+		{"iptables", "stripped", packet(client, server, "eth1", "SYN", joins), "takes MPTCP out of ip mangle POSTROUTING handle 2 (hook postrouting)"},
+		{"iptables", "not there", packet(client, server, "eth0", "SYN", joins), ""},
+		{"iptables", "rejected", packet(client, "10.0.9.9:443", "eth0", "SYN", 0), "rejects ip filter OUTPUT handle 7 (hook output)"},
+		{"iptables", "IPv6 passes", packet("[2001:db8::2]:4", "[2001:db8::1]:443", "eth1", "SYN", joins), ""},
+	} {
+		t.Run(tt.firewall+" "+tt.name, func(t *testing.T) {
+			if got := told(recorded(t, tt.firewall).Judge(tt.packet)); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// A policy to drop counts where no rule accepts.
+func TestJudgePolicy(t *testing.T) {
+	f := &hostnet.Firewall{Chains: []hostnet.FirewallChain{{Family: "ip", Table: "t", Name: "c", Hook: hostnet.HookOutput, Drops: true}}}
+	if got, want := told(f.Judge(packet("10.0.0.1:1", "10.0.0.2:2", "eth0", "SYN", 1))), "drops ip t c policy (hook output)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := told(f.Judge(packet("[2001:db8::1]:1", "[2001:db8::2]:2", "eth0", "SYN", 1))); got != "" {
+		t.Errorf("IPv6: %q", got)
+	}
+	var none *hostnet.Firewall
+	if got := none.Judge(packet("10.0.0.1:1", "10.0.0.2:2", "eth0", "SYN", 1)); got != nil {
+		t.Errorf("no firewall: %v", got)
+	}
+}
+
+// Chains that jump to each other end.
+func TestJudgeEnds(t *testing.T) {
+	jump := func(to string) hostnet.FirewallRule {
+		attribute := func(kind byte, data ...byte) []byte {
+			b := []byte{byte(4 + len(data)), 0, kind, 0} // of a little-endian machine, as the recordings are
+			b = append(b, data...)
+			return append(b, make([]byte, (4-len(b)%4)%4)...)
+		}
+		verdict := append(attribute(1, 0xff, 0xff, 0xff, 0xfd), attribute(2, append([]byte(to), 0)...)...)
+		return hostnet.FirewallRule{Expressions: []hostnet.Expression{{
+			Name: "immediate", Data: append(attribute(1, 0, 0, 0, 0), attribute(2, attribute(2, verdict...)...)...),
+		}}}
+	}
+	f := &hostnet.Firewall{Chains: []hostnet.FirewallChain{
+		{Family: "ip", Table: "t", Name: "a", Hook: hostnet.HookOutput, Rules: []hostnet.FirewallRule{jump("b"), jump("b"), jump("b")}},
+		{Family: "ip", Table: "t", Name: "b", Rules: []hostnet.FirewallRule{jump("a"), jump("a"), jump("a")}},
+	}}
+	if got := told(f.Judge(packet("10.0.0.1:1", "10.0.0.2:2", "eth0", "SYN", 1))); got != "" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// What the lab asks the kernel for is read back, and judged as the kernel does it.
+func TestReadFirewall(t *testing.T) {
+	ns := labtest.Namespace(t)
+	read := func() (f *hostnet.Firewall) {
+		t.Helper()
+		err := ns.Do(func() (err error) {
+			f, err = hostnet.ReadFirewall(t.Context())
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	if f := read(); len(f.Chains) != 0 {
+		t.Errorf("a new namespace has %+v", f.Chains)
+	}
+	for _, tt := range []struct {
+		name string
+		rule lab.FirewallRule
+		want string // of a SYN with MP_JOIN
+	}{
+		{"drop a join", lab.FirewallRule{Hook: lab.HookOutput, Out: "eth1", Flags: lab.SYN, FlagsMask: lab.SYN | lab.ACK, Option: lab.MPTCPOption(lab.SubtypeMPJoin), Verdict: lab.Drop}, "drops"},
+		{"another subtype", lab.FirewallRule{Hook: lab.HookOutput, Option: lab.MPTCPOption(lab.SubtypeDSS), Verdict: lab.Drop}, ""},
+		{"reject", lab.FirewallRule{Hook: lab.HookOutput, Destination: netip.MustParsePrefix("10.0.1.0/25"), DestinationPort: 443, Verdict: lab.RejectReset}, "rejects"},
+		{"another port", lab.FirewallRule{Hook: lab.HookOutput, DestinationPort: 444, Verdict: lab.RejectReset}, ""},
+		{"another source", lab.FirewallRule{Hook: lab.HookOutput, Source: netip.MustParsePrefix("10.0.1.3/32"), Verdict: lab.Drop}, ""},
+		{"strip", lab.FirewallRule{Hook: lab.HookPostrouting, Option: lab.MPTCPOption(lab.AnySubtype), Verdict: lab.StripOption}, "takes MPTCP out of"},
+		{"one in ten", lab.FirewallRule{Hook: lab.HookOutput, OneIn: 10, Verdict: lab.Drop}, ""},
+		{"rewrite", lab.FirewallRule{Hook: lab.HookOutput, Verdict: lab.Rewrite}, ""},
+		{"masquerade", lab.FirewallRule{Hook: lab.HookPostrouting, Verdict: lab.Masquerade}, ""},
+		{"accept", lab.FirewallRule{Hook: lab.HookOutput, Verdict: lab.Accept}, ""},
+	} {
+		if err := ns.SetFirewall(tt.rule); err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		f := read()
+		if len(f.Chains) != 1 || len(f.Chains[0].Rules) != 1 || f.Chains[0].Hook == "" || f.Chains[0].Rules[0].Handle == 0 {
+			t.Errorf("%s: %+v", tt.name, f)
+			continue
+		}
+		hits := f.Judge(packet("10.0.1.2:40000", "10.0.1.1:443", "eth1", "SYN", 1))
+		got := ""
+		if len(hits) == 1 && hits[0].Sure {
+			got = string(hits[0].Deed)
+		}
+		if got != tt.want || len(hits) > 0 && tt.want == "" {
+			t.Errorf("%s: %q, want %q", tt.name, told(hits), tt.want)
+		}
+	}
+}
+
+// Without CAP_NET_ADMIN nothing can be read, and that is said.
+func TestReadFirewallUnprivileged(t *testing.T) {
+	ns := labtest.Namespace(t)
+	err := ns.Do(func() error {
+		capabilities := [2]unix.CapUserData{} // none, on this thread, which ends
+		if err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &capabilities[0]); err != nil {
+			t.Error(err)
+		}
+		_, err := hostnet.ReadFirewall(t.Context())
+		return err
+	})
+	if !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Whatever a rule says, judging it ends, and a rule that takes nothing from the
+// packet and decides nothing has no hit.
+func FuzzJudge(f *testing.F) {
+	for _, name := range []string{"server", "strip", "iptables"} {
+		for _, c := range recorded(f, name).Chains {
+			for _, r := range c.Rules {
+				for _, e := range r.Expressions {
+					f.Add(e.Name, e.Data, "cmp", []byte{})
+				}
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, name string, data []byte, name2 string, data2 []byte) {
+		rule := hostnet.FirewallRule{Handle: 1, Expressions: []hostnet.Expression{{Name: name, Data: data}, {Name: name2, Data: data2}}}
+		firewall := &hostnet.Firewall{Chains: []hostnet.FirewallChain{{Family: "inet", Table: "t", Name: "c", Hook: hostnet.HookOutput, Rules: []hostnet.FirewallRule{rule}}}}
+		p := packet("10.0.1.2:40000", "10.0.1.1:443", "eth1", "SYN", 1)
+		hits := firewall.Judge(p)
+		if again := firewall.Judge(p); told(again) != told(hits) {
+			t.Errorf("%q, then %q", told(hits), told(again))
+		}
+		decides := bytes.Contains([]byte(name+" "+name2), []byte("immediate")) || strings.Contains(name+name2, "reject") ||
+			strings.Contains(name+name2, "exthdr") || strings.Contains(name+name2, "target")
+		if len(hits) > 0 && !decides {
+			t.Errorf("%s, %s: %q", name, name2, told(hits))
+		}
+	})
+}
