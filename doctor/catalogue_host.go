@@ -28,11 +28,11 @@ var hostRules = [...]Rule{
 		"Switch one of them off: systemctl disable --now mptcp, or connection.mptcp-flags in NetworkManager.", NeedsHost, true},
 	{"D46", FamilyHost, "Short of tokens or memory",
 		"The kernel could not make a token for a connection, or threw data away, for want of memory.",
-		"The counters MPFallbackTokenInit, BacklogDrop or RcvPruned move.",
+		"The counters MPFallbackTokenInit, BacklogDrop or RcvPruned move; or TCP's RcvPruned, TCPRcvQDrop, TCPBacklogDrop or TCPAbortOnMemory while there are MPTCP connections.",
 		"Give the host or the sockets more memory (net.ipv4.tcp_rmem, net.ipv4.tcp_mem).", NeedsHost, true},
 	{"D48", FamilyHost, "The wrong network namespace",
 		"Endpoints, limits, counters and settings belong to a network namespace. A container or VPN has its own, and what is configured here does not reach it.",
-		"No MPTCP socket here, and connections in another namespace.",
+		"Endpoints here that were never of use, and connections with one subflow in a namespace whose default route leads here; or the other way round. Without such a tie: no MPTCP socket here, and connections elsewhere. Looking into other namespaces needs CAP_SYS_ADMIN.",
 		"mptcpctl -n NAME … acts in the other namespace, mptcpctl -a … looks into all of them.", NeedsHost, true},
 }
 
@@ -80,8 +80,8 @@ var limitRules = [...]Rule{
 		"A namespace can have 8 endpoints (255 since Linux 7.2). Adding one more fails with ERANGE, which ip shows as \"too many addresses or duplicate one: -34\".",
 		"That many endpoints are configured.",
 		"Delete those that are not needed, first those whose address is gone.", NeedsHost, true},
-	{"D45", FamilyLimits, "SYN cookies under load",
-		"A listener that is overrun answers with SYN cookies; joins cannot be accepted then.",
-		"SyncookiesSent and MPJoinRejected move together.",
-		"Raise the backlog of the application, net.core.somaxconn and net.ipv4.tcp_max_syn_backlog.", NeedsHost, true},
+	{"D45", FamilyLimits, "A listener is overrun",
+		"A program accepts connections more slowly than they come. Once its queue is full the kernel drops SYN, those of further subflows too, though these need nobody to accept them. Or it answers with SYN cookies, and joins are refused.",
+		"More connections wait at the listener than may, and ListenOverflows moves; or SyncookiesSent and MPJoinRejected move together, and no limit is reached (D15).",
+		"Let the application accept faster, or raise its backlog, net.core.somaxconn and net.ipv4.tcp_max_syn_backlog.", NeedsHost, true},
 }

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"mptcpctl/internal/lab"
 )
 
 func TestCatalogue(t *testing.T) {
@@ -72,10 +74,44 @@ func document() string {
 			if r.Family != f {
 				continue
 			}
-			fmt.Fprintf(&b, "\n### %s: %s\n\n%s\n\n- **Signs:** %s\n- **What to do:** %s\n- **Decided on:** %s%s\n", r.ID, r.Title, r.Meaning, r.Signs, r.Remedy, r.Needs, undecided(r))
+			fmt.Fprintf(&b, "\n### %s: %s\n\n%s\n\n- **Signs:** %s\n- **What to do:** %s\n- **Decided on:** %s%s\n- **In the lab:** %s\n", r.ID, r.Title, r.Meaning, r.Signs, r.Remedy, r.Needs, undecided(r), inLab(r))
 		}
 	}
 	return b.String()
+}
+
+// notInLab says why no scenario of the lab leads to a rule.
+var notInLab = map[string]string{
+	"D01": "no: it takes a kernel without MPTCP, and nothing less than that kernel shows what it does",
+	"D03": "no: it takes an older kernel, without the events",
+	"D14": "no: the kernel asks whether anybody on the whole machine listens to events, and in the lab doctor itself does",
+	"D41": "no: one host cannot tell",
+	"D46": "no: memory and tokens are those of the whole machine",
+	"D52": "`healthy-nat`: nothing is wrong",
+}
+
+// inLab names the scenarios that lead to the rule.
+func inLab(r Rule) string {
+	var names []string
+	for _, s := range lab.Scenarios() {
+		if s.Rule == r.ID {
+			names = append(names, "`lab run "+s.Name+"`")
+		}
+	}
+	if names == nil {
+		return notInLab[r.ID]
+	}
+	return strings.Join(names, ", ")
+}
+
+// Each rule has a scenario in the lab, or a reason why there can be none.
+func TestEveryRuleIsInTheLab(t *testing.T) {
+	for _, r := range Rules() {
+		scenario, reason := strings.Contains(inLab(r), "lab run"), notInLab[r.ID] != ""
+		if scenario == reason {
+			t.Errorf("%s: a scenario is there: %v, a reason for none: %v", r.ID, scenario, reason)
+		}
+	}
 }
 
 func undecided(r Rule) string {
@@ -114,10 +150,19 @@ Counters of the past are no trouble of today: a counter makes a finding by itsel
 while doctor looked. Where one cause explains another finding, only the cause is shown, with the
 evidence of both. What could not be seen is listed, and nothing is guessed in its place.
 
+Where packets of MPTCP seem to vanish, doctor looks into the firewall of this host (nf_tables, and
+iptables on top of it): it works out what its rules do to the very packets in question. A rule that
+stops them is named, and makes the finding certain; a firewall that merely exists is no finding.
+That, the events, and looking into other network namespaces are all that takes privileges.
+
 The kernel announces no event for most of these causes: nothing tells of a fallback, a join that
 hangs, an endpoint that was passed over, a link that went down. So doctor compares the path
 manager's settings, the sockets, the counters, the links and routes, and, where somebody listened,
 the events.
+
+Most causes can be seen at work: ` + "`mptcpctl lab run NAME`" + ` builds the network of a scenario on this
+machine, without root, and asks doctor. The tests hold each scenario to its rule, as root and as an
+ordinary user; the latter is told the rule or what could not be seen.
 
 ## Why a connection fell back
 

@@ -15,7 +15,7 @@ func rules() []rule {
 	return []rule{
 		noMPTCP, disabled, forbidden, oldKernel, noDaemon, twoManagers, elsewhere, memory,
 		plainTCP, idle, lonelyServer, md5Option, checksums,
-		subflowLimit, refusedHere, underSynCookies, announcedInVain, limitEaten, tableFull,
+		subflowLimit, refusedHere, overrun, announcedInVain, limitEaten, tableFull,
 		useless, ownAddress, notHere, linkDown, otherFamily, unheard, clientSignals, droppedAnnouncement,
 		badRoutes, markedRules, reverseFilterHere,
 		failedJoins, hangingJoins, backConnects, forbiddenAddress, givenUp,
@@ -32,7 +32,7 @@ func Diagnose(f Facts) Report {
 	for _, r := range rules() {
 		found = append(found, r(v)...)
 	}
-	found = withoutTwins(withoutEffects(found))
+	found = damageOrLoss(withoutTwins(withoutEffects(found)))
 	families := map[string]Family{}
 	for _, r := range Rules() {
 		families[r.ID] = r.Family

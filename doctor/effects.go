@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"mptcpctl/mptcp"
+	"mptcpctl/track"
 )
 
 // explains tells which findings are but the effect of another one about the same
@@ -22,13 +23,32 @@ var explains = map[string][]string{
 	"D31": {"D35", "D36", "D42", "D32"},
 	"D08": {"D42"}, "D09": {"D42"}, "D16": {"D42"}, "D25": {"D42"},
 	"D35": {"D42"}, "D36": {"D42"}, "D37": {"D42"}, "D38": {"D42"},
-	"D39": {"D38"}, // damaged data loses its mapping as well
 	"D43": {"D47"},
 }
 
 // namespaceWide are the rules whose cause is one for the whole namespace, though it
 // shows in each connection.
 var namespaceWide = [...]string{"D12", "D33", "D39", "D46"}
+
+// damageOrLoss leaves one of D38 and D39: data that checksums find damaged loses its
+// mapping as well; without them what is known to lose MPTCP is not told to be damaged.
+func damageOrLoss(found []Finding) []Finding {
+	is := func(rule string) func(Finding) bool { return func(f Finding) bool { return f.Rule == rule } }
+	damage, loss := slices.IndexFunc(found, is("D39")), slices.IndexFunc(found, is("D38"))
+	if damage < 0 || loss < 0 {
+		return found
+	}
+	cause, effect := damage, "D38"
+	if found[damage].Confidence < track.Certain {
+		cause, effect = loss, "D39"
+	}
+	for i := range found {
+		if found[i].Rule == effect {
+			found[cause].absorb(&found[i])
+		}
+	}
+	return slices.DeleteFunc(found, is(effect))
+}
 
 // withoutTwins leaves one finding of each cause that the namespace has as a whole:
 // the one that is about no connection takes in those that are.

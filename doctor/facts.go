@@ -85,6 +85,8 @@ type Listener struct {
 	Local     netip.AddrPort
 	Inode     uint32 // 0 for the kernel's own, of an endpoint with a port
 	Processes []mptcp.Process
+	// Waiting is how many connections wait to be accepted, of as many as may.
+	Waiting, MostWaiting uint32
 }
 
 // Flow is a TCP socket that is no subflow.

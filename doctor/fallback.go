@@ -65,6 +65,9 @@ func (v *view) cause(c *mptcp.Connection) (Cause, counters.Values) {
 			}
 		}
 	}
+	if cause.Rule == "D05" && v.stripsHere(c) {
+		cause = Cause{Rule: "D07", Counter: cause.Counter, Text: "the firewall of this host removes MPTCP", Confidence: track.Certain}
+	}
 	return cause, around
 }
 
@@ -92,11 +95,8 @@ func (v *view) fallbackFinding(c *mptcp.Connection, cause Cause, around counters
 	switch cause.Rule {
 	case "D05":
 		f.Alternatives = []string{"D07"}
+	case "D07":
 		v.blameWay(&f, suspectCapable, c.Local, c.Remote, "")
-		if v.stripsHere(c) {
-			f.Rule, f.Alternatives = "D07", nil
-			f.Title = fmt.Sprintf("TCP is spoken with %s: the firewall of this host removes MPTCP", c.Remote)
-		}
 	case "D33":
 		f.Evidence = append(f.Evidence, v.blackholeTime()...)
 		v.blameWay(&f, suspectCapable, c.Local, c.Remote, "")

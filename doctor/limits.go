@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
@@ -52,7 +53,7 @@ func (v *view) limitFinding(c *mptcp.Connection, e mptcp.Endpoint) Finding {
 // refusedHere is D15 on the side of a server: joins come in and are refused.
 func refusedHere(v *view) []Finding {
 	rejected := v.moved("MPJoinRejected")
-	if rejected == 0 || v.userspace() || v.Limits == nil || v.syncookies() > 0 {
+	if rejected == 0 || v.userspace() || v.Limits == nil {
 		return nil
 	}
 	var g group
@@ -81,11 +82,16 @@ func (v *view) syncookies() uint64 {
 	return n
 }
 
-// underSynCookies is D45: joins are refused while SYN cookies are sent.
-func underSynCookies(v *view) []Finding {
+// overrun is D45: SYN of joins are dropped, or joins refused, as a listener gets
+// more connections than its program accepts.
+func overrun(v *view) []Finding {
+	if f, found := v.fullQueue(); found {
+		return []Finding{f}
+	}
 	rejected := v.moved("MPJoinRejected")
-	if rejected == 0 || v.syncookies() == 0 {
-		return nil
+	limited := slices.ContainsFunc(v.servers, v.atLimit)
+	if rejected == 0 || v.syncookies() == 0 || limited {
+		return nil // with a limit that is reached, SYN cookies change nothing
 	}
 	return []Finding{{
 		Rule: "D45", Severity: Warn, Confidence: track.Likely,
@@ -97,6 +103,32 @@ func underSynCookies(v *view) []Finding {
 		},
 		Fix: []string{"raise the application's backlog, net.core.somaxconn and net.ipv4.tcp_max_syn_backlog"},
 	}}
+}
+
+// fullQueue finds an MPTCP listener whose queue is full while SYN are dropped for
+// want of room: those of joins are, too (tcp_conn_request).
+func (v *view) fullQueue() (Finding, bool) {
+	dropped, _ := v.TCP.Moved.Get("ListenOverflows")
+	if dropped == 0 {
+		return Finding{}, false
+	}
+	for i := range v.Listeners {
+		l := &v.Listeners[i]
+		if l.Waiting <= l.MostWaiting {
+			continue
+		}
+		return Finding{
+			Rule: "D45", Severity: Warn, Confidence: track.Certain,
+			Title:   fmt.Sprintf("the listener on %s is overrun: SYN are dropped, those of further subflows too", l.Local),
+			Subject: Subject{Netns: v.Netns},
+			Evidence: []string{
+				fmt.Sprintf("%d connections wait to be accepted, and no more than %d may", l.Waiting, l.MostWaiting),
+				fmt.Sprintf("ListenOverflows: %d in %s", dropped, v.TCP.Window),
+			},
+			Fix: []string{"let the application accept faster, or raise its backlog (listen) and net.core.somaxconn"},
+		}, true
+	}
+	return Finding{}, false
 }
 
 // announcedInVain is D17: the peer announced an address, and none is accepted.

@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
@@ -61,12 +62,21 @@ func (v *view) silence(s *mptcp.Subflow) (string, track.Confidence, Severity) {
 		severity = Fail
 	}
 	switch {
+	case s.Unacked == 0 && s.LastAckMS < probed(s): // a peer that reads nothing answers to probes of its window
 	case s.Backoff >= silentBackoff && s.LastAckMS >= silentMS:
 		return "no acknowledgement gets through", track.Likely, severity
-	case s.Backoff >= oneWayBackoff && s.Unacked > 0: // a peer that reads nothing has acknowledged all
+	case s.Backoff >= oneWayBackoff && s.Unacked > 0:
 		return "packets come in, and what is sent is not acknowledged", track.Likely, severity
 	}
 	return "", track.ConfidenceNone, Info
+}
+
+// probed returns within how many milliseconds a closed window must have been probed
+// and answered: twice the timeout, which doubles with each probe.
+func probed(s *mptcp.Subflow) uint32 {
+	const shortest = 200 // TCP_RTO_MIN
+	timeout := shortest + s.RTTMicros/1000 + 4*s.RTTVarMicros/1000
+	return 2 * timeout << min(s.Backoff, 12)
 }
 
 func (v *view) silentFinding(c *mptcp.Connection, s *mptcp.Subflow, why string, sure track.Confidence, severity Severity) Finding {
@@ -152,29 +162,31 @@ func slow(s *mptcp.Subflow, than uint32) bool {
 	return s.MinRTTMicros > than && s.RTTMicros > than && s.RTTVarMicros < s.RTTMicros/4
 }
 
-// damaged is D39: data was changed on the way.
+// damaged is D39: data was changed on the way. Checksums say so for sure; a mapping
+// that is damaged may also be one that was removed.
 func damaged(v *view) []Finding {
-	names := []string{"DataCsumErr", "MPFailTx", "MPFailRx", "DSSCorruptionFallback", "DSSCorruptionReset", "InfiniteMapTx", "InfiniteMapRx"}
-	sum := uint64(0)
-	for _, name := range names {
-		sum += v.moved(name)
+	f := Finding{
+		Rule: "D39", Severity: Fail, Confidence: track.Likely,
+		Title:        "something on the way changes the data, or removes MPTCP from it",
+		Subject:      Subject{Netns: v.Netns},
+		Fix:          fallbackFix("D39", nil),
+		Alternatives: []string{"D38"},
 	}
-	if sum == 0 {
-		return nil
-	}
-	var evidence []string
-	for _, name := range names {
-		if n := v.moved(name); n > 0 {
-			evidence = append(evidence, fmt.Sprintf("%s: %d in %s", name, n, v.MPTCP.Window))
+	for _, name := range [...]string{"DataCsumErr", "MPFailTx", "MPFailRx", "InfiniteMapTx", "InfiniteMapRx", "DSSCorruptionFallback", "DSSCorruptionReset"} {
+		n := v.moved(name)
+		if n == 0 {
+			continue
+		}
+		f.Evidence = append(f.Evidence, fmt.Sprintf("%s: %d in %s", name, n, v.MPTCP.Window))
+		if !strings.HasPrefix(name, "DSSCorruption") {
+			f.Confidence, f.Alternatives = track.Certain, nil
+			f.Title = "something on the way changes the data"
 		}
 	}
-	return []Finding{{
-		Rule: "D39", Severity: Fail, Confidence: track.Certain,
-		Title:    "something on the way changes the data",
-		Subject:  Subject{Netns: v.Netns},
-		Evidence: evidence,
-		Fix:      fallbackFix("D39", nil),
-	}}
+	if f.Evidence == nil {
+		return nil
+	}
+	return []Finding{f}
 }
 
 // strippedData is D38 without events: mappings vanished from data just now.

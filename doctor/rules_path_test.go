@@ -276,6 +276,13 @@ func fallbackCases() []ruleCase {
 			plainly(func(f *Facts) { setCounters(&f.MPTCP, map[string]uint64{"DssFallback": 9}, nil) }),
 		},
 		{
+			"D39", "without checksums", Fail, track.Likely,
+			plainly(func(f *Facts) { setCounters(&f.MPTCP, nil, map[string]uint64{"DSSCorruptionReset": 1}) }),
+			plainly(func(f *Facts) {
+				setCounters(&f.MPTCP, nil, map[string]uint64{"DSSCorruptionReset": 1, "DssReset": 1}) // it is D38
+			}),
+		},
+		{
 			"D39", "", Fail, track.Certain,
 			plainly(func(f *Facts) { setCounters(&f.MPTCP, nil, map[string]uint64{"DataCsumErr": 1}) }),
 			plainly(func(f *Facts) { setCounters(&f.MPTCP, map[string]uint64{"DataCsumErr": 1}, nil) }),
@@ -329,8 +336,13 @@ func pathCases() []ruleCase {
 		},
 		{
 			"D43", "no answer", Fail, track.Likely,
-			plainly(func(f *Facts) { second(f).Backoff, second(f).LastAckMS = 6, 20000 }),
+			plainly(func(f *Facts) { second(f).Backoff, second(f).LastAckMS, second(f).Unacked = 6, 20000, 4 }),
 			plainly(func(f *Facts) { second(f).LastAckMS = 3600000 }), // idle
+		},
+		{
+			"D43", "behind a closed window", Fail, track.Likely,
+			plainly(func(f *Facts) { second(f).Backoff, second(f).LastAckMS = 4, 20000 }),
+			plainly(func(f *Facts) { second(f).Backoff, second(f).LastAckMS = 4, 3000 }), // probes are answered
 		},
 		{
 			"D43", "one way", Warn, track.Likely,
@@ -339,7 +351,7 @@ func pathCases() []ruleCase {
 		},
 		{
 			"D43", "lossy", Warn, track.Likely,
-			plainly(func(f *Facts) { second(f).Backoff, second(f).LastAckMS = 2, 1500 }),
+			plainly(func(f *Facts) { second(f).Backoff, second(f).LastAckMS, second(f).Unacked = 2, 1500, 1 }),
 			plainly(func(f *Facts) { second(f).Backoff, second(f).LastAckMS = 1, 400 }),
 		},
 		{

@@ -251,6 +251,33 @@ func limitCases() []ruleCase {
 			plainly(func(f *Facts) { manyEndpoints(f, 8); f.Kernel.Release = "7.2.0" }),
 		},
 		{
+			"D45", "full queue", Warn, track.Certain,
+			plainly(func(f *Facts) {
+				accepted(f)
+				f.Listeners[0].Waiting, f.Listeners[0].MostWaiting = 129, 128
+				setCounters(&f.TCP, nil, map[string]uint64{"ListenOverflows": 1})
+			}),
+			plainly(func(f *Facts) { // another listener's
+				accepted(f)
+				f.Listeners[0].Waiting, f.Listeners[0].MostWaiting = 3, 128
+				setCounters(&f.TCP, nil, map[string]uint64{"ListenOverflows": 1})
+			}),
+		},
+		{
+			"D45", "not the limit", Warn, track.Likely,
+			plainly(func(f *Facts) {
+				accepted(f)
+				setCounters(&f.MPTCP, rejected, rejected)
+				setCounters(&f.TCP, nil, map[string]uint64{"SyncookiesSent": 5})
+			}),
+			plainly(func(f *Facts) {
+				accepted(f)
+				f.Connections[0].Limits.SubflowsMax = 1
+				setCounters(&f.MPTCP, rejected, rejected)
+				setCounters(&f.TCP, nil, map[string]uint64{"SyncookiesSent": 5})
+			}),
+		},
+		{
 			"D45", "", Warn, track.Likely,
 			plainly(func(f *Facts) {
 				accepted(f)

@@ -136,7 +136,7 @@ func factsOfSecrets(t *rapid.T) (f doctor.Facts, addrs []netip.Addr) {
 	dev := secret()
 	where := netip.PrefixFrom(addr(), 24)
 	f = doctor.Facts{
-		Time: time.Unix(1700000000, 0).UTC(), Netns: secret(), Focus: "process " + secret() + " and dst " + addr().String(), Firewall: []string{"drop " + addr().String()},
+		Time: time.Unix(1700000000, 0).UTC(), Netns: secret(), Focus: "process " + secret() + " and dst " + addr().String(), Firewall: &hostnet.Firewall{Chains: []hostnet.FirewallChain{{Name: secret()}}},
 		Kernel: doctor.Kernel{Release: "6.18.4-" + secret()}, Endpoints: []mptcp.Endpoint{{ID: 1, Address: addr(), Flags: mptcp.FlagSubflow}},
 		Connections: []mptcp.Connection{{
 			Token: 7, Netns: secret(), Local: flow(), Remote: flow(), Processes: processes(),

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"mptcpctl/doctor"
 	"mptcpctl/internal/lab"
 )
 
@@ -20,6 +21,7 @@ type diagnosis struct {
 		Severity     string   `json:"severity"`
 		Alternatives []string `json:"alternatives"`
 	} `json:"findings"`
+	Unseen []doctor.Gap `json:"unseen"`
 }
 
 // String returns the rules that were found: those that are mere explanations in
@@ -59,15 +61,34 @@ func (d diagnosis) names(rule string) bool {
 // happen again and again, it is to look as long as it takes to see one from its
 // beginning to its end.
 func doctorWords(s lab.Scenario) []string {
-	if s.Traffic.Repeat {
+	switch {
+	case s.Traffic.Repeat:
 		return []string{"doctor", "--window", "2s"}
+	case s.Look == lab.Stalled:
+		return []string{"doctor", "--window", "1s"}
 	}
 	return []string{"doctor"}
 }
 
-// diagnose runs doctor in the host.
-func diagnose(ctx context.Context, s lab.Scenario, host *lab.Host, tool []string) (diagnosis, error) {
-	lines, code, err := host.RunProcess(ctx, lab.ToolConfig(tool, append([]string{"-j"}, doctorWords(s)...)...))
+// mostExamined is how often doctor looks at what happens again and again, until it has
+// seen it.
+const mostExamined = 6
+
+// diagnose asks doctor in the host, again where what the scenario is about may not
+// have happened while it looked.
+func diagnose(ctx context.Context, t *lab.Trial, host *lab.Host, tool []string) (diagnosis, error) {
+	for look := 1; ; look++ {
+		d, err := askDoctor(ctx, t, host, tool)
+		again := t.Scenario.Traffic.Repeat && t.Scenario.Rule != lab.Healthy && look < mostExamined
+		if err != nil || !again || d.names(t.Scenario.Rule) {
+			return d, err
+		}
+	}
+}
+
+// askDoctor runs doctor in the host.
+func askDoctor(ctx context.Context, t *lab.Trial, host *lab.Host, tool []string) (diagnosis, error) {
+	lines, code, err := t.Examine(ctx, host, lab.ToolConfig(tool, append([]string{"-j"}, doctorWords(t.Scenario)...)...))
 	if err != nil {
 		return diagnosis{}, err
 	}
@@ -91,10 +112,14 @@ func diagnose(ctx context.Context, s lab.Scenario, host *lab.Host, tool []string
 }
 
 // patients are the hosts that doctor is asked about: the one where it is to look, and
-// client and server where nothing is wrong.
+// all that talk where nothing is wrong.
 func patients(t *lab.Trial) []*lab.Host {
 	if t.Scenario.Rule == lab.Healthy {
-		return []*lab.Host{t.Lab.Host(lab.ClientHost), t.Lab.Host(lab.ServerHost)}
+		hosts := []*lab.Host{t.Lab.Host(lab.ClientHost), t.Lab.Host(lab.ServerHost)}
+		if guest := t.Scenario.Traffic.Guest; guest != "" {
+			hosts = append(hosts, t.Lab.Host(guest))
+		}
+		return hosts
 	}
 	return []*lab.Host{t.Host()}
 }
@@ -106,8 +131,9 @@ type labOutcome struct {
 	agrees   bool
 }
 
-// runScenario brings the scenario about and asks doctor.
-func runScenario(ctx context.Context, s lab.Scenario, tool []string) (labOutcome, error) {
+// runScenario brings the scenario about and asks doctor. After that it calls also,
+// which may be nil, while the scenario stands.
+func runScenario(ctx context.Context, s lab.Scenario, tool []string, also func(context.Context, *lab.Trial) error) (labOutcome, error) {
 	o := labOutcome{scenario: s}
 	t, err := lab.Start(ctx, s, tool)
 	if err != nil {
@@ -116,7 +142,7 @@ func runScenario(ctx context.Context, s lab.Scenario, tool []string) (labOutcome
 	defer t.Close()
 	o.agrees = true
 	for i, host := range patients(t) {
-		d, err := diagnose(ctx, s, host, tool)
+		d, err := diagnose(ctx, t, host, tool)
 		if err != nil {
 			return o, err
 		}
@@ -127,6 +153,9 @@ func runScenario(ctx context.Context, s lab.Scenario, tool []string) (labOutcome
 		case !d.names(s.Rule):
 			o.found += "; " + host.Name + ": " + d.String()
 		}
+	}
+	if also != nil {
+		return o, also(ctx, t)
 	}
 	return o, nil
 }

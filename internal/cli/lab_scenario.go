@@ -59,7 +59,7 @@ func (a *app) labScenario(ctx context.Context, inv *grammar.Invocation, s lab.Sc
 		if err := labCommandLine(ctx, host, narrator, "connection", "show"); err != nil {
 			return err
 		}
-		d, err := labDoctor(ctx, s, host, narrator)
+		d, err := labDoctor(ctx, t, host, narrator)
 		if err != nil {
 			return err
 		}
@@ -74,17 +74,17 @@ func (a *app) labScenario(ctx context.Context, inv *grammar.Invocation, s lab.Sc
 }
 
 // labDoctor shows doctor's answer with all explanations, and returns it.
-func labDoctor(ctx context.Context, s lab.Scenario, host *lab.Host, narrator *labNarrator) (diagnosis, error) {
-	args := append([]string{"-d"}, doctorWords(s)...)
+func labDoctor(ctx context.Context, t *lab.Trial, host *lab.Host, narrator *labNarrator) (diagnosis, error) {
+	args := append([]string{"-d"}, doctorWords(t.Scenario)...)
 	narrator.Command(host.Name, commandLine(args))
-	lines, _, err := host.RunProcess(ctx, lab.ToolConfig(ownCommand(), args...))
+	lines, _, err := t.Examine(ctx, host, lab.ToolConfig(ownCommand(), args...))
 	for _, line := range lines {
 		narrator.Output(host.Name, line)
 	}
 	if err != nil {
 		return diagnosis{}, fmt.Errorf("lab: %w", err)
 	}
-	d, err := diagnose(ctx, s, host, ownCommand())
+	d, err := diagnose(ctx, t, host, ownCommand())
 	if err != nil {
 		return d, fmt.Errorf("lab: %w", err)
 	}
@@ -109,7 +109,7 @@ func (a *app) labRunAll(ctx context.Context, inv *grammar.Invocation) error {
 	}
 	began := time.Now()
 	scenarios := lab.Scenarios()
-	results := runScenarios(ctx, scenarios, ownCommand())
+	results := runScenarios(ctx, scenarios, ownCommand(), nil)
 	if inv.Options.JSON {
 		return labRunJSON(ctx, inv, scenarios, results)
 	}
@@ -187,7 +187,7 @@ type labResult struct {
 // runScenarios runs the scenarios, a few at a time. The channels give a result
 // each, in the scenarios' order. All that was started has ended when the last one
 // has given its result.
-func runScenarios(ctx context.Context, scenarios []lab.Scenario, tool []string) []chan labResult {
+func runScenarios(ctx context.Context, scenarios []lab.Scenario, tool []string, also func(context.Context, *lab.Trial) error) []chan labResult {
 	results := make([]chan labResult, len(scenarios))
 	for i := range results {
 		results[i] = make(chan labResult, 1)
@@ -198,7 +198,7 @@ func runScenarios(ctx context.Context, scenarios []lab.Scenario, tool []string) 
 			places <- struct{}{}
 			go func() {
 				defer func() { <-places }()
-				o, err := runScenario(ctx, s, tool)
+				o, err := runScenario(ctx, s, tool, also)
 				results[i] <- labResult{o, errors.Join(err, ctx.Err())}
 			}()
 		}

@@ -36,10 +36,12 @@ type Line struct {
 
 // ProcessConfig says what [Namespace.StartProcess] is to start.
 type ProcessConfig struct {
-	Args  []string // the command and its arguments
-	Arg0  string   // argv[0] as the process sees it; "": Args[0]
-	Env   []string // nil: this process's
-	Stdin bool     // give it an input for Write and CloseInput; else /dev/null
+	Args []string // the command and its arguments
+	Arg0 string   // argv[0] as the process sees it; "": Args[0]
+	Env  []string // nil: this process's
+	// Confined forbids MPTCP sockets to it, as the seccomp profile of a container does.
+	Confined bool
+	Stdin    bool // give it an input for Write and CloseInput; else /dev/null
 	// OnLine is called for each line, one at a time; it may be nil. It must not call
 	// the process's methods.
 	OnLine func(Line)
@@ -53,11 +55,12 @@ type Process struct {
 	ended chan struct{} // closed when it has ended and its output is read
 	err   error         // valid when ended is closed
 
-	onLine  func(Line)
-	mu      sync.Mutex
-	lines   []Line
-	next    int           // first line that WaitLine has not looked at
-	changed chan struct{} // closed and replaced with each line
+	confined bool
+	onLine   func(Line)
+	mu       sync.Mutex
+	lines    []Line
+	next     int           // first line that WaitLine has not looked at
+	changed  chan struct{} // closed and replaced with each line
 }
 
 // ToolConfig returns the configuration that starts a tool with these arguments.
@@ -78,10 +81,11 @@ func (n *Namespace) StartProcess(ctx context.Context, c ProcessConfig) (*Process
 		return nil, errors.New("start process: no command")
 	}
 	p := &Process{
-		cmd:     exec.CommandContext(ctx, c.Args[0], c.Args[1:]...),
-		ended:   make(chan struct{}),
-		changed: make(chan struct{}),
-		onLine:  c.OnLine,
+		cmd:      exec.CommandContext(ctx, c.Args[0], c.Args[1:]...),
+		ended:    make(chan struct{}),
+		changed:  make(chan struct{}),
+		onLine:   c.OnLine,
+		confined: c.Confined,
 	}
 	if c.Arg0 != "" {
 		p.cmd.Args[0] = c.Arg0
@@ -151,6 +155,9 @@ func (p *Process) run(n *Namespace, pipes *processPipes, started chan<- error) {
 // live starts the process and stays with it to its end.
 func (p *Process) live(n *Namespace, pipes *processPipes, started chan<- error) {
 	err := unix.Setns(n.Fd(), unix.CLONE_NEWNET)
+	if err == nil && p.confined {
+		err = confine() // of this thread, which ends with the process
+	}
 	if err == nil {
 		err = p.cmd.Start()
 	}

@@ -21,12 +21,28 @@ type Scenario struct {
 	Summary  string // one line that says what is wrong
 	Topology Topology
 	Traffic  Traffic
+	Programs []Program // processes that run on the hosts beside the traffic
 	Faults   []Fault   // what is done to the network, in order
 	Ready    []Symptom // what must show before the faults of Established are applied
 	Shows    []Symptom // what must show in the end: the kernel's evidence
 	Host     string    // where doctor is to look
+	Look     Look      // how it is to look
 	Rule     string    // what doctor must name there: an id such as "D17", or Healthy
 }
+
+// Program is a process that stands in for a program: it has its name, and waits.
+type Program struct{ Host, Name string }
+
+// Look is in which circumstances doctor looks.
+type Look int
+
+// The ways to look.
+const (
+	Plain    Look = iota
+	Confined      // where a seccomp profile forbids MPTCP sockets
+	OldTools      // with the ip command of another time in its path
+	Stalled       // and stands still while more happens than its buffer holds
+)
 
 // Traffic says who talks to whom. The zero value is one MPTCP connection from
 // client to server by the first path of the topology, which has carried data both
@@ -41,6 +57,9 @@ type Traffic struct {
 	Mapped      bool          // the client reaches an IPv4 address by an IPv6 socket
 	Self        bool          // the client connects to its own port, on loopback
 	Connections int           // that are held open; 0: one
+	Guest       string        // another host that makes a connection as well, "" for none
+	Unread      bool          // the server's program reads nothing
+	Overrun     bool          // the server's program accepts one connection and no more
 	Beside      int           // plain TCP connections beside them
 	Bytes       int           // sent and echoed on each connection; 0: 1000
 	Quiet       bool          // nothing is sent
@@ -135,9 +154,9 @@ func (s Symptom) String() string {
 func Scenarios() []Scenario {
 	var all []Scenario
 	for _, family := range [][]Scenario{
-		healthyScenarios(), applicationScenarios(), connectionScenarios(), limitScenarios(),
+		healthyScenarios(), hostScenarios(), namespaceScenarios(), applicationScenarios(), connectionScenarios(), limitScenarios(),
 		endpointScenarios(), announcementScenarios(), routeScenarios(), boundRouteScenarios(),
-		peerScenarios(), joinScenarios(), pathScenarios(), dataScenarios(), lossScenarios(), addressLossScenarios(),
+		peerScenarios(), joinScenarios(), firewallScenarios(), pathScenarios(), dataScenarios(), lossScenarios(), addressLossScenarios(),
 	} {
 		all = append(all, family...)
 	}

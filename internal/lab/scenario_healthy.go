@@ -53,6 +53,13 @@ func healthyNetworks() []Scenario {
 			Topology: flagged(mptcp.FlagSubflow | mptcp.FlagFullmesh), Shows: bothJoined(1),
 		},
 		{
+			Name: "healthy-fullmesh-alone", Summary: "an endpoint with fullmesh alone: it answers to what the server announces",
+			Topology: announcing().with(func(t *Topology) {
+				t.client().Endpoints = []Endpoint{{Address: netip.MustParseAddr(client2), Dev: "eth1", Flags: mptcp.FlagFullmesh}}
+			}),
+			Shows: bothJoined(1),
+		},
+		{
 			Name: "healthy-announced", Summary: "the server announces its second address, the client uses it",
 			Topology: announcing(), Shows: bothJoined(1),
 		},
@@ -98,8 +105,8 @@ func healthyTraffic() []Scenario {
 			Shows: bothJoined(1),
 		},
 		{
-			Name: "healthy-many", Summary: "300 connections with two subflows each",
-			Topology: pair(), Traffic: Traffic{Connections: 300, Bytes: 10}, Shows: bothJoined(1),
+			Name: "healthy-many", Summary: "500 connections with two subflows each",
+			Topology: pair(), Traffic: Traffic{Connections: 500, Bytes: 10}, Shows: bothJoined(1),
 		},
 		{
 			Name: "healthy-short", Summary: "connections come and go all the time",
@@ -115,6 +122,24 @@ func healthyTraffic() []Scenario {
 			Topology: pair(),
 			Traffic:  Traffic{Server: ClientHost, To: netip.MustParseAddr("127.0.0.1")},
 			Shows:    []Symptom{counts(ClientHost, "MPCapableACKRX", 1)},
+		},
+		{
+			Name: "healthy-namespaces", Summary: "a container on the client: both use MPTCP, each in its way",
+			Topology: withGuest(), Traffic: Traffic{Guest: guestHost},
+			Programs: []Program{{ClientHost, "desktop"}, {guestHost, "app"}}, Shows: []Symptom{subflows(ClientHost, 1)},
+		},
+		{
+			Name: "healthy-firewall", Summary: "both hosts have a firewall that lets in what they asked for",
+			Topology: pair().with(func(t *Topology) {
+				t.client().guarded()
+				t.server().guarded()
+			}),
+			Shows: bothJoined(1),
+		},
+		{
+			Name: "healthy-unread", Summary: "the server's program reads nothing: the window is closed, and probed",
+			Topology: pair(), Traffic: Traffic{Unread: true}, Ready: bothJoined(1),
+			Shows: []Symptom{counts(ClientHost, "TCPWinProbe", 9)},
 		},
 		{
 			Name: "healthy-unused", Summary: "endpoints are configured, and nobody connects",

@@ -40,6 +40,13 @@ func lossScenarios() []Scenario {
 			Host:   ClientHost, Rule: "D43",
 		},
 		{
+			Name: "second-path-one-way", Summary: "what the client sends on the second path vanishes, what the server sends comes in",
+			Topology: uneven(), Traffic: streaming, Ready: bothJoined(1),
+			Faults: filter(Established, ServerHost, "drop what comes in by the second path", "eth1", FirewallRule{Verdict: Drop}),
+			Shows:  []Symptom{pathSilent(client2)},
+			Host:   ClientHost, Rule: "D43",
+		},
+		{
 			Name: "second-path-dead", Summary: "the same, until the kernel gives the second subflow up: it does not try again",
 			Topology: uneven().with(func(t *Topology) { t.client().set("net.ipv4.tcp_retries2", "2") }),
 			Traffic:  streaming, Ready: bothJoined(1),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ type talk struct {
 	other  *Server // of the second host that listens
 	held   []*Conn // connections that stay
 	plain  []*Conn
+	guest  []*Conn // of the other host that connects
 	wg     sync.WaitGroup
 }
 
@@ -45,6 +47,16 @@ func (t *talk) start(context.Context) error {
 	}
 	for range connections {
 		if err := t.open(); err != nil {
+			return err
+		}
+	}
+	if t.traffic.Guest != "" {
+		c, err := Connect(t.ctx, t.lab.Host(t.traffic.Guest).Namespace, t.at(t.server), nil)
+		if err != nil {
+			return err
+		}
+		t.guest = append(t.guest, c)
+		if err := t.exchange(c, t.bytes()); err != nil {
 			return err
 		}
 	}
@@ -86,7 +98,7 @@ func (t *talk) listen() (err error) {
 	if !at.IsValid() {
 		at = netip.IPv6Unspecified()
 	}
-	t.server, err = Serve(t.ctx, t.serverHost(), netip.AddrPortFrom(at, scenarioPort), &ServeConfig{TCP: t.traffic.PlainServer})
+	t.server, err = Serve(t.ctx, t.serverHost(), netip.AddrPortFrom(at, scenarioPort), &ServeConfig{TCP: t.traffic.PlainServer, Deaf: t.traffic.Unread, Once: t.traffic.Overrun})
 	if err != nil {
 		return err
 	}
@@ -121,7 +133,13 @@ func (t *talk) connect() (*Conn, error) {
 		self := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), scenarioPort)
 		return Connect(t.ctx, t.client(), self, &ConnectConfig{From: self})
 	}
-	return Connect(t.ctx, t.client(), t.at(t.server), &ConnectConfig{TCP: t.traffic.PlainClient, V6: t.traffic.Mapped})
+	ctx := t.ctx
+	if t.traffic.Overrun && len(t.held) > 0 { // it hangs: others are to try meanwhile
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Second)
+		defer cancel()
+	}
+	return Connect(ctx, t.client(), t.at(t.server), &ConnectConfig{TCP: t.traffic.PlainClient, V6: t.traffic.Mapped})
 }
 
 // open makes a connection that stays.
@@ -141,6 +159,10 @@ func (t *talk) open() error {
 	}
 	t.held = append(t.held, c)
 	if t.traffic.Quiet {
+		return nil
+	}
+	if t.traffic.Unread {
+		t.wg.Go(func() { t.stream(c) }) // until nothing fits any more
 		return nil
 	}
 	if err := t.exchange(c, t.bytes()); err != nil {
@@ -227,7 +249,7 @@ func (t *talk) once() {
 		pause = repeatPace / 4
 	}
 	for over := time.Now().Add(repeatOpen * repeatPace * 3 / 4); ; {
-		if t.exchange(c, t.bytes()) != nil {
+		if !t.traffic.Overrun && t.exchange(c, t.bytes()) != nil {
 			return
 		}
 		select {
@@ -244,7 +266,7 @@ func (t *talk) once() {
 // close ends everything and waits for it.
 func (t *talk) close() error {
 	var errs []error
-	for _, c := range append(t.held, t.plain...) {
+	for _, c := range slices.Concat(t.held, t.plain, t.guest) {
 		c.Close() // it may have ended already
 	}
 	t.wg.Wait()

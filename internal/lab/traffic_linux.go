@@ -22,7 +22,9 @@ import (
 // It sends back what it receives, or only counts it.
 type Server struct {
 	listener net.Listener
-	echo     bool
+	config   ServeConfig
+	ended    context.Context // when nothing is to be accepted any more
+	end      context.CancelFunc
 	received atomic.Uint64
 	keep     atomic.Bool // the connections outlive the listener
 
@@ -35,6 +37,10 @@ type Server struct {
 type ServeConfig struct {
 	Sink bool // count what comes and answer nothing
 	TCP  bool // listen on plain TCP
+	// Deaf reads nothing: what clients send stays in the buffers.
+	Deaf bool
+	// Once accepts one connection and lets the others queue up, of which few can.
+	Once bool
 }
 
 // Serve starts a server at the address; port 0 lets the kernel choose. It ends
@@ -43,13 +49,18 @@ func Serve(ctx context.Context, ns *Namespace, addr netip.AddrPort, c *ServeConf
 	if c == nil {
 		c = &ServeConfig{}
 	}
-	s := &Server{echo: !c.Sink}
+	s := &Server{config: *c}
+	s.ended, s.end = context.WithCancel(ctx)
 	err := ns.Do(func() error {
 		fd, err := newSocket(addr.Addr(), c.TCP)
 		if err != nil {
 			return err
 		}
-		if err := listen(fd, addr); err != nil {
+		backlog := 1024
+		if c.Once {
+			backlog = 1
+		}
+		if err := listen(fd, addr, backlog); err != nil {
 			return errors.Join(err, unix.Close(fd))
 		}
 		file := os.NewFile(uintptr(fd), "listener")
@@ -58,6 +69,7 @@ func Serve(ctx context.Context, ns *Namespace, addr netip.AddrPort, c *ServeConf
 		return err
 	})
 	if err != nil {
+		s.end()
 		return nil, fmt.Errorf("serve at %s: %w", addr, err)
 	}
 	stop := context.AfterFunc(ctx, func() { s.listener.Close() })
@@ -68,14 +80,14 @@ func Serve(ctx context.Context, ns *Namespace, addr netip.AddrPort, c *ServeConf
 	return s, nil
 }
 
-func listen(fd int, addr netip.AddrPort) error {
+func listen(fd int, addr netip.AddrPort, backlog int) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return err
 	}
 	if err := unix.Bind(fd, sockaddr(addr)); err != nil {
 		return err
 	}
-	return unix.Listen(fd, 1024)
+	return unix.Listen(fd, backlog)
 }
 
 // accept takes connections until the listener closes, then ends them all, unless
@@ -90,7 +102,12 @@ func (s *Server) accept() {
 		s.mu.Lock()
 		s.conns = append(s.conns, conn)
 		s.mu.Unlock()
-		s.wg.Go(func() { s.serve(conn) })
+		if !s.config.Deaf {
+			s.wg.Go(func() { s.serve(conn) })
+		}
+		if s.config.Once {
+			<-s.ended.Done()
+		}
 	}
 	if !s.keep.Load() {
 		s.closeConns()
@@ -109,7 +126,7 @@ func (s *Server) serve(c *Conn) {
 	for {
 		n, err := c.Read(buffer)
 		s.received.Add(uint64(n))
-		if s.echo && n > 0 {
+		if !s.config.Sink && n > 0 {
 			if _, err := c.Write(buffer[:n]); err != nil {
 				return
 			}
@@ -139,12 +156,14 @@ func (s *Server) Conns() []*Conn {
 // subflows cannot join then.
 func (s *Server) CloseListener() error {
 	s.keep.Store(true)
+	s.end()
 	return s.listener.Close()
 }
 
 // Close ends the listener and the connections, and waits until they have ended.
 func (s *Server) Close() error {
 	s.keep.Store(false)
+	s.end()
 	err := s.listener.Close()
 	s.closeConns() // of a listener that was closed before
 	s.wg.Wait()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 )
@@ -20,10 +21,12 @@ type Trial struct {
 	Deeds    []Deed        // what was done, in order
 	Took     time.Duration // until the symptoms showed
 
-	tool   []string
-	watch  func(*Lab) error
-	talk   *talk
-	cancel context.CancelFunc
+	tool     []string
+	watch    func(*Lab) error
+	talk     *talk
+	cancel   context.CancelFunc
+	programs []*Process
+	dir      string // of temporary files, "" for none
 }
 
 // Deed is one thing that was done to a host, as a user would type or say it.
@@ -70,7 +73,14 @@ func (t *Trial) Conns() []*Conn { return t.talk.held }
 // once.
 func (t *Trial) Close() error {
 	t.cancel()
-	return errors.Join(t.talk.close(), t.Lab.Close())
+	errs := []error{t.talk.close()}
+	for _, p := range t.programs {
+		errs = append(errs, p.Close())
+	}
+	if t.dir != "" {
+		errs = append(errs, os.RemoveAll(t.dir))
+	}
+	return errors.Join(append(errs, t.Lab.Close())...)
 }
 
 func (t *Trial) bringAbout(ctx context.Context) error {
@@ -83,6 +93,7 @@ func (t *Trial) bringAbout(ctx context.Context) error {
 	}
 	for _, step := range []func(context.Context) error{
 		func(context.Context) error { return t.watch(t.Lab) },
+		t.startPrograms,
 		func(ctx context.Context) error { return t.apply(ctx, BeforeTraffic) },
 		t.talk.start,
 		func(ctx context.Context) error { return t.await(ctx, t.Scenario.Ready) },

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"os"
 	"strconv"
 
 	"mptcpctl/counters"
@@ -37,7 +38,7 @@ func (g *gathering) elsewhere(ctx context.Context) {
 		return
 	}
 	if list.Unreadable > 0 {
-		g.gap(othersSeen, "those of other users' processes are shown to root")
+		g.gap(othersSeen, unreadable(list.Unreadable, os.Geteuid() == 0).Error())
 	}
 	looked, refused := 0, 0
 	for i := range list.Namespaces {

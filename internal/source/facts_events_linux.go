@@ -14,10 +14,11 @@ const mostEvents = 1 << 16
 
 // watch is the listening to events during the window.
 type watch struct {
-	since   time.Time
-	earlier map[mptcp.Token]bool // connections that were there when it began
-	stop    context.CancelFunc
-	done    chan []mptcp.Event
+	since    time.Time
+	listener *pathmanager.Listener
+	earlier  map[mptcp.Token]bool // connections that were there when it began
+	stop     context.CancelFunc
+	done     chan []mptcp.Event
 }
 
 // watch begins to listen, where that is allowed and changes nothing: with a
@@ -40,7 +41,7 @@ func (g *gathering) watch(ctx context.Context) *watch {
 		g.miss("events", err)
 		return nil
 	}
-	w := &watch{since: time.Now(), earlier: map[mptcp.Token]bool{}, done: make(chan []mptcp.Event, 1)}
+	w := &watch{since: time.Now(), listener: listener, earlier: map[mptcp.Token]bool{}, done: make(chan []mptcp.Event, 1)}
 	ctx, w.stop = context.WithCancel(ctx)
 	go func() {
 		defer listener.Close()
@@ -69,6 +70,7 @@ func (g *gathering) events(w *watch) {
 	if w == nil {
 		return
 	}
+	lost := w.listener.Lost() // those included that the reader has not come to
 	w.stop()
 	created := map[mptcp.Token]bool{}
 	heard := <-w.done
@@ -89,7 +91,7 @@ func (g *gathering) events(w *watch) {
 		ev.Netns = g.h.netns
 		g.f.Events = append(g.f.Events, ev)
 	}
-	g.f.EventsSince = w.since
+	g.f.EventsSince, g.f.EventsLost = w.since, max(g.f.EventsLost, lost)
 	for i := range g.f.Connections {
 		if token := g.f.Connections[i].Token; !created[token] {
 			w.earlier[token] = true // it came behind the last event that counts

@@ -217,12 +217,14 @@ func (g *gathering) sockets(ctx context.Context) {
 		g.miss("the subflows of connections, and TCP sockets", err)
 	}
 	var accepting []mptcp.Connection
+	var queues [][2]uint32 // connections that wait there, and how many may
 	for l, err := range g.h.diag.Listeners(ctx) {
 		if err != nil {
 			g.miss("listeners", err)
 			break
 		}
 		accepting = append(accepting, connection(g.h.netns, &l))
+		queues = append(queues, [2]uint32{l.RecvQueue, l.SendQueue})
 	}
 	tcp.bind(accepting)
 	for i := range accepting {
@@ -233,6 +235,9 @@ func (g *gathering) sockets(ctx context.Context) {
 	g.processes(ctx, lists)
 	g.f.Connections = keep(connections, g.c.matches)
 	g.f.Listeners = listeners(accepting)
+	for i := range g.f.Listeners {
+		g.f.Listeners[i].Waiting, g.f.Listeners[i].MostWaiting = queues[i][0], queues[i][1]
+	}
 	g.f.PlainFlows = flows(keep(tcp.plain, g.c.matches))
 	g.f.PlainListeners = listeners(keep(tcp.listeners, g.c.listens))
 	g.f.Blackholed = flows(keep(tcp.blackholed, g.c.matches))

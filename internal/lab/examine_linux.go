@@ -1,0 +1,188 @@
+package lab
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"mptcpctl/internal/uapi"
+
+	"golang.org/x/sys/unix"
+)
+
+// Examine runs a command in a host of the trial as the scenario's Look says, and
+// returns its lines and exit code.
+func (t *Trial) Examine(ctx context.Context, host *Host, c ProcessConfig) ([]Line, int, error) {
+	switch t.Scenario.Look {
+	case Confined:
+		c.Confined = true
+	case OldTools:
+		dir, err := t.temporary()
+		if err != nil {
+			return nil, 0, err
+		}
+		script := "#!/bin/sh\necho 'ip utility, iproute2-5.10.0'\n"
+		if err := os.WriteFile(filepath.Join(dir, "ip"), []byte(script), 0o755); err != nil {
+			return nil, 0, err
+		}
+		if c.Env == nil {
+			c.Env = os.Environ()
+		}
+		c.Env = append(c.Env, "PATH="+dir+":"+os.Getenv("PATH"))
+	case Stalled:
+		return t.stall(ctx, host, c)
+	}
+	return host.RunProcess(ctx, c)
+}
+
+// temporary returns a directory that goes with the trial.
+func (t *Trial) temporary() (string, error) {
+	if t.dir != "" {
+		return t.dir, nil
+	}
+	dir, err := os.MkdirTemp("", "mptcpctl-lab-")
+	if err != nil {
+		return "", err
+	}
+	t.dir = dir
+	return dir, os.Chmod(dir, 0o755)
+}
+
+// startPrograms starts the stand-ins of programs: processes that wait, by their
+// names.
+func (t *Trial) startPrograms(ctx context.Context) error {
+	for i, p := range t.Scenario.Programs {
+		dir, err := t.temporary()
+		if err != nil {
+			return err
+		}
+		wait, err := exec.LookPath("sleep")
+		if err != nil {
+			return &MissingError{What: "the program sleep", Why: "it stands in for others here", Err: err}
+		}
+		dir = filepath.Join(dir, strconv.Itoa(i))
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+		path := filepath.Join(dir, p.Name) // the kernel calls a process by its file
+		if err := os.Symlink(wait, path); err != nil {
+			return err
+		}
+		t.Deeds = append(t.Deeds, Deed{p.Host, "a process called " + p.Name + " runs"})
+		process, err := t.Lab.Host(p.Host).StartProcess(ctx, ProcessConfig{Args: []string{path, "86400"}, Arg0: "sleep"})
+		if err != nil {
+			return err
+		}
+		t.programs = append(t.programs, process)
+	}
+	return nil
+}
+
+// stall runs the command, and stops it while so many connections come and go that
+// its buffer for events overflows.
+func (t *Trial) stall(ctx context.Context, host *Host, c ProcessConfig) ([]Line, int, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*trialPatience)
+	defer cancel()
+	p, err := host.StartProcess(ctx, c)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer p.Close()
+	began := time.Now()
+	if err := poll(ctx, func() (bool, error) { return host.subscribed(time.Since(began)) }); err != nil {
+		return p.Lines(), 0, fmt.Errorf("it does not listen to events: %w", err)
+	}
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		return nil, 0, err
+	}
+	storm, calm := context.WithCancel(ctx)
+	var crowd sync.WaitGroup
+	for range 2 * runtime.NumCPU() {
+		crowd.Go(func() {
+			for storm.Err() == nil {
+				if conn, err := t.talk.connect(); err == nil {
+					conn.Abort() // no TIME-WAIT is left of it
+				}
+			}
+		})
+	}
+	err = poll(ctx, host.droppedEvents)
+	calm()
+	crowd.Wait()
+	if err := errors.Join(err, p.Signal(syscall.SIGCONT)); err != nil {
+		return nil, 0, err
+	}
+	code, err := p.Wait(ctx)
+	return p.Lines(), code, err
+}
+
+// poll asks until it is so.
+func poll(ctx context.Context, ask func() (bool, error)) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if ok, err := ask(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// droppedEvents reports whether a generic netlink socket of the namespace has lost
+// messages.
+func (n *Namespace) droppedEvents() (bool, error) {
+	dropped := false
+	err := n.Do(func() error {
+		table, err := os.ReadFile("/proc/thread-self/net/netlink")
+		for line := range strings.Lines(string(table)) {
+			f := strings.Fields(line) // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
+			dropped = dropped || len(f) > 8 && f[1] == strconv.Itoa(unix.NETLINK_GENERIC) && f[8] != "0"
+		}
+		return err
+	})
+	return dropped, err
+}
+
+// confine makes the calling thread, and what it starts, one to which MPTCP sockets
+// are forbidden, as the seccomp profile of a container does it.
+func confine() error {
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("no new privileges: %w", err)
+	}
+	const number, arguments = 0, 16 // in struct seccomp_data
+	third := uint32(arguments + 2*8)
+	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
+		third += 4 // the lower half
+	}
+	load, equal, give := uint16(unix.BPF_LD|unix.BPF_W|unix.BPF_ABS), uint16(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K), uint16(unix.BPF_RET|unix.BPF_K)
+	filter := []unix.SockFilter{
+		{Code: load, K: number},
+		{Code: equal, K: unix.SYS_SOCKET, Jf: 3},
+		{Code: load, K: third},
+		{Code: equal, K: uapi.IPPROTO_MPTCP, Jf: 1},
+		{Code: give, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
+		{Code: give, K: unix.SECCOMP_RET_ALLOW},
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&program)))
+	runtime.KeepAlive(filter)
+	if errno != 0 {
+		return fmt.Errorf("seccomp: %w", errno)
+	}
+	return nil
+}

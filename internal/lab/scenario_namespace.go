@@ -1,0 +1,77 @@
+package lab
+
+import (
+	"net/netip"
+
+	"mptcpctl/mptcp"
+)
+
+// Hosts of networks with a namespace behind another one.
+const (
+	outerHost = "host"
+	guestHost = "guest"
+)
+
+// namespaceScenarios are those in which what belongs together is in two network
+// namespaces.
+func namespaceScenarios() []Scenario {
+	return []Scenario{
+		{
+			Name: "wrong-namespace", Summary: "endpoints are on the host, and the program connects from a container",
+			Topology: nested(), Programs: []Program{{ClientHost, "app"}},
+			Shows: []Symptom{subflows(ClientHost, 0)},
+			Host:  outerHost, Rule: "D48",
+		},
+		{
+			Name: "wrong-namespace-inside", Summary: "the same, seen from the container",
+			Topology: nested(), Programs: []Program{{outerHost, "desktop"}},
+			Shows: []Symptom{subflows(ClientHost, 0)},
+			Host:  ClientHost, Rule: "D48",
+		},
+	}
+}
+
+// nested is a client that is a container on a host: the host has two links to the
+// server, and an endpoint on the second.
+func nested() Topology {
+	p := pair()
+	outer := *p.client()
+	outer.Name = outerHost
+	outer.route("eth0")
+	for i := range p.Links {
+		p.Links[i].A.Host = outerHost
+	}
+	p.Links = append(p.Links, behind(ClientHost, outerHost))
+	return Topology{
+		Hosts: []HostSpec{*p.server(), outer, {Name: ClientHost, Sysctls: weakHost(), Routes: defaultRoute()}},
+		Links: p.Links,
+		Paths: []Path{path("eth0", "10.9.0.2", server1)},
+	}
+}
+
+// withGuest is pair with a container on the client.
+func withGuest() Topology {
+	t := pair()
+	t.client().route("eth0")
+	t.Hosts = append(t.Hosts, HostSpec{Name: guestHost, Sysctls: weakHost(), Routes: defaultRoute(), Limits: &mptcp.Limits{Subflows: 2}})
+	t.Links = append(t.Links, behind(guestHost, ClientHost))
+	return t
+}
+
+// behind joins a container to its host.
+func behind(container, host string) Link {
+	return Link{
+		A: End{Host: container, Name: "eth0", Addresses: prefixes("10.9.0.2/24")},
+		B: End{Host: host, Name: "veth0", Addresses: prefixes("10.9.0.1/24")},
+	}
+}
+
+func defaultRoute() []Route {
+	return []Route{{To: anywhere4(), Via: netip.MustParseAddr("10.9.0.1"), Dev: "eth0"}}
+}
+
+// route makes the host a router for containers, as their engines do it.
+func (h *HostSpec) route(out string) {
+	h.set("net.ipv4.ip_forward", "1")
+	h.Firewall = append(h.Firewall, FirewallRule{Hook: HookPostrouting, Out: out, Verdict: Masquerade})
+}
