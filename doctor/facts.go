@@ -48,11 +48,14 @@ type Facts struct {
 	EventsLost  uint64
 	EarlierThan []mptcp.Token // connections that were there when listening began
 
-	Managers  []mptcp.Process   // those that manage endpoints: NetworkManager, mptcpd, systemd-networkd
-	Elsewhere []Namespace       // what the other namespaces hold, if ElsewhereWanted says so
-	Firewall  *hostnet.Firewall // nil: unknown
-	Probes    []Probe           // own connects, where the user asked for them
-	IPRoute2  string            // version of the ip command, such as "6.1.0"; "" where there is none
+	Managers []mptcp.Process // those that manage endpoints: NetworkManager, mptcpd, systemd-networkd
+	// MaybeManagers are those of which it cannot be seen whether they run in this
+	// network namespace.
+	MaybeManagers []mptcp.Process
+	Elsewhere     []Namespace       // what the other namespaces hold, if ElsewhereWanted says so
+	Firewall      *hostnet.Firewall // nil: unknown
+	Probes        []Probe           // own connects, where the user asked for them
+	IPRoute2      string            // version of the ip command, such as "6.1.0"; "" where there is none
 
 	// BlackholeSeen is when an observer saw the counter Blackhole move, at the
 	// latest; zero: not seen.
@@ -112,6 +115,7 @@ type Namespace struct {
 	Connections int
 	Single      int // of the connections: made there to other hosts, with one subflow
 	Listeners   int
+	Managed     bool // NetworkManager runs there: it makes endpoints without being asked
 	Used        bool // connections were made or accepted there before
 	Behind      bool // its default route leads to an address of the judged namespace
 	Ahead       bool // it has an address that a default route of the judged namespace leads to

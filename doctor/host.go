@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 	"syscall"
 
 	"mptcpctl/mptcp"
@@ -100,7 +101,7 @@ func noDaemon(v *view) []Finding {
 		Evidence: []string{"net.mptcp.path_manager = userspace (pm_type = 1)"},
 		Fix:      []string{"sysctl -w net.mptcp.path_manager=kernel   (or net.mptcp.pm_type=0; for new connections)", "systemctl start mptcp"},
 	}
-	for _, p := range v.Managers {
+	for _, p := range slices.Concat(v.Managers, v.MaybeManagers) {
 		if p.Name == "mptcpd" {
 			return nil
 		}

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
@@ -49,7 +50,7 @@ func (v *view) connectionsElsewhere() (Finding, bool) {
 			continue
 		}
 		return Finding{
-			Rule: "D48", Severity: Warn, Confidence: track.Likely,
+			Rule: "D48", Severity: wished(slices.ContainsFunc(slices.Concat(v.Managers, v.MaybeManagers), isNetworkManager)), Confidence: track.Likely,
 			Title:   "endpoints are configured here, and the connections are in another network namespace: " + n.Name,
 			Subject: Subject{Netns: v.Netns},
 			Evidence: []string{
@@ -78,7 +79,7 @@ func (v *view) endpointsElsewhere() (Finding, bool) {
 			continue
 		}
 		return Finding{
-			Rule: "D48", Severity: Warn, Confidence: track.Likely,
+			Rule: "D48", Severity: wished(n.Managed), Confidence: track.Likely,
 			Title:   "connections are here, and the endpoints are in another network namespace: " + n.Name,
 			Subject: Subject{Netns: v.Netns},
 			Evidence: []string{
@@ -94,6 +95,17 @@ func (v *view) endpointsElsewhere() (Finding, bool) {
 	}
 	return Finding{}, false
 }
+
+// wished is how bad it is that endpoints are of no use: NetworkManager makes them
+// without being asked.
+func wished(networkManager bool) Severity {
+	if networkManager {
+		return Info
+	}
+	return Warn
+}
+
+func isNetworkManager(p mptcp.Process) bool { return p.Name == "NetworkManager" }
 
 // single counts the connections that were made here, are ready for further subflows,
 // and have one.

@@ -69,6 +69,23 @@ func hostCases() []ruleCase {
 			},
 		},
 		{
+			"D13", "a daemon, maybe here", Fail, track.Certain,
+			func(t *testing.T, f *Facts) { f.Sysctls = sysctls(t, map[string]string{"path_manager": "userspace"}) },
+			func(t *testing.T, f *Facts) {
+				f.Sysctls = sysctls(t, map[string]string{"path_manager": "userspace"})
+				f.MaybeManagers = []mptcp.Process{{PID: 3, Name: "mptcpd"}}
+			},
+		},
+		{
+			"D26", "not known to be here", Warn, track.Likely,
+			plainly(func(f *Facts) {
+				f.Managers = []mptcp.Process{{PID: 3, Name: "mptcpd"}, {PID: 4, Name: "NetworkManager"}}
+			}),
+			plainly(func(f *Facts) {
+				f.MaybeManagers = []mptcp.Process{{PID: 3, Name: "mptcpd"}, {PID: 4, Name: "NetworkManager"}}
+			}),
+		},
+		{
 			"D26", "", Warn, track.Likely,
 			plainly(func(f *Facts) {
 				f.Managers = []mptcp.Process{{PID: 3, Name: "mptcpd"}, {PID: 4, Name: "NetworkManager"}}
@@ -107,6 +124,14 @@ func hostCases() []ruleCase {
 				f.Endpoints = nil
 				f.Elsewhere = []Namespace{{Name: "1", Endpoints: 2, Makers: 2, Ahead: true, Used: true}}
 			}),
+		},
+		{
+			"D48", "of NetworkManager", Info, track.Likely,
+			plainly(func(f *Facts) {
+				unusedHost(f, Namespace{Name: "blue", Connections: 4, Single: 4, Behind: true})
+				f.Managers = []mptcp.Process{{PID: 9, Name: "NetworkManager"}}
+			}),
+			plainly(func(f *Facts) { f.Managers = []mptcp.Process{{PID: 9, Name: "NetworkManager"}} }),
 		},
 		{
 			"D48", "nothing here", Info, track.Certain,

@@ -52,6 +52,8 @@ func notSeen(s lab.Scenario) string {
 	switch {
 	case s.Rule == "D48":
 		return "other network namespaces"
+	case s.Rule == "D26":
+		return "the programs that manage endpoints"
 	case rule.Needs == doctor.NeedsEvents, rule.Needs == doctor.NeedsProbe, slices.Contains(byEvents, s.Name):
 		return "events"
 	}

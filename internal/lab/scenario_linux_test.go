@@ -97,7 +97,7 @@ func TestScenariosReachTheirSymptoms(t *testing.T) {
 			t.Parallel()
 			places <- struct{}{}
 			defer func() { <-places }()
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 			defer cancel()
 			trial, err := lab.Start(ctx, s, tool)
 			if err != nil {

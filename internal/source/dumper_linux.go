@@ -226,12 +226,13 @@ func (d *dumper) readHost(ctx context.Context, h *Host) error {
 		return err
 	}
 	g.managers(ctx)
+	g.firewall(ctx)
 	if !d.asked {
 		g.outside(ctx)
 		d.ip, d.asked = g.f.IPRoute2, true
 	}
 	f := &doctor.Facts{
-		Kernel: g.f.Kernel, Subscribers: g.f.Subscribers, Managers: g.f.Managers, IPRoute2: d.ip, Firewall: g.f.Firewall, Unseen: g.f.Unseen,
+		Kernel: g.f.Kernel, Subscribers: g.f.Subscribers, Managers: g.f.Managers, MaybeManagers: g.f.MaybeManagers, IPRoute2: d.ip, Firewall: g.f.Firewall, Unseen: g.f.Unseen,
 	}
 	text, err := json.Marshal(f)
 	if err == nil && !bytes.Equal(text, d.host) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 
 	"mptcpctl/counters"
@@ -69,7 +70,7 @@ func (g *gathering) elsewhere(ctx context.Context) {
 
 // other tells what a namespace holds.
 func (g *gathering) other(ctx context.Context, n *hostnet.NamedNamespace) (doctor.Namespace, error) {
-	other := doctor.Namespace{Name: n.Name, Hint: n.Process}
+	other := doctor.Namespace{Name: n.Name, Hint: n.Process, Managed: slices.Contains(g.managed, fmt.Sprintf("net:[%d]", n.Inode))}
 	if n.Name == "" {
 		other.Name = strconv.Itoa(n.PID)
 	}

@@ -157,8 +157,8 @@ func IsManager(name string) bool {
 	return false
 }
 
-// managers finds those that run in the namespace. Where the namespace of a process
-// may not be seen it counts as one of them.
+// managers finds those that run in the namespace, or may: the namespace of another
+// user's process cannot be seen.
 func (g *gathering) managers(context.Context) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -187,10 +187,19 @@ func (g *gathering) managers(context.Context) {
 		if !ok {
 			continue
 		}
-		if ns, err := os.Readlink(filepath.Join("/proc", entry.Name(), "ns/net")); err == nil && ns != home {
-			continue
+		process := mptcp.Process{PID: pid, Name: name}
+		ns, err := os.Readlink(filepath.Join("/proc", entry.Name(), "ns/net"))
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			g.f.MaybeManagers = append(g.f.MaybeManagers, process)
+		case err == nil && ns == home:
+			g.f.Managers = append(g.f.Managers, process)
+		case err == nil && name == "NetworkManager":
+			g.managed = append(g.managed, ns)
 		}
-		g.f.Managers = append(g.f.Managers, mptcp.Process{PID: pid, Name: name})
+	}
+	if len(g.f.MaybeManagers) > 0 {
+		g.gap("the programs that manage endpoints", "root is shown whether "+g.f.MaybeManagers[0].Name+" runs in this network namespace")
 	}
 }
 

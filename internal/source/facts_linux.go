@@ -68,6 +68,8 @@ type gathering struct {
 	h *Host
 	c *FactsConfig
 	f doctor.Facts
+
+	managed []string // the other namespaces in which NetworkManager runs, as /proc/PID/ns/net says
 }
 
 // miss notes what cannot be seen.
