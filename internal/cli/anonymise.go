@@ -40,7 +40,7 @@ func (a *anonymiser) facts(f doctor.Facts) (doctor.Facts, error) {
 		return doctor.Facts{}, err
 	}
 	a.hide(reflect.ValueOf(&hidden).Elem(), "")
-	hidden.Firewall = nil // rules in a language of their own: nobody knows what they name
+	hidden.Firewall = nil // addresses are in the bytes of its rules
 	return hidden, nil
 }
 
@@ -60,8 +60,8 @@ const (
 // meanings are those of the texts in facts, by type and field.
 var meanings = map[string]meaning{
 	"Facts.Netns": namespace, "Connection.Netns": namespace, "Event.Netns": namespace, "Namespace.Name": namespace,
-	"Process.Name": process,
-	"Link.Name":    device, "Subflow.Device": device, "Address.Label": device, "Rule.IIF": device, "Rule.OIF": device, "Facts.IPv4": device,
+	"Process.Name": process, "Namespace.Hint": process,
+	"Link.Name": device, "Subflow.Device": device, "Address.Label": device, "Rule.IIF": device, "Rule.OIF": device, "Facts.IPv4": device,
 	"Kernel.Release": release, "Lookup.Error": prose, "Gap.What": prose, "Gap.Why": prose,
 	"Facts.IPRoute2": word, "Sysctls.Raw": word, "Sysctls.PathManager": word, "Sysctls.Scheduler": word,
 	"Sysctls.AvailablePathManagers": word, "Sysctls.AvailableSchedulers": word,
