@@ -22,7 +22,7 @@ func (a *app) connectionCommand() grammar.Command {
 			"A subflow's line has its state, addresses, address ids (local:remote), device, who asked for backup, round-trip time and its variance, " +
 			"congestion window, bytes, and its share of the bytes of all subflows.\n\n" +
 			"`connection show listen` shows the listeners that take MPTCP, with their queues.",
-		Privilege: "none; the processes of other users are shown to root; close and close-subflow: CAP_NET_ADMIN",
+		Privilege: "none; the processes of other users are shown to root (CAP_SYS_PTRACE), and long lists of them cost less with CAP_BPF and CAP_PERFMON; close and close-subflow: CAP_NET_ADMIN",
 		Default:   "show",
 		Lenient:   true,
 		Examples: []grammar.Example{
