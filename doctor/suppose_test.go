@@ -1,0 +1,75 @@
+package doctor
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"mptcpctl/mptcp"
+)
+
+// TestCheckEndpoint has each verdict on an endpoint that is not there yet.
+func TestCheckEndpoint(t *testing.T) {
+	base := healthy(t)
+	second := base.Endpoints[0]
+	for _, tt := range []struct {
+		name   string
+		change func(*Facts, *mptcp.Endpoint)
+		rules  string // "" for none; "-" for a problem that no rule is about
+		fix    string
+	}{
+		{"works", func(*Facts, *mptcp.Endpoint) {}, "", ""},
+		{"not here", func(_ *Facts, e *mptcp.Endpoint) { e.Address, e.IfIndex = netip.MustParseAddr("10.9.9.9"), 0 }, "D21", "ip address add"},
+		{"limit", func(f *Facts, _ *mptcp.Endpoint) { f.Limits.Subflows = 0 }, "D15", "mptcpctl limits set subflows"},
+		{"own address", func(_ *Facts, e *mptcp.Endpoint) { e.Address, e.IfIndex = ethIP, eth }, "D20", ""},
+		{"without dev", func(_ *Facts, e *mptcp.Endpoint) { e.IfIndex = 0 }, "D27", "dev wlan0"},
+		{"link down", func(f *Facts, _ *mptcp.Endpoint) {
+			f.Network.Links = slices.Clone(f.Network.Links)
+			f.Network.Links[2].Up, f.Network.Links[2].Carrier = false, false
+		}, "D22", "ip link set"},
+		{"no flags", func(_ *Facts, e *mptcp.Endpoint) { e.Flags = 0 }, "D19", ""},
+		{"fullmesh alone", func(_ *Facts, e *mptcp.Endpoint) { e.Flags = mptcp.FlagFullmesh }, "-", "subflow fullmesh"},
+		{"signal on a client", func(f *Facts, e *mptcp.Endpoint) {
+			e.Flags, f.Listeners = mptcp.FlagSignal, []Listener{}
+		}, "D10", "subflow"},
+		{"already there", func(f *Facts, e *mptcp.Endpoint) {
+			f.Endpoints = []mptcp.Endpoint{{ID: 3, Address: e.Address, Flags: mptcp.FlagSubflow, IfIndex: e.IfIndex}}
+		}, "-", "mptcpctl endpoint delete id 3"},
+		{"table full", func(f *Facts, _ *mptcp.Endpoint) {
+			f.Kernel.Release = "6.18.1"
+			for i := range 8 {
+				f.Endpoints = append(f.Endpoints, mptcp.Endpoint{ID: mptcp.AddressID(i + 1), Address: netip.MustParseAddr(fmt.Sprintf("10.0.1.%d", 100+i)), Flags: mptcp.FlagSignal})
+			}
+		}, "D24", "mptcpctl endpoint delete id N"},
+		{"switched off", func(f *Facts, _ *mptcp.Endpoint) { f.Sysctls = sysctls(t, map[string]string{"enabled": "0"}) }, "D02", "net.mptcp.enabled"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f, e := *healthy(t), second
+			f.Endpoints = nil
+			limits := *f.Limits
+			f.Limits = &limits
+			tt.change(&f, &e)
+			c := f.Connections[0]
+			s := Suppose(f, e, []Start{{c.Local.Addr(), c.Remote.Addr()}})
+			s.Lookups = f.Lookups
+			problems := CheckEndpoint(s, e)
+			var found []string
+			text := fmt.Sprintf("%+v", problems)
+			for _, p := range problems {
+				found = append(found, cmp.Or(p.Rule, "-"))
+			}
+			if tt.rules == "" && len(problems) > 0 || tt.rules != "" && !slices.Contains(found, tt.rules) {
+				t.Errorf("found %v, want %q: %s", found, tt.rules, text)
+			}
+			if !strings.Contains(text, tt.fix) {
+				t.Errorf("no %q: %s", tt.fix, text)
+			}
+			if strings.Contains(text, "connection 0000") || strings.Contains(text, "delete id 0") {
+				t.Errorf("names what is not there: %s", text)
+			}
+		})
+	}
+}
