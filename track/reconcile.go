@@ -164,9 +164,24 @@ func (t *Tracker) unseen(s *sweep) {
 		}
 	}
 	for _, slot := range gone {
-		t.end(slot, HowUnknown, t.now())
+		how, at := t.toldEnd(slot)
+		t.end(slot, how, at)
 		s.removed++
 	}
+}
+
+// toldEnd returns how a connection ended that is over, and when, as far as events
+// have told: its CLOSED may wait for the kernel's word still. The caller holds mu.
+func (t *Tracker) toldEnd(slot uint32) (How, time.Time) {
+	c := t.table.core.at(slot)
+	k, asked := t.checks.by[identity{t.table.locals.at(c.local).netns, mptcp.Token(c.token)}]
+	switch {
+	case asked && !k.closedAt.IsZero():
+		return HowClosed, k.closedAt
+	case c.flags&coreClosed != 0:
+		return HowClosed, t.now()
+	}
+	return HowUnknown, t.now()
 }
 
 // sweepMissing asks for connections that the dump did not show.
@@ -195,11 +210,8 @@ func (t *Tracker) sweepMissing(ctx context.Context, s *sweep, netns string, toke
 			continue
 		}
 		slot, _ := t.table.find(netns, token)
-		how := HowUnknown
-		if t.table.core.at(slot).flags&coreClosed != 0 {
-			how = HowClosed
-		}
-		t.end(slot, how, t.now())
+		how, at := t.toldEnd(slot)
+		t.end(slot, how, at)
 		s.removed++
 	}
 	t.touch()
