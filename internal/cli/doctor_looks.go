@@ -21,11 +21,11 @@ type look struct {
 // interval apart. Each look is at what happened since the one before.
 func looks(ctx context.Context, recording *source.Recording, r *doctorRequest) iter.Seq2[time.Time, look] {
 	return func(yield func(time.Time, look) bool) {
-		var looked time.Time
-		config := *r.config
+		looked := map[string]time.Time{} // the network namespaces
 		for at, view := range recording.States() {
-			if !looked.IsZero() {
-				if config.Window = at.Sub(looked); config.Window < r.interval {
+			config := *r.config
+			if last, again := looked[view.Netns()]; again {
+				if config.Window = at.Sub(last); config.Window < r.interval {
 					continue
 				}
 			}
@@ -37,7 +37,7 @@ func looks(ctx context.Context, recording *source.Recording, r *doctorRequest) i
 			if !yield(at, l) || err != nil {
 				return
 			}
-			looked = at
+			looked[view.Netns()] = at
 		}
 	}
 }

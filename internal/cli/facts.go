@@ -60,7 +60,7 @@ func openRecording(inv *grammar.Invocation) (*source.Recording, error) {
 // sense: they change the kernel's state, or run programs of this host.
 var liveOnly = []string{
 	"endpoint add", "endpoint change", "endpoint delete", "endpoint flush", "limits set",
-	"connection close", "connection close-subflow", "nc", "run", "lab", "pm", "policy", "probe", "record", "serve",
+	"connection close", "connection close-subflow", "nc", "run", "lab", "pm", "policy", "probe", "serve",
 }
 
 // showing are those of liveOnly that show something, which is in no recording.
@@ -84,6 +84,9 @@ func checkSource(inv *grammar.Invocation) error {
 	default:
 		return nil
 	}
+	if inv.Path == "record" && o.Replay != "" {
+		return inv.Usage("--replay: a recording is made of what lives")
+	}
 	for _, path := range liveOnly {
 		if inv.Path == path || strings.HasPrefix(inv.Path, path+" ") {
 			switch {
@@ -97,7 +100,7 @@ func checkSource(inv *grammar.Invocation) error {
 			return inv.Usage("--replay has no recording of this")
 		}
 	}
-	if o.AllNetns && (inv.Path == "paths" || inv.Path == "wait") {
+	if o.AllNetns && inv.Path == "paths" {
 		return inv.Usage("-a: this command is about one network namespace (-n)")
 	}
 	return nil

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/netip"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -70,10 +72,15 @@ func TestAllNamespaces(t *testing.T) {
 		if len(connections) != 2 || connections[0].Netns != name || len(connections[0].Subflows) != 2 || len(connections[0].Processes) == 0 {
 			t.Errorf("connections %+v", connections)
 		}
-		for _, test := range []struct {
+		file := filepath.Join(t.TempDir(), "all.pcapng")
+		stdoutOf(t, ctx, server, "-a", "record", file, "for", "500ms", "every", "200ms")
+		type answer struct {
 			args []string
 			want string
-		}{
+		}
+		tests := []answer{
+			{[]string{"-a", "wait", "netns", `"` + name + `"`, "and", "subflows", ">=", "2", "timeout", "60s"}, " netns " + name + " "},
+			{[]string{"-a", "-j", "doctor", "netns", `"` + name + `"`}, `"verdict":`},
 			{[]string{"-a", "connection"}, " netns " + name + " "},
 			{[]string{"-a", "endpoint", "show"}, "10.0.2.2 id 1 subflow dev eth1 netns " + name + " \n"},
 			{[]string{"-a", "-j", "endpoint", "show"}, `"dev":"eth1","netns":"` + name + `"}`},
@@ -81,14 +88,41 @@ func TestAllNamespaces(t *testing.T) {
 			{[]string{"-a", "-j", "limits", "show"}, `"subflows":2,"netns":"` + name + `"}`},
 			{[]string{"-a", "counters", "MPJoinSynTx"}, "[netns " + name + "]"},
 			{[]string{"-a", "-j", "counters", "MPJoinSynTx"}, `"netns":"` + name + `"`},
-		} {
+		}
+		for _, test := range tests {
+			// A recording gives the same answers under the same names.
+			if replayed := append([]string{"--replay", file}, test.args[1:]...); !strings.Contains(stdoutOf(t, ctx, server, replayed...), test.want) {
+				t.Errorf("%q lacks %q", replayed, test.want)
+			}
 			if got := stdoutOf(t, ctx, server, test.args...); !strings.Contains(got, test.want) {
 				t.Errorf("%q: %q lacks %q", test.args, got, test.want)
 			}
 		}
+		if out := stdoutOf(t, ctx, server, "--replay", file, "top", "--plain", "--count", "1", "--screen", "connections"); !strings.Contains(out, name) {
+			t.Errorf("top does not name %q: %s", name, out)
+		}
+		wireshark(t, file)
+		if names := capinfos(t, file); names != "" && !strings.Contains(names, name) {
+			t.Errorf("Wireshark's interfaces lack %q: %s", name, names)
+		}
 	})
 	await(t, ctx, "the end of a connection", heard("CLOSED] token", "netns="+name))
 	stopMonitor(t, monitor)
+}
+
+// capinfos returns what Wireshark says of the interfaces, "" where it is not
+// installed.
+func capinfos(t *testing.T, file string) string {
+	t.Helper()
+	program, err := exec.LookPath("capinfos")
+	if err != nil {
+		return ""
+	}
+	out, err := exec.Command(program, "-I", file).CombinedOutput()
+	if err != nil {
+		t.Fatalf("capinfos: %v: %s", err, out)
+	}
+	return string(out)
 }
 
 // namespaceOf returns the name by which -a knows the host.

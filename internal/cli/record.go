@@ -21,9 +21,10 @@ func (a *app) recordCommand() grammar.Command {
 		Name:     "record",
 		Summary:  "write what the kernel says to a file that doctor, top and monitor replay",
 		Synopsis: []string{"FILE [ for TIME ] [ every TIME ]"},
-		Help: "Records the path manager's events of the network namespace as they come, and everything that the commands show at the start, every 5 seconds and at the end: " +
+		Help: "Records the path manager's events of the network namespace, or with -a of all, as they come, and everything that the commands show at the start, every 5 seconds and at the end: " +
 			"connections, subflows, listeners, endpoints, limits, counters, settings, links, addresses, routes, rules, and which processes hold the MPTCP sockets. " +
 			"It ends at ^C, SIGTERM or after the time. `--replay FILE` has doctor, top, monitor, connection, counters, wait, paths, endpoint show and limits show answer from the file as they would have then.\n\n" +
+			"With -a the namespaces that the caller may enter are recorded, also those that come later; each has an interface of its own in the file, with its name.\n\n" +
 			"The file holds the kernel's netlink messages in pcapng: Wireshark and tshark open it. It names addresses, ports, users and processes of MPTCP connections, and no other sockets, " +
 			"no payload and no host name. \"-\" is the standard output.\n\n" +
 			"A file of that name is not overwritten without --force. What a crash leaves of a file is good up to there.",
@@ -36,6 +37,7 @@ func (a *app) recordCommand() grammar.Command {
 		Operand: grammar.File,
 		Examples: []grammar.Example{
 			{Line: "record trouble.pcapng for 1m", Meaning: "one minute"},
+			{Line: "-a record host.pcapng for 1m", Meaning: "all network namespaces"},
 			{Line: "record trouble.pcapng every 1s", Meaning: "until ^C; `--replay trouble.pcapng -ts -d monitor` then shows what happened"},
 		},
 		Run: a.record,
@@ -63,7 +65,10 @@ func (a *app) record(ctx context.Context, inv *grammar.Invocation) error {
 		ctx, cancel = context.WithTimeout(ctx, r.span)
 		defer cancel()
 	}
-	config := &source.RecordConfig{Program: "mptcpctl " + moduleVersion(), Every: r.every, Events: &pathmanager.ListenConfig{}}
+	config := &source.RecordConfig{
+		Program: "mptcpctl " + moduleVersion(), Every: r.every, Events: &pathmanager.ListenConfig{},
+		All: inv.Options.AllNetns, Warn: func(err error) { leftOut(inv, err) },
+	}
 	progress, clear := recordProgress(inv)
 	config.Progress = progress
 	total, err := source.Record(ctx, out, config)

@@ -95,7 +95,7 @@ func dialEvents() (host *source.Host, noEvents string, err error) {
 	host, err = source.Dial(&source.Config{Events: &pathmanager.ListenConfig{}})
 	if errors.Is(err, fs.ErrPermission) {
 		host, err = source.Dial(nil)
-		return host, "events need CAP_NET_ADMIN in the network namespace", err
+		return host, noEventsReason, err
 	}
 	return host, "", err
 }
@@ -107,6 +107,9 @@ func engineOf(host *source.Host) string {
 	}
 	return ""
 }
+
+// noEventsReason says why there are no events.
+const noEventsReason = "events need CAP_NET_ADMIN in the network namespace"
 
 // polled is a host without its events: a stream of nothing.
 type polled struct{ *source.Host }

@@ -91,20 +91,26 @@ const topNoEvents = "no events: needs CAP_NET_ADMIN"
 
 // openTopHosts opens all network namespaces.
 func openTopHosts(ctx context.Context, c *tui.Config) (source.Source, error) {
-	config := &source.HostsConfig{Events: &pathmanager.ListenConfig{}, Warn: func(error) {}}
-	hosts, err := source.DialAll(ctx, config)
-	if errors.Is(err, fs.ErrPermission) {
-		config.Events, c.NoEvents = nil, topNoEvents
-		hosts, err = source.DialAll(ctx, config)
-	}
+	hosts, noEvents, err := dialAllEvents(ctx, func(error) {})
 	if err != nil {
 		return nil, err
 	}
 	c.Source = hosts
-	if c.NoEvents != "" {
-		c.Source = withoutEvents{hosts}
+	if noEvents != "" {
+		c.NoEvents, c.Source = topNoEvents, withoutEvents{hosts}
 	}
 	return hosts, nil
+}
+
+// dialAllEvents opens all network namespaces with their events, or where these are
+// not allowed in the own one without them, and says why.
+func dialAllEvents(ctx context.Context, warn func(error)) (hosts *source.Hosts, noEvents string, err error) {
+	hosts, err = source.DialAll(ctx, &source.HostsConfig{Events: &pathmanager.ListenConfig{}, Warn: warn})
+	if errors.Is(err, fs.ErrPermission) {
+		hosts, err = source.DialAll(ctx, &source.HostsConfig{Warn: warn})
+		return hosts, noEventsReason, err
+	}
+	return hosts, "", err
 }
 
 // withoutEvents is a source that was opened without its events: a stream of

@@ -34,6 +34,7 @@ func (a *app) waitCommand() grammar.Command {
 		Examples: []grammar.Example{
 			{Line: "wait 'dst :443 and subflows >= 2' timeout 5s", Meaning: "for a second subflow"},
 			{Line: "wait 'event SF_CLOSED,SF_FAILED and dst 192.0.2.1' timeout 5s", Meaning: "until a subflow to that peer ends, or does not come up"},
+			{Line: "-a wait 'netns blue and subflows >= 2' timeout 5s", Meaning: "in another network namespace, which may be yet to come"},
 			{Line: "wait fallback timeout 1m", Meaning: "for a connection that falls back to TCP"},
 		},
 		Run: a.wait,
@@ -54,20 +55,24 @@ func (a *app) wait(ctx context.Context, inv *grammar.Invocation) error {
 	if inv.Options.Replay != "" {
 		return waitRecorded(ctx, inv, expr)
 	}
-	host, err := source.Dial(nil)
+	from, err := open(ctx, inv)
 	if err != nil {
 		return fmt.Errorf("wait: %w", err)
 	}
-	defer host.Close()
+	defer from.Close()
 	parent := ctx
 	if timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	woken := wakeups(ctx)
+	woken := wakeups(ctx, inv.Options.AllNetns)
 	for {
-		connections, err := lookFor(parent, host, expr)
+		snapshots, err := from.Snapshots(parent)
+		if err != nil {
+			return fmt.Errorf("wait: %w", err)
+		}
+		connections, err := lookIn(parent, from.Views()[0], expr, snapshots...)
 		if err != nil {
 			return err
 		}
@@ -78,7 +83,7 @@ func (a *app) wait(ctx context.Context, inv *grammar.Invocation) error {
 			if parent.Err() != nil {
 				return parent.Err()
 			}
-			return fmt.Errorf("wait: no connection matched %q within %v: %s%s", expr.String(), timeout, nearest(connections), doctorReason(parent, host, connections))
+			return fmt.Errorf("wait: no connection matched %q within %v: %s%s", expr.String(), timeout, nearest(connections), doctorReason(parent, from, connections))
 		}
 		select {
 		case <-ctx.Done():
@@ -97,7 +102,11 @@ func waitRecorded(ctx context.Context, inv *grammar.Invocation, expr *filter.Exp
 	}
 	var connections []mptcp.Connection
 	for _, view := range recording.States() {
-		if connections, err = lookFor(ctx, view, expr); err != nil {
+		snapshot, err := view.Snapshot(ctx)
+		if err != nil {
+			return fmt.Errorf("wait: %w", err)
+		}
+		if connections, err = lookIn(ctx, view, expr, snapshot); err != nil {
 			return err
 		}
 		if matching := matches(expr, connections); len(matching) > 0 {
@@ -126,10 +135,10 @@ func waitArguments(inv *grammar.Invocation) (*filter.Expr, time.Duration, error)
 }
 
 // wakeups returns a channel on which something arrives when the kernel announced
-// something. Where events are not allowed nothing ever does.
-func wakeups(ctx context.Context) <-chan struct{} {
+// something, of this network namespace or of all that have a number. Where events are not allowed nothing ever does.
+func wakeups(ctx context.Context, all bool) <-chan struct{} {
 	woken := make(chan struct{}, 1)
-	listener, err := pathmanager.Listen(nil)
+	listener, err := pathmanager.Listen(&pathmanager.ListenConfig{AllNamespaces: all})
 	if err != nil {
 		return woken
 	}
@@ -145,14 +154,13 @@ func wakeups(ctx context.Context) <-chan struct{} {
 	return woken
 }
 
-// lookFor reads the connections, with their processes where the filter asks for
-// those.
-func lookFor(ctx context.Context, view source.View, expr *filter.Expr) ([]mptcp.Connection, error) {
-	snapshot, err := view.Snapshot(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("wait: %w", err)
+// lookIn returns the connections of the snapshots, with their processes where the
+// filter asks for those.
+func lookIn(ctx context.Context, view source.View, expr *filter.Expr, snapshots ...track.Snapshot) ([]mptcp.Connection, error) {
+	var connections []mptcp.Connection
+	for _, s := range snapshots {
+		connections = append(connections, track.Join(s)...)
 	}
-	connections := track.Join(snapshot)
 	if expr.NeedsProcesses() {
 		return connections, addProcesses(ctx, view, connections)
 	}
@@ -165,8 +173,8 @@ func matches(expr *filter.Expr, connections []mptcp.Connection) []mptcp.Connecti
 
 // doctorReason is the title of what doctor would mend first of these connections, as
 // a continuation of a message; "" where nothing is wrong with them.
-func doctorReason(ctx context.Context, host *source.Host, connections []mptcp.Connection) string {
-	facts, err := host.Facts(ctx, &source.FactsConfig{Alone: true, Window: source.DefaultWindow})
+func doctorReason(ctx context.Context, from source.Source, connections []mptcp.Connection) string {
+	facts, err := gatherViews(ctx, from.Views(), &source.FactsConfig{Alone: true, Window: source.DefaultWindow})
 	if err != nil {
 		return ""
 	}
@@ -174,7 +182,7 @@ func doctorReason(ctx context.Context, host *source.Host, connections []mptcp.Co
 	for _, c := range connections {
 		tokens[c.Token] = true
 	}
-	for _, f := range doctor.Diagnose(facts).Findings {
+	for _, f := range diagnoseAll(facts).Findings {
 		if t := f.Subject.Token; f.Severity > doctor.Info && (t == 0 || tokens[t]) {
 			return fmt.Sprintf("; %s: %s", f.Rule, present.Escape(f.Title))
 		}

@@ -15,7 +15,7 @@ import (
 
 // waitEvent waits for an event that the filter is true of, and prints it.
 func waitEvent(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr, timeout time.Duration) error {
-	stream, err := waitStream(inv, expr)
+	stream, err := waitStream(ctx, inv, expr)
 	if err != nil {
 		return fmt.Errorf("wait: %w", err)
 	}
@@ -43,9 +43,12 @@ func waitEvent(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr, 
 
 // waitStream opens the events that wait follows. Where they are not allowed, derived
 // ones are found by looking again and again.
-func waitStream(inv *grammar.Invocation, expr *filter.Expr) (*eventStream, error) {
+func waitStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr) (*eventStream, error) {
 	if inv.Options.Replay != "" {
 		return openRecordedEvents(inv)
+	}
+	if inv.Options.AllNetns {
+		return waitAllStream(ctx, inv, expr)
 	}
 	host, noEvents, err := dialEvents()
 	if err != nil {
@@ -57,6 +60,22 @@ func waitStream(inv *grammar.Invocation, expr *filter.Expr) (*eventStream, error
 			return nil, errors.Join(errors.New(noEvents), host.Close())
 		}
 		stream.tracked = polled{host}
+	}
+	return stream, nil
+}
+
+// waitAllStream is waitStream for all network namespaces.
+func waitAllStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr) (*eventStream, error) {
+	hosts, noEvents, err := dialAllEvents(ctx, func(err error) { leftOut(inv, err) })
+	if err != nil {
+		return nil, err
+	}
+	stream := &eventStream{device: hosts.DeviceName, close: hosts.Close, tracked: hosts, views: viewsOf(hosts)}
+	if noEvents != "" {
+		if !expr.OnlyDerived() {
+			return nil, errors.Join(errors.New(noEvents), hosts.Close())
+		}
+		stream.tracked = withoutEvents{hosts}
 	}
 	return stream, nil
 }

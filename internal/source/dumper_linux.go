@@ -24,9 +24,15 @@ import (
 // mostDestinations bounds to how many peers the paths are recorded.
 const mostDestinations = 64
 
-// dumper takes snapshots for a recording: the blocks of all answers of the kernel
-// to the questions that commands ask. Its taps write to the snapshot under way.
+// dumper takes snapshots of one namespace for a recording: the blocks of all answers
+// of the kernel to the questions that commands ask. Its taps write to the snapshot
+// under way.
 type dumper struct {
+	recorder *recorder
+	netns    string
+	number   int // of the interface for messages; that for facts is the next one
+
+	gone   bool // the namespace has gone: no snapshot of it may follow; guarded by the recorder's mu
 	blocks []byte
 	now    time.Time
 	row    sockdiag.Subflow
@@ -40,31 +46,60 @@ type dumper struct {
 	failed error
 }
 
-// take returns the blocks of a snapshot, which are good until the next.
-func (d *dumper) take(ctx context.Context, h *Host) ([]byte, error) {
+// taps are where the answers of the namespace's kernel go.
+func (d *dumper) taps() taps { return taps{pathManager: d.pathManager, sockets: d.sockets} }
+
+// tapEvent takes one event of the kernel.
+func (d *dumper) tapEvent(t time.Time, _ int32, msg []byte) { d.recorder.tapEvent(d.netns, t, msg) }
+
+// leave notes that the namespace has gone. A snapshot that is under way is dropped.
+func (d *dumper) leave() {
+	d.recorder.mu.Lock()
+	d.gone = true
+	d.recorder.mu.Unlock()
+	d.recorder.tellFact(d.netns, time.Now(), &fact{Fact: factGone})
+}
+
+// begin begins a snapshot of a round over all namespaces: all but the processes.
+func (d *dumper) begin(ctx context.Context, h *Host, round int) error {
 	d.now, d.blocks, d.failed = time.Now(), d.blocks[:0], nil
 	d.inodes, d.peers = map[uint32]bool{}, map[netip.Addr]bool{}
-	d.fact(&fact{Fact: factSnapshot})
+	d.fact(&fact{Fact: factSnapshot, Round: round})
 	for _, read := range []func(context.Context, *Host) error{
-		d.readSockets, d.readPathManager, d.readProc, d.readNetwork, d.readProcesses, d.readHost,
+		d.readSockets, d.readPathManager, d.readProc, d.readNetwork, d.readHost,
 	} {
 		if err := read(ctx, h); err != nil {
-			return nil, err
+			return err
 		}
 	}
+	delete(d.inodes, 0)
+	d.now = time.Now()
+	return nil
+}
+
+// end ends the snapshot with the processes that hold its sockets, and returns its
+// blocks, which are good until the next.
+func (d *dumper) end(found map[uint32][]mptcp.Process) ([]byte, error) {
+	processes := map[uint32][]mptcp.Process{}
+	for inode := range d.inodes {
+		if holders := found[inode]; len(holders) > 0 {
+			processes[inode] = holders
+		}
+	}
+	d.fact(&fact{Fact: factProcesses, Processes: processes})
 	d.fact(&fact{Fact: factEnd})
 	return d.blocks, d.failed
 }
 
 func (d *dumper) fact(f *fact) {
 	var err error
-	d.blocks, err = appendFactPacket(d.blocks, d.now, f)
+	d.blocks, err = appendFactPacket(d.blocks, d.number+1, d.now, f)
 	d.failed = errors.Join(d.failed, err)
 }
 
 // pathManager is the tap of the path manager's answers.
 func (d *dumper) pathManager(msg []byte) {
-	d.blocks = appendMessages(d.blocks, d.now, netlinkGeneric, msg)
+	d.blocks = appendMessages(d.blocks, d.number, d.now, netlinkGeneric, msg)
 }
 
 // sockets is the tap of answers about sockets. Plain TCP sockets, which a dump of
@@ -77,7 +112,7 @@ func (d *dumper) sockets(protocol uint32, datagram []byte) {
 		return protocol != unix.IPPROTO_TCP || sockdiag.DecodeSubflow(payload, &d.row) == nil && d.row.ULP == ulpMPTCP
 	})
 	if len(rows) > 0 && len(rows) <= pcapng.MaxPacket-cookedSize {
-		d.blocks = appendMessages(d.blocks, d.now, netlinkSockDiag, rows)
+		d.blocks = appendMessages(d.blocks, d.number, d.now, netlinkSockDiag, rows)
 	}
 }
 
@@ -126,7 +161,9 @@ func (d *dumper) readPathManager(ctx context.Context, h *Host) error {
 
 // readProc reads the counters and settings. What the kernel does not have is left
 // out.
-func (d *dumper) readProc(context.Context, *Host) error {
+func (d *dumper) readProc(_ context.Context, h *Host) error { return h.inside(d.readFiles) }
+
+func (d *dumper) readFiles() error {
 	for _, path := range []string{"net/netstat", "net/snmp"} {
 		d.file(path, "/proc/thread-self/"+path)
 	}
@@ -205,21 +242,12 @@ func (d *dumper) readNetwork(ctx context.Context, h *Host) error {
 	return ctx.Err()
 }
 
-func (d *dumper) readProcesses(ctx context.Context, _ *Host) error {
-	delete(d.inodes, 0)
-	processes := map[uint32][]mptcp.Process{}
-	if len(d.inodes) > 0 {
-		var err error
-		if processes, err = hostnet.Processes(ctx, func(inode uint32) bool { return d.inodes[inode] }); err != nil {
-			return err
-		}
-	}
-	d.fact(&fact{Fact: factProcesses, Processes: processes})
-	return nil
-}
-
-// readHost records what doctor wants to know of the host, and no dump tells.
+// readHost records what doctor wants to know of the host, and no dump tells. In a
+// recording of all namespaces that is asked once for each but the recorder's own.
 func (d *dumper) readHost(ctx context.Context, h *Host) error {
+	if d.host != nil && d.number > 0 {
+		return nil
+	}
 	g := &gathering{h: h, c: &FactsConfig{}}
 	g.kernel()
 	if err := h.inside(func() error { g.subscribers(); return nil }); err != nil {

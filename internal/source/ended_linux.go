@@ -43,6 +43,13 @@ func (k *knownSubflows) add(cookie uint64) {
 	}
 }
 
+// hear takes in the subflows that events told of, for Ended.
+func (h *Host) hear(batch []mptcp.Event) {
+	if h.watching.Load() {
+		h.known.hear(batch)
+	}
+}
+
 // hear takes in the subflows that events told of.
 func (k *knownSubflows) hear(batch []mptcp.Event) {
 	k.mu.Lock()

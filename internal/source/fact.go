@@ -24,6 +24,8 @@ const (
 	factHost      = "host"      // what doctor asks of the host besides; left out while it stays
 	factEnd       = "end"       // of a snapshot
 	factLost      = "lost"      // the kernel dropped Lost events here
+	factGone      = "gone"      // the namespace went, or can be entered no more
+	factPart      = "part"      // a part of a fact that is too large for one packet
 	factStop      = "stop"      // the recording was ended in order
 )
 
@@ -35,6 +37,8 @@ type fact struct {
 	Kernel    string                     `json:"kernel,omitempty"`    // release
 	Program   string                     `json:"program,omitempty"`   // that recorded
 	Events    bool                       `json:"events,omitempty"`    // they were subscribed to
+	Round     int                        `json:"round,omitempty"`     // of factSnapshot: those of one round were taken one after the other
+	All       bool                       `json:"all,omitempty"`       // of factRecording: the interfaces have the names of their network namespaces
 	Protocol  uint32                     `json:"protocol,omitempty"`  // of factSockets: 6 or 262
 	Sysctls   map[string]string          `json:"sysctls,omitempty"`   // by name
 	Path      string                     `json:"path,omitempty"`      // of factFile, below /proc
@@ -44,6 +48,9 @@ type fact struct {
 	Processes map[uint32][]mptcp.Process `json:"processes,omitempty"` //
 	Host      *doctor.Facts              `json:"host,omitempty"`      // without what the other facts tell
 	Lost      uint64                     `json:"lost,omitempty"`      // events
+	Shared    bool                       `json:"shared,omitempty"`    // of factLost: of whichever namespace
+	Part      []byte                     `json:"part,omitempty"`      // of factPart: of the fact's JSON
+	More      bool                       `json:"more,omitempty"`      // of factPart: another part follows
 	Refused   uint64                     `json:"refused,omitempty"`   // of factStop: messages that were not the kernel's
 }
 

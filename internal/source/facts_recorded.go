@@ -24,7 +24,7 @@ func (s *recorded) Facts(ctx context.Context, c *FactsConfig) (doctor.Facts, err
 		c = &FactsConfig{}
 	}
 	f := s.hostFacts()
-	f.Time, f.Focus, f.Network = s.time, c.Focus, s.network
+	f.Time, f.Netns, f.Focus, f.Network = s.time, s.netns, c.Focus, s.network
 	snapshot, err := s.Snapshot(ctx)
 	if err != nil {
 		return f, err

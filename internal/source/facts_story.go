@@ -19,7 +19,8 @@ func (s *recorded) eventFacts(f *doctor.Facts, base *recorded) {
 	f.EventsSince = base.time
 	for i := range s.recording.entries {
 		e := &s.recording.entries[i]
-		if e.snapshot >= 0 || !e.time.After(base.time) {
+		shared := s.recording.all && e.netns == "" // a loss
+		if !e.told() || e.netns != s.netns && !shared || !e.time.After(base.time) {
 			continue
 		}
 		if e.time.After(s.time) {
@@ -102,7 +103,7 @@ func (s *recorded) fellBack(fallen map[mptcp.Token]*mptcp.Connection, counted co
 		}
 		stage := doctor.StageUnknown
 		switch {
-		case known[token] || s.recording.created(token, s.before.time, s.time):
+		case known[token] || s.recording.created(s.netns, token, s.before.time, s.time):
 			stage = doctor.StageData
 		case s.recording.listened:
 			stage = doctor.StageHandshake
@@ -119,9 +120,9 @@ func (s *recorded) fellBack(fallen map[mptcp.Token]*mptcp.Connection, counted co
 
 // created reports whether the connection was announced between two times: it was
 // MPTCP then.
-func (r *Recording) created(t mptcp.Token, from, to time.Time) bool {
+func (r *Recording) created(netns string, t mptcp.Token, from, to time.Time) bool {
 	return slices.ContainsFunc(r.entries, func(e entry) bool {
-		if e.message == nil || e.time.Before(from) || e.time.After(to) {
+		if e.message == nil || e.netns != netns || e.time.Before(from) || e.time.After(to) {
 			return false
 		}
 		event := e.event()

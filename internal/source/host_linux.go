@@ -121,9 +121,7 @@ func (h *Host) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
 	}
 	return func(yield func([]mptcp.Event, error) bool) {
 		for batch, err := range h.listener.Batches(ctx) {
-			if h.watching.Load() {
-				h.known.hear(batch)
-			}
+			h.hear(batch)
 			if !yield(batch, err) {
 				return
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mptcpctl/mptcp"
+	"mptcpctl/pathmanager"
 )
 
 // How often namespaces are looked for: a directory of names is cheap to look at, a
@@ -98,6 +99,7 @@ func (h *Hosts) readMember(ctx context.Context, m *member) {
 			for i := range batch {
 				batch[i].Netns = m.netns
 			}
+			m.hear(batch)
 			if !h.send(ctx, batch) {
 				return
 			}
@@ -110,6 +112,23 @@ func (h *Hosts) unfollow() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.follow = nil
+}
+
+// tapMain shows the recorder an event of the main socket, unless it comes by another.
+func (h *Hosts) tapMain(t time.Time, nsid int32, msg []byte) {
+	name := ""
+	if nsid != pathmanager.OwnNamespace {
+		name = h.nameOfNumber(nsid)
+	}
+	h.mu.Lock()
+	m := h.origin(name)
+	h.mu.Unlock()
+	switch {
+	case m == nil: // it may not be entered
+		h.config.recorder.tapEvent(name, t, msg)
+	case !m.direct:
+		m.dump.tapEvent(t, nsid, msg)
+	}
 }
 
 // attribute keeps the events of the main socket that come by no other, and gives
@@ -125,6 +144,7 @@ func (h *Hosts) attribute(kept, batch []mptcp.Event) []mptcp.Event {
 					continue
 				}
 				e.Netns = m.netns
+				m.hear(batch[i : i+1])
 			}
 		}
 		kept = append(kept, e)

@@ -29,6 +29,8 @@ type HostsConfig struct {
 	// Warn is told what is left out, and why: once for each namespace. It may be
 	// nil.
 	Warn func(error)
+
+	recorder *recorder // is shown what the kernel says; nil: nobody is
 }
 
 // Hosts is all network namespaces of the running kernel that the caller may enter:
@@ -50,6 +52,7 @@ type Hosts struct {
 	numbers map[int32]string // of namespaces with one: their names
 	scanned time.Time
 	follow  func(*member) // reads the events of one that has its own listener; nil: nobody reads
+	watch   func(*member) // reads the ends of its subflows; nil: nobody reads
 
 	scanning sync.Mutex // held by scan
 }
@@ -61,6 +64,8 @@ type member struct {
 	current bool
 	direct  bool // its events come by a listener of its own
 	stop    context.CancelFunc
+	unwatch context.CancelFunc
+	dump    *dumper // of a recording
 }
 
 // DialAll opens all namespaces. What is not allowed is left out, and told to
@@ -90,6 +95,9 @@ func (h *Hosts) listen() (err error) {
 	}
 	listen := *h.config.Events
 	listen.AllNamespaces, listen.Resolve = true, h.nameOfNumber
+	if h.config.recorder != nil {
+		listen.Tap = h.tapMain
+	}
 	if h.main, err = pathmanager.Listen(&listen); err == nil || !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
@@ -158,6 +166,17 @@ func (h *Hosts) scan(ctx context.Context) error {
 	return nil
 }
 
+// refresh looks for namespaces, unless Batches does or it was done just now.
+func (h *Hosts) refresh(ctx context.Context) error {
+	h.mu.Lock()
+	due := h.follow == nil && time.Since(h.scanned) >= rescanProcesses
+	h.mu.Unlock()
+	if !due {
+		return nil
+	}
+	return h.scan(ctx)
+}
+
 // entering says what is missing to enter a namespace.
 func entering(n hostnet.NamedNamespace, err error) error {
 	if errors.Is(err, fs.ErrPermission) {
@@ -180,7 +199,7 @@ func (h *Hosts) member(inode uint64) *member {
 // open opens a namespace, with a listener of its own where its events come by no
 // other.
 func (h *Hosts) open(n hostnet.NamedNamespace) (*member, error) {
-	m := &member{inode: n.Inode, current: n.Current, stop: func() {}}
+	m := &member{inode: n.Inode, current: n.Current, stop: func() {}, unwatch: func() {}}
 	ns, err := hostnet.OpenNamespace(n.Path)
 	if err != nil {
 		return nil, err
@@ -201,6 +220,15 @@ func (h *Hosts) open(n hostnet.NamedNamespace) (*member, error) {
 	}
 	if m.direct {
 		config.Events = h.config.Events
+	}
+	if r := h.config.recorder; r != nil {
+		m.dump = r.newDumper(name)
+		config.taps = m.dump.taps()
+		if m.direct {
+			listen := *h.config.Events
+			listen.Tap = m.dump.tapEvent
+			config.Events = &listen
+		}
 	}
 	if n.Current {
 		m.Host, err = Dial(config)
@@ -263,6 +291,9 @@ func (h *Hosts) join(m *member) {
 	if h.follow != nil {
 		h.follow(m)
 	}
+	if h.watch != nil {
+		h.watch(m)
+	}
 }
 
 // leave lets go of the members that are not listed any more: while a socket is
@@ -274,6 +305,7 @@ func (h *Hosts) leave(listed map[uint64]bool) {
 		left := !listed[m.inode] && !m.current
 		if left {
 			m.stop()
+			m.unwatch()
 			gone = append(gone, m)
 		}
 		return left
@@ -287,6 +319,9 @@ func (h *Hosts) leave(listed map[uint64]bool) {
 	}
 	h.mu.Unlock()
 	for _, m := range gone {
+		if m.dump != nil {
+			m.dump.leave()
+		}
 		_ = m.close() // it only read
 	}
 }
@@ -307,6 +342,7 @@ func (h *Hosts) Close() error {
 	h.members = nil
 	for _, m := range members {
 		m.stop()
+		m.unwatch()
 	}
 	h.mu.Unlock()
 	var errs []error
@@ -375,8 +411,12 @@ func (h *Hosts) Refused() uint64 {
 	return n
 }
 
-// Snapshots dumps all namespaces.
+// Snapshots dumps all namespaces. Where nobody reads Batches it looks for those that
+// came and went.
 func (h *Hosts) Snapshots(ctx context.Context) ([]track.Snapshot, error) {
+	if err := h.refresh(ctx); err != nil {
+		return nil, err
+	}
 	var snapshots []track.Snapshot
 	for _, m := range h.list() {
 		s, err := m.Snapshot(ctx)

@@ -6,9 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
+	"mptcpctl/hostnet"
 	"mptcpctl/internal/pcapng"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
@@ -25,6 +29,13 @@ type RecordConfig struct {
 	// need CAP_NET_ADMIN in the network namespace.
 	Events *pathmanager.ListenConfig
 
+	// All records all network namespaces that the caller may enter, also those that
+	// come later, each under its name. Search says where to look for them, and Warn
+	// is told which are left out; it may be nil.
+	All    bool
+	Search hostnet.NamespaceSearch
+	Warn   func(error)
+
 	// Progress is called after each snapshot, and when events were written. It
 	// may be nil.
 	Progress func(Progress)
@@ -39,15 +50,8 @@ type Progress struct {
 	Bytes     uint64
 }
 
-// The interfaces of a recording: those with an even number hold netlink messages,
-// the one behind it facts of the same namespace.
-const (
-	interfaceMessages = 0
-	interfaceFacts    = 1
-)
-
-// Record writes what the kernel says of the calling thread's network namespace to
-// w, until ctx ends: the path manager's events as they come, and all dumps that a
+// Record writes what the kernel says of the calling thread's network namespace, or of
+// all, to w, until ctx ends: the path manager's events as they come, and all dumps that a
 // command may ask for at the beginning, at intervals and at the end. See
 // docs/recording.md for the format. It returns nil at the end of ctx.
 //
@@ -68,27 +72,23 @@ func Record(ctx context.Context, w io.Writer, c *RecordConfig) (Progress, error)
 // recorder is a recording under way.
 type recorder struct {
 	config RecordConfig
-	host   *Host
-	dump   dumper // of the goroutine that takes snapshots
-	events []byte // blocks of the batch that is being read; of the reading goroutine
+	host   *Host   // of the one namespace that is recorded, else nil
+	dump   *dumper // of that
+	hosts  *Hosts  // all namespaces, else nil
 
-	mu       sync.Mutex // guards what follows
-	w        io.Writer
-	err      error // the first failure to write
-	progress Progress
+	mu         sync.Mutex // guards what follows
+	w          io.Writer
+	interfaces []string // the namespaces; two interfaces for each
+	pending    []byte   // blocks that were not written yet
+	failed     error    // the first failure
+	progress   Progress
 }
 
 func (r *recorder) run(ctx context.Context) (err error) {
-	config := &Config{taps: taps{pathManager: r.dump.pathManager, sockets: r.dump.sockets}}
-	if r.config.Events != nil {
-		listen := *r.config.Events
-		listen.Tap = r.tapEvent
-		config.Events = &listen
-	}
-	if r.host, err = Dial(config); err != nil {
+	if err := r.open(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.host.Close()) }()
+	defer func() { err = errors.Join(err, r.close()) }()
 	if err := r.begin(); err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (r *recorder) run(ctx context.Context) (err error) {
 	defer stop()
 	var tasks sync.WaitGroup
 	var broken error
-	if r.host.listener != nil {
+	if r.config.Events != nil {
 		tasks.Go(func() {
 			if broken = r.readEvents(reading); broken != nil {
 				fail(broken)
@@ -111,44 +111,98 @@ func (r *recorder) run(ctx context.Context) (err error) {
 	return errors.Join(err, broken, r.stop())
 }
 
-// begin writes what stands before all else.
+// open opens what is recorded.
+func (r *recorder) open(ctx context.Context) (err error) {
+	if r.config.All {
+		r.hosts, err = DialAll(ctx, &HostsConfig{Events: r.config.Events, Search: r.config.Search, Warn: r.config.Warn, recorder: r})
+		return err
+	}
+	r.dump = r.newDumper("")
+	config := &Config{taps: r.dump.taps()}
+	if r.config.Events != nil {
+		listen := *r.config.Events
+		listen.Tap = r.dump.tapEvent
+		config.Events = &listen
+	}
+	r.host, err = Dial(config)
+	return err
+}
+
+func (r *recorder) close() error {
+	if r.hosts != nil {
+		return r.hosts.Close()
+	}
+	return r.host.Close()
+}
+
+// own is the host of the namespace that the recorder is in.
+func (r *recorder) own() *Host {
+	if r.hosts != nil {
+		return r.hosts.list()[0].Host
+	}
+	return r.host
+}
+
+// newDumper returns what takes the snapshots of the namespace.
+func (r *recorder) newDumper(netns string) *dumper {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &dumper{recorder: r, netns: netns, number: r.number(netns)}
+}
+
+// number returns the number of the interface for the namespace's messages. The
+// caller holds mu.
+func (r *recorder) number(netns string) int {
+	if i := slices.Index(r.interfaces, netns); i >= 0 {
+		return 2 * i
+	}
+	r.interfaces = append(r.interfaces, netns)
+	r.pending = pcapng.AppendInterface(r.pending, pcapng.Interface{LinkType: pcapng.LinkTypeNetlink, Name: netns, Description: "netlink messages"})
+	r.pending = pcapng.AppendInterface(r.pending, pcapng.Interface{LinkType: pcapng.LinkTypeUser0, Name: netns, Description: "facts (JSON)"})
+	return 2 * (len(r.interfaces) - 1)
+}
+
+// begin writes what stands before all else: interfaces wait for that already.
 func (r *recorder) begin() error {
 	release := kernelRelease()
-	b := pcapng.AppendSection(nil, pcapng.Section{OS: "Linux " + release, Application: r.config.Program})
-	b = pcapng.AppendInterface(b, pcapng.Interface{LinkType: pcapng.LinkTypeNetlink, Description: "netlink messages"})
-	b = pcapng.AppendInterface(b, pcapng.Interface{LinkType: pcapng.LinkTypeUser0, Description: "facts (JSON)"})
 	now := time.Now()
-	b = appendMessages(b, now, netlinkGeneric, r.host.pm.Family().Raw)
-	b, err := appendFactPacket(b, now, &fact{
-		Fact: factRecording, Version: formatVersion, Kernel: release, Program: r.config.Program, Events: r.host.listener != nil,
+	b := appendMessages(nil, 0, now, netlinkGeneric, r.own().pm.Family().Raw)
+	b, err := appendFactPacket(b, 1, now, &fact{
+		Fact: factRecording, Version: formatVersion, Kernel: release, Program: r.config.Program, Events: r.config.Events != nil, All: r.config.All,
 	})
 	if err != nil {
 		return err
 	}
-	return r.write(b, Progress{})
+	r.mu.Lock()
+	r.pending = append(pcapng.AppendSection(nil, pcapng.Section{OS: "Linux " + release, Application: r.config.Program}), r.pending...)
+	r.mu.Unlock()
+	return r.write(nil, b, Progress{})
 }
 
 // stop writes what stands at the end.
 func (r *recorder) stop() error {
 	f := &fact{Fact: factStop}
-	if r.host.listener != nil {
+	switch {
+	case r.hosts != nil:
+		f.Refused = r.hosts.Refused()
+	case r.host.listener != nil:
 		f.Refused = r.host.listener.Refused()
 	}
-	b, err := appendFactPacket(nil, time.Now(), f)
+	b, err := appendFactPacket(nil, 1, time.Now(), f)
 	if err != nil {
 		return err
 	}
-	return r.write(b, Progress{Refused: f.Refused})
+	return r.write(nil, b, Progress{Refused: f.Refused})
 }
 
 // snapshots takes a snapshot now, at each interval, and when ctx ends.
 func (r *recorder) snapshots(ctx context.Context) error {
 	ticker := time.NewTicker(r.config.Every)
 	defer ticker.Stop()
-	for {
+	for round := 1; ; round++ {
 		// Not with ctx: the last snapshot is taken when that has ended.
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		err := r.snapshot(limited)
+		err := r.snapshot(limited, round)
 		cancel()
 		if err != nil || ctx.Err() != nil {
 			return err
@@ -160,59 +214,142 @@ func (r *recorder) snapshots(ctx context.Context) error {
 	}
 }
 
-func (r *recorder) snapshot(ctx context.Context) error {
-	b, err := r.dump.take(ctx, r.host)
+// snapshot takes a snapshot of each namespace. One walk finds the processes of all.
+func (r *recorder) snapshot(ctx context.Context, round int) error {
+	dumpers, err := r.dumpAll(ctx, round)
 	if err != nil {
 		return err
 	}
-	return r.write(b, Progress{Snapshots: 1})
-}
-
-// tapEvent takes one message of the kernel.
-func (r *recorder) tapEvent(t time.Time, _ int32, msg []byte) {
-	r.events = appendMessages(r.events, t, netlinkGeneric, msg)
-}
-
-// readEvents writes events, those of a batch at once.
-func (r *recorder) readEvents(ctx context.Context) error {
-	for batch, err := range r.host.listener.Batches(ctx) {
+	inodes := map[uint32]bool{}
+	for _, d := range dumpers {
+		maps.Copy(inodes, d.inodes)
+	}
+	var found map[uint32][]mptcp.Process
+	if len(inodes) > 0 {
+		if found, err = hostnet.Processes(ctx, func(inode uint32) bool { return inodes[inode] }); err != nil {
+			return err
+		}
+	}
+	for i, d := range dumpers {
+		b, err := d.end(found)
 		if err != nil {
 			return err
 		}
-		var p Progress
-		for i := range batch {
-			if batch[i].Type != mptcp.EventLost {
-				p.Events++
-				continue
-			}
-			p.Lost += batch[i].Lost
-			if r.events, err = appendFactPacket(r.events, batch[i].Time, &fact{Fact: factLost, Lost: batch[i].Lost}); err != nil {
-				return err
-			}
+		progress := Progress{}
+		if i == 0 {
+			progress.Snapshots = 1
 		}
-		err = r.write(r.events, p)
-		r.events = r.events[:0]
-		if err != nil {
+		if err := r.write(d, b, progress); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// write writes whole blocks and tells of the progress.
-func (r *recorder) write(b []byte, more Progress) error {
+// dumpAll begins the snapshots of a round.
+func (r *recorder) dumpAll(ctx context.Context, round int) ([]*dumper, error) {
+	if r.hosts == nil {
+		return []*dumper{r.dump}, r.dump.begin(ctx, r.host, round)
+	}
+	if err := r.hosts.refresh(ctx); err != nil {
+		return nil, err
+	}
+	var dumpers []*dumper
+	for _, m := range r.hosts.list() {
+		switch err := m.dump.begin(ctx, m.Host, round); {
+		case err == nil:
+			dumpers = append(dumpers, m.dump)
+		case r.hosts.member(m.inode) == m:
+			return nil, fmt.Errorf("network namespace %s: %w", m.netns, err)
+		} // else it has gone meanwhile
+	}
+	return dumpers, nil
+}
+
+// tapEvent takes one message of the kernel.
+func (r *recorder) tapEvent(netns string, t time.Time, msg []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.err != nil {
-		return r.err
+	number := r.number(netns)
+	r.pending = appendMessages(r.pending, number, t, netlinkGeneric, msg)
+}
+
+// tellFact takes a fact of a namespace.
+func (r *recorder) tellFact(netns string, t time.Time, f *fact) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	number := r.number(netns) + 1
+	var err error
+	if r.pending, err = appendFactPacket(r.pending, number, t, f); err != nil {
+		r.failed = errors.Join(r.failed, err)
 	}
-	n, err := r.w.Write(b)
+}
+
+// batches returns the stream of events.
+func (r *recorder) batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
+	if r.hosts != nil {
+		return r.hosts.Batches(ctx)
+	}
+	return r.host.listener.Batches(ctx)
+}
+
+// readEvents writes events, those of a batch at once.
+func (r *recorder) readEvents(ctx context.Context) error {
+	for batch, err := range r.batches(ctx) {
+		if err != nil {
+			return err
+		}
+		var p Progress
+		for i := range batch {
+			e := &batch[i]
+			if e.Type != mptcp.EventLost {
+				p.Events++
+				continue
+			}
+			p.Lost += e.Lost
+			r.tellLoss(e)
+		}
+		if err := r.write(nil, nil, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellLoss takes a loss of events. That of a socket that many namespaces share has
+// no name.
+func (r *recorder) tellLoss(e *mptcp.Event) {
+	netns, shared := e.Netns, false
+	if r.hosts != nil && netns == "" {
+		netns, shared = r.own().netns, true
+	}
+	r.tellFact(netns, e.Time, &fact{Fact: factLost, Lost: e.Lost, Shared: shared})
+}
+
+// write writes what is pending, and whole blocks, and tells of the progress. Blocks of
+// a namespace that has gone meanwhile are dropped.
+func (r *recorder) write(of *dumper, b []byte, more Progress) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if of != nil && of.gone {
+		b = nil
+	}
+	if r.failed != nil {
+		return r.failed
+	}
 	p := &r.progress
-	p.Bytes += uint64(n)
-	if err != nil {
-		r.err = fmt.Errorf("write the recording: %w", err)
-		return r.err
+	for _, blocks := range [][]byte{r.pending, b} {
+		if len(blocks) == 0 {
+			continue
+		}
+		n, err := r.w.Write(blocks)
+		p.Bytes += uint64(n)
+		if err != nil {
+			r.failed = fmt.Errorf("write the recording: %w", err)
+			return r.failed
+		}
 	}
+	r.pending = r.pending[:0]
 	p.Events, p.Lost, p.Snapshots = p.Events+more.Events, p.Lost+more.Lost, p.Snapshots+more.Snapshots
 	p.Refused = max(p.Refused, more.Refused)
 	if r.config.Progress != nil {
@@ -221,22 +358,36 @@ func (r *recorder) write(b []byte, more Progress) error {
 	return nil
 }
 
-// appendMessages appends a packet with netlink messages of one family.
-func appendMessages(b []byte, t time.Time, family uint16, messages []byte) []byte {
+// appendMessages appends a packet with netlink messages of one family to those of an
+// interface for messages.
+func appendMessages(b []byte, number int, t time.Time, family uint16, messages []byte) []byte {
 	packet := append(appendCooked(make([]byte, 0, cookedSize+len(messages)), family), messages...)
-	return pcapng.AppendPacket(b, pcapng.Packet{Interface: interfaceMessages, Time: t, Data: packet})
+	return pcapng.AppendPacket(b, pcapng.Packet{Interface: number, Time: t, Data: packet})
 }
 
-// appendFactPacket appends a packet with a fact.
-func appendFactPacket(b []byte, t time.Time, f *fact) ([]byte, error) {
+// mostFact is the size of the largest fact that is written in one packet: Wireshark
+// refuses a file with a packet of more than 256 KiB. Those of hosts with thousands of
+// routes are larger.
+const mostFact = 128 << 10
+
+// appendFactPacket appends a packet with a fact to those of an interface for facts, or
+// several with the parts of a large one.
+func appendFactPacket(b []byte, number int, t time.Time, f *fact) ([]byte, error) {
 	text, err := appendFact(nil, f)
 	if err != nil {
 		return b, err
 	}
-	if len(text) > pcapng.MaxPacket {
-		return b, fmt.Errorf("%s: %d bytes are too many for a recording", f.Fact, len(text))
+	if len(text) <= mostFact {
+		return pcapng.AppendPacket(b, pcapng.Packet{Interface: number, Time: t, Data: text}), nil
 	}
-	return pcapng.AppendPacket(b, pcapng.Packet{Interface: interfaceFacts, Time: t, Data: text}), nil
+	for parts := slices.Collect(slices.Chunk(text, mostFact)); len(parts) > 0; parts = parts[1:] {
+		part, err := appendFact(nil, &fact{Fact: factPart, Part: parts[0], More: len(parts) > 1})
+		if err != nil {
+			return b, err
+		}
+		b = pcapng.AppendPacket(b, pcapng.Packet{Interface: number, Time: t, Data: part})
+	}
+	return b, nil
 }
 
 // kernelRelease returns the running kernel's release, "" where it is not told.

@@ -26,6 +26,9 @@ import (
 // recorded is one snapshot of a recording, not decoded yet.
 type recorded struct {
 	time     time.Time
+	until    time.Time // when it was whole
+	netns    string    // name of the namespace, "" where only one was recorded
+	round    int       // of snapshots of all namespaces
 	before   *recorded // files that did not change stand there
 	protocol uint32    // of the sockets that follow
 
@@ -96,15 +99,15 @@ func (s *recorded) check() error {
 	return nil
 }
 
-// Netns returns "".
-func (s *recorded) Netns() string { return "" }
+// Netns returns the name that the namespace was recorded under.
+func (s *recorded) Netns() string { return s.netns }
 
 // Snapshot decodes the snapshot.
 func (s *recorded) Snapshot(context.Context) (track.Snapshot, error) {
 	if err := s.check(); err != nil {
 		return track.Snapshot{}, err
 	}
-	t := track.Snapshot{Time: s.time}
+	t := track.Snapshot{Time: s.time, Netns: s.netns}
 	if sysctls, err := counters.ParseSysctls(s.sysctls); err == nil && len(s.sysctls) > 0 {
 		t.PathManager = sysctls.PathManagerName()
 	}
@@ -112,7 +115,7 @@ func (s *recorded) Snapshot(context.Context) (track.Snapshot, error) {
 		if c.State == mptcp.StateListen {
 			t.Listeners = append(t.Listeners, c.Local)
 		} else {
-			t.Connections = append(t.Connections, connection("", c))
+			t.Connections = append(t.Connections, connection(s.netns, c))
 		}
 	}
 	seen := map[uint64]bool{}
@@ -196,7 +199,7 @@ func (s *recorded) Listeners(context.Context) ([]Listener, error) {
 	var listeners []Listener
 	for c := range s.sockets() {
 		if c.State == mptcp.StateListen {
-			listeners = append(listeners, Listener{connection("", c), c.RecvQueue, c.SendQueue})
+			listeners = append(listeners, Listener{connection(s.netns, c), c.RecvQueue, c.SendQueue})
 		}
 	}
 	return listeners, s.check()

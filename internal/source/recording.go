@@ -24,22 +24,38 @@ type Recording struct {
 	program   string
 	listened  bool // events were subscribed to
 	truncated bool
+	all       bool // of all namespaces, each with its name
 	family    pathmanager.Family
 	first     time.Time
 	last      time.Time
 	entries   []entry // in the order of their times
 	snapshots []*recorded
+	spaces    []*recordedSpace // in the order in which the file names them
 	events    int
 	replay    replay
 }
 
-// entry is an event, a loss, or a snapshot.
+// recordedSpace is a network namespace of a recording.
+type recordedSpace struct {
+	netns string    // its name, "" for that of a recording of one alone
+	parts []byte    // of a large fact that is being read
+	open  *recorded // the snapshot that is being read
+	last  *recorded // the newest whole one, nil where there is none or the namespace has gone
+}
+
+// entry is an event, a loss, a snapshot, or that a namespace has gone.
 type entry struct {
 	time     time.Time
-	message  message // an event
-	lost     uint64  // else: events that the kernel dropped
-	snapshot int     // else: the number of the snapshot; -1 in the others
+	netns    string
+	message  message   // an event
+	lost     uint64    // else: events that the kernel dropped
+	snapshot *recorded // else: a snapshot
+	gone     bool      // else: the namespace has gone
+	more     bool      // another snapshot of the same round follows
 }
+
+// told reports whether the entry stands in the stream of events.
+func (e *entry) told() bool { return e.snapshot == nil && !e.gone }
 
 // largestRecording is the size of the largest file that is read.
 const largestRecording = 2 << 30
@@ -74,7 +90,6 @@ func OpenRecording(path string) (*Recording, error) {
 func ParseRecording(data []byte) (*Recording, error) {
 	r := &Recording{}
 	var file pcapng.File
-	var open *recorded // the snapshot that is being read
 	for p, err := range pcapng.Parse(data, &file) {
 		if errors.Is(err, pcapng.ErrTruncated) && len(file.Interfaces) > 0 {
 			r.truncated = true
@@ -88,9 +103,9 @@ func ParseRecording(data []byte) (*Recording, error) {
 		}
 		switch file.Interfaces[p.Interface].LinkType {
 		case pcapng.LinkTypeNetlink:
-			r.takeMessages(p, open)
+			r.takeMessages(p, r.space(file.Interfaces[p.Interface].Name))
 		case pcapng.LinkTypeUser0:
-			open = r.takeFact(p, open)
+			r.takeFact(p, r.space(file.Interfaces[p.Interface].Name))
 		}
 		if r.first.IsZero() {
 			r.first = p.Time
@@ -103,12 +118,44 @@ func ParseRecording(data []byte) (*Recording, error) {
 		return nil, errors.New("no recording of mptcpctl, nor any other one that begins with the kernel's answer about the family mptcp_pm")
 	}
 	slices.SortStableFunc(r.entries, func(a, b entry) int { return a.time.Compare(b.time) })
+	r.markRounds()
 	r.replay.init(r)
 	return r, nil
 }
 
+// markRounds notes behind which snapshots others of the same round follow.
+func (r *Recording) markRounds() {
+	var before *entry
+	for i := range r.entries {
+		e := &r.entries[i]
+		if e.snapshot == nil {
+			continue
+		}
+		if before != nil {
+			before.more = e.snapshot.round != 0 && e.snapshot.round == before.snapshot.round
+		}
+		before = e
+	}
+}
+
+// space returns the namespace that the interface with the name is of. Only in a
+// recording of all of them that is what interfaces are named by.
+func (r *Recording) space(name string) *recordedSpace {
+	if !r.all {
+		name = ""
+	}
+	for _, s := range r.spaces {
+		if s.netns == name {
+			return s
+		}
+	}
+	s := &recordedSpace{netns: name}
+	r.spaces = append(r.spaces, s)
+	return s
+}
+
 // takeMessages takes netlink messages in: those of a snapshot, or events.
-func (r *Recording) takeMessages(p pcapng.Packet, open *recorded) {
+func (r *Recording) takeMessages(p pcapng.Packet, in *recordedSpace) {
 	family, messages, ok := cooked(p.Data)
 	if !ok {
 		return
@@ -121,42 +168,53 @@ func (r *Recording) takeMessages(p pcapng.Packet, open *recorded) {
 			}
 		case family == netlinkGeneric && m.typ() == r.family.ID && m.sequence() == 0:
 			// An answer has the number of its question, from 1.
-			r.entries = append(r.entries, entry{time: p.Time, message: m, snapshot: -1})
+			r.entries = append(r.entries, entry{time: p.Time, netns: in.netns, message: m})
 			r.events++
-		case open == nil:
+		case in.open == nil:
 		case family == netlinkGeneric && m.typ() == r.family.ID:
-			open.answers = append(open.answers, m)
+			in.open.answers = append(in.open.answers, m)
 		case family == netlinkSockDiag:
-			open.takeSocket(m)
+			in.open.takeSocket(m)
 		}
 	}
 }
 
-// takeFact takes a fact in, and returns the snapshot that is being read behind it.
-func (r *Recording) takeFact(p pcapng.Packet, open *recorded) *recorded {
+// takeFact takes a fact of the namespace in.
+func (r *Recording) takeFact(p pcapng.Packet, in *recordedSpace) {
 	f := parseFact(p.Data)
+	if f.Fact == factPart {
+		if in.parts = append(in.parts, f.Part...); f.More {
+			return
+		}
+		f, in.parts = parseFact(in.parts), nil
+	}
 	switch f.Fact {
 	case factRecording:
-		r.kernel, r.program, r.listened = f.Kernel, f.Program, f.Events
+		r.kernel, r.program, r.listened, r.all = f.Kernel, f.Program, f.Events, f.All
 	case factLost:
-		r.entries = append(r.entries, entry{time: p.Time, lost: f.Lost, snapshot: -1})
+		lost := entry{time: p.Time, netns: in.netns, lost: f.Lost}
+		if f.Shared {
+			lost.netns = ""
+		}
+		r.entries = append(r.entries, lost)
 	case factSnapshot:
-		open = &recorded{time: p.Time, recording: r}
-		if n := len(r.snapshots); n > 0 {
-			open.before = r.snapshots[n-1]
-		}
+		in.open = &recorded{time: p.Time, recording: r, netns: in.netns, round: f.Round, before: in.last}
 	case factEnd:
-		if open != nil { // one without its end is not whole: it does not count
-			r.entries = append(r.entries, entry{time: open.time, snapshot: len(r.snapshots)})
-			r.snapshots = append(r.snapshots, open)
+		if in.open != nil { // one without its end is not whole: it does not count
+			r.entries = append(r.entries, entry{time: in.open.time, netns: in.netns, snapshot: in.open})
+			in.open.until = p.Time
+			r.snapshots = append(r.snapshots, in.open)
+			in.last = in.open
 		}
-		open = nil
+		in.open = nil
+	case factGone:
+		r.entries = append(r.entries, entry{time: p.Time, netns: in.netns, gone: true})
+		in.open, in.last = nil, nil
 	default:
-		if open != nil {
-			open.takeFact(&f)
+		if in.open != nil {
+			in.open.takeFact(&f)
 		}
 	}
-	return open
 }
 
 // Kernel returns the release of the kernel that was recorded. It is foreign.
@@ -179,7 +237,7 @@ func (r *Recording) Events() iter.Seq[[]mptcp.Event] {
 		var batch []mptcp.Event
 		for i := range r.entries {
 			e := &r.entries[i]
-			if e.snapshot >= 0 {
+			if !e.told() {
 				continue
 			}
 			if len(batch) > 0 && (!batch[0].Time.Equal(e.time) || len(batch) == cap(batch)) {
@@ -205,19 +263,26 @@ func (e *entry) event() mptcp.Event {
 	if e.message != nil && pathmanager.DecodeEvent(e.message, &event) != nil {
 		event = mptcp.Event{Type: mptcp.EventLost, Lost: 1}
 	}
-	event.Time = e.time
+	event.Time, event.Netns = e.time, e.netns
 	return event
 }
 
-// Views returns the namespace as the last whole snapshot shows it.
+// Views returns the namespaces that were there at the end, each as its last whole
+// snapshot shows it.
 func (r *Recording) Views() []View {
-	if len(r.snapshots) == 0 {
-		return []View{&recorded{time: r.last, recording: r}}
+	var views []View
+	for _, s := range r.spaces {
+		if s.last != nil {
+			views = append(views, s.last)
+		}
 	}
-	return []View{r.snapshots[len(r.snapshots)-1]}
+	if len(views) == 0 {
+		views = append(views, &recorded{time: r.last, recording: r})
+	}
+	return views
 }
 
-// States yields the namespace as each whole snapshot shows it, with its time.
+// States yields the namespaces as each whole snapshot shows them, with its time.
 func (r *Recording) States() iter.Seq2[time.Time, View] {
 	return func(yield func(time.Time, View) bool) {
 		for _, s := range r.snapshots {
@@ -230,8 +295,11 @@ func (r *Recording) States() iter.Seq2[time.Time, View] {
 
 // DeviceName returns the name that the device had last, and whether it was
 // recorded. It is foreign: escape it before showing.
-func (r *Recording) DeviceName(_ string, index int32) (string, bool) {
+func (r *Recording) DeviceName(netns string, index int32) (string, bool) {
 	for i := len(r.snapshots) - 1; i >= 0; i-- {
+		if r.snapshots[i].netns != netns {
+			continue
+		}
 		if l, ok := r.snapshots[i].network.LinkByIndex(int(index)); ok {
 			return l.Name, true
 		}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -141,4 +142,33 @@ func FuzzRecording(f *testing.F) {
 			view.DeviceName(2)
 		}
 	})
+}
+
+// TestLargeFacts: what is too large for a packet that Wireshark takes is written in
+// parts, and read as a whole.
+func TestLargeFacts(t *testing.T) {
+	for _, size := range []int{0, mostFact - 100, mostFact, 10 * mostFact} {
+		want := fact{Fact: factFile, Path: "net/netstat", Text: strings.Repeat("\u00e4\"", size/4)}
+		b := pcapng.AppendSection(nil, pcapng.Section{})
+		for range 2 {
+			b = pcapng.AppendInterface(b, pcapng.Interface{LinkType: pcapng.LinkTypeUser0})
+		}
+		var err error
+		for _, f := range []fact{{Fact: factSnapshot}, want, {Fact: factEnd}} {
+			if b, err = appendFactPacket(b, 1, time.Now(), &f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := &Recording{}
+		var file pcapng.File
+		for p, err := range pcapng.Parse(b, &file) {
+			if err != nil || len(p.Data) > 256<<10 {
+				t.Fatalf("a packet of %d bytes, %v", len(p.Data), err)
+			}
+			r.takeFact(p, r.space(""))
+		}
+		if len(r.snapshots) != 1 || r.snapshots[0].files[want.Path] != want.Text {
+			t.Errorf("a text of %d bytes is not read as it was written", len(want.Text))
+		}
+	}
 }

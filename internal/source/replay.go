@@ -16,15 +16,16 @@ import (
 var _ Source = (*Recording)(nil)
 
 // replay is how far a tracker has read a recording, and what the kernel would have
-// answered there: the last snapshot with the events since.
+// answered there: the last snapshots with the events since.
 type replay struct {
 	recording *Recording
 
 	mu      sync.Mutex // guards what follows
-	at      int        // the snapshot that holds
-	served  int        // how many snapshots were given out, in their order
+	steps   int        // how often the snapshots that hold were others
+	served  int        // the last step that was given out
 	asked   chan struct{}
-	state   model
+	order   []string          // of the namespaces
+	state   map[string]*model // by namespace
 	marks   []mark
 	started time.Time
 }
@@ -34,19 +35,41 @@ type mark struct{ wall, recorded time.Time }
 
 func (p *replay) init(r *Recording) {
 	p.recording, p.asked, p.started = r, make(chan struct{}, 1), time.Now()
-	p.state.load(p.snapshot())
+	p.state = map[string]*model{}
+	if len(r.snapshots) == 0 {
+		p.load(&recorded{time: r.first, recording: r}, nil)
+	}
+	for i, s := range r.snapshots { // those of the first round
+		if i == 0 || s.round != 0 && s.round == r.snapshots[0].round {
+			p.load(s, nil)
+		}
+	}
 }
 
-// snapshot returns the snapshot that holds.
-func (p *replay) snapshot() track.Snapshot {
-	if len(p.recording.snapshots) == 0 {
-		return track.Snapshot{Time: p.recording.first}
+// load has the snapshot hold for its namespace, as of when it was begun: what ended
+// before it was whole, as the entries behind it tell, is still there.
+func (p *replay) load(s *recorded, behind []entry) {
+	before := p.state[s.netns]
+	if before == nil {
+		p.order = append(p.order, s.netns)
 	}
-	s, err := p.recording.snapshots[p.at].Snapshot(context.Background())
-	if err != nil {
-		return track.Snapshot{Time: p.recording.snapshots[p.at].time}
+	m := newModel(s)
+	p.state[s.netns] = m
+	for i := range behind {
+		e := &behind[i]
+		if before == nil || e.time.After(s.until) {
+			return
+		}
+		if event := e.event(); e.message != nil && e.netns == s.netns {
+			m.keep(before, &event)
+		}
 	}
-	return s
+}
+
+// drop takes a namespace that has gone out.
+func (p *replay) drop(netns string) {
+	delete(p.state, netns)
+	p.order = slices.DeleteFunc(p.order, func(name string) bool { return name == netns })
 }
 
 // readAhead is more than how many batches a tracker holds that it has not applied
@@ -70,15 +93,15 @@ func (r *Recording) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error]
 			return true
 		}
 		for next < len(r.entries) && ctx.Err() == nil {
-			if e := &r.entries[next]; e.snapshot >= 0 {
-				if !settled() || !r.replay.enter(ctx, e) {
+			if e := &r.entries[next]; !e.told() {
+				if !settled() || !r.replay.enter(ctx, e, r.entries[next+1:]) {
 					return
 				}
 				next++
 				continue
 			}
 			var batch []mptcp.Event
-			for ; next < len(r.entries) && r.entries[next].snapshot < 0 && len(batch) < 64; next++ {
+			for ; next < len(r.entries) && r.entries[next].told() && len(batch) < 64; next++ {
 				batch = append(batch, r.entries[next].event())
 			}
 			r.replay.apply(batch)
@@ -89,16 +112,22 @@ func (r *Recording) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error]
 	}
 }
 
-// enter goes on to a snapshot and waits until it was asked for.
-func (p *replay) enter(ctx context.Context, e *entry) bool {
+// enter goes on to a snapshot, or to where a namespace has gone, and waits until the
+// snapshots were asked for: those of a round together.
+func (p *replay) enter(ctx context.Context, e *entry, behind []entry) bool {
 	p.mu.Lock()
-	p.at = e.snapshot
+	p.steps++
+	step := p.steps
 	p.marks = append(p.marks, mark{time.Now(), e.time})
-	p.state.load(p.snapshot())
+	if e.gone {
+		p.drop(e.netns)
+	} else {
+		p.load(e.snapshot, behind)
+	}
 	p.mu.Unlock()
-	for {
+	for !e.more {
 		p.mu.Lock()
-		done := p.served > e.snapshot
+		done := p.served >= step
 		p.mu.Unlock()
 		if done {
 			return true
@@ -109,6 +138,7 @@ func (p *replay) enter(ctx context.Context, e *entry) bool {
 			return false
 		}
 	}
+	return true
 }
 
 func (p *replay) apply(batch []mptcp.Event) {
@@ -116,7 +146,9 @@ func (p *replay) apply(batch []mptcp.Event) {
 	defer p.mu.Unlock()
 	p.marks = append(p.marks, mark{time.Now(), batch[len(batch)-1].Time})
 	for i := range batch {
-		p.state.apply(&batch[i])
+		if m := p.state[batch[i].Netns]; m != nil {
+			m.apply(&batch[i])
+		}
 	}
 }
 
@@ -136,28 +168,37 @@ func (r *Recording) Recorded(t time.Time) time.Time {
 	return p.marks[i-1].recorded
 }
 
-// Snapshots returns the snapshot that the replay has come to.
+// Snapshots returns the snapshots that the replay has come to.
 func (r *Recording) Snapshots(context.Context) ([]track.Snapshot, error) {
 	p := &r.replay
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.served = p.at + 1
+	p.served = p.steps
 	select {
 	case p.asked <- struct{}{}:
 	default:
 	}
-	s := p.snapshot()
-	s.Connections, s.Subflows = p.state.list()
-	return []track.Snapshot{s}, nil
+	var all []track.Snapshot
+	for _, netns := range p.order {
+		m := p.state[netns]
+		s := m.base
+		s.Connections, s.Subflows = m.list()
+		all = append(all, s)
+	}
+	return all, nil
 }
 
 // Lookup returns those of the connections that are there where the replay is.
 func (r *Recording) Lookup(_ context.Context, netns string, tokens []mptcp.Token) ([]mptcp.Connection, error) {
 	r.replay.mu.Lock()
 	defer r.replay.mu.Unlock()
+	m := r.replay.state[netns]
+	if m == nil {
+		return nil, nil
+	}
 	var found []mptcp.Connection
 	for _, t := range tokens {
-		if c, ok := r.replay.state.connections[t]; ok && netns == "" {
+		if c, ok := m.connections[t]; ok {
 			found = append(found, c)
 		}
 	}
@@ -168,11 +209,13 @@ func (r *Recording) Lookup(_ context.Context, netns string, tokens []mptcp.Token
 func (r *Recording) Sample(_ context.Context, netns string, tokens []mptcp.Token) ([]track.SubflowRow, error) {
 	r.replay.mu.Lock()
 	defer r.replay.mu.Unlock()
+	m := r.replay.state[netns]
+	if m == nil {
+		return nil, nil
+	}
 	var rows []track.SubflowRow
 	for _, t := range tokens {
-		if netns == "" {
-			rows = append(rows, r.replay.state.rows[t]...)
-		}
+		rows = append(rows, m.rows[t]...)
 	}
 	return rows, nil
 }
@@ -182,11 +225,10 @@ func (r *Recording) Counters(_ context.Context, netns string) (track.Counters, e
 	p := &r.replay
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(r.snapshots) == 0 || netns != "" {
-		return nil, nil
-	}
-	if values, err := r.snapshots[p.at].MPTCPCounters(); err == nil {
-		return counterMap(values), nil
+	if m := p.state[netns]; m != nil {
+		if values, err := m.from.MPTCPCounters(); err == nil {
+			return counterMap(values), nil
+		}
 	}
 	return nil, nil
 }
@@ -201,14 +243,21 @@ func counterMap(values counters.Values) track.Counters {
 
 // model is what the kernel knows: a snapshot, and the events since.
 type model struct {
+	from        *recorded
+	base        track.Snapshot // what events do not change
 	connections map[mptcp.Token]mptcp.Connection
 	rows        map[mptcp.Token][]track.SubflowRow
 	loose       []track.SubflowRow // of no connection
 	order       []mptcp.Token
 }
 
-func (m *model) load(s track.Snapshot) {
-	*m = model{connections: map[mptcp.Token]mptcp.Connection{}, rows: map[mptcp.Token][]track.SubflowRow{}}
+// newModel starts from a snapshot.
+func newModel(from *recorded) *model {
+	s, err := from.Snapshot(context.Background())
+	if err != nil { // there was none
+		s = track.Snapshot{Time: from.time, Netns: from.netns}
+	}
+	m := &model{from: from, base: s, connections: map[mptcp.Token]mptcp.Connection{}, rows: map[mptcp.Token][]track.SubflowRow{}}
 	for _, c := range s.Connections {
 		m.connections[c.Token] = c
 		m.order = append(m.order, c.Token)
@@ -220,6 +269,7 @@ func (m *model) load(s track.Snapshot) {
 			m.loose = append(m.loose, row)
 		}
 	}
+	return m
 }
 
 func (m *model) apply(e *mptcp.Event) {
@@ -237,7 +287,7 @@ func (m *model) apply(e *mptcp.Event) {
 		if _, there := m.connections[e.Token]; !there {
 			m.order = append(m.order, e.Token)
 			m.rows[e.Token] = []track.SubflowRow{row}
-			m.connections[e.Token] = mptcp.Connection{Token: e.Token, Family: e.Family, State: mptcp.StateEstablished, Local: local, Remote: remote}
+			m.connections[e.Token] = mptcp.Connection{Token: e.Token, Netns: m.base.Netns, Family: e.Family, State: mptcp.StateEstablished, Local: local, Remote: remote}
 		}
 	case mptcp.EventSubflowEstablished:
 		row.Join = true
@@ -252,6 +302,26 @@ func (m *model) apply(e *mptcp.Event) {
 	case mptcp.EventClosed:
 		delete(m.connections, e.Token)
 		delete(m.rows, e.Token)
+	}
+}
+
+// keep takes over from the model before what the event says has ended since: the
+// snapshot lacks it already.
+func (m *model) keep(before *model, e *mptcp.Event) {
+	c, was := before.connections[e.Token]
+	_, is := m.connections[e.Token]
+	switch {
+	case !was:
+	case e.Type == mptcp.EventClosed && !is:
+		m.order = append(m.order, e.Token)
+		m.connections[e.Token], m.rows[e.Token] = c, before.rows[e.Token]
+	case e.Type == mptcp.EventSubflowClosed && is:
+		local, _ := e.Local()
+		remote, _ := e.Remote()
+		same := sameAddresses(track.SubflowRow{Subflow: mptcp.Subflow{Local: local, Remote: remote}})
+		if i := slices.IndexFunc(before.rows[e.Token], same); i >= 0 && !slices.ContainsFunc(m.rows[e.Token], same) {
+			m.rows[e.Token] = append(m.rows[e.Token], before.rows[e.Token][i])
+		}
 	}
 }
 
