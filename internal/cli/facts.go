@@ -60,7 +60,7 @@ func openRecording(inv *grammar.Invocation) (*source.Recording, error) {
 // sense: they change the kernel's state, or run programs of this host.
 var liveOnly = []string{
 	"endpoint add", "endpoint change", "endpoint delete", "endpoint flush", "limits set",
-	"connection close", "connection close-subflow", "nc", "run", "lab", "pm", "policy", "probe", "serve",
+	"connection close", "connection close-subflow", "nc", "run", "lab", "pm", "policy", "probe",
 }
 
 // showing are those of liveOnly that show something, which is in no recording.
@@ -90,8 +90,6 @@ func checkSource(inv *grammar.Invocation) error {
 	for _, path := range liveOnly {
 		if inv.Path == path || strings.HasPrefix(inv.Path, path+" ") {
 			switch {
-			case path == "serve":
-				return inv.Usage(option + ": serve shows what lives in this network namespace; `top` takes " + option)
 			case !slices.Contains(showing, inv.Path):
 				return inv.Usage(option + " is for the commands that show: this one acts on this host")
 			case o.AllNetns:

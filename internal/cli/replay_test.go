@@ -119,7 +119,7 @@ func TestReplayRefusals(t *testing.T) {
 		{[]string{"--replay", name, "endpoint", "flush"}, codeIPUsage, "acts on this host"},
 		{[]string{"--replay", name, "limits", "set", "subflows", "1"}, codeIPUsage, "acts on this host"},
 		{[]string{"--replay", name, "nc", "127.0.0.1", "1"}, codeUsage, "acts on this host"},
-		{[]string{"--replay", name, "serve"}, codeUsage, "`top` takes --replay"},
+		{[]string{"--replay", name, "record", "x"}, codeUsage, "a recording is made of what lives"},
 		{[]string{"--replay", name, "-a", "connection"}, codeUsage, "-a has no meaning"},
 		{[]string{"--replay", name, "-n", "x", "connection"}, codeUsage, "-n has no meaning"},
 		{[]string{"--replay", name, "policy", "export"}, codeUsage, "--replay has no recording of this"},

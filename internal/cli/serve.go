@@ -29,11 +29,12 @@ func (a *app) serveCommand() grammar.Command {
 		Name:     "serve",
 		Summary:  "a web page, a JSON API and metrics of the live state",
 		Synopsis: []string{"[ --listen ADDR:PORT ] [ --token-file FILE ] [ --tls-cert FILE --tls-key FILE ] [ --client-ca FILE ]"},
-		Help: "Follows the connections of the network namespace and shows them: a page for browsers at /, a JSON API below /api/v1/ (described by /api/v1/openapi.json), " +
+		Help: "Follows the connections of the network namespace, or with -a of all, and shows them: a page for browsers at /, a JSON API below /api/v1/ (described by /api/v1/openapi.json), " +
 			"metrics for Prometheus at /metrics, and /healthz and /readyz for whoever watches the service. It changes nothing.\n\n" +
 			"It listens on " + defaultListen + ", where everybody on this host may read. On another address it starts only with a token, which clients send as `Authorization: Bearer TOKEN` " +
 			"and browsers once as /?token=TOKEN, or with client certificates.\n\n" +
 			"Once its sockets are open it gives up all privileges. It then shows the processes only that its own user may look at.\n\n" +
+			"With -a it keeps the capabilities that it takes to enter network namespaces that come later. With --replay it shows a recording as it was at its end, with the times of the recording.\n\n" +
 			"Without CAP_NET_ADMIN there are no events: the state is then polled, and the page says so. " +
 			"SIGTERM ends it in good order; it tells systemd when it is ready and that it is alive (Type=notify, WatchdogSec).",
 		Privilege: "none; CAP_NET_ADMIN in the network namespace for events, given up after the start",
@@ -48,6 +49,7 @@ func (a *app) serveCommand() grammar.Command {
 		},
 		Examples: []grammar.Example{
 			{Line: "serve", Meaning: "the page at http://" + defaultListen + "/"},
+			{Line: "--replay trouble.pcapng serve", Meaning: "the page of a recording"},
 			{Line: "serve --listen 192.0.2.1:9099 --token-file /etc/mptcpctl/token --tls-cert cert.pem --tls-key key.pem", Meaning: "for others, with a token over TLS"},
 		},
 		Run: a.serve,
@@ -65,24 +67,22 @@ func (a *app) serve(ctx context.Context, inv *grammar.Invocation) error {
 		return fmt.Errorf("serve: %w", err)
 	}
 	defer listener.Close()
-	host, noEvents, err := dialEvents()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	from, err := openServed(ctx, inv, log)
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
-	defer host.Close()
-	if noEvents != "" {
-		log.Warn("no events: the state is polled", "reason", noEvents)
+	defer from.Close()
+	if from.noEvents != "" {
+		log.Warn("no events: the state is polled", "reason", from.noEvents)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	from := subscribed(ctx, host, noEvents)
-	keep := keptCapabilities(kernelRelease())
-	if err := dropPrivileges(keep); err != nil {
+	if err := dropPrivileges(from.keep); err != nil {
 		log.Warn("privileges are kept", "error", err, "advice", keptAdvice(err))
-	} else if keep != 0 {
-		log.Info("CAP_NET_ADMIN is kept: this kernel ties subflows to connections only for it")
+	} else if from.keep != 0 {
+		log.Info("capabilities are kept", "reason", from.kept)
 	}
-	err = newService(host, from, noEvents, o, log).run(ctx, cancel, listener)
+	err = newService(from, o, log).run(ctx, cancel, listener)
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
@@ -98,14 +98,6 @@ func dialEvents() (host *source.Host, noEvents string, err error) {
 		return host, noEventsReason, err
 	}
 	return host, "", err
-}
-
-// engineOf names the way on which the host's events come, "" without them.
-func engineOf(host *source.Host) string {
-	if l := host.Listener(); l != nil {
-		return l.Engine()
-	}
-	return ""
 }
 
 // noEventsReason says why there are no events.
@@ -138,7 +130,7 @@ func subscribed(ctx context.Context, host *source.Host, noEvents string) track.S
 
 // service is what serve runs: the tracker and all that shows it.
 type service struct {
-	host      *source.Host
+	from      *servedSource
 	tracker   *track.Tracker
 	server    *web.Server
 	collector *export.Collector
@@ -146,32 +138,19 @@ type service struct {
 	log       *slog.Logger
 }
 
-func newService(host *source.Host, from track.Source, noEvents string, o *serveOptions, log *slog.Logger) *service {
-	config := &track.Config{Buffer: 1 << 15}
-	if noEvents != "" {
-		config.Reconcile = time.Second
-	}
-	tracker := track.New(from, config)
+func newService(from *servedSource, o *serveOptions, log *slog.Logger) *service {
+	tracker := track.New(from.tracked, &from.config)
 	version := moduleVersion()
-	judge := &judge{host: host, tracker: tracker, events: noEvents == "", log: log, since: time.Now()}
-	collector := export.New(export.Config{Tracker: tracker, Findings: judge.counted, Engine: engineOf(host), Version: version, GoVersion: runtime.Version()})
-	server := web.New(web.Config{
-		Tracker: tracker, NoEvents: noEvents, Device: sharedDeviceNames(), Metrics: collector.Write, Findings: judge.look, Version: version,
-		Token: o.token, Names: o.names, Log: log,
-	})
-	return &service{host, tracker, server, collector, judge, log}
-}
-
-// sharedDeviceNames returns a function that several goroutines may ask for the
-// names of devices.
-func sharedDeviceNames() func(int32) string {
-	var mu sync.Mutex
-	names := newDeviceNames()
-	return func(index int32) string {
-		mu.Lock()
-		defer mu.Unlock()
-		return names.Name(index)
+	judge := &judge{from: from, tracker: tracker, log: log, since: time.Now()}
+	collector := export.New(export.Config{Tracker: tracker, Findings: judge.counted, Engine: from.engine, Version: version, GoVersion: runtime.Version()})
+	config := web.Config{
+		Tracker: tracker, NoEvents: from.noEvents, Device: from.device, Metrics: collector.Write, Findings: judge.look, Version: version,
+		Token: o.token, Names: o.names, Log: log, Replay: from.replay,
 	}
+	if from.recording != nil {
+		config.Recorded, config.Journal = from.recording.Recorded, 1<<16
+	}
+	return &service{from, tracker, web.New(config), collector, judge, log}
 }
 
 // run runs until ctx is done, and then returns nil, or until one part fails: that
@@ -204,10 +183,11 @@ func (s *service) run(ctx context.Context, cancel context.CancelCauseFunc, l net
 	}
 }
 
-// track runs the tracker. That it ends before it was told to is an error.
+// track runs the tracker. That it ends before it was told to is an error, but at the
+// end of a recording.
 func (s *service) track(ctx context.Context) error {
 	err := s.tracker.Run(ctx)
-	if err == nil && ctx.Err() == nil {
+	if err == nil && ctx.Err() == nil && s.from.recording == nil {
 		return errors.New("the stream of events ended")
 	}
 	return err
@@ -233,7 +213,7 @@ func (s *service) findProcesses(ctx context.Context) error {
 			continue
 		}
 		began := time.Now()
-		found, err := s.host.Processes(ctx, func(inode uint32) bool { return wanted[inode] })
+		found, err := s.from.processes(ctx, func(inode uint32) bool { return wanted[inode] })
 		if err != nil {
 			s.log.Debug("processes", "error", err) // all else is shown without them
 			continue

@@ -23,9 +23,8 @@ const (
 // judge has doctor look at the host from time to time, with the events that the
 // tracker sees as evidence.
 type judge struct {
-	host    *source.Host
+	from    *servedSource
 	tracker *track.Tracker
-	events  bool // there are any to see
 	log     *slog.Logger
 
 	mu     sync.Mutex
@@ -82,12 +81,18 @@ func (j *judge) note(d *track.Delta) {
 // look gathers the facts and returns what doctor makes of them, in the JSON of the
 // command.
 func (j *judge) look(ctx context.Context) (any, error) {
-	facts, err := j.host.Facts(ctx, &source.FactsConfig{Window: source.DefaultWindow})
+	config := &source.FactsConfig{Window: source.DefaultWindow}
+	if j.from.recording != nil {
+		config.Window = 0 // all of it
+	}
+	facts, err := gatherViews(ctx, j.from.Views(), config)
 	if err != nil {
 		return nil, err
 	}
-	j.testify(&facts)
-	report := doctor.Diagnose(facts)
+	for i := range facts {
+		j.testify(&facts[i])
+	}
+	report := diagnoseAll(facts)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.report = &report
@@ -99,7 +104,7 @@ func (j *judge) look(ctx context.Context) (any, error) {
 func (j *judge) testify(f *doctor.Facts) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if !j.events {
+	if j.from.noEvents != "" || j.from.recording != nil {
 		return
 	}
 	f.Events, f.EarlierThan = nil, nil
@@ -108,6 +113,9 @@ func (j *judge) testify(f *doctor.Facts) {
 		e := j.seen[i]
 		if e.Time.After(f.Time) {
 			break
+		}
+		if e.Netns != f.Netns {
+			continue
 		}
 		if e.Type == mptcp.EventCreated {
 			created[e.Token] = true

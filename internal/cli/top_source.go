@@ -67,9 +67,7 @@ func openTop(ctx context.Context, inv *grammar.Invocation, c *tui.Config) (sourc
 		c.Source, c.Title = recording, "replay of "+filepath.Base(inv.Options.Replay)
 		c.Recorded = recording.Recorded
 		// All of it is to be seen at its end.
-		c.Tracker = &track.Config{
-			Buffer: 1 << 16, Reconcile: time.Millisecond, Sample: time.Millisecond, KeepTime: 1000 * time.Hour, Keep: 1 << 14, History: 1 << 10, HistoryTotal: 1 << 18,
-		}
+		c.Tracker = replayConfig()
 		return recording, nil
 	case inv.Options.AllNetns:
 		c.Title = "all network namespaces"

@@ -49,7 +49,8 @@ type Collector struct {
 	resent      *family
 	perConn     *family
 	figures     map[subflowKey]figures
-	primed      bool // the first sample was taken
+	namespaces  map[string]bool // that had series when it was sampled last
+	primed      bool            // the first sample was taken
 	round       uint64
 	overflowing float64
 }
@@ -214,6 +215,24 @@ func (c *Collector) sample(s *track.State) {
 		}
 	}
 	c.primed = true
+	c.forgetNamespaces(s)
+}
+
+// forgetNamespaces drops the series of network namespaces that have gone: on a host
+// where containers come and go their number would grow without end.
+func (c *Collector) forgetNamespaces(s *track.State) {
+	now := map[string]bool{}
+	for _, n := range s.Namespaces() {
+		now[n.Netns] = true
+	}
+	for name := range c.namespaces {
+		if !now[name] {
+			for _, f := range c.counted() {
+				f.forget(name)
+			}
+		}
+	}
+	c.namespaces = now
 }
 
 func (c *Collector) sampleSubflow(k mptcp.Key, f *mptcp.Subflow) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -236,5 +237,44 @@ func TestBytesAreCountedFromNowOn(t *testing.T) {
 	c.sample(state(1400)) // a counter that runs backwards is no traffic
 	if sent() != 570 || len(c.figures) != 1 {
 		t.Errorf("%v bytes, %d subflows remembered", sent(), len(c.figures))
+	}
+}
+
+// TestSeriesOfNamespacesThatWent: on a host where containers come and go the number of
+// series does not grow.
+func TestSeriesOfNamespacesThatWent(t *testing.T) {
+	c := New(Config{Tracker: track.New(newFixture(), nil)})
+	state := func(names ...string) *track.State {
+		var connections []mptcp.Connection
+		var namespaces []track.Snapshot
+		for _, name := range names {
+			connections = append(connections, mptcp.Connection{Netns: name, Token: 7, Subflows: []mptcp.Subflow{{State: mptcp.SubflowEstablished, RTTMicros: 10, BytesSent: 5}}})
+			namespaces = append(namespaces, track.Snapshot{Netns: name})
+		}
+		return track.NewState(time.Now(), connections, namespaces...)
+	}
+	series := func() (n int, text string) {
+		var b []byte
+		for _, f := range c.counted() {
+			n += len(f.series) + len(f.spread)
+			b = f.append(b)
+		}
+		return n, string(b)
+	}
+	c.sample(state("a", "ab", `a"`))
+	three, _ := series()
+	for i := range 100 {
+		c.count(&track.Delta{Kind: track.KindEvent, Name: "CLOSED", Event: mptcp.Event{Type: mptcp.EventClosed, Netns: "pid " + strconv.Itoa(i)}})
+		c.sample(state("ab", "pid "+strconv.Itoa(i)))
+	}
+	c.sample(state("ab"))
+	one, text := series()
+	if one == 0 || 3*one != three {
+		t.Errorf("%d series of one namespace, %d of three", one, three)
+	}
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "#") && !strings.Contains(line, `netns="ab"`) {
+			t.Errorf("of a namespace that went: %s", line)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package export
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -36,6 +37,17 @@ func (f *family) set(value float64, values ...string) { f.series[f.key(values)] 
 
 func (f *family) add(value float64, values ...string) { f.series[f.key(values)] += value }
 
+// forget drops the series whose first label has that value.
+func (f *family) forget(first string) {
+	prefix := appendLabel(nil, f.labels[0], first)
+	gone := func(key string) bool {
+		rest, ok := strings.CutPrefix(key, string(prefix))
+		return ok && (rest == "" || rest[0] == ',')
+	}
+	maps.DeleteFunc(f.series, func(key string, _ float64) bool { return gone(key) })
+	maps.DeleteFunc(f.spread, func(key string, _ *spread) bool { return gone(key) })
+}
+
 // key renders the labels of a series. Values may be foreign: whatever they are, the
 // text stays one line.
 func (f *family) key(values []string) string {
@@ -45,18 +57,21 @@ func (f *family) key(values []string) string {
 	if len(values) == 0 {
 		return ""
 	}
-	escape := strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
-	var b strings.Builder
+	var b []byte
 	for i, label := range f.labels {
 		if i > 0 {
-			b.WriteByte(',')
+			b = append(b, ',')
 		}
-		b.WriteString(label)
-		b.WriteString(`="`)
-		b.WriteString(escape.Replace(strings.ToValidUTF8(values[i], "\uFFFD")))
-		b.WriteByte('"')
+		b = appendLabel(b, label, values[i])
 	}
-	return b.String()
+	return string(b)
+}
+
+func appendLabel(b []byte, label, value string) []byte {
+	escape := strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
+	b = append(append(b, label...), `="`...)
+	b = append(b, escape.Replace(strings.ToValidUTF8(value, "\uFFFD"))...)
+	return append(b, '"')
 }
 
 // spread is one series of a histogram.

@@ -19,12 +19,14 @@ type journal struct {
 
 	mu     sync.Mutex
 	format present.EventJSON
+	netns  string // of the delta that is being rendered
+	at     func(time.Time) time.Time
 	ring   []entry
 	next   uint64        // number of the next delta
 	woken  chan struct{} // closed at the next delta; nil: nobody waits
 	second int           // deltas of the running second
 	rates  [60]int       // deltas of the last full seconds, a ring
-	at     int
+	minute int           // the oldest of them
 }
 
 // entry is a delta as clients get it.
@@ -34,18 +36,25 @@ type entry struct {
 	json  []byte
 }
 
-func newJournal(size int, started time.Time, device func(int32) string) *journal {
-	return &journal{
+func newJournal(size int, started time.Time, c *Config) *journal {
+	j := &journal{
 		epoch: strconv.FormatInt(started.UnixMilli(), 36), next: 1,
-		ring: make([]entry, size), format: present.EventJSON{Device: device},
+		ring: make([]entry, size), at: c.Recorded,
 	}
+	if c.Device != nil {
+		j.format.Device = func(index int32) string { return c.Device(j.netns, index) }
+	}
+	return j
 }
 
 func (j *journal) add(d *track.Delta) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.netns = d.Event.Netns
 	e := &j.ring[j.next%uint64(len(j.ring))]
-	*e = entry{id: j.next, delta: *d, json: appendDelta(nil, &j.format, d)}
+	*e = entry{id: j.next, delta: *d}
+	e.delta.Event.Time = j.at(d.Event.Time)
+	e.json = appendDelta(nil, &j.format, &e.delta)
 	j.next++
 	j.second++
 	if j.woken != nil {
@@ -58,8 +67,8 @@ func (j *journal) add(d *track.Delta) {
 func (j *journal) tick() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.rates[j.at] = j.second
-	j.at = (j.at + 1) % len(j.rates)
+	j.rates[j.minute] = j.second
+	j.minute = (j.minute + 1) % len(j.rates)
 	j.second = 0
 }
 
@@ -67,7 +76,7 @@ func (j *journal) tick() {
 func (j *journal) rate() []int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return append(append([]int(nil), j.rates[j.at:]...), j.rates[:j.at]...)
+	return append(append([]int(nil), j.rates[j.minute:]...), j.rates[:j.minute]...)
 }
 
 // changed returns a channel that is closed at the next delta.

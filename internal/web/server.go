@@ -21,8 +21,15 @@ type Config struct {
 	// state is then as old as the last dump.
 	NoEvents string
 
-	// Device returns the name of a device; nil: events carry the index alone.
-	Device func(ifindex int32) string
+	// Device returns the name of a device of a network namespace; nil: events carry
+	// the index alone.
+	Device func(netns string, ifindex int32) string
+
+	// Replay is the name of the recording that the tracker plays, "" where it follows
+	// the kernel. Recorded then returns the time in the recording of what was found at
+	// that time while it was played.
+	Replay   string
+	Recorded func(time.Time) time.Time
 
 	// Findings returns what doctor finds, in doctor's own JSON; nil: there is no
 	// doctor. It is called at most every few seconds.
@@ -77,11 +84,14 @@ func New(c Config) *Server {
 	if c.Connections <= 0 {
 		c.Connections = 1024
 	}
+	if c.Recorded == nil {
+		c.Recorded = func(t time.Time) time.Time { return t }
+	}
 	started := time.Now()
 	return &Server{
 		config:  c,
 		guard:   newGuard(&c),
-		journal: newJournal(c.Journal, started, c.Device),
+		journal: newJournal(c.Journal, started, &c),
 		samples: newSamples(),
 		doors:   newDoors(c.Connections),
 		streams: make(chan struct{}, c.Streams),
@@ -91,7 +101,8 @@ func New(c Config) *Server {
 }
 
 // Run follows the tracker until ctx is done, and then returns nil, or until the
-// tracker ends, and then returns its error. It may be called once.
+// tracker fails, and then returns its error. Where the tracker ends without one, as at
+// the end of a recording, what it has stays shown. It may be called once.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.endStreams()
 	ctx, cancel := context.WithCancel(ctx)
@@ -105,11 +116,35 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		s.journal.add(&delta)
 	}
+	<-ctx.Done()
 	return nil
+}
+
+// sampleRecorded takes samples of the watched connections while a recording is
+// played, as far apart as one a second would be.
+func (s *Server) sampleRecorded(ctx context.Context) {
+	var last time.Time
+	for {
+		changed := s.config.Tracker.Changed()
+		state := s.config.Tracker.State()
+		if now := s.config.Recorded(state.Time()); now.Sub(last) >= time.Second/2 && state.Len() > 0 {
+			last = now
+			s.samples.take(now, state)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+	}
 }
 
 // sample takes a sample of the watched connections each second.
 func (s *Server) sample(ctx context.Context) {
+	if s.config.Replay != "" {
+		s.sampleRecorded(ctx)
+		return
+	}
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {

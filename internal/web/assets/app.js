@@ -50,8 +50,8 @@ async function refresh() {
   try {
     const summary = await get('summary');
     status.className = 'live';
-    setText(status, 'live');
-    tell(summary.events_available ? summary.error : `Without events: ${summary.events_reason}. The state is polled, and what happens between two looks is not seen.`);
+    setText(status, summary.replay ? 'recording' : 'live');
+    tell(summary.replay ? `This is the recording ${summary.replay}, as it was at ${new Date(summary.time).toLocaleString()}.` : summary.events_available ? summary.error : `Without events: ${summary.events_reason}. The state is polled, and what happens between two looks is not seen.`);
     await shown?.refresh?.(summary);
   } catch (error) {
     if (error.name === 'AbortError') return;

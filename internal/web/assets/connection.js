@@ -49,7 +49,7 @@ export function connection(main, link) {
   h('h2', {}, 'Subflows'), h('table', {}, h('thead', {}, h('tr', {}, ['', 'State', 'Local', 'Remote', 'Ids', 'Device', 'RTT', 'Sent', 'Received', 'Share'].map((n) => h('th', { scope: 'col' }, n)))), table),
   h('h2', {}, 'Events'), h('table', { class: 'log' }, log));
 
-  const now = () => (details?.ended ? Date.parse(details.ended.time) : Date.now());
+  const now = () => (details?.ended ? Date.parse(details.ended.time) : details?.replay ? Date.parse(details.time) : Date.now());
   const range = () => { const end = window.end ?? now(); return [end - window.span, end]; };
   const x = (t) => { const [from, to] = range(); return LEFT + ((t - from) / (to - from)) * (WIDTH - LEFT); };
   const clip = (t) => Math.min(WIDTH, Math.max(LEFT, x(t)));
