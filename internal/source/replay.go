@@ -285,12 +285,13 @@ func (m *model) apply(e *mptcp.Event) {
 	switch e.Type {
 	case mptcp.EventCreated:
 		if _, there := m.connections[e.Token]; !there {
+			row.Requested = e.Side() != mptcp.SideServer // else a join of rows would call it the server's
 			m.order = append(m.order, e.Token)
 			m.rows[e.Token] = []track.SubflowRow{row}
-			m.connections[e.Token] = mptcp.Connection{Token: e.Token, Netns: m.base.Netns, Family: e.Family, State: mptcp.StateEstablished, Local: local, Remote: remote}
+			m.connections[e.Token] = mptcp.Connection{Token: e.Token, Netns: m.base.Netns, Side: e.Side(), Family: e.Family, State: mptcp.StateEstablished, Local: local, Remote: remote}
 		}
 	case mptcp.EventSubflowEstablished:
-		row.Join = true
+		row.Join, row.Requested = true, m.connections[e.Token].Side != mptcp.SideServer
 		if e.IfIndex > 0 {
 			row.IfIndex, row.Bound = uint32(e.IfIndex), true
 		}
