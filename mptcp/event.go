@@ -146,9 +146,10 @@ type Event struct {
 	ResetFlags  uint32 // bit 0: transient
 	ServerSide  uint8  // up to Linux 6.17 always present as 0 or 1, later only as 1
 
-	Lost  uint64    // with EventLost: how many messages
-	Time  time.Time // when the message was read; the kernel stamps none
-	Netns string    // the network namespace, "" for the reader's own
+	Lost  uint64        // with EventLost: how many messages
+	Time  time.Time     // when the message was read; the kernel stamps none
+	Late  time.Duration // how much earlier it may have come, where its reader had been stopped or busy; else 0
+	Netns string        // the network namespace, "" for the reader's own
 }
 
 // Has reports whether the message carried all of these fields.

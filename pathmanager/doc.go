@@ -33,7 +33,9 @@
 // and before CLOSED; ANNOUNCED, REMOVED and SF_PRIO may come after CLOSED. The
 // order of the two ends of a connection within one host tells nothing. The kernel
 // stamps no time: Event.Time is when the message was read, one clock reading for
-// all that were read at once.
+// all that were read at once. Where the reader was away for more than 100 ms before
+// (and [ListenConfig.Coalesce]), because it or the whole process was busy or stopped,
+// Event.Late says how much earlier the event may have come.
 //
 // # Losses
 //

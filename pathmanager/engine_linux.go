@@ -84,7 +84,7 @@ func (l *Listener) takeRing(wait bool) (int, time.Time, unix.Errno) {
 			return 0, time.Time{}, unix.EINTR
 		}
 		if errno := l.ring.wakeUp(wait); errno != 0 {
-			return 0, time.Time{}, l.waiter.ended(errno)
+			return 0, time.Time{}, errno
 		}
 	}
 	now := time.Now()

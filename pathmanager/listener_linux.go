@@ -106,7 +106,8 @@ type Listener struct {
 	refused   atomic.Uint64
 	book      lossBook
 	meter     meter
-	unchecked int // messages read since the queue was last known to be below its bound
+	attended  time.Time // what came before was read, or woke the reader at once
+	unchecked int       // messages read since the queue was last known to be below its bound
 	memory    [16]uint32
 	batch     []mptcp.Event
 	rest      []mptcp.Event    // of batch, which a loop over Events left behind
@@ -228,6 +229,7 @@ func (l *Listener) join() error {
 		return option("SO_MEMINFO", errno)
 	}
 	l.base, l.book.seen = drops, drops
+	l.attended = time.Now()
 	err := unix.SetsockoptInt(l.fd, uapi.SOL_NETLINK, uapi.NetlinkAddMembership, int(l.group.number))
 	if err != nil {
 		return subscription("", err)

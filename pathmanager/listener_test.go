@@ -430,6 +430,9 @@ func testTapGetsRawMessages(t *testing.T, engine Engine) {
 	fd, addr := mptcpListener(t, ns, anywhere)
 	connect(t, ns, fd, addr).close()
 	got := append(s.until(mptcp.EventClosed), s.find(mptcp.EventClosed))
+	for i := range got {
+		got[i].Late = 0 // on a busy host
+	}
 	if len(tapped) < len(got) || !slices.Equal(tapped[:len(got)-1], got[:len(got)-1]) {
 		t.Errorf("tapped\n%v, got\n%v", types(tapped), types(got))
 	}

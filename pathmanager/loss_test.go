@@ -3,8 +3,6 @@ package pathmanager
 import (
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // step is one call of observe.
@@ -106,16 +104,11 @@ func TestMeterOfBacklog(t *testing.T) {
 func TestShortWaitEnds(t *testing.T) {
 	for _, dedicated := range []bool{false, true} {
 		w := waiter{dedicated: dedicated}
-		w.began = time.Now().Add(time.Hour)
-		if errno := w.ended(unix.EINTR); errno != unix.EINTR {
-			t.Errorf("dedicated %t: a wait that goes on ended with %v", dedicated, errno)
+		if w.began = time.Now().Add(time.Hour); w.over() {
+			t.Errorf("dedicated %t: a wait that goes on is over", dedicated)
 		}
-		w.began = time.Now().Add(-w.longest())
-		if errno := w.ended(unix.EINTR); errno != unix.EAGAIN {
-			t.Errorf("dedicated %t: a wait that is over goes on with %v", dedicated, errno)
-		}
-		if errno := w.ended(unix.EBADF); errno != unix.EBADF {
-			t.Errorf("dedicated %t: %v for EBADF", dedicated, errno)
+		if w.began = time.Now().Add(-w.longest()); !w.over() {
+			t.Errorf("dedicated %t: a wait is drawn out", dedicated)
 		}
 	}
 }

@@ -78,43 +78,77 @@ func (l *Listener) read(ctx context.Context, yield func([]mptcp.Event, error) bo
 			return nil
 		}
 	}
-	var since time.Time // when the wait began, zero without one
+	look := true         // at what is there, rather than wait
+	interrupted := false // was the wait that began last
 	for ctx.Err() == nil {
 		if l.isClosed() {
 			return fmt.Errorf("events: %w", os.ErrClosed)
 		}
-		short := !since.IsZero() && l.waiter.short(runtime.GOMAXPROCS(0))
-		n, now, errno := l.take(short)
+		wait := !look && !interrupted && l.waiter.short(runtime.GOMAXPROCS(0))
+		n, now, errno := l.take(wait)
 		switch {
 		case errno == 0:
-		case errno == unix.EAGAIN && !since.IsZero(): // a short wait is over, or none is worth it
-			if errno := l.waiter.message(); errno != 0 {
-				return fmt.Errorf("events: %w", os.NewSyscallError("ppoll", errno))
+			if !look {
+				l.waiter.note(now.Sub(l.waiter.began))
 			}
-			l.waiter.note(time.Since(since))
-			since = time.Time{}
-			continue
-		case errno == unix.EAGAIN:
-			since = l.waiter.begin()
-			continue
-		case errno == unix.EINTR, errno == unix.ENOBUFS: // the latter before NETLINK_NO_ENOBUFS took effect
-			continue
+			l.judge(wait, now)
+			if len(l.batch) > 0 && !yield(l.batch, nil) {
+				return nil
+			}
+			l.coalesce(n, now)
+			look, interrupted = l.next(n, now), false
+		case errno == unix.EAGAIN && look:
+			look, interrupted = false, false
+			l.attended = l.waiter.begin()
+		case errno == unix.EAGAIN && interrupted && !l.waiter.over():
+			interrupted = false
+			l.attended = time.Now()
+		case errno == unix.EAGAIN: // a short wait is over, or none is worth it
+			if interrupted, errno = l.waiter.message(); errno != 0 {
+				return fmt.Errorf("events: %w", os.NewSyscallError("epoll_wait", errno))
+			}
+			l.waiter.note(time.Since(l.waiter.began))
+			if look = true; !interrupted {
+				l.attended = time.Now()
+			}
+		case errno == unix.EINTR: // by the runtime, or a stop of the process
+			interrupted = true
+		case errno == unix.ENOBUFS: // before NETLINK_NO_ENOBUFS took effect
 		default:
 			return fmt.Errorf("events: %w", os.NewSyscallError("receive", errno))
 		}
-		if !since.IsZero() {
-			l.waiter.note(now.Sub(since))
-			since = time.Time{}
-		}
-		if len(l.batch) > 0 && !yield(l.batch, nil) {
-			return nil
-		}
-		l.coalesce(n, now)
-		if n < l.config.slots {
-			since = l.waiter.begin()
-		}
 	}
 	return nil
+}
+
+// lateFrom is how long events must have waited to be marked.
+const lateFrom = 100 * time.Millisecond
+
+// judge marks the events of the batch that may have waited for long because nobody
+// looked. Those that ended a wait did not.
+func (l *Listener) judge(waited bool, now time.Time) {
+	if waited {
+		return
+	}
+	if late := now.Sub(l.attended); late >= l.tolerated() {
+		for i := range l.batch {
+			l.batch[i].Late = late
+		}
+	}
+}
+
+// tolerated returns how long the reader may be away without a mark.
+func (l *Listener) tolerated() time.Duration { return lateFrom + max(l.config.Coalesce, 0) }
+
+// next prepares for what comes after a batch of n messages that was read at now. It
+// reports whether to look at what is there rather than to wait for it: there is
+// more, or the reader was away for so long that the two must be told apart.
+func (l *Listener) next(n int, now time.Time) (look bool) {
+	if n == l.config.slots {
+		return true
+	}
+	l.attended = now
+	return l.waiter.begin().Sub(now) >= l.tolerated()
 }
 
 // take fills the batch with what there is. It returns how many messages of the
@@ -126,7 +160,7 @@ func (l *Listener) take(wait bool) (int, time.Time, unix.Errno) {
 	}
 	n, errno := l.receiver.receive(wait)
 	if errno != 0 {
-		return 0, time.Time{}, l.waiter.ended(errno)
+		return 0, time.Time{}, errno
 	}
 	now := time.Now()
 	l.fill(n, now)

@@ -227,6 +227,46 @@ func testCancellation(t *testing.T, engine Engine) {
 	}
 }
 
+// Events that waited because nobody read them say so: their time is that of the
+// reading. Those that are read as they come do not.
+func TestLateEventsAreMarked(t *testing.T) { eachEngine(t, testLateEventsAreMarked) }
+
+func testLateEventsAreMarked(t *testing.T, engine Engine) {
+	ns := labtest.MPTCP(t)
+	addAddresses(t, ns, first)
+	l := listen(t, ns, &ListenConfig{Engine: engine, slots: 4})
+	began := time.Now()
+	fd, _ := mptcpListener(t, ns, anywhere)
+	relisten(t, fd, 9) // several batches
+	time.Sleep(2 * lateFrom)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	n := 0
+	for e, err := range l.Events(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n <= 10 {
+			if e.Late < 2*lateFrom || e.Late > time.Since(began)+lateFrom {
+				t.Errorf("event %d: late by %v, the first came %v ago", n, e.Late, time.Since(began))
+			}
+			if n == 10 { // the reader is away
+				relisten(t, fd, 1)
+				time.Sleep(2 * lateFrom)
+			}
+			continue
+		}
+		if n == 11 && e.Late < 2*lateFrom {
+			t.Errorf("late by %v after %v without a look", e.Late, 2*lateFrom)
+		}
+		if n > 11 && e.Late == 0 {
+			return
+		}
+		go func() { _ = unix.Listen(fd, 16) }() // on a busy host an event may be late indeed
+	}
+	t.Error("each event is late")
+}
+
 // Other goroutines run while a listener waits and while it is busy, even on one
 // processor.
 func TestOthersRunOnOneProcessor(t *testing.T) { eachEngine(t, testOthersRunOnOneProcessor) }

@@ -1,6 +1,7 @@
 package pathmanager
 
 import (
+	"errors"
 	"runtime"
 	"syscall"
 	"time"
@@ -35,8 +36,10 @@ const (
 // where messages are rare, the wait is an ordinary one. After rare bursts the former
 // would only keep the watchdog ticking.
 type waiter struct {
-	fds       [2]unix.PollFd // the wake-up descriptor, the socket
+	fds       [1]unix.PollFd // the wake-up descriptor
 	wake      int
+	both      int // an epoll of the wake-up descriptor and the socket
+	ready     unix.EpollEvent
 	spec      unix.Timespec
 	dedicated bool
 	usual     time.Duration // a decaying mean of waits
@@ -51,10 +54,17 @@ func newWaiter(socket int, dedicated bool) (*waiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &waiter{wake: wake, dedicated: dedicated, fds: [2]unix.PollFd{
-		{Fd: int32(wake), Events: unix.POLLIN},
-		{Fd: int32(socket), Events: unix.POLLIN},
-	}}, nil
+	both, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(wake))
+	}
+	w := &waiter{wake: wake, both: both, dedicated: dedicated, fds: [1]unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}}}
+	for _, fd := range []int{wake, socket} {
+		if err := unix.EpollCtl(both, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN}); err != nil {
+			return nil, errors.Join(err, w.close())
+		}
+	}
+	return w, nil
 }
 
 // signal ends the present wait, or the next one.
@@ -103,55 +113,32 @@ func (w *waiter) begin() time.Time {
 	return w.began
 }
 
-// ended returns how a short wait ended, errno as the kernel said it: the runtime's
-// signals begin it anew, and must not draw it out.
-func (w *waiter) ended(errno syscall.Errno) syscall.Errno {
-	if errno == unix.EINTR && time.Since(w.began) >= w.longest() {
-		return unix.EAGAIN
-	}
-	return errno
-}
+// over reports whether a short wait has lasted long enough: the runtime's signals
+// begin it anew, and must not draw it out.
+func (w *waiter) over() bool { return time.Since(w.began) >= w.longest() }
 
-// message waits until the socket has a message, or a signal comes.
-func (w *waiter) message() syscall.Errno {
-	for {
-		n, errno := w.poll(true, len(w.fds), -1)
-		if n > 0 || errno != unix.EINTR {
-			return errno
-		}
+// message waits until the socket has a message, or a signal comes. It reports
+// whether the wait was interrupted: by epoll_wait(2) a process learns that it was
+// stopped and goes on, while poll(2) would wait on as if nothing had been.
+func (w *waiter) message() (interrupted bool, errno syscall.Errno) {
+	_, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(w.both), uintptr(unsafe.Pointer(&w.ready)), 1, ^uintptr(0), 0, 0)
+	if errno == unix.EINTR {
+		return true, 0
 	}
+	return false, errno
 }
 
 // sleep waits for the time, or a signal.
 func (w *waiter) sleep(d time.Duration) {
 	w.begin()
+	w.spec = unix.NsecToTimespec(int64(d)) // the kernel changes it
+	fds, spec := uintptr(unsafe.Pointer(&w.fds[0])), uintptr(unsafe.Pointer(&w.spec))
 	if d <= shortAlone || w.dedicated && d <= dedicatedWait {
-		_, _ = w.poll(false, 1, d) // cut short it does no harm
+		_, _, _ = unix.RawSyscall6(unix.SYS_PPOLL, fds, 1, spec, 0, 0, 0) // cut short it does no harm
 		return
 	}
-	_, _ = w.poll(true, 1, d)
+	_, _, _ = unix.Syscall6(unix.SYS_PPOLL, fds, 1, spec, 0, 0, 0)
 }
 
-// poll calls ppoll(2) for the first n descriptors, with or without telling the
-// scheduler. A timeout below 0 is none.
-func (w *waiter) poll(aware bool, n int, timeout time.Duration) (int, syscall.Errno) {
-	var spec unsafe.Pointer
-	if timeout >= 0 {
-		w.spec = unix.NsecToTimespec(int64(timeout)) // the kernel changes it
-		spec = unsafe.Pointer(&w.spec)
-	}
-	var ready uintptr
-	var errno syscall.Errno
-	if aware {
-		ready, _, errno = unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&w.fds[0])), uintptr(n), uintptr(spec), 0, 0, 0)
-	} else {
-		ready, _, errno = unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&w.fds[0])), uintptr(n), uintptr(spec), 0, 0, 0)
-	}
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(ready), 0
-}
-
-// close closes the wake-up descriptor.
-func (w *waiter) close() error { return unix.Close(w.wake) }
+// close closes the descriptors of the waiter.
+func (w *waiter) close() error { return errors.Join(unix.Close(w.wake), unix.Close(w.both)) }

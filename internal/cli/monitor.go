@@ -24,7 +24,8 @@ func (a *app) monitorCommand() grammar.Command {
 		Summary:  "the path manager's events as they come, one line each",
 		Synopsis: []string{"[ FILTER ]"},
 		Help: "Prints each event of the kernel's path manager in the line of `ip mptcp monitor`, with -j as one JSON object a line, whether -p is given or not. " +
-			"-t and -ts print the time at which the event was read.\n\n" +
+			"-t and -ts print the time at which the event was read. Where the monitor had been stopped, or its output was not taken, events may have come earlier: " +
+			"-j says by how much at most (late_ms), -d too.\n\n" +
 			"-d adds the names of errors and reset reasons, and events that the kernel does not announce, in their place, each with the evidence and how sure it is: " +
 			"FALLBACK, SF_PENDING, SF_FAILED, SF_SILENT, SF_STALE, ABORTED, ENDPOINT_SKIPPED, and RESYNC after a loss. A filter that names one, `event FALLBACK`, needs no -d. -a takes the events of all network namespaces, and names them.\n\n" +
 			"When events come faster than they can be printed, the kernel drops some: a LOST line says how many, at their place. " +

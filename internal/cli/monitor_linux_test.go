@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -386,4 +388,56 @@ func asVersion(line, version string) string {
 		line = strings.Replace(line, "[  ", "[", 1)
 	}
 	return line
+}
+
+// A monitor that was stopped says of the events that came meanwhile that they may be
+// older than their time.
+func TestStoppedMonitorMarksEvents(t *testing.T) {
+	ns := loopback(t)
+	for _, args := range [][]string{{"-j", "monitor"}, {"-j", "-d", "monitor"}} {
+		p := started(t, ns, tool(args...))
+		waitFor(t, "an event", func() bool {
+			connect(t, ns)()
+			return len(p.Lines()) > 0
+		})
+		waitFor(t, "rest", func() bool { // the events of the last connection may still come
+			before := len(p.Lines())
+			time.Sleep(50 * time.Millisecond)
+			return len(p.Lines()) == before
+		})
+		if err := p.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "the stop", func() bool { return halted(t, p.Pid()) })
+		seen := len(p.Lines())
+		connect(t, ns)()
+		time.Sleep(300 * time.Millisecond)
+		if err := p.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		created := func(l lab.Line) bool { return strings.Contains(l.Text, `"CREATED"`) }
+		waitFor(t, "the events of the stop", func() bool { return slices.ContainsFunc(p.Lines()[seen:], created) })
+		for _, line := range p.Lines()[seen:] {
+			if !created(line) {
+				continue
+			}
+			var e struct {
+				Late int `json:"late_ms"`
+			}
+			if err := json.Unmarshal([]byte(line.Text), &e); err != nil || e.Late < 300 {
+				t.Errorf("%v: late by %d ms after a stop of 300 ms (%v): %s", args, e.Late, err, line.Text)
+			}
+		}
+	}
+}
+
+// halted reports whether the process is stopped.
+func halted(t *testing.T, pid int) bool {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(state, "T")
 }

@@ -24,7 +24,7 @@ const (
 type EventText struct {
 	Colors  Palette
 	Time    TimeStyle
-	Details bool // also the names of error numbers and reset reasons, and the namespace
+	Details bool // also the names of error numbers and reset reasons, the namespace, and how late an event was read
 	OneLine bool // a record never has a line break within: '\' stands for it
 
 	// Device returns the name of a device; nil leaves dev= out.
@@ -170,6 +170,9 @@ func (f *EventText) appendEnd(b []byte, e *mptcp.Event) []byte {
 	if e.Netns != "" {
 		b = append(b, " netns="...)
 		b = append(b, Escape(e.Netns)...)
+	}
+	if f.Details && e.Late > 0 {
+		b = appendField(b, " late_ms=", uint64(e.Late.Milliseconds()))
 	}
 	return append(b, '\n')
 }

@@ -137,7 +137,11 @@ func (f *EventJSON) appendEnd(b []byte, e *mptcp.Event) []byte {
 	}
 	b = append(b, `,"time":"`...)
 	b = f.clock.appendUTC(b, e.Time)
-	return append(b, '"', '}')
+	b = append(b, '"')
+	if e.Late > 0 {
+		b = appendField(b, `,"late_ms":`, uint64(e.Late.Milliseconds()))
+	}
+	return append(b, '}')
 }
 
 func appendAddrJSON(b []byte, key string, a netip.Addr) []byte {

@@ -102,6 +102,26 @@ func TestEventJSON(t *testing.T) {
 	}
 }
 
+// An event that waited to be read says so, but not in iproute2's own forms.
+func TestLateEvents(t *testing.T) {
+	event := mptcp.Event{Type: mptcp.EventClosed, Fields: mptcp.FieldToken, Token: 0x1a, Late: 3200 * time.Millisecond, Netns: "blue"}
+	for _, tt := range []struct {
+		form interface {
+			Append(b []byte, e *mptcp.Event) []byte
+		}
+		want string
+	}{
+		{&present.EventText{Details: true}, "[          CLOSED] token=0000001a netns=blue late_ms=3200\n"},
+		{&present.EventText{}, "[          CLOSED] token=0000001a netns=blue\n"},
+		{&present.EventJSON{}, `{"event":"CLOSED","token":"0000001a","netns":"blue","time":"0001-01-01T00:00:00.000000000Z","late_ms":3200}`},
+		{&present.EventJSON{IPRoute2: true}, `{"event":"CLOSED","token":"0x1a"}`},
+	} {
+		if got := string(tt.form.Append(nil, &event)); got != tt.want {
+			t.Errorf("got  %s\nwant %s", got, tt.want)
+		}
+	}
+}
+
 // No event may cost an allocation: a monitor that lags loses events.
 func TestEventsDoNotAllocate(t *testing.T) {
 	event := subflow(mptcp.EventSubflowClosed, mptcp.FieldIfIndex|mptcp.FieldError)
