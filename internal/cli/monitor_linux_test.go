@@ -317,8 +317,9 @@ func settle(t *testing.T, ctx context.Context, l *lab.Lab) {
 }
 
 // compareMonitors compares the lines of one host. Two sockets of the group may see
-// events of different connections in different order, when two processors send
-// them at once; the order within a connection is one.
+// events in different order, when two processors send them at once: those of
+// different connections, and a connection's announcements beside its subflows. The
+// order of what is said of one subflow is one.
 func compareMonitors(t *testing.T, host, version string, ours, theirs []string) {
 	t.Helper()
 	if len(ours) < 5*3*connectionsPerKind {
@@ -327,23 +328,25 @@ func compareMonitors(t *testing.T, host, version string, ours, theirs []string) 
 	for i := range ours {
 		ours[i] = asVersion(ours[i], version)
 	}
-	byToken := func(lines []string) map[string][]string {
-		tokens := map[string][]string{}
+	token := regexp.MustCompile(`token=[0-9a-f]{8}`)
+	subflow := regexp.MustCompile(`[sd]port=[0-9]+`)
+	bySubflow := func(lines []string) map[string][]string {
+		subflows := map[string][]string{}
 		for _, line := range lines {
-			token := regexp.MustCompile(`token=[0-9a-f]{8}`).FindString(line)
-			tokens[token] = append(tokens[token], line)
+			key := strings.Join(append(subflow.FindAllString(line, -1), token.FindString(line)), " ")
+			subflows[key] = append(subflows[key], line)
 		}
-		return tokens
+		return subflows
 	}
-	us, them := byToken(ours), byToken(theirs)
-	for token, lines := range us {
-		if !slices.Equal(lines, them[token]) {
-			t.Errorf("%s, %s:\nours:\n%s\niproute2 %s:\n%s", host, token, strings.Join(lines, "\n"), version, strings.Join(them[token], "\n"))
+	us, them := bySubflow(ours), bySubflow(theirs)
+	for key, lines := range us {
+		if !slices.Equal(lines, them[key]) {
+			t.Errorf("%s, %s:\nours:\n%s\niproute2 %s:\n%s", host, key, strings.Join(lines, "\n"), version, strings.Join(them[key], "\n"))
 			break
 		}
 	}
 	if len(us) != len(them) {
-		t.Errorf("%s: events of %d connections, iproute2 saw %d", host, len(us), len(them))
+		t.Errorf("%s: events of %d subflows, iproute2 saw %d", host, len(us), len(them))
 	}
 	kinds := map[string]int{}
 	for _, line := range ours {
