@@ -217,7 +217,9 @@ func TestPageWhileTheProcedureRuns(t *testing.T) {
 	b.sees("it through a link with a filter", fmt.Sprintf(`document.querySelector('#filter').value === 'dport 5201' && document.querySelector('a.row[data-token="%s"]')`, token))
 	b.shoot("connections")
 
-	b.do(chromedp.Click(fmt.Sprintf(`a.row[data-token="%s"]`, token)))
+	// In one step on the page: a row is drawn anew with each change, and a click from
+	// outside may find the one before.
+	b.sees("the row to click on", fmt.Sprintf(`(row => row && (row.click(), true))(document.querySelector('a.row[data-token="%s"]'))`, token))
 	b.sees("one lane", `document.querySelectorAll('#timeline .lane').length === 1`)
 	process = b.watchSecondLane(client, process, token)
 	b.zoomsAndReads(page, token)
