@@ -182,6 +182,7 @@ func (h *Host) sockets() (n int) {
 }
 
 func (h *Host) readSubflows(ctx context.Context, s *track.Snapshot) error {
+	began := time.Now()
 	s.Subflows = slices.Grow(s.Subflows, len(s.Connections)+len(s.Connections)/4)
 	for sub, err := range h.diag.Subflows(ctx, nil) {
 		if err != nil {
@@ -191,6 +192,7 @@ func (h *Host) readSubflows(ctx context.Context, s *track.Snapshot) error {
 			s.Subflows = append(s.Subflows, subflowRow(&sub))
 		}
 	}
+	h.sampled.dumped(time.Since(began))
 	if h.watching.Load() {
 		h.known.begin(len(s.Subflows))
 		for i := range s.Subflows {

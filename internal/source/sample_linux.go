@@ -12,18 +12,15 @@ import (
 	"mptcpctl/track"
 )
 
-// lookupTime is about what the lookup of one socket costs.
-const lookupTime = 5 * time.Microsecond
-
 // mostSampled bounds for how many connections sockets are remembered.
 const mostSampled = 4096
 
 // sampled holds the sockets of the connections that were sampled last, so that they
-// can be looked up one by one, and what a dump of all TCP sockets costs instead.
+// can be looked up one by one, and what that and a dump of all TCP sockets cost.
 type sampled struct {
 	mu      sync.Mutex
 	sockets map[mptcp.Token][]sockdiag.Socket
-	dump    time.Duration // the last one took
+	cost    cost
 }
 
 // of returns the sockets of all these connections, unless one is not known or a
@@ -38,14 +35,27 @@ func (s *sampled) of(tokens []mptcp.Token) (sockets []sockdiag.Socket, ok bool) 
 		}
 		sockets = append(sockets, known...)
 	}
-	return sockets, time.Duration(len(sockets)+len(tokens))*lookupTime < s.dump
+	return sockets, s.cost.prefersLookups(len(sockets) + len(tokens))
+}
+
+// lookedUp takes in what n lookups took.
+func (s *sampled) lookedUp(n int, took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cost.lookedUp(n, took)
+}
+
+// dumped takes in what a dump of all TCP sockets took.
+func (s *sampled) dumped(took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cost.dumped(took)
 }
 
 // remember takes in what a dump showed of these connections.
-func (s *sampled) remember(wanted map[mptcp.Token]bool, sockets map[mptcp.Token][]sockdiag.Socket, took time.Duration) {
+func (s *sampled) remember(wanted map[mptcp.Token]bool, sockets map[mptcp.Token][]sockdiag.Socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dump = took
 	if s.sockets == nil || len(s.sockets)+len(wanted) > mostSampled {
 		s.sockets = make(map[mptcp.Token][]sockdiag.Socket)
 	}
@@ -58,8 +68,8 @@ func (s *sampled) remember(wanted map[mptcp.Token]bool, sockets map[mptcp.Token]
 
 // Sample returns the subflows of these connections. Those of connections that were
 // sampled before are looked up one by one where that is cheaper than to dump all
-// TCP sockets of the host, and all are still there: the kernel says how many
-// subflows a connection has (Linux 6.8).
+// TCP sockets of the host, as measured on both ways, and all are still there: the
+// kernel says how many subflows a connection has (Linux 6.8).
 func (h *Host) Sample(ctx context.Context, netns string, tokens []mptcp.Token) ([]track.SubflowRow, error) {
 	if netns != h.netns || len(tokens) == 0 {
 		return nil, nil
@@ -76,6 +86,7 @@ func (h *Host) Sample(ctx context.Context, netns string, tokens []mptcp.Token) (
 // lookupSubflows looks known sockets up. It is not complete where a connection has
 // other subflows than these.
 func (h *Host) lookupSubflows(ctx context.Context, tokens []mptcp.Token, sockets []sockdiag.Socket) (rows []track.SubflowRow, complete bool, err error) {
+	began := time.Now()
 	alive := make(map[mptcp.Token]int, len(tokens))
 	for s, err := range h.diag.SubflowsBySocket(ctx, sockets) {
 		switch {
@@ -93,18 +104,20 @@ func (h *Host) lookupSubflows(ctx context.Context, tokens []mptcp.Token, sockets
 		}
 	}
 	// After the subflows: one that came meanwhile counts here.
+	complete = true
 	for c, err := range h.diag.ConnectionsByToken(ctx, tokens) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return nil, false, nil // a dump tells what is left of it
+			complete = false // a dump tells what is left of it
 		case err != nil:
 			return nil, false, err
-		}
-		if total := int(c.Info.SubflowsTotal); total == 0 || total != alive[c.Info.Token] {
-			return nil, false, nil
+		default:
+			total := int(c.Info.SubflowsTotal)
+			complete = complete && total != 0 && total == alive[c.Info.Token]
 		}
 	}
-	return rows, true, nil
+	h.sampled.lookedUp(len(sockets)+len(tokens), time.Since(began))
+	return rows, complete, nil
 }
 
 // dumpSubflows finds the subflows among all TCP sockets.
@@ -125,6 +138,7 @@ func (h *Host) dumpSubflows(ctx context.Context, tokens []mptcp.Token) ([]track.
 			sockets[token] = append(sockets[token], sub.Socket)
 		}
 	}
-	h.sampled.remember(wanted, sockets, time.Since(began))
+	h.sampled.dumped(time.Since(began))
+	h.sampled.remember(wanted, sockets)
 	return rows, nil
 }
