@@ -67,6 +67,33 @@ func TestJoinBuildsTheTree(t *testing.T) {
 }
 
 // A subflow outlives its connection in LAST-ACK and keeps its token.
+// TestJoinGoesByTokenNotByInode: a connection and its subflows show the same inode,
+// none at all before accept(2), and that of a number used again may be anybody's.
+func TestJoinGoesByTokenNotByInode(t *testing.T) {
+	held, queued := connection(1, "10.0.1.1:80", "10.0.1.2:4000"), connection(2, "10.0.1.1:80", "10.0.1.2:4001")
+	held.Inode = 7
+	of := func(r SubflowRow, inode uint32) SubflowRow { r.Inode = inode; return r }
+	got := Join(Snapshot{
+		Connections: []mptcp.Connection{held, queued},
+		Subflows: []SubflowRow{
+			of(row(1, "10.0.1.1:80", "10.0.1.2:4000", "M", 0, 0), 7),
+			of(row(1, "10.0.1.1:80", "10.0.2.2:4000", "J", 0, 1), 0), // joined, not yet grafted
+			of(row(2, "10.0.1.1:80", "10.0.1.2:4001", "M", 0, 0), 0),
+			of(row(2, "10.0.1.1:80", "10.0.2.2:4001", "J", 0, 1), 0),
+			of(row(0xdead, "10.0.1.1:80", "10.0.1.2:4002", "M", 0, 0), 7),
+			of(row(0xdead, "10.0.1.1:80", "10.0.1.2:4003", "M", 0, 0), 0),
+		},
+	})
+	if len(got) != 2 {
+		t.Fatalf("%d connections", len(got))
+	}
+	for _, c := range got {
+		if len(c.Subflows) != 2 || !c.Subflows[0].Initial || c.Subflows[0].Remote != c.Remote || c.Subflows[1].Remote.Port() != c.Remote.Port() {
+			t.Errorf("%v: %+v", c.Token, c.Subflows)
+		}
+	}
+}
+
 func TestJoinOrphanSubflowIsNoConnection(t *testing.T) {
 	s := Snapshot{Subflows: []SubflowRow{row(0xdead, "10.0.1.1:4000", "10.0.1.2:80", "mM", 0, 0)}}
 	if got := Join(s); len(got) != 0 {

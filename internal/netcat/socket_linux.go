@@ -221,18 +221,23 @@ func protocolOf(fd int) Protocol {
 		}
 		return FallenBack
 	}
-	// Before Linux 6.10. A socket that accept(2) gave for a plain TCP client is a
-	// TCP socket and knows no MPTCP options at all; one that fell back says
-	// EOPNOTSUPP, and so does every MPTCP socket before 5.16.
 	protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
-	if err == nil && protocol == unix.IPPROTO_TCP {
-		return FallenBack
-	}
+	plain := err == nil && protocol == unix.IPPROTO_TCP
 	_, err = unix.GetsockoptInt(fd, uapi.SOL_MPTCP, uapi.SockoptInfo)
+	return protocolByInfo(plain, err, infoKnown)
+}
+
+// protocolByInfo tells the protocol before Linux 6.10, by the answer to MPTCP_INFO.
+// A socket that accept(2) gave for a plain TCP client is a TCP socket and knows no
+// MPTCP options at all; one that fell back says EOPNOTSUPP, and so does every MPTCP
+// socket before 5.16, where known is false.
+func protocolByInfo(plain bool, err error, known func() bool) Protocol {
 	switch {
+	case plain:
+		return FallenBack
 	case err == nil:
 		return MPTCP
-	case errors.Is(err, unix.EOPNOTSUPP) && infoKnown():
+	case errors.Is(err, unix.EOPNOTSUPP) && known():
 		return FallenBack
 	}
 	return UnknownProtocol
