@@ -109,7 +109,7 @@ func TestDecodeLimits(t *testing.T) {
 
 func TestDecodeFamily(t *testing.T) {
 	b := newRequest(controlFamily, 0, 1, 2)
-	b = appendUint16(b, ctrlAttrFamilyID, 28)
+	b = appendUint16(b, ctrlAttrFamilyID, 41)
 	b = appendUint32(b, ctrlAttrVersion, 1)
 	b = appendNested(b, ctrlAttrOps, func(b []byte) []byte {
 		for i := range uint16(3) {
@@ -120,14 +120,14 @@ func TestDecodeFamily(t *testing.T) {
 	b = appendNested(b, ctrlAttrGroups, func(b []byte) []byte {
 		for i, name := range []string{uapi.PMCommandGroup, uapi.PMEventGroup} {
 			b = appendNested(b, uint16(i+1), func(b []byte) []byte {
-				b = appendUint32(b, ctrlAttrGroupID, uint32(8+i))
+				b = appendUint32(b, ctrlAttrGroupID, uint32(20+i))
 				return appendAttribute(b, ctrlAttrGroupName, append([]byte(name), 0)...)
 			})
 		}
 		return b
 	})
 	got, err := decodeFamily(finish(b))
-	want := Family{ID: 28, Version: 1, Events: 9, Commands: []Command{1, 2, 3}}
+	want := Family{ID: 41, Version: 1, Events: 21, Commands: []Command{1, 2, 3}}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
 	}
