@@ -1,6 +1,14 @@
 package source
 
-import "testing"
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"mptcpctl/hostnet"
+)
 
 // TestUnreadable: root is not told to become root.
 func TestUnreadable(t *testing.T) {
@@ -15,6 +23,26 @@ func TestUnreadable(t *testing.T) {
 	} {
 		if got := unreadable(test.n, test.root).Error(); got != test.want {
 			t.Errorf("got  %s\nwant %s", got, test.want)
+		}
+	}
+}
+
+// TestEntering: who may not enter a namespace is told what is missing.
+func TestEntering(t *testing.T) {
+	blue := hostnet.NamedNamespace{Name: "blue"}
+	for _, test := range []struct {
+		err        error
+		privileges bool
+	}{
+		{fmt.Errorf("setns: %w", fs.ErrPermission), true},
+		{fs.ErrNotExist, false},
+	} {
+		got := entering(blue, test.err)
+		if !strings.HasPrefix(got.Error(), "network namespace blue is left out: ") || !errors.Is(got, test.err) {
+			t.Errorf("%v", got)
+		}
+		if strings.Contains(got.Error(), "needs CAP_SYS_ADMIN, and CAP_NET_ADMIN in it for events") != test.privileges {
+			t.Errorf("%v", got)
 		}
 	}
 }
