@@ -3,13 +3,16 @@ GO      ?= go
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all test churn check bench install dist package-test clean help
+.PHONY: all test recordings churn check bench install dist package-test clean help
 
 all: ## build the binary ./mptcpctl
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o mptcpctl ./cmd/mptcpctl
 
 test: ## run all tests (no root, no preparation)
 	$(GO) test ./...
+
+recordings: ## record the lab's scenarios on this kernel: the fixtures of doctor (minutes)
+	UPDATE=1 $(GO) test -count=1 -timeout=30m -run=TestRecordScenarios ./internal/cli
 
 churn: ## the churn tests a hundred times in a row (CHURN_ROUNDS=N: so often)
 	CHURN_ROUNDS=$(or $(CHURN_ROUNDS),100) $(GO) test -count=1 -timeout=3h -v -run=Churn ./internal/source

@@ -128,8 +128,13 @@ func isBundle(name string) bool {
 		return false
 	}
 	defer f.Close()
-	_, err = gzip.NewReader(f)
-	return err == nil
+	zip, err := gzip.NewReader(f)
+	if err != nil {
+		return false
+	}
+	var magic [4]byte
+	_, err = io.ReadFull(zip, magic[:])
+	return err == nil && magic != [4]byte{0x0a, 0x0d, 0x0d, 0x0a} // of pcapng: a compressed recording
 }
 
 // readBundle reads the facts of a bundle. They are foreign.

@@ -3,7 +3,6 @@ package source
 import (
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"os"
 	"slices"
@@ -63,20 +62,18 @@ const largestRecording = 2 << 30
 // ErrNotRecorded is what a view answers that the recording has no answer for.
 var ErrNotRecorded = errors.New("not recorded")
 
-// OpenRecording reads a recording. The error unwraps to that of the file system, or
-// [errors.Is] [pcapng.ErrFormat].
+// OpenRecording reads a recording, which gzip may have compressed. The error unwraps
+// to that of the file system, or [errors.Is] [pcapng.ErrFormat], or
+// [io.ErrUnexpectedEOF] where what gzip wrote was cut short.
 func OpenRecording(path string) (*Recording, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, largestRecording+1))
+	data, err := readBounded(f, largestRecording)
 	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > largestRecording {
-		return nil, fmt.Errorf("%s: larger than %d GiB", path, largestRecording>>30)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	r, err := ParseRecording(data)
 	if err != nil {
