@@ -35,7 +35,8 @@ func relisten(ctx context.Context, n, rate int, each func(i int)) error {
 	return nil
 }
 
-// waitUntil waits: asleep while there is time, then awake, so that the pace holds.
+// waitUntil waits: asleep while there is time, then awake, so that the pace holds. The
+// runtime's own sleep rounds up to a millisecond, and events would come in bunches.
 func waitUntil(t time.Time) {
 	for {
 		left := time.Until(t)
@@ -43,7 +44,8 @@ func waitUntil(t time.Time) {
 			return
 		}
 		if left > 200*time.Microsecond {
-			time.Sleep(left - 100*time.Microsecond)
+			t := unix.NsecToTimespec(int64(left - 100*time.Microsecond))
+			_ = unix.Nanosleep(&t, nil) // woken early, it waits again
 		}
 	}
 }
