@@ -127,10 +127,7 @@ func (t *Tracker) applyCreated(e *mptcp.Event) {
 	if slot, live := t.table.find(e.Netns, e.Token); live {
 		t.table.load(slot, r)
 		if r.Local == local && r.Remote == remote && r.flags&(coreCreated|coreClosed) == 0 {
-			r.flags |= coreCreated
-			r.Side, r.Since = orSide(r.Side, t.side(e)), e.Time
-			t.table.update(slot, r)
-			t.note(slot, &Delta{Name: e.Type.String(), Event: *e})
+			t.created(slot, r, e)
 			return
 		}
 		if r.Local == local && r.Remote == remote && r.flags&coreClosed == 0 {
@@ -158,6 +155,20 @@ func (t *Tracker) applyCreated(e *mptcp.Event) {
 	slot := t.table.insert(r)
 	t.note(slot, &Delta{Name: e.Type.String(), Event: *e})
 	t.doubt(e)
+}
+
+// created notes CREATED of a connection that a dump has shown already. Where that was
+// the first, what became of the connection since is news too.
+func (t *Tracker) created(slot uint32, r *record, e *mptcp.Event) {
+	t.out = t.out[:0]
+	if r.flags&coreUntold != 0 {
+		t.fellBack(r, true)
+	}
+	r.flags = r.flags&^coreUntold | coreCreated
+	r.Side, r.Since = orSide(r.Side, t.side(e)), e.Time
+	t.table.update(slot, r)
+	t.note(slot, &Delta{Name: e.Type.String(), Event: *e})
+	t.tellOut(slot)
 }
 
 func orSide(a, b mptcp.Side) mptcp.Side {

@@ -66,13 +66,16 @@ func (t *Tracker) takeIn(c *mptcp.Connection, depth mergeDepth, announce bool) (
 	*r = record{Connection: *c, instance: instance}
 	// The slice is the table's scratch from now on; the caller may go on with its.
 	r.Subflows = append([]mptcp.Subflow(nil), c.Subflows...)
-	if announce {
+	switch {
+	case announce:
 		if r.Fallback {
 			t.fellBack(r, false)
 		}
 		for i := range r.Subflows {
 			t.reveal(r, mptcp.SubflowUnknown, &r.Subflows[i])
 		}
+	case r.Fallback:
+		r.flags |= coreUntold
 	}
 	slot = t.table.insert(r)
 	t.tellOut(slot)

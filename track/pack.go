@@ -35,6 +35,9 @@ const (
 	coreCreated                           // CREATED was seen
 	coreEstablished                       // ESTABLISHED was seen
 	coreClosed                            // CLOSED was seen
+	coreUntold                            // the first dump showed it fallen back already
+
+	coreKept = coreCreated | coreEstablished | coreClosed | coreUntold // not told by the rest of the record
 )
 
 // figures is what is held of every subflow, and all of the initial one, whose

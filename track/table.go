@@ -35,7 +35,7 @@ type record struct {
 	mptcp.Connection
 	instance uint32
 	history  uint32
-	flags    coreFlags // coreCreated, coreEstablished, coreClosed
+	flags    coreFlags // of coreKept
 }
 
 func (r *record) key() mptcp.Key {
@@ -72,7 +72,7 @@ func (v *view) load(slot uint32, r *record) {
 	c := v.core.at(slot)
 	l := v.locals.at(c.local)
 	subflows := r.Subflows[:0]
-	*r = record{instance: uint32(c.instance), history: c.history, flags: c.flags & (coreCreated | coreEstablished | coreClosed)}
+	*r = record{instance: uint32(c.instance), history: c.history, flags: c.flags & coreKept}
 	r.Token, r.Netns, r.Family = mptcp.Token(c.token), l.netns, mptcp.FamilyINET
 	if c.flags&coreINET6 != 0 {
 		r.Family = mptcp.FamilyINET6

@@ -50,7 +50,7 @@ var genSubflow = rapid.Custom(func(t *rapid.T) mptcp.Subflow {
 
 var genRecord = rapid.Custom(func(t *rapid.T) record {
 	r := record{instance: uint32(rapid.Uint16().Draw(t, "instance")), history: rapid.Uint32().Draw(t, "history")}
-	r.flags = coreFlags(rapid.IntRange(0, 7).Draw(t, "flags")) * coreCreated
+	r.flags = coreFlags(rapid.IntRange(0, 15).Draw(t, "flags")) * coreCreated
 	r.Connection = mptcp.Connection{
 		Token: mptcp.Token(rapid.Uint32Max(40).Draw(t, "token")), Netns: rapid.SampledFrom([]string{"", "blue", "red"}).Draw(t, "netns"),
 		Family: rapid.SampledFrom([]mptcp.Family{mptcp.FamilyINET, mptcp.FamilyINET6}).Draw(t, "family"),
