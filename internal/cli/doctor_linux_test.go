@@ -10,12 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"mptcpctl/counters"
 	"mptcpctl/doctor"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
-
-	"golang.org/x/sys/unix"
 )
 
 // A healthy host is told to be healthy, and no more.
@@ -254,11 +251,17 @@ func TestWaitForEvents(t *testing.T) {
 			t.Cleanup(cancel)
 			var p *lab.Process
 			trial, err := lab.StartWatched(ctx, s, []string{toolPath(t)}, func(l *lab.Lab) (err error) {
-				host := l.Host(lab.ClientHost)
-				if p, err = host.StartProcess(ctx, tool("wait", test.filter, "timeout", "90s")); err == nil {
-					heard(t, ctx, host)
+				if p, err = l.Host(lab.ClientHost).StartProcess(ctx, tool("wait", test.filter, "timeout", "90s")); err != nil {
+					return err
 				}
-				return err
+				await(t, ctx, "wait listening to events", func() bool {
+					ok, err := p.Subscribed(0)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return ok
+				})
+				return nil
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -275,27 +278,6 @@ func TestWaitForEvents(t *testing.T) {
 			}
 		})
 	}
-}
-
-// heard waits until a program in the host listens to the path manager's events.
-func heard(t *testing.T, ctx context.Context, host *lab.Host) {
-	t.Helper()
-	await(t, ctx, "somebody who listens to events", func() bool {
-		n := 0
-		err := host.Do(func() error {
-			sockets, err := counters.New("").NetlinkSockets()
-			for _, s := range sockets {
-				if s.Protocol == unix.NETLINK_GENERIC && s.PortID != 0 && s.Groups != 0 {
-					n++
-				}
-			}
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n > 0
-	})
 }
 
 // An endpoint is judged before it is added, and nothing is changed.

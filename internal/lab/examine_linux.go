@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -100,7 +99,7 @@ func (t *Trial) stall(ctx context.Context, host *Host, c ProcessConfig) ([]Line,
 	}
 	defer p.Close()
 	began := time.Now()
-	if err := poll(ctx, func() (bool, error) { return host.subscribed(time.Since(began)) }); err != nil {
+	if err := poll(ctx, func() (bool, error) { return p.Subscribed(time.Since(began)) }); err != nil {
 		return p.Lines(), 0, fmt.Errorf("it does not listen to events: %w", err)
 	}
 	if err := p.Signal(syscall.SIGSTOP); err != nil {
@@ -117,7 +116,7 @@ func (t *Trial) stall(ctx context.Context, host *Host, c ProcessConfig) ([]Line,
 			}
 		})
 	}
-	err = poll(ctx, host.droppedEvents)
+	err = poll(ctx, p.droppedEvents)
 	calm()
 	crowd.Wait()
 	if err := errors.Join(err, p.Signal(syscall.SIGCONT)); err != nil {
@@ -141,21 +140,6 @@ func poll(ctx context.Context, ask func() (bool, error)) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// droppedEvents reports whether a generic netlink socket of the namespace has lost
-// messages.
-func (n *Namespace) droppedEvents() (bool, error) {
-	dropped := false
-	err := n.Do(func() error {
-		table, err := os.ReadFile("/proc/thread-self/net/netlink")
-		for line := range strings.Lines(string(table)) {
-			f := strings.Fields(line) // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
-			dropped = dropped || len(f) > 8 && f[1] == strconv.Itoa(unix.NETLINK_GENERIC) && f[8] != "0"
-		}
-		return err
-	})
-	return dropped, err
 }
 
 // confine makes the calling thread, and what it starts, one to which MPTCP sockets

@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -12,8 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // patience is how long the procedure waits for any one thing.
@@ -187,7 +184,7 @@ func (p *procedure) startMonitor(ctx context.Context) error {
 		return err
 	}
 	began := time.Now()
-	ready := func() (bool, error) { return p.client.subscribed(time.Since(began)) }
+	ready := func() (bool, error) { return p.monitor.Subscribed(time.Since(began)) }
 	if err := p.await(ctx, p.monitor, ready); err != nil {
 		return p.broken(ctx, promiseCreated, "the monitor does not listen to the kernel", err, p.monitor)
 	}
@@ -412,26 +409,4 @@ func (n *Namespace) listens(port string) (bool, error) {
 		return nil
 	})
 	return found, err
-}
-
-// subscribed reports whether a process in the namespace has joined a group of
-// generic netlink: in a namespace of the lab that is the monitor. The kernel shows
-// the first 32 groups only; where the monitor's is beyond, half a second must do.
-func (n *Namespace) subscribed(since time.Duration) (bool, error) {
-	joined := false
-	err := n.Do(func() error {
-		table, err := os.ReadFile("/proc/thread-self/net/netlink")
-		if err != nil {
-			return err
-		}
-		for lines := bufio.NewScanner(bytes.NewReader(table)); lines.Scan(); {
-			f := strings.Fields(lines.Text()) // sk Eth Pid Groups …
-			if len(f) > 3 && f[1] == strconv.Itoa(unix.NETLINK_GENERIC) && f[2] != "0" {
-				groups, err := strconv.ParseUint(f[3], 16, 32)
-				joined = joined || err == nil && (groups != 0 || since > 500*time.Millisecond)
-			}
-		}
-		return nil
-	})
-	return joined, err
 }

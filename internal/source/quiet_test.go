@@ -1,6 +1,9 @@
 package source_test
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -13,13 +16,24 @@ import (
 	"mptcpctl/pathmanager"
 )
 
-// listening counts the sockets in the group of events, those of this process too.
+// listening counts this process's sockets in the group of events: another one that
+// watches all namespaces of the machine may have its own there.
 func listening(t *testing.T, ns *lab.Namespace, group uint32) (n int) {
 	t.Helper()
-	err := ns.Do(func() error {
+	files, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := map[string]bool{}
+	for _, file := range files {
+		if to, err := os.Readlink(file); err == nil {
+			own[to] = true
+		}
+	}
+	err = ns.Do(func() error {
 		sockets, err := counters.New("").NetlinkSockets()
 		for _, s := range sockets {
-			if s.Protocol == unix.NETLINK_GENERIC && s.PortID != 0 && s.Groups&(1<<(group-1)) != 0 {
+			if s.Protocol == unix.NETLINK_GENERIC && own[fmt.Sprintf("socket:[%d]", s.Inode)] && s.Groups&(1<<(group-1)) != 0 {
 				n++
 			}
 		}
