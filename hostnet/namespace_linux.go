@@ -58,12 +58,17 @@ func (n *Namespace) Do(f func() error) error {
 // meanwhile: where another goroutine closes it, its number may become another
 // namespace's.
 func (n *Namespace) enter() error {
+	return n.use(func(fd int) error { return unix.Setns(fd, unix.CLONE_NEWNET) })
+}
+
+// use calls f with the descriptor, which stays open meanwhile.
+func (n *Namespace) use(f func(fd int) error) error {
 	conn, err := n.file.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var failed error
-	if err := conn.Control(func(fd uintptr) { failed = unix.Setns(int(fd), unix.CLONE_NEWNET) }); err != nil {
+	if err := conn.Control(func(fd uintptr) { failed = f(int(fd)) }); err != nil {
 		return os.ErrClosed
 	}
 	return failed

@@ -210,7 +210,7 @@ func identify(path string) (namespaceID, error) {
 // Inode returns the inode of the namespace, which identifies it while it lives.
 func (n *Namespace) Inode() (uint64, error) {
 	var stat unix.Stat_t
-	if err := unix.Fstat(n.Fd(), &stat); err != nil {
+	if err := n.use(func(fd int) error { return unix.Fstat(fd, &stat) }); err != nil {
 		return 0, &Error{Op: "stat", Object: n.file.Name(), Err: err}
 	}
 	return stat.Ino, nil
@@ -219,7 +219,13 @@ func (n *Namespace) Inode() (uint64, error) {
 // NSID returns the id by which the reader's namespace knows the other one, and
 // whether it has given it any: without one, no events of it are heard.
 func (r *Reader) NSID(n *Namespace) (id int32, ok bool, err error) {
-	return r.nsid("the network namespace "+n.file.Name(), func() (int, error) { return r.handle.GetNetNsIdByFd(n.Fd()) })
+	return r.nsid("the network namespace "+n.file.Name(), func() (id int, err error) {
+		err = n.use(func(fd int) (err error) {
+			id, err = r.handle.GetNetNsIdByFd(fd)
+			return err
+		})
+		return id, err
+	})
 }
 
 // NSIDOfProcess returns the id by which the reader's namespace knows that of a

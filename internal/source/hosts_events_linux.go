@@ -6,6 +6,7 @@ import (
 	"iter"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"mptcpctl/mptcp"
@@ -30,19 +31,23 @@ func (h *Hosts) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
+		var tasks sync.WaitGroup
 		h.mu.Lock()
-		h.follow = func(m *member) { h.readMember(ctx, m) }
+		h.follow = func(m *member) { h.readMember(ctx, m, &tasks) }
 		for _, m := range h.members {
 			h.follow(m)
 		}
 		h.mu.Unlock()
-		defer h.unfollow()
 		failed := make(chan error, 1)
 		if h.main != nil {
-			go h.readMain(ctx, failed)
+			tasks.Go(func() { h.readMain(ctx, failed) })
 		}
-		go h.rescan(ctx)
+		tasks.Go(func() { h.rescan(ctx) })
+		defer func() {
+			cancel()
+			h.unfollow()
+			tasks.Wait() // who closes the sockets after this finds nobody at them
+		}()
 		for {
 			select {
 			case batch := <-h.feed:
@@ -86,12 +91,12 @@ func (h *Hosts) readMain(ctx context.Context, failed chan<- error) {
 
 // readMember reads the events of a member that has a listener of its own. The
 // caller holds mu.
-func (h *Hosts) readMember(ctx context.Context, m *member) {
+func (h *Hosts) readMember(ctx context.Context, m *member, tasks *sync.WaitGroup) {
 	if !m.direct || m.Listener() == nil {
 		return
 	}
 	ctx, m.stop = context.WithCancel(ctx)
-	go func() {
+	tasks.Go(func() {
 		for batch, err := range m.Listener().Batches(ctx) {
 			if err != nil {
 				return // the namespace was left
@@ -104,7 +109,7 @@ func (h *Hosts) readMember(ctx context.Context, m *member) {
 				return
 			}
 		}
-	}()
+	})
 }
 
 // unfollow ends what Batches began.
