@@ -63,7 +63,8 @@ func TestExamplesParse(t *testing.T) {
 				t.Errorf("%s: example %q: %v", path, e.Line, err)
 				continue
 			}
-			o, rest, err := grammar.Front(words)
+			var o grammar.Options
+			rest, err := o.Front(words)
 			if err != nil {
 				t.Errorf("%s: example %q: %v", path, e.Line, err)
 				continue

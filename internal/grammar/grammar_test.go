@@ -44,9 +44,15 @@ func table() []Entry {
 	}
 }
 
+// front reads the global options in front of the object.
+func front(args []string) (o Options, rest []string, err error) {
+	rest, err = o.Front(args)
+	return o, rest, err
+}
+
 // parse reads a whole command line and returns what was understood as text.
 func parse(line string) (string, *Invocation, error) {
-	o, rest, err := Front(strings.Fields(line))
+	o, rest, err := front(strings.Fields(line))
 	if err != nil {
 		return "", nil, err
 	}
@@ -107,7 +113,7 @@ func TestOptions(t *testing.T) {
 		"-net x -js -pretty -4 -6 -time -tshort -one -det -color=auto -batch f -fo -rep r -Ver -he -all-netns",
 		"--netns=x --json --pretty --4 --6 --timestamp --tshort --oneline --details --color=auto --batch=f --force --replay=r --Version --help --all-netns",
 	} {
-		got, rest, err := Front(strings.Fields(line))
+		got, rest, err := front(strings.Fields(line))
 		if err != nil || len(rest) > 0 {
 			t.Errorf("%q: rest %q, %v", line, rest, err)
 		}
@@ -115,7 +121,7 @@ func TestOptions(t *testing.T) {
 			t.Errorf("%q:\n%s", line, diff)
 		}
 	}
-	if o, _, err := Front([]string{"-c"}); err != nil || o.Color != ColorAlways {
+	if o, _, err := front([]string{"-c"}); err != nil || o.Color != ColorAlways {
 		t.Errorf("-c: %v, %v", o.Color, err)
 	}
 	_, inv, err := parse("endpoint show -j -n other")
@@ -271,7 +277,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line string) {
 		words := strings.Fields(line)
-		o, rest, err := Front(words)
+		o, rest, err := front(words)
 		if err != nil {
 			return
 		}

@@ -6,15 +6,8 @@ import (
 )
 
 // Front reads the global options in front of the object and returns the words
-// behind them.
-func Front(args []string) (Options, []string, error) {
-	var o Options
-	rest, err := o.Front(args)
-	return o, rest, err
-}
-
-// Front is the function of the same name on options that are already set, as
-// those of a batch are for its lines.
+// behind them. Options that are already set, as those of a batch are for its lines,
+// stay.
 func (o *Options) Front(args []string) ([]string, error) {
 	for len(args) > 0 {
 		word := args[0]
