@@ -32,7 +32,7 @@ var imports = map[string][]string{
 	"internal/source":      {"mptcp", "internal/uapi", "track", "pathmanager", "sockdiag", "counters", "hostnet", "doctor", "internal/pcapng"},
 	"internal/present":     {"mptcp", "track", "doctor", "counters", "hostnet"},
 	"internal/netcat":      {"mptcp", "internal/uapi"},
-	"internal/probe":       {"internal/uapi"},
+	"internal/probe":       {"internal/uapi", "internal/netcat"},
 	"internal/force":       {"mptcp", "internal/uapi"},
 	"internal/policy":      {"mptcp"},
 	"internal/lab":         {"mptcp", "internal/uapi", "hostnet"},

@@ -149,6 +149,25 @@ func TestProbeOfWhatFails(t *testing.T) {
 	}
 }
 
+// A link-local address is one only with its device.
+func TestProbeOfLinkLocal(t *testing.T) {
+	trial := trial(t, "healthy-ipv6")
+	client, server := trial.Lab.Host(lab.ClientHost), trial.Lab.Host(lab.ServerHost)
+	for host, addr := range map[*lab.Host]string{client: "fe80::2/64", server: "fe80::1/64"} {
+		if err := host.AddAddress("eth0", netip.MustParsePrefix(addr)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, errs, _ := runIn(t, client, "-j", "probe", "--no-data", "fe80::1%eth0", "12345")
+	var p present.Probe
+	if err := json.Unmarshal([]byte(out), &p); err != nil {
+		t.Fatalf("%v: %s%s", err, out, errs)
+	}
+	if p.Verdict != "mptcp" {
+		t.Errorf("%s", out)
+	}
+}
+
 // Endpoints that are lent for a probe are gone afterwards.
 func TestProbeWithEndpoints(t *testing.T) {
 	trial := trial(t, "healthy-second-link")

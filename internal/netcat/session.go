@@ -103,7 +103,7 @@ func (s *session) dialHost(ctx context.Context, port uint16) (*net.TCPConn, erro
 		}
 		conn, err := s.dialOne(ctx, from, netip.AddrPortFrom(addr, port))
 		if err == nil {
-			s.verbose("Connection to %s %d port [tcp/*] succeeded! (%s)", host, port, ProtocolOf(conn))
+			s.verbose("Connection to %s %d port [tcp/*] succeeded! (%s)", host, port, protocolOf(conn))
 			return conn, nil
 		}
 		last = &Error{Op: "connect to", Host: host, Port: o.Port, Hint: hint(err), Err: err}
@@ -204,7 +204,7 @@ func (s *session) serveMany(ctx context.Context, accepted <-chan *net.TCPConn, f
 
 func (s *session) received(c *net.TCPConn) {
 	from := mptcp.Unmap(c.RemoteAddr().(*net.TCPAddr).AddrPort())
-	s.verbose("Connection received on %s %d (%s)", from.Addr(), from.Port(), ProtocolOf(c))
+	s.verbose("Connection received on %s %d (%s)", from.Addr(), from.Port(), protocolOf(c))
 }
 
 // accept hands connections over until the listener is closed. Without many it

@@ -67,7 +67,7 @@ func isReserved(err error) bool {
 
 // bindTo gives the socket its address.
 func bindTo(fd int, at netip.AddrPort) error {
-	if err := unix.Bind(fd, sockaddr(at)); err != nil {
+	if err := unix.Bind(fd, Sockaddr(at)); err != nil {
 		return &bindError{at.Port(), err}
 	}
 	return nil
@@ -92,7 +92,7 @@ func dial(ctx context.Context, source, to netip.AddrPort) (*net.TCPConn, error) 
 		}
 	}
 	if err == nil {
-		err = unix.Connect(fd, sockaddr(to))
+		err = unix.Connect(fd, Sockaddr(to))
 	}
 	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		return nil, errors.Join(err, unix.Close(fd))
@@ -168,8 +168,8 @@ func listenAt(at netip.AddrPort) (*net.TCPListener, error) {
 	return l.(*net.TCPListener), nil
 }
 
-// sockaddr returns the address in the form of the socket calls.
-func sockaddr(a netip.AddrPort) unix.Sockaddr {
+// Sockaddr returns the address in the form of the socket calls.
+func Sockaddr(a netip.AddrPort) unix.Sockaddr {
 	if a.Addr().Is4() {
 		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
 	}
@@ -201,20 +201,21 @@ const (
 	UnknownProtocol Protocol = "MPTCP socket"
 )
 
-// ProtocolOf asks the kernel what an established connection speaks now. A
-// connection may still fall back later.
-func ProtocolOf(c *net.TCPConn) Protocol {
+// protocolOf asks the kernel what an established connection speaks now.
+func protocolOf(c *net.TCPConn) Protocol {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return UnknownProtocol
 	}
 	protocol := UnknownProtocol
 	// An error means that the connection is closed: nothing is known then.
-	_ = raw.Control(func(fd uintptr) { protocol = protocolOf(int(fd)) })
+	_ = raw.Control(func(fd uintptr) { protocol = ProtocolOf(int(fd)) })
 	return protocol
 }
 
-func protocolOf(fd int) Protocol {
+// ProtocolOf asks the kernel what the socket of an established connection speaks
+// now. It may still fall back later.
+func ProtocolOf(fd int) Protocol {
 	if is, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, uapi.TCPIsMPTCP); err == nil {
 		if is != 0 {
 			return MPTCP

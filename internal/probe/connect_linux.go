@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"mptcpctl/internal/netcat"
 	"mptcpctl/internal/uapi"
 
 	"golang.org/x/sys/unix"
@@ -75,11 +76,11 @@ func (c *Conn) connect(ctx context.Context) (err error) {
 		}
 	}
 	if c.Request.From.IsValid() {
-		if err := unix.Bind(c.fd, sockaddr(netip.AddrPortFrom(c.Request.From, 0))); err != nil {
+		if err := unix.Bind(c.fd, netcat.Sockaddr(netip.AddrPortFrom(c.Request.From, 0))); err != nil {
 			return err
 		}
 	}
-	err = unix.Connect(c.fd, sockaddr(c.Request.To))
+	err = unix.Connect(c.fd, netcat.Sockaddr(c.Request.To))
 	if errors.Is(err, unix.EINPROGRESS) {
 		err = c.await(ctx)
 	}
@@ -124,19 +125,11 @@ func (c *Conn) spoken() Spoken {
 	if c.Request.TCP {
 		return TCP
 	}
-	if is, err := unix.GetsockoptInt(c.fd, unix.IPPROTO_TCP, uapi.TCPIsMPTCP); err == nil {
-		if is != 0 {
-			return MPTCP
-		}
-		return Fallback
-	}
-	// Before Linux 6.10. A connection that fell back has no information to give.
-	_, err := unix.GetsockoptInt(c.fd, uapi.SOL_MPTCP, uapi.SockoptInfo)
-	switch {
-	case err == nil:
+	switch netcat.ProtocolOf(c.fd) {
+	case netcat.MPTCP:
 		return MPTCP
-	case errors.Is(err, unix.EOPNOTSUPP):
-		return Unknown // a fallback, or a kernel without MPTCP_INFO
+	case netcat.FallenBack:
+		return Fallback
 	}
 	return Unknown
 }
@@ -153,13 +146,6 @@ func (c *Conn) Close() {
 		unix.Close(c.fd)
 		c.fd = -1
 	}
-}
-
-func sockaddr(a netip.AddrPort) unix.Sockaddr {
-	if a.Addr().Is4() {
-		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
-	}
-	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
 }
 
 func addrPort(a unix.Sockaddr) netip.AddrPort {
