@@ -77,6 +77,15 @@ func TestProbeText(t *testing.T) {
 			[]string{"example.com (192.0.2.1:80): MPTCP\n", "from 192.0.2.2:1 over MPTCP: connected in 1ms\n", "join from 192.0.2.3 dev wlan0: established\n"},
 		},
 		{
+			"a kernel that cannot tell",
+			Probe{
+				Host: "example.com", Address: netip.MustParseAddrPort("192.0.2.1:80"), Verdict: "unknown",
+				Attempts: []ProbeAttempt{{Local: "192.0.2.2:1", MPTCP: true, Spoken: "unknown", Took: time.Millisecond}},
+			},
+			2,
+			[]string{"example.com (192.0.2.1:80): connected, and this kernel cannot tell whether over MPTCP\n", "from 192.0.2.2:1 over MPTCP: connected in 1ms\n"},
+		},
+		{
 			"fallback, hostile",
 			Probe{
 				Host: hostile, Address: netip.MustParseAddrPort("192.0.2.1:80"), Verdict: "fallback", Reason: hostile, Rule: "D05",

@@ -11,7 +11,7 @@ import (
 type Probe struct {
 	Host    string         `json:"host"`
 	Address netip.AddrPort `json:"address"`
-	Verdict string         `json:"verdict"` // "mptcp", "fallback", "failed"
+	Verdict string         `json:"verdict"` // "mptcp", "fallback", "failed"; "unknown" before Linux 5.16
 	Reason  string         `json:"reason,omitempty"`
 	Rule    string         `json:"rule,omitempty"`
 
@@ -50,6 +50,8 @@ func (t *DoctorText) Probe(w io.Writer, p *Probe) error {
 		color, word = t.Colors.Good, "MPTCP"
 	case "fallback":
 		color, word = t.Colors.Warn, "fell back to TCP"
+	case "unknown":
+		color, word = t.Colors.Warn, "connected, and this kernel cannot tell whether over MPTCP"
 	}
 	b := append([]byte(nil), Escape(p.Host)...)
 	b = append(b, " ("...)
