@@ -212,7 +212,7 @@ func checkedFacts(f *doctor.Facts, e mptcp.Endpoint) []string {
 		facts = append(facts, text)
 	}
 	if f.Limits != nil {
-		facts = append(facts, fmt.Sprintf("limits: subflows %d, add_addr_accepted %d; %s before this one", f.Limits.Subflows, f.Limits.AddAddrAccepted, counted(len(f.Endpoints)-1, "endpoint")))
+		facts = append(facts, fmt.Sprintf("limits: subflows %d, add_addr_accepted %d; %s before this one", f.Limits.Subflows, f.Limits.AddAddrAccepted, present.Count(len(f.Endpoints)-1, "endpoint")))
 	}
 	return facts
 }
@@ -227,12 +227,4 @@ func addCommand(e mptcp.Endpoint, device string) string {
 		words = append(words, "port", fmt.Sprint(e.Port))
 	}
 	return strings.Join(append(words, e.Flags.Names()...), " ")
-}
-
-// counted returns the number with its noun in the right form.
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -28,8 +28,8 @@ type eventStream struct {
 	recording *source.Recording // of --replay, else nil
 }
 
-// openEvents opens the events that the options mean. Without derived ones, -a and --replay
-// they come straight from the listener.
+// openEvents opens the events that the options mean. Without derived ones, -a and
+// --replay they come straight from the listener.
 func openEvents(ctx context.Context, inv *grammar.Invocation, config *pathmanager.ListenConfig, derived bool) (*eventStream, error) {
 	switch {
 	case inv.Options.Replay != "":

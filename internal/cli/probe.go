@@ -261,6 +261,6 @@ func (p *prober) others(ctx context.Context, paths []hostnet.Path) {
 		}
 	}
 	if left > 0 {
-		p.out.Notes = append(p.out.Notes, counted(left, "path")+" not tried: a probe makes at most eight connections")
+		p.out.Notes = append(p.out.Notes, present.Count(left, "path")+" not tried: a probe makes at most eight connections")
 	}
 }

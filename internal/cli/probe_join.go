@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -175,7 +174,7 @@ func (a *app) lendEndpoints(ctx context.Context, host *source.Host, to netip.Add
 		}
 		err := pm.AddEndpoint(ctx, mptcp.Endpoint{Address: path.Address, Flags: mptcp.FlagSubflow, IfIndex: int32(path.IfIndex)})
 		if err != nil {
-			return remove, errors.Join(fmt.Errorf("endpoint for the probe: %w", err))
+			return remove, fmt.Errorf("endpoint for the probe: %w", err)
 		}
 		lent = append(lent, path.Address)
 	}

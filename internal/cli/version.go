@@ -2,13 +2,13 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"runtime"
 	"runtime/debug"
 
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/present"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,7 +29,7 @@ func versionCommand() grammar.Command {
 			v := readVersion()
 			v.Features = readFeatures(ctx)
 			if inv.Options.JSON {
-				return v.writeJSON(inv.Stdout, &inv.Options)
+				return present.JSON(inv.Stdout, v, inv.Options.Pretty)
 			}
 			if err := writeVersion(inv.Stdout, &inv.Options); err != nil {
 				return err
@@ -62,19 +62,11 @@ func readVersion() *version {
 	return v
 }
 
-func (v *version) writeJSON(w io.Writer, o *grammar.Options) error {
-	e := json.NewEncoder(w)
-	if o.Pretty {
-		e.SetIndent("", "    ")
-	}
-	return e.Encode(v)
-}
-
 // writeVersion writes the versions, as -V does: one line.
 func writeVersion(w io.Writer, o *grammar.Options) error {
 	v := readVersion()
 	if o.JSON {
-		return v.writeJSON(w, o)
+		return present.JSON(w, v, o.Pretty)
 	}
 	_, err := fmt.Fprintf(w, "mptcpctl %s, %s %s, Linux %s\n", v.Version, v.Go, v.Arch, v.Kernel)
 	return err

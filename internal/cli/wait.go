@@ -135,7 +135,8 @@ func waitArguments(inv *grammar.Invocation) (*filter.Expr, time.Duration, error)
 }
 
 // wakeups returns a channel on which something arrives when the kernel announced
-// something, of this network namespace or of all that have a number. Where events are not allowed nothing ever does.
+// something, of this network namespace or of all that have a number. Where events
+// are not allowed nothing ever does.
 func wakeups(ctx context.Context, all bool) <-chan struct{} {
 	woken := make(chan struct{}, 1)
 	listener, err := pathmanager.Listen(&pathmanager.ListenConfig{AllNamespaces: all})
@@ -201,7 +202,7 @@ func nearest(connections []mptcp.Connection) string {
 			parts = append(parts, fmt.Sprintf("and %d more", len(connections)-i))
 			break
 		}
-		part := fmt.Sprintf("%s to %v has %s", c.Token, c.Remote, counted(len(c.Subflows), "subflow"))
+		part := fmt.Sprintf("%s to %v has %s", c.Token, c.Remote, present.Count(len(c.Subflows), "subflow"))
 		if c.Fallback {
 			part += ", fallback"
 		}

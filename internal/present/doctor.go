@@ -73,13 +73,13 @@ func (t *DoctorText) appendVerdict(b []byte, r *doctor.Report) []byte {
 	b = append(b, t.Colors.Reset...)
 	var parts []string
 	if n := counts[doctor.Fail]; n > 0 {
-		parts = append(parts, plural(n, "failure"))
+		parts = append(parts, Count(n, "failure"))
 	}
 	if n := counts[doctor.Warn]; n > 0 {
-		parts = append(parts, plural(n, "warning"))
+		parts = append(parts, Count(n, "warning"))
 	}
 	if n := counts[doctor.Info]; n > 0 && (t.All || r.Verdict != doctor.Healthy) {
-		part := plural(n, "explanation")
+		part := Count(n, "explanation")
 		if !t.All {
 			part += " (-d shows)"
 		}
@@ -204,7 +204,7 @@ func (t *DoctorText) appendConnections(b []byte, r *doctor.Report) []byte {
 		b = t.appendConnection(b, c)
 	}
 	if left > 0 {
-		b = append(b, fmt.Sprintf("and %s more (-d shows)\n", plural(left, "connection"))...)
+		b = append(b, fmt.Sprintf("and %s more (-d shows)\n", Count(left, "connection"))...)
 	}
 	return b
 }
@@ -223,7 +223,7 @@ func (t *DoctorText) appendConnection(b []byte, c *doctor.Connection) []byte {
 	b = append(b, c.Verdict.String()...)
 	b = append(b, t.Colors.Reset...)
 	b = append(b, ", "...)
-	b = append(b, plural(c.Subflows, "subflow")...)
+	b = append(b, Count(c.Subflows, "subflow")...)
 	b = append(b, ", "...)
 	b = strconv.AppendInt(b, int64(c.PathsPossible), 10)
 	b = append(b, " possible\n"...)
@@ -280,7 +280,7 @@ func subjectText(s *doctor.Subject) string {
 		parts = append(parts, "connection "+s.Token.String())
 	}
 	if s.Connections > 1 {
-		parts = append(parts, plural(s.Connections, "connection"))
+		parts = append(parts, Count(s.Connections, "connection"))
 	}
 	if s.Remote.IsValid() {
 		parts = append(parts, "to "+s.Remote.String())
@@ -375,8 +375,8 @@ func once(i int, name string) string {
 	return ""
 }
 
-// plural returns the number with its noun in the right form.
-func plural(n int, noun string) string {
+// Count returns the number with its noun in the right form.
+func Count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

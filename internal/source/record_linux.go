@@ -51,8 +51,8 @@ type Progress struct {
 }
 
 // Record writes what the kernel says of the calling thread's network namespace, or of
-// all, to w, until ctx ends: the path manager's events as they come, and all dumps that a
-// command may ask for at the beginning, at intervals and at the end. See
+// all, to w, until ctx ends: the path manager's events as they come, and all dumps
+// that a command may ask for at the beginning, at intervals and at the end. See
 // docs/recording.md for the format. It returns nil at the end of ctx.
 //
 // Whatever has been written is whole up to the last block: a recording that is cut
