@@ -72,17 +72,16 @@ func (d *dumper) begin(ctx context.Context, h *Host, round int) error {
 			return err
 		}
 	}
-	delete(d.inodes, 0)
 	d.now = time.Now()
 	return nil
 }
 
 // end ends the snapshot with the processes that hold its sockets, and returns its
 // blocks, which are good until the next.
-func (d *dumper) end(found map[uint32][]mptcp.Process) ([]byte, error) {
+func (d *dumper) end(sockets *hostnet.Sockets) ([]byte, error) {
 	processes := map[uint32][]mptcp.Process{}
 	for inode := range d.inodes {
-		if holders := found[inode]; len(holders) > 0 {
+		if holders := sockets.Holders(inode); len(holders) > 0 {
 			processes[inode] = holders
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -214,24 +213,25 @@ func (r *recorder) snapshots(ctx context.Context) error {
 	}
 }
 
-// snapshot takes a snapshot of each namespace. One walk finds the processes of all.
+// snapshot takes a snapshot of each namespace. The processes of all are found at once.
 func (r *recorder) snapshot(ctx context.Context, round int) error {
 	dumpers, err := r.dumpAll(ctx, round)
 	if err != nil {
 		return err
 	}
-	inodes := map[uint32]bool{}
+	sockets := hostnet.NewSockets(0)
 	for _, d := range dumpers {
-		maps.Copy(inodes, d.inodes)
+		for inode := range d.inodes {
+			sockets.Add(inode)
+		}
 	}
-	var found map[uint32][]mptcp.Process
-	if len(inodes) > 0 {
-		if found, err = hostnet.Processes(ctx, func(inode uint32) bool { return inodes[inode] }); err != nil {
+	if sockets.Len() > 0 {
+		if err := sockets.Find(ctx); err != nil {
 			return err
 		}
 	}
 	for i, d := range dumpers {
-		b, err := d.end(found)
+		b, err := d.end(sockets)
 		if err != nil {
 			return err
 		}
