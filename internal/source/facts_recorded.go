@@ -10,7 +10,6 @@ import (
 
 	"mptcpctl/counters"
 	"mptcpctl/doctor"
-	"mptcpctl/hostnet"
 	"mptcpctl/mptcp"
 	"mptcpctl/sockdiag"
 	"mptcpctl/track"
@@ -29,7 +28,7 @@ func (s *recorded) Facts(ctx context.Context, c *FactsConfig) (doctor.Facts, err
 	if err != nil {
 		return f, err
 	}
-	if sysctls, err := counters.ParseSysctls(s.sysctls); err == nil && len(s.sysctls) > 0 {
+	if sysctls, ok := s.settings(); ok {
 		f.Sysctls = sysctls
 	}
 	endpoints, limits := s.pathManager()
@@ -170,10 +169,7 @@ func (s *recorded) deviceFacts(f *doctor.Facts) {
 
 // lookupFacts returns those of the recorded answers that doctor wants.
 func (s *recorded) lookupFacts(f *doctor.Facts) {
-	answers := make(map[hostnet.LookupRequest]lookup, len(s.lookups))
-	for _, l := range s.lookups {
-		answers[l.Question] = l
-	}
+	answers := s.routes()
 	for _, q := range f.LookupsWanted() {
 		l, ok := answers[q]
 		if !ok {

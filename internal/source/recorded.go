@@ -108,7 +108,7 @@ func (s *recorded) Snapshot(context.Context) (track.Snapshot, error) {
 		return track.Snapshot{}, err
 	}
 	t := track.Snapshot{Time: s.time, Netns: s.netns}
-	if sysctls, err := counters.ParseSysctls(s.sysctls); err == nil && len(s.sysctls) > 0 {
+	if sysctls, ok := s.settings(); ok {
 		t.PathManager = sysctls.PathManagerName()
 	}
 	for c := range s.sockets() {
@@ -136,6 +136,12 @@ func (s *recorded) Snapshot(context.Context) (track.Snapshot, error) {
 	}
 	t.Endpoints, t.Limits = s.pathManager()
 	return t, nil
+}
+
+// settings reads the settings of MPTCP.
+func (s *recorded) settings() (sysctls counters.Sysctls, ok bool) {
+	sysctls, err := counters.ParseSysctls(s.sysctls)
+	return sysctls, err == nil && len(s.sysctls) > 0
 }
 
 // Listing decodes the snapshot.
@@ -232,7 +238,7 @@ func (s *recorded) MPTCPCounters() (counters.Values, error) {
 	if !ok {
 		return counters.Values{}, fmt.Errorf("counters: %w", ErrNotRecorded)
 	}
-	return counters.ParseTable(text, "MPTcpExt:")
+	return counters.ParseTable(text, tableMPTCP)
 }
 
 // Endpoints yields the recorded endpoints.
@@ -277,11 +283,10 @@ func (s *recorded) Paths(_ context.Context, dst netip.Addr) (hostnet.PathReport,
 	if err := s.check(); err != nil {
 		return hostnet.PathReport{}, err
 	}
-	answers := make(map[hostnet.LookupRequest]lookup, len(s.lookups))
+	answers := s.routes()
 	destinations := map[netip.Addr]bool{}
-	for _, l := range s.lookups {
-		answers[l.Question] = l
-		destinations[l.Question.Dst] = true
+	for q := range answers {
+		destinations[q.Dst] = true
 	}
 	if dst.IsValid() && !destinations[dst] {
 		known := slices.SortedFunc(maps.Keys(destinations), netip.Addr.Compare)
@@ -297,6 +302,15 @@ func (s *recorded) Paths(_ context.Context, dst netip.Addr) (hostnet.PathReport,
 			return l.Route, nil
 		}
 	}), nil
+}
+
+// routes returns the recorded route lookups by their questions.
+func (s *recorded) routes() map[hostnet.LookupRequest]lookup {
+	answers := make(map[hostnet.LookupRequest]lookup, len(s.lookups))
+	for _, l := range s.lookups {
+		answers[l.Question] = l
+	}
+	return answers
 }
 
 func join(addrs []netip.Addr) string {
