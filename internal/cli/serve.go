@@ -213,7 +213,7 @@ func (s *service) findProcesses(ctx context.Context) error {
 			continue
 		}
 		began := time.Now()
-		found, err := s.from.processes(ctx, func(inode uint32) bool { return wanted[inode] })
+		found, err := s.from.Views()[0].Processes(ctx, func(inode uint32) bool { return wanted[inode] })
 		if err != nil {
 			s.log.Debug("processes", "error", err) // all else is shown without them
 			continue

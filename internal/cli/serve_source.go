@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"path/filepath"
 	"sync"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
-	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
 
@@ -109,24 +107,6 @@ func replayConfig() *track.Config {
 		Buffer: 1 << 16, Reconcile: time.Millisecond, Sample: time.Millisecond,
 		KeepTime: 1000 * time.Hour, Keep: 1 << 14, History: 1 << 10, HistoryTotal: 1 << 18,
 	}
-}
-
-// processes names the processes that hold the sockets. One walk finds those of all
-// namespaces of this host; a recording has them by namespace.
-func (s *servedSource) processes(ctx context.Context, wanted func(inode uint32) bool) (map[uint32][]mptcp.Process, error) {
-	views := s.Views()
-	if s.recording == nil {
-		return views[0].Processes(ctx, wanted)
-	}
-	found := map[uint32][]mptcp.Process{}
-	for _, view := range views {
-		some, err := view.Processes(ctx, wanted)
-		if err != nil {
-			return nil, err
-		}
-		maps.Copy(found, some)
-	}
-	return found, nil
 }
 
 // sharedDeviceNames returns a function that several goroutines may ask for the

@@ -3,6 +3,7 @@ package source_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -82,6 +83,7 @@ func TestRecordAllNamespaces(t *testing.T) {
 	conns := pairs(t, other, 1)
 	token := tokens(t, conns)[0]
 	await(t, "a dump with the subflows", func() bool { return dumpedSubflows(t, replay(), name, token) == 2 })
+	await(t, "the processes that hold it", func() bool { return knowsHolder(t, replay(), name) })
 	conns[0].Close()
 	await(t, "the end of the connection", func() bool { return recordedEvent(replay(), name, mptcp.EventClosed, token) })
 	p.Close()
@@ -141,6 +143,35 @@ func dumpedSubflows(t *testing.T, r *source.Recording, netns string, token mptcp
 		}
 	}
 	return most
+}
+
+// knowsHolder reports whether the first view of a recording knows, as that of a host
+// does, that this process holds sockets of the namespace.
+func knowsHolder(t *testing.T, r *source.Recording, netns string) bool {
+	t.Helper()
+	for _, view := range r.Views() {
+		if view.Netns() != netns {
+			continue
+		}
+		s, err := view.Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sockets := hostnet.NewSockets(0)
+		for i := range s.Connections {
+			sockets.Add(s.Connections[i].Inode)
+		}
+		found, err := r.Views()[0].Processes(t.Context(), sockets.Has)
+		if err := errors.Join(err, r.Views()[0].Holders(t.Context(), sockets)); err != nil {
+			t.Fatal(err)
+		}
+		for inode, processes := range found {
+			if processes[0].PID == os.Getpid() && slices.Equal(processes, sockets.Holders(inode)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func recordedEvent(r *source.Recording, netns string, typ mptcp.EventType, token mptcp.Token) bool {

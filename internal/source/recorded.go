@@ -211,10 +211,11 @@ func (s *recorded) Listeners(context.Context) ([]Listener, error) {
 	return listeners, s.check()
 }
 
-// Processes returns the recorded processes.
+// Processes returns the recorded processes, as those of a host do for the sockets of
+// all namespaces.
 func (s *recorded) Processes(_ context.Context, wanted func(inode uint32) bool) (map[uint32][]mptcp.Process, error) {
 	found := map[uint32][]mptcp.Process{}
-	for inode, processes := range s.processes {
+	for inode, processes := range s.holders() {
 		if wanted(inode) {
 			found[inode] = slices.Clone(processes)
 		}
@@ -224,12 +225,34 @@ func (s *recorded) Processes(_ context.Context, wanted func(inode uint32) bool) 
 
 // Holders notes the recorded processes.
 func (s *recorded) Holders(_ context.Context, sockets *hostnet.Sockets) error {
-	for inode, processes := range s.processes {
+	for inode, processes := range s.holders() {
 		for _, p := range processes {
 			sockets.Hold(inode, p)
 		}
 	}
 	return s.check()
+}
+
+// holders yields the processes by the sockets that they hold. An inode is the host's,
+// and each namespace's snapshot has its own: the others' are as of this round, or of
+// the one before where the recording ended between them.
+func (s *recorded) holders() iter.Seq2[uint32, []mptcp.Process] {
+	there := map[string]*recorded{}
+	for _, other := range s.recording.snapshots {
+		if other.round <= s.round {
+			there[other.netns] = other
+		}
+	}
+	there[s.netns] = s
+	return func(yield func(uint32, []mptcp.Process) bool) {
+		for _, snapshot := range there {
+			for inode, processes := range snapshot.processes {
+				if !yield(inode, processes) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // MPTCPCounters reads the recorded text.

@@ -26,7 +26,8 @@ type View interface {
 	Listing(ctx context.Context, brief bool) (*track.Listing, error)
 	// Listeners returns the MPTCP listeners.
 	Listeners(ctx context.Context) ([]Listener, error)
-	// Processes returns which processes hold the sockets with the wanted inodes.
+	// Processes returns which processes hold the sockets with the wanted inodes, those
+	// of other network namespaces too: an inode is the host's.
 	Processes(ctx context.Context, wanted func(inode uint32) bool) (map[uint32][]mptcp.Process, error)
 	// Holders finds the processes that hold the sockets of a set, as
 	// [hostnet.Sockets.Find] does.
