@@ -103,8 +103,14 @@ func dialEvents() (host *source.Host, noEvents string, err error) {
 // noEventsReason says why there are no events.
 const noEventsReason = "events need CAP_NET_ADMIN in the network namespace"
 
-// polled is a host without its events: a stream of nothing.
-type polled struct{ *source.Host }
+// polled is a source that was opened without its events: a stream of nothing.
+type polled struct{ liveSource }
+
+// liveSource is a host, or all of its network namespaces.
+type liveSource interface {
+	source.Source
+	Ended(ctx context.Context) iter.Seq2[track.EndedSubflow, error]
+}
 
 func (polled) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
 	return func(func([]mptcp.Event, error) bool) { <-ctx.Done() }

@@ -80,7 +80,7 @@ func openServedHosts(ctx context.Context, log *slog.Logger) (*servedSource, erro
 		kept: "CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_SYS_PTRACE, as far as it had them: to find and enter network namespaces that come later",
 	}
 	if noEvents != "" {
-		s.tracked = withoutEvents{hosts}
+		s.tracked = polled{hosts}
 	}
 	return s, nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"iter"
 	"path/filepath"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/source"
 	"mptcpctl/internal/tui"
-	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 	"mptcpctl/track"
 )
@@ -95,7 +93,7 @@ func openTopHosts(ctx context.Context, c *tui.Config) (source.Source, error) {
 	}
 	c.Source = hosts
 	if noEvents != "" {
-		c.NoEvents, c.Source = topNoEvents, withoutEvents{hosts}
+		c.NoEvents, c.Source = topNoEvents, polled{hosts}
 	}
 	return hosts, nil
 }
@@ -109,12 +107,4 @@ func dialAllEvents(ctx context.Context, warn func(error)) (hosts *source.Hosts, 
 		return hosts, noEventsReason, err
 	}
 	return hosts, "", err
-}
-
-// withoutEvents is a source that was opened without its events: a stream of
-// nothing.
-type withoutEvents struct{ source.Source }
-
-func (withoutEvents) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
-	return func(func([]mptcp.Event, error) bool) { <-ctx.Done() }
 }

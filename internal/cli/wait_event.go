@@ -75,7 +75,7 @@ func waitAllStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Ex
 		if !expr.OnlyDerived() {
 			return nil, errors.Join(errors.New(noEvents), hosts.Close())
 		}
-		stream.tracked = withoutEvents{hosts}
+		stream.tracked = polled{hosts}
 	}
 	return stream, nil
 }
