@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -256,6 +257,11 @@ func TestWithoutPrivilege(t *testing.T) {
 		if _, errs, code := ran(t, ns, unprivileged(args...)); code != 0 || errs != "" {
 			t.Errorf("%v: exit %d: %s", args, code, errs)
 		}
+	}
+	_, errs, code = ran(t, ns, unprivileged("-a", "wait", "event FALLBACK", "timeout", "30ms"))
+	lines := slices.Sorted(strings.Lines(errs))
+	if told := slices.Compact(slices.Clone(lines)); code != codeFailed || len(told) != len(lines) || strings.Contains(errs, "CAP_NET_BROADCAST") {
+		t.Errorf("wait: exit %d, what is left out is not told once, and as it is without events: %s", code, errs)
 	}
 	if _, errs, code := ran(t, ns, unprivileged("limits", "set", "subflows", "2")); code != codeIPRefused || !strings.Contains(errs, "CAP_NET_ADMIN") {
 		t.Errorf("limits set: exit %d: %s", code, errs)

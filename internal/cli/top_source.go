@@ -101,10 +101,16 @@ func openTopHosts(ctx context.Context, c *tui.Config) (source.Source, error) {
 // dialAllEvents opens all network namespaces with their events, or where these are
 // not allowed in the own one without them, and says why.
 func dialAllEvents(ctx context.Context, warn func(error)) (hosts *source.Hosts, noEvents string, err error) {
-	hosts, err = source.DialAll(ctx, &source.HostsConfig{Events: &pathmanager.ListenConfig{}, Warn: warn})
+	var first []error // what is left out of the first attempt: the second tells its own
+	tell := func(err error) { first = append(first, err) }
+	hosts, err = source.DialAll(ctx, &source.HostsConfig{Events: &pathmanager.ListenConfig{}, Warn: func(err error) { tell(err) }})
 	if errors.Is(err, fs.ErrPermission) {
 		hosts, err = source.DialAll(ctx, &source.HostsConfig{Warn: warn})
 		return hosts, noEventsReason, err
 	}
+	for _, err := range first {
+		warn(err)
+	}
+	tell = warn
 	return hosts, "", err
 }
