@@ -243,10 +243,7 @@ func TestWaitForEvents(t *testing.T) {
 		t.Run(test.scenario, func(t *testing.T) {
 			t.Parallel()
 			labtest.Namespace(t)
-			s, ok := lab.FindScenario(test.scenario)
-			if !ok {
-				t.Fatal("no such scenario")
-			}
+			s := findScenario(t, test.scenario)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			t.Cleanup(cancel)
 			var p *lab.Process

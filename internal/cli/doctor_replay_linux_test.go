@@ -64,10 +64,7 @@ func judgedOf(t *testing.T, stdout, stderr string) judged {
 func recordedTrial(t *testing.T, name string, at func(*lab.Trial)) (file string) {
 	t.Helper()
 	labtest.Namespace(t)
-	s, ok := lab.FindScenario(name)
-	if !ok {
-		t.Fatalf("no scenario %q", name)
-	}
+	s := findScenario(t, name)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	file = filepath.Join(t.TempDir(), "t.pcapng")
@@ -95,10 +92,7 @@ func TestDoctorOfRecordings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, ok := lab.FindScenario(name)
-			if !ok {
-				t.Fatal("no such scenario")
-			}
+			s := findScenario(t, name)
 			var live judged
 			file := recordedTrial(t, name, func(trial *lab.Trial) {
 				out, errs, _ := runIn(t, trial.Host(), append([]string{"-j"}, doctorWords(s)...)...)

@@ -34,10 +34,7 @@ func TestScenarioFixtures(t *testing.T) {
 		scenario := strings.TrimSuffix(filepath.Base(name), ".pcapng.gz")
 		t.Run(scenario, func(t *testing.T) {
 			t.Parallel()
-			s, ok := lab.FindScenario(scenario)
-			if !ok {
-				t.Fatal("the lab has no such scenario")
-			}
+			s := findScenario(t, scenario)
 			d := diagnosisOfFixture(t, name)
 			switch why, excepted := untold[scenario]; {
 			case excepted && d.names(s.Rule):

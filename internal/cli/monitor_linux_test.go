@@ -55,10 +55,7 @@ func ipProgram(t *testing.T) (name, version string) {
 func dualStack(t *testing.T) *lab.Lab {
 	t.Helper()
 	labtest.MPTCP(t)
-	topology, ok := lab.FindTopology("two-subnets")
-	if !ok {
-		t.Fatal("no topology two-subnets")
-	}
+	topology := findTopology(t, "two-subnets")
 	for i := range topology.Links {
 		link := &topology.Links[i]
 		for host, end := range map[int]*lab.End{2: &link.A, 1: &link.B} {

@@ -20,10 +20,7 @@ import (
 func TestAllNamespaces(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	topology, ok := lab.FindTopology("two-subnets")
-	if !ok {
-		t.Fatal("no topology two-subnets")
-	}
+	topology := findTopology(t, "two-subnets")
 	l := build(t, ctx, topology)
 	client, server := l.Host(lab.ClientHost), l.Host(lab.ServerHost)
 	// A process makes a namespace one that can be found.

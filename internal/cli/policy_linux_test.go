@@ -43,7 +43,7 @@ func newPolicyWorld(t *testing.T) *policyWorld {
 	labtest.MPTCP(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
-	topology, _ := lab.FindTopology("two-subnets")
+	topology := findTopology(t, "two-subnets")
 	l, err := lab.Build(ctx, topology)
 	if err != nil {
 		t.Fatal(err)

@@ -18,10 +18,7 @@ import (
 func trial(t *testing.T, name string) *lab.Trial {
 	t.Helper()
 	labtest.Namespace(t)
-	s, ok := lab.FindScenario(name)
-	if !ok {
-		t.Fatalf("no scenario %q", name)
-	}
+	s := findScenario(t, name)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	trial, err := lab.Start(ctx, s, []string{toolPath(t)})

@@ -253,10 +253,7 @@ func wireshark(t *testing.T, file string) {
 func TestReplayAgreesWithLive(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	topology, ok := lab.FindTopology("two-subnets")
-	if !ok {
-		t.Fatal("no topology two-subnets")
-	}
+	topology := findTopology(t, "two-subnets")
 	l := build(t, ctx, topology)
 	client := l.Host(lab.ClientHost)
 	live := startMonitor(t, ctx, client, tool("monitor"))

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // replayed are the command lines of the golden answers.
@@ -60,18 +62,7 @@ func TestReplayGolden(t *testing.T) {
 				}
 				text.WriteString("$ mptcpctl --replay FILE " + strings.Join(line, " ") + "\n" + stdout + "\n")
 			}
-			golden := strings.TrimSuffix(name, ".pcapng") + ".golden"
-			if os.Getenv("UPDATE") == "1" {
-				if err := os.WriteFile(golden, []byte(text.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			compareLines(t, text.String(), string(want))
+			compare(t, strings.TrimSuffix(name, ".pcapng")+".golden", text.String())
 		})
 	}
 }
@@ -87,24 +78,21 @@ func TestReplayDoctor(t *testing.T) {
 	}
 }
 
-// compareLines tells the first line that differs.
-func compareLines(t *testing.T, got, want string) {
+// compare compares a text with a file; UPDATE=1 writes it anew.
+func compare(t *testing.T, file, got string) {
 	t.Helper()
-	if got == want {
+	if os.Getenv("UPDATE") == "1" {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
 		return
 	}
-	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
-	for i := range max(len(g), len(w)) {
-		a, b := "(no line)", "(no line)"
-		if i < len(g) {
-			a = g[i]
-		}
-		if i < len(w) {
-			b = w[i]
-		}
-		if a != b {
-			t.Fatalf("line %d:\ngot  %s\nwant %s", i+1, a, b)
-		}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
 	}
 }
 

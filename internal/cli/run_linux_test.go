@@ -140,7 +140,7 @@ func ordinary(t *testing.T) []string {
 func runWorld(t *testing.T, ctx context.Context) (client *lab.Host, hangUp func()) {
 	t.Helper()
 	labtest.MPTCP(t)
-	topology, _ := lab.FindTopology("two-subnets")
+	topology := findTopology(t, "two-subnets")
 	l, err := lab.Build(ctx, topology)
 	if err != nil {
 		t.Fatal(err)

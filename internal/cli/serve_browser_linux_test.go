@@ -174,10 +174,7 @@ func exchanging(t *testing.T, c *lab.Conn) {
 // beginning to its end, over a restart of the server.
 func TestPageWhileTheProcedureRuns(t *testing.T) {
 	labtest.MPTCP(t)
-	topology, ok := lab.FindTopology("redhat")
-	if !ok {
-		t.Fatal("no topology redhat")
-	}
+	topology := findTopology(t, "redhat")
 	network, err := lab.Build(t.Context(), topology)
 	if err != nil {
 		t.Fatal(err)

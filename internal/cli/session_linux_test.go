@@ -360,7 +360,7 @@ func TestLabForbidden(t *testing.T) {
 
 func TestPathsCommand(t *testing.T) {
 	labtest.MPTCP(t)
-	topology, _ := lab.FindTopology("redhat")
+	topology := findTopology(t, "redhat")
 	l, err := lab.Build(t.Context(), topology)
 	if err != nil {
 		t.Fatal(err)

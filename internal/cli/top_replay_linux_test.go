@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"mptcpctl/internal/lab"
 )
 
@@ -18,10 +16,7 @@ const topRecording = "testdata/top/redhat.mptcp"
 // TestTopReplay walks through all screens on a recording, and compares what is
 // seen. UPDATE=1 writes it anew.
 func TestTopReplay(t *testing.T) {
-	topology, ok := lab.FindTopology("redhat")
-	if !ok {
-		t.Fatal("no topology redhat")
-	}
+	topology := findTopology(t, "redhat")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	l := build(t, ctx, topology)
@@ -80,22 +75,4 @@ func (s *screen) becomes(file, got string) string {
 		time.Sleep(30 * time.Millisecond)
 	}
 	return got
-}
-
-// compare compares a text with a file; UPDATE=1 writes it anew.
-func compare(t *testing.T, file, got string) {
-	t.Helper()
-	if os.Getenv("UPDATE") == "1" {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", file, diff)
-	}
 }
