@@ -66,7 +66,7 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 		return watchDoctor(ctx, inv, request)
 	}
 	stop := recordMeanwhile(ctx, inv)
-	facts, err := gatherFacts(ctx, inv, request)
+	facts, replayed, err := gatherFacts(ctx, inv, request)
 	recording := stop()
 	if err != nil {
 		return err
@@ -77,8 +77,8 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 		}
 	}
 	report := diagnoseAll(facts)
-	if inv.Options.Replay != "" && !inv.Has("anonymise") {
-		if report.Earlier, err = earlier(ctx, inv, request, &report); err != nil {
+	if replayed != nil && !inv.Has("anonymise") {
+		if report.Earlier, err = earlier(ctx, replayed, request, &report); err != nil {
 			return fmt.Errorf("doctor: %w", err)
 		}
 	}
@@ -209,23 +209,28 @@ func focus(c *source.FactsConfig, expr *filter.Expr, o *grammar.Options) {
 	}
 }
 
-// gatherFacts gathers the facts of the network namespaces that the options mean.
-func gatherFacts(ctx context.Context, inv *grammar.Invocation, r *doctorRequest) ([]doctor.Facts, error) {
+// gatherFacts gathers the facts of the network namespaces that the options mean, and
+// returns the recording that they are of, nil for none.
+func gatherFacts(ctx context.Context, inv *grammar.Invocation, r *doctorRequest) (facts []doctor.Facts, of *source.Recording, err error) {
 	if name, given := inv.Value("from"); given {
-		return factsFrom(inv, name, r)
+		facts, err = factsFrom(inv, name, r)
+		return facts, nil, err
 	}
 	if name := inv.Options.Replay; name != "" && isBundle(name) {
-		return factsOfBundle(name, r)
+		facts, err = factsOfBundle(name, r)
+		return facts, nil, err
 	}
 	from, err := open(ctx, inv)
 	if errors.Is(err, mptcp.ErrNotSupported) {
-		return []doctor.Facts{source.KernelFacts()}, nil
+		return []doctor.Facts{source.KernelFacts()}, nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("doctor: %w", err)
+		return nil, nil, fmt.Errorf("doctor: %w", err)
 	}
 	defer from.Close()
-	return gatherViews(ctx, from.Views(), r.config)
+	of, _ = from.(*source.Recording)
+	facts, err = gatherViews(ctx, from.Views(), r.config)
+	return facts, of, err
 }
 
 // factsFrom reads the facts of a bundle and narrows them as the options say.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"mptcpctl/doctor"
-	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/source"
 )
 
@@ -47,15 +46,7 @@ const mostLooks = 60
 
 // earlier returns the failures and warnings that were found at some time of a
 // recording, and are not in the report of its end.
-func earlier(ctx context.Context, inv *grammar.Invocation, r *doctorRequest, end *doctor.Report) ([]doctor.Past, error) {
-	if isBundle(inv.Options.Replay) {
-		return nil, nil
-	}
-	recording, err := openRecording(inv)
-	if err != nil {
-		return nil, err
-	}
-	defer recording.Close()
+func earlier(ctx context.Context, recording *source.Recording, r *doctorRequest, end *doctor.Report) ([]doctor.Past, error) {
 	first, last := recording.Span()
 	often := *r
 	often.interval = max(last.Sub(first)/mostLooks, 1)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,6 +76,28 @@ func TestReplayDoctor(t *testing.T) {
 		if errs != "" || code == codeNoVerdict || !strings.Contains(out, "plain TCP sockets: a recording holds those of MPTCP only") {
 			t.Errorf("%s: exit %d: %s%s", name, code, out, errs)
 		}
+	}
+}
+
+// TestReplayDoctorReadsOnce: a recording may come from a pipe, and what is wrong with
+// it is said once.
+func TestReplayDoctorReadsOnce(t *testing.T) {
+	data, err := os.ReadFile(fixtures(t)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	go func() {
+		defer w.Close()
+		_, _ = w.Write(data[:len(data)-10]) // a reader that ends early shows below
+	}()
+	out, errs, code := runHere("--replay", fmt.Sprintf("/dev/fd/%d", r.Fd()), "doctor")
+	if code == codeNoVerdict || out == "" || strings.Count(errs, "ends in the middle of a block") != 1 || strings.Count(errs, "\n") != 1 {
+		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
 }
 

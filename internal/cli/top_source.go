@@ -33,20 +33,28 @@ func topSource(ctx context.Context, inv *grammar.Invocation, c *tui.Config) (sou
 		return from, nil
 	}
 	c.Processes = views[0].Processes // sockets of all namespaces: inodes are the host's
-	c.Doctor = topDoctor(inv)
+	c.Doctor = topDoctor(inv, views)
 	return from, nil
 }
 
-// topDoctor returns a function that diagnoses what the options mean.
-func topDoctor(inv *grammar.Invocation) func(context.Context) (doctor.Report, error) {
+// topDoctor returns a function that diagnoses what the options mean. A recording is
+// not read again: its views are at hand.
+func topDoctor(inv *grammar.Invocation, views []source.View) func(context.Context) (doctor.Report, error) {
 	quiet := *inv
 	quiet.Stderr = io.Discard // the screen is the view's
 	config := &source.FactsConfig{Window: source.DefaultWindow}
-	if inv.Options.Replay != "" {
+	gather := func(ctx context.Context) ([]doctor.Facts, error) {
+		facts, _, err := gatherFacts(ctx, &quiet, &doctorRequest{config: config})
+		return facts, err
+	}
+	if name := inv.Options.Replay; name != "" {
 		config.Window = 0 // all of the recording
+		if !isBundle(name) {
+			gather = func(ctx context.Context) ([]doctor.Facts, error) { return gatherViews(ctx, views, config) }
+		}
 	}
 	return func(ctx context.Context) (doctor.Report, error) {
-		facts, err := gatherFacts(ctx, &quiet, &doctorRequest{config: config})
+		facts, err := gather(ctx)
 		if err != nil {
 			return doctor.Report{}, err
 		}
