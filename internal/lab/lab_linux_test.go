@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 	labtest.Main(m)
 }
 
+// patience is how long a test waits for what comes at once on an idle machine.
+const patience = time.Minute
+
 // build makes a topology for the test and gives its hosts their limits and
 // endpoints.
 func build(t *testing.T, topology lab.Topology) *lab.Lab {
@@ -115,9 +118,9 @@ func addEndpoint(t *testing.T, host *lab.Host, endpoint lab.Endpoint) {
 // eventually polls until the condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 20 s", what)
+			t.Fatalf("%s: not within %v", what, patience)
 		}
 	}
 }
@@ -161,7 +164,7 @@ func exchange(t *testing.T, l *lab.Lab, path lab.Path, tcp bool) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c, err := lab.Connect(ctx, l.Host(path.From).Namespace, server.Addr(), &lab.ConnectConfig{
 		From: netip.AddrPortFrom(path.Source, 0), TCP: tcp,

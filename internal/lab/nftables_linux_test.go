@@ -106,7 +106,7 @@ func TestFirewall(t *testing.T) {
 			if err := host.SetFirewall(tt.rules...); err != nil {
 				t.Fatal(err)
 			}
-			patience := 20 * time.Second
+			patience := patience
 			if tt.v4 == "silence" {
 				patience = 300 * time.Millisecond
 			}
@@ -136,7 +136,7 @@ func TestFirewallOneIn(t *testing.T) {
 	}
 	outcomes := map[string]int{}
 	for range 6 {
-		outcomes[attempt(t, l, server.Addr(), &lab.ConnectConfig{TCP: true}, 20*time.Second)]++
+		outcomes[attempt(t, l, server.Addr(), &lab.ConnectConfig{TCP: true}, patience)]++
 	}
 	if outcomes["refused"] != 3 || outcomes["tcp"] != 3 {
 		t.Errorf("got %v, want three refused and three connected", outcomes)
@@ -219,7 +219,7 @@ func TestFirewallRefusesNonsense(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	if got := attempt(t, l, netip.MustParseAddrPort("10.0.1.1:9"), nil, 20*time.Second); got != "refused" {
+	if got := attempt(t, l, netip.MustParseAddrPort("10.0.1.1:9"), nil, patience); got != "refused" {
 		t.Errorf("after refused rules: %s, want refused by the server", got)
 	}
 }

@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// patience is how long the procedure waits for any one thing.
-const patience = 20 * time.Second
+// patience is how long the procedure waits for any one thing, on a machine that may
+// do much else.
+const patience = time.Minute
 
 // Narrator is told what happens while [Procedure] runs, so that it can show it. Its
 // methods are called one at a time.

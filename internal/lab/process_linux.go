@@ -174,7 +174,7 @@ func (p *Process) live(n *Namespace, pipes *processPipes, started chan<- error) 
 	err = p.cmd.Wait()
 	// A grandchild may hold the outputs open: what the process wrote is there
 	// already, so what is not read soon is not its own.
-	late := time.Now().Add(time.Second)
+	late := time.Now().Add(lingering)
 	pipes.stdout.SetReadDeadline(late)
 	pipes.stderr.SetReadDeadline(late)
 	readers.Wait()
@@ -183,18 +183,41 @@ func (p *Process) live(n *Namespace, pipes *processPipes, started chan<- error) 
 	close(p.ended)
 }
 
-// read takes a stream's lines until its end.
+// lingering is how long the outputs of a process that has ended are read.
+const lingering = time.Second
+
+// read takes a stream's lines until its end. On a machine that does much else its
+// time may be over before it had any: what is there then is read all the same.
 func (p *Process) read(file *os.File, stream Stream) {
 	reader := bufio.NewReader(file)
-	for {
+	line := ""
+	for again := true; ; {
 		text, err := reader.ReadString('\n')
-		if text != "" {
-			p.add(Line{Time: time.Now(), Stream: stream, Text: strings.TrimSuffix(text, "\n")})
+		line += text
+		if again && errors.Is(err, os.ErrDeadlineExceeded) && holdsData(file) {
+			again = false
+			file.SetReadDeadline(time.Now().Add(lingering))
+			continue
+		}
+		if line != "" {
+			p.add(Line{Time: time.Now(), Stream: stream, Text: strings.TrimSuffix(line, "\n")})
+			line = ""
 		}
 		if err != nil {
 			return
 		}
 	}
+}
+
+// holdsData reports whether there is something to read in the pipe.
+func holdsData(file *os.File) bool {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return false
+	}
+	n := 0
+	err = raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+	return err == nil && n > 0
 }
 
 func (p *Process) add(line Line) {

@@ -74,7 +74,7 @@ func start(t *testing.T, c lab.ProcessConfig) *lab.Process {
 
 func waitLine(t *testing.T, p *lab.Process, text string) lab.Line {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	line, err := p.WaitLine(ctx, func(l lab.Line) bool { return strings.Contains(l.Text, text) })
 	if err != nil {
