@@ -119,7 +119,7 @@ func reader(t *testing.T, ns *lab.Namespace) *hostnet.Reader {
 func await(t *testing.T, ns *lab.Namespace, wanted func(hostnet.Network) bool) {
 	t.Helper()
 	r := reader(t, ns)
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		n, err := r.Network(t.Context())
 		if err != nil {

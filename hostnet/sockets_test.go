@@ -63,17 +63,18 @@ func TestSocketsFind(t *testing.T) {
 	child := exec.Command("/proc/self/exe")
 	child.Env = append(os.Environ(), "MPTCPCTL_TEST_HOLD=1")
 	child.ExtraFiles = []*os.File{file}
-	stdin, err := child.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
+	stdin, err1 := child.StdinPipe()
+	stdout, err2 := child.StdoutPipe()
+	if err := errors.Join(err1, err2, child.Start()); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
 		stdin.Close() // the child ends when its standard input does
 		child.Wait()
 	}()
+	if _, err := stdout.Read(make([]byte, 1)); err != nil { // it is ready, and has its name
+		t.Fatal(err)
+	}
 	comm := func(pid int) string {
 		return readName(unix.AT_FDCWD, "/proc/"+string(appendNumber(nil, uint64(pid)))+"/comm")
 	}
