@@ -3,6 +3,7 @@ package force
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -32,11 +33,15 @@ func program(args []string) int {
 		_ = syscall.Kill(os.Getpid(), syscall.Signal(n))
 		time.Sleep(time.Minute)
 	case "trap": // prints the first signal that comes
-		signals := make(chan os.Signal, 1)
+		signals := make(chan os.Signal, 100)
 		signal.Notify(signals)
-		signal.Ignore(syscall.SIGURG)
 		fmt.Println("ready")
-		fmt.Println(<-signals)
+		for s := range signals {
+			if s != syscall.SIGURG { // the runtime's own: it comes at any time
+				fmt.Println(s)
+				break
+			}
+		}
 	case "child": // runs itself once more
 		cmd := exec.Command("/proc/self/exe", append([]string{"run-program"}, args[1:]...)...)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -127,9 +132,10 @@ func printSockets() int {
 	return 0
 }
 
-// storm makes sockets on many threads at once, checks each, and prints how many
-// were right.
+// storm makes sockets on many threads at once when its input ends, checks each, and
+// prints how many were right.
 func storm(threads, each string) int {
+	_, _ = io.Copy(io.Discard, os.Stdin)
 	n, _ := strconv.Atoi(threads)
 	m, _ := strconv.Atoi(each)
 	var mu sync.Mutex

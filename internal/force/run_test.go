@@ -2,6 +2,7 @@ package force
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -126,8 +127,9 @@ func TestStorm(t *testing.T) {
 		t.Run(fmt.Sprint(disturb), func(t *testing.T) {
 			s := newSession(t, ns)
 			cmd := s.command("storm", "24", "250")
-			out, err := cmd.StdoutPipe()
-			if err != nil {
+			out, err1 := cmd.StdoutPipe()
+			hold, err2 := cmd.StdinPipe()
+			if err := errors.Join(err1, err2); err != nil {
 				t.Fatal(err)
 			}
 			cmd.Stderr = os.Stderr
@@ -140,6 +142,7 @@ func TestStorm(t *testing.T) {
 			if disturb != nil {
 				s.await("supervisor", func() bool { pids = s.supervisors(); return len(pids) > 0 })
 			}
+			hold.Close() // not before there is somebody to disturb
 			for {
 				select {
 				case got := <-read:
