@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long a test waits for the kernel before it fails.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Two addresses of the test host, both on its loopback link.
 var (

@@ -186,7 +186,7 @@ func testMessageThatDoesNotFitIsLost(t *testing.T, engine Engine) {
 func TestCancellation(t *testing.T) { eachEngine(t, testCancellation) }
 
 func testCancellation(t *testing.T, engine Engine) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer assertNoLeaks(t, goleak.IgnoreCurrent())
 	for _, tt := range []struct {
 		procs     int
 		dedicated bool
@@ -234,8 +234,8 @@ func TestLateEventsAreMarked(t *testing.T) { eachEngine(t, testLateEventsAreMark
 func testLateEventsAreMarked(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
-	l := listen(t, ns, &ListenConfig{Engine: engine, slots: 4})
 	began := time.Now()
+	l := listen(t, ns, &ListenConfig{Engine: engine, slots: 4})
 	fd, _ := mptcpListener(t, ns, anywhere)
 	relisten(t, fd, 9) // several batches
 	time.Sleep(2 * lateFrom)
@@ -248,7 +248,7 @@ func testLateEventsAreMarked(t *testing.T, engine Engine) {
 		}
 		if n++; n <= 10 {
 			if e.Late < 2*lateFrom || e.Late > time.Since(began)+lateFrom {
-				t.Errorf("event %d: late by %v, the first came %v ago", n, e.Late, time.Since(began))
+				t.Errorf("event %d: late by %v, and the listener is %v old", n, e.Late, time.Since(began))
 			}
 			if n == 10 { // the reader is away
 				relisten(t, fd, 1)
@@ -307,10 +307,25 @@ func othersRun(t *testing.T, config *ListenConfig) {
 	}
 }
 
+// assertNoLeaks waits until no goroutines are left but those to ignore.
+func assertNoLeaks(t *testing.T, ignored goleak.Option) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		err := goleak.Find(ignored) // which tries for half a second
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Error(err)
+			return
+		}
+	}
+}
+
 func TestCloseEndsIteration(t *testing.T) { eachEngine(t, testCloseEndsIteration) }
 
 func testCloseEndsIteration(t *testing.T, engine Engine) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer assertNoLeaks(t, goleak.IgnoreCurrent())
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
 	l := listen(t, ns, &ListenConfig{Engine: engine})
