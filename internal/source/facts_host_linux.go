@@ -208,7 +208,7 @@ func (g *gathering) outside(ctx context.Context) {
 	if g.c.Alone {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	text, err := exec.CommandContext(ctx, "ip", "-V").Output()
 	if err != nil {

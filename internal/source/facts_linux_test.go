@@ -185,7 +185,7 @@ func TestFactsOfTheWindow(t *testing.T) {
 		}
 		done <- nil
 	}()
-	f := gather(t, ns, &source.FactsConfig{Window: 300 * time.Millisecond})
+	f := gather(t, ns, &source.FactsConfig{Window: 2 * time.Second})
 	cancel()
 	<-done
 	if n, _ := f.MPTCP.Moved.Get("MPCapableSYNACKRX"); n == 0 {

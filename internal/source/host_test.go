@@ -130,7 +130,7 @@ func TestEndedTellsSubflowsOnly(t *testing.T) {
 	ns := host(t)
 	conns := pairs(t, ns, 1)
 	h := dial(t, ns, nil)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	ended := h.Ended(ctx)
 	snapshot, err := h.Snapshot(ctx)

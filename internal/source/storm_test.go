@@ -58,6 +58,16 @@ func (n *tally) String() string {
 	return strings.Join(words, ", ") + fmt.Sprintf(", of which trackers saw %d ends", n.ends.Load())
 }
 
+// complete reports whether there were connections of each fate, and some were seen.
+func (n *tally) complete() bool {
+	for i := range n.n {
+		if n.n[i].Load() == 0 {
+			return false
+		}
+	}
+	return n.ends.Load() > 0
+}
+
 // check fails the test where no connection had one of the fates, or none was seen.
 func (n *tally) check(t *testing.T) {
 	t.Helper()
