@@ -19,7 +19,7 @@ import (
 )
 
 // patience bounds every wait for the kernel: a loaded machine must not fail a test.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // world is a network namespace with a client of it.
 type world struct {

@@ -125,7 +125,7 @@ func collected(t *testing.T, f *fixture, findings func() []Finding) string {
 	}
 	var b bytes.Buffer
 	// The collector counts from the moment that it runs.
-	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(b.String(), `event="LISTENER_CLOSED"} `) && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(2 * time.Minute); !strings.Contains(b.String(), `event="LISTENER_CLOSED"} `) && time.Now().Before(deadline); {
 		f.batches <- []mptcp.Event{{Type: mptcp.EventListenerClosed, Time: time.Now()}}
 		time.Sleep(time.Millisecond)
 		b.Reset()
@@ -134,7 +134,7 @@ func collected(t *testing.T, f *fixture, findings func() []Finding) string {
 		}
 	}
 	f.batches <- []mptcp.Event{closed, {Type: mptcp.EventLost, Lost: 17, Time: time.Now()}}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		b.Reset()
 		if err := c.Write(&b); err != nil {
 			t.Fatal(err)
