@@ -10,7 +10,8 @@ export function connections(main, link) {
   let filter = link.query.get('filter') || '';
   let sort = link.query.get('sort') || 'local';
   let abort = null;
-  let pending = 0;
+  let typing = 0;
+  let scrolling = 0;
 
   const field = h('input', { type: 'search', id: 'filter', value: filter, placeholder: 'dst :443 and subflows < 2', 'aria-label': 'Filter', 'aria-describedby': 'problem', autocomplete: 'off', spellcheck: 'false', oninput: typed });
   const total = h('span', { role: 'status', id: 'total' }, '');
@@ -23,8 +24,8 @@ export function connections(main, link) {
   main.append(h('div', { class: 'bar' }, h('h1', {}, 'Connections'), field, total), problem, h('div', { class: 'grid', role: 'table', 'aria-label': 'Connections' }, head, scroll));
 
   function typed() {
-    clearTimeout(pending);
-    pending = setTimeout(() => { history.replaceState(null, '', hash('connections', { filter: field.value, sort })); update(new URLSearchParams({ filter: field.value, sort })); }, 250);
+    clearTimeout(typing);
+    typing = setTimeout(() => { history.replaceState(null, '', hash('connections', { filter: field.value, sort })); update(new URLSearchParams({ filter: field.value, sort })); }, 250);
   }
 
   function update(query) {
@@ -35,8 +36,8 @@ export function connections(main, link) {
   }
 
   function later() {
-    clearTimeout(pending);
-    pending = setTimeout(load, 40);
+    clearTimeout(scrolling);
+    scrolling = setTimeout(load, 40);
   }
 
   async function load() {
@@ -69,7 +70,7 @@ export function connections(main, link) {
     if (to) { e.preventDefault(); to.focus(); }
   }
 
-  return { refresh: load, update: (query) => update(query), close() { abort?.abort(); clearTimeout(pending); } };
+  return { refresh: load, update: (query) => update(query), close() { abort?.abort(); clearTimeout(typing); clearTimeout(scrolling); } };
 }
 
 function row(c, index) {
