@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"mptcpctl/internal/force"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/netcat"
@@ -124,13 +125,14 @@ func advice(err error) string {
 	return ""
 }
 
-// saidWhich reports whether a refusal is that of a file, or says itself what it
-// needs.
+// saidWhich reports whether a refusal is that of a file or of a program to run, for
+// which CAP_NET_ADMIN is nothing, or says itself what it needs.
 func saidWhich(err error) bool {
 	_, file := errors.AsType[*fs.PathError](err)
+	_, program := errors.AsType[*force.Error](err)
 	_, named := errors.AsType[errnoText](err)
 	_, worded := errors.AsType[quiet](err)
-	return file || named || worded
+	return file || program || named || worded
 }
 
 // hinted is an error with a command line that helps.
