@@ -74,7 +74,7 @@ func TestCloseSubflow(t *testing.T) {
 		{token + " to 10.0.1.1 -y", "2 subflows of " + token + " are so"},
 		{token + " id 1", "say -y"},
 		{"dst,:1 id 1 -y", `no connection matches "dport = :1"`},
-		{"xyz id 1 -y", "nor is it a filter"},
+		{"xyz id 1 -y", `nor is it a filter: at "xyz": want not, (`},
 	} {
 		line := strings.TrimPrefix(wrong.line, "close-subflow")
 		words := append([]string{"connection", "close-subflow"}, strings.Fields(line)...)

@@ -22,7 +22,7 @@ func (a *app) connectionToken(ctx context.Context, inv *grammar.Invocation, word
 	}
 	expr, wrong := filter.Parse(word)
 	if wrong != nil || expr == nil {
-		return 0, inv.Usage(fmt.Sprintf("%v; nor is it a filter that matches one connection, such as 'dst :443'", err))
+		return 0, inv.Usage(fmt.Sprintf("%v; nor is it a filter%s", err, because(wrong)))
 	}
 	connections, err := namedConnections(ctx, inv, expr, false)
 	if err != nil {
@@ -60,4 +60,12 @@ func connectionNames(connections []mptcp.Connection) string {
 		parts = append(parts, fmt.Sprintf("%v (%v, %v > %v)", c.Token, c.Side, c.Local, c.Remote))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// because says what is wrong with a filter, or without an error how one looks.
+func because(wrong error) string {
+	if wrong == nil {
+		return " that matches one connection, such as 'dst :443'"
+	}
+	return ": " + strings.TrimPrefix(wrong.Error(), "filter: ")
 }

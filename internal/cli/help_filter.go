@@ -31,8 +31,8 @@ func filterTopic() grammar.Topic {
 	for _, t := range filter.Terms() {
 		topic.Rows = append(topic.Rows, [2]string{strings.TrimSpace(t.Word + " " + t.Argument), t.Meaning})
 	}
-	for _, v := range []struct{ word, name string }{{"state", "STATE"}, {"event", "NAME of an event"}, {"reason", "NAME of a reason"}} {
-		topic.Rows = append(topic.Rows, [2]string{v.name, strings.Join(filter.Values(v.word), ", ")})
+	for _, v := range []struct{ word, name string }{{"state", "STATE"}, {"event", "NAME"}, {"reason", "NAME"}} {
+		topic.Rows = append(topic.Rows, [2]string{v.name + ", after " + v.word, "one of " + strings.Join(filter.Values(v.word), ", ")})
 	}
 	return topic
 }

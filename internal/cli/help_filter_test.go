@@ -31,6 +31,11 @@ func TestFilterTopic(t *testing.T) {
 	if err := topic.WriteHelp(&text, "mptcpctl"); err != nil {
 		t.Fatal(err)
 	}
+	for _, line := range []string{"\n  STATE, after state  ", "\n  NAME, after event  ", "\n  NAME, after reason  "} {
+		if !strings.Contains(text.String(), line) {
+			t.Errorf("%q is missing: a word alone would look like a term", line)
+		}
+	}
 	for _, term := range filter.Terms() {
 		if !strings.Contains(text.String(), "\n  "+term.Word) || !strings.Contains(text.String(), term.Meaning) {
 			t.Errorf("%s is missing", term.Word)

@@ -47,6 +47,9 @@ func (a *app) topCommand() grammar.Command {
 }
 
 func (a *app) top(ctx context.Context, inv *grammar.Invocation) error {
+	if err := noJSON(inv, "-j connection, -j endpoint, -j limits, -j doctor and -j monitor have what it shows"); err != nil {
+		return err
+	}
 	config, err := a.topConfig(inv)
 	if err != nil {
 		return err

@@ -126,6 +126,8 @@ func waitArguments(inv *grammar.Invocation) (*filter.Expr, time.Duration, error)
 			return nil, 0, inv.Usage("timeout " + strconv.Quote(inv.Args[n-1]) + ": want a time such as 5s")
 		}
 		inv.Args = inv.Args[:n-2]
+	} else if n > 0 && inv.Args[n-1] == "timeout" {
+		return nil, 0, inv.Usage("timeout: a time such as 5s is missing")
 	}
 	if len(inv.Args) == 0 {
 		return nil, 0, inv.Usage("what to wait for is missing: a filter such as 'dst :443 and subflows >= 2'")
@@ -191,6 +193,14 @@ func doctorReason(ctx context.Context, from source.Source, connections []mptcp.C
 	return ""
 }
 
+// inNetns names a network namespace that is not the own one.
+func inNetns(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " in " + present.Escape(name)
+}
+
 // nearest says in one line what there was instead of what was waited for.
 func nearest(connections []mptcp.Connection) string {
 	if len(connections) == 0 {
@@ -202,7 +212,7 @@ func nearest(connections []mptcp.Connection) string {
 			parts = append(parts, fmt.Sprintf("and %d more", len(connections)-i))
 			break
 		}
-		part := fmt.Sprintf("%s to %v has %s", c.Token, c.Remote, present.Count(len(c.Subflows), "subflow"))
+		part := fmt.Sprintf("%s to %v%s has %s", c.Token, c.Remote, inNetns(c.Netns), present.Count(len(c.Subflows), "subflow"))
 		if c.Fallback {
 			part += ", fallback"
 		}

@@ -70,7 +70,7 @@ func Globals() []Global {
 			set: func(o *Options, v string) bool { o.Netns = v; return true }},
 		{Name: "all-netns", Letter: "a", Summary: "look at all network namespaces", set: on(func(o *Options) *bool { return &o.AllNetns })},
 		{Name: "color", Letter: "c", Metavar: "always|auto|never", Summary: "colour the output; NO_COLOR is honoured", set: setColor},
-		{Name: "replay", Letter: "-replay", Metavar: "FILE", Value: File, Summary: "take a recording in place of the kernel",
+		{Name: "replay", Letter: "-replay", Metavar: "FILE", Value: File, Summary: "take a recording, also a compressed one (.gz), in place of the kernel",
 			set: func(o *Options, v string) bool { o.Replay = v; return true }},
 		{Name: "help", Letter: "h", Summary: "print help", set: on(func(o *Options) *bool { return &o.Help })},
 	}
