@@ -141,6 +141,8 @@ func (a *app) countersWatch(ctx context.Context, inv *grammar.Invocation) error 
 			return fmt.Errorf("%s: %w", inv.Path, err)
 		}
 	}
+	ctx, done := whileRead(ctx, inv.Stdout)
+	defer done()
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {

@@ -45,6 +45,8 @@ func watchDoctor(ctx context.Context, inv *grammar.Invocation, r *doctorRequest)
 		return fmt.Errorf("doctor: %w", err)
 	}
 	defer from.Close()
+	ctx, done := whileRead(ctx, inv.Stdout)
+	defer done()
 	w.progress = isTerminal(inv.Stderr) && isTerminal(inv.Stdout)
 	for {
 		facts, err := gatherViews(ctx, from.Views(), r.config)

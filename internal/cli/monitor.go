@@ -30,7 +30,7 @@ func (a *app) monitorCommand() grammar.Command {
 			"FALLBACK, SF_PENDING, SF_FAILED, SF_SILENT, SF_STALE, ABORTED, ENDPOINT_SKIPPED, and RESYNC after a loss. A filter that names one, `event FALLBACK`, needs no -d. -a takes the events of all network namespaces, and names them.\n\n" +
 			"When events come faster than they can be printed, the kernel drops some: a LOST line says how many, at their place. " +
 			"Messages that do not come from the kernel are refused; the end of the output says on stderr how many there were.\n\n" +
-			"^C and SIGTERM end it in order, with exit code 0. SIGHUP ends it as it ends any program: a shell tells 129.\n\n" +
+			"^C and SIGTERM end it in order, with exit code 0, and so does the end of the program that reads its output from a pipe. SIGHUP ends it as it ends any program: a shell tells 129.\n\n" +
 			"An event belongs to its connection: `monitor dst :443` also prints the CLOSED of such a connection, which carries a token and nothing else.\n\n" +
 			"While anybody listens to these events, servers with the userspace path manager accept joins that they refuse otherwise, in all network namespaces: " +
 			"the kernel takes any listener for the path manager's daemon.",
@@ -67,6 +67,8 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 		return inv.Usage("--json-array is iproute2's form, which has no place for derived events and what -d adds")
 	}
 	config.Dedicated = !derived && !inv.Options.AllNetns
+	ctx, done := whileRead(ctx, inv.Stdout)
+	defer done()
 	if config.Dedicated {
 		// A second processor would only be woken again and again to look for work.
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))

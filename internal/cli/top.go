@@ -59,6 +59,8 @@ func (a *app) top(ctx context.Context, inv *grammar.Invocation) error {
 		return fmt.Errorf("top: %w", err)
 	}
 	defer from.Close()
+	ctx, done := whileRead(ctx, inv.Stdout)
+	defer done()
 	err = tui.Run(ctx, config)
 	switch {
 	case errors.Is(err, tui.ErrNotTerminal):
