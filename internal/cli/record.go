@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"mptcpctl/internal/grammar"
@@ -26,7 +28,7 @@ func (a *app) recordCommand() grammar.Command {
 			"It ends at ^C, SIGTERM or after the time. `--replay FILE` has doctor, top, monitor, connection, counters, wait, paths, endpoint show and limits show answer from the file as they would have then.\n\n" +
 			"With -a the namespaces that the caller may enter are recorded, also those that come later; each has an interface of its own in the file, with its name.\n\n" +
 			"The file holds the kernel's netlink messages in pcapng: Wireshark and tshark open it. It names addresses, ports, users and processes of MPTCP connections, and no other sockets, " +
-			"no payload and no host name. \"-\" is the standard output.\n\n" +
+			"no payload and no host name. \"-\" is the standard output. A file whose name ends in .gz is compressed, and is replayed and opened as it is.\n\n" +
 			"A file of that name is not overwritten without --force. What a crash leaves of a file is good up to there.",
 		Privilege: "CAP_NET_ADMIN in the network namespace for events; without it only the dumps are recorded",
 		Flags:     []grammar.Flag{{Name: "force", Letter: 'f', Summary: "overwrite a file that exists"}},
@@ -37,6 +39,7 @@ func (a *app) recordCommand() grammar.Command {
 		Operand: grammar.File,
 		Examples: []grammar.Example{
 			{Line: "record trouble.pcapng for 1m", Meaning: "one minute"},
+			{Line: "record trouble.pcapng.gz for 1h", Meaning: "compressed, to a fifth or so"},
 			{Line: "-a record host.pcapng for 1m", Meaning: "all network namespaces"},
 			{Line: "record trouble.pcapng every 1s", Meaning: "until ^C; `--replay trouble.pcapng -ts -d monitor` then shows what happened"},
 		},
@@ -133,7 +136,20 @@ func createRecording(inv *grammar.Invocation, name string) (w io.Writer, done fu
 	if err != nil {
 		return nil, nil, err
 	}
-	return f, f.Close, nil
+	if !strings.HasSuffix(name, ".gz") {
+		return f, f.Close, nil
+	}
+	zip := gzip.NewWriter(f)
+	return flushed{zip}, func() error { return errors.Join(zip.Close(), f.Close()) }, nil
+}
+
+// flushed compresses so that what was written can be read back should the rest never
+// come.
+type flushed struct{ zip *gzip.Writer }
+
+func (f flushed) Write(b []byte) (int, error) {
+	n, err := f.zip.Write(b)
+	return n, errors.Join(err, f.zip.Flush())
 }
 
 // recordProgress returns what shows the progress, where stderr is a terminal, and

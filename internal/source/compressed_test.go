@@ -24,8 +24,8 @@ func zipped(t *testing.T, data []byte) []byte {
 	return b.Bytes()
 }
 
-// A compressed recording is the recording; one that is cut short or damaged is told
-// from one that is no recording.
+// A compressed recording is the recording; of one that was cut short there is what came
+// before, and one that is damaged is told from one that is no recording.
 func TestCompressedRecording(t *testing.T) {
 	for name, data := range recordings(t) {
 		short := zipped(t, data)
@@ -41,12 +41,16 @@ func TestCompressedRecording(t *testing.T) {
 		if err != nil || got.events != want.events || len(got.snapshots) != len(want.snapshots) {
 			t.Fatalf("%s: compressed it is another: %v", name, err)
 		}
-		if err := os.WriteFile(file, short[:len(short)/2], 0o600); err != nil {
+		if err := os.WriteFile(file, short[:40], 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := OpenRecording(file); !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "cut short") {
-			t.Errorf("%s, half of it: %v", name, err)
+			t.Errorf("%s, the first bytes: %v", name, err)
 		}
+		if got.Truncated() {
+			t.Errorf("%s: whole, and said to be cut short", name)
+		}
+		testCutShort(t, name, file, data)
 		short[len(short)-6] ^= 1 // the checksum
 		if _, err := readBounded(bytes.NewReader(short), largestRecording); !errors.Is(err, gzip.ErrChecksum) {
 			t.Errorf("%s, damaged: %v", name, err)
@@ -55,5 +59,33 @@ func TestCompressedRecording(t *testing.T) {
 	bomb := zipped(t, make([]byte, 3<<20))
 	if _, err := readBounded(bytes.NewReader(bomb), 2<<20); err == nil || !strings.Contains(err.Error(), "larger than 2 MiB") {
 		t.Errorf("%d bytes that become too many: %v", len(bomb), err)
+	}
+}
+
+// testCutShort cuts a recording that was compressed piece by piece: what was written
+// before is there, as it is of one that was not compressed.
+func testCutShort(t *testing.T, name, file string, data []byte) {
+	t.Helper()
+	const pieces = 8
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	for i := range pieces {
+		if _, err := w.Write(data[i*len(data)/pieces : (i+1)*len(data)/pieces]); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		want, err := ParseRecording(data[:(i+1)*len(data)/pieces])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := OpenRecording(file)
+		if err != nil || !got.Truncated() || got.events != want.events || len(got.snapshots) != len(want.snapshots) {
+			t.Errorf("%s, after %d of %d pieces: %v", name, i+1, pieces, err)
+		}
 	}
 }

@@ -64,21 +64,26 @@ var ErrNotRecorded = errors.New("not recorded")
 
 // OpenRecording reads a recording, which gzip may have compressed. The error unwraps
 // to that of the file system, or [errors.Is] [pcapng.ErrFormat], or
-// [io.ErrUnexpectedEOF] where what gzip wrote was cut short.
+// [io.ErrUnexpectedEOF] where what gzip wrote was cut short so early that nothing can
+// be shown.
 func OpenRecording(path string) (*Recording, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := readBounded(f, largestRecording)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	data, cut := readBounded(f, largestRecording)
+	if cut != nil && len(data) == 0 {
+		return nil, fmt.Errorf("%s: %w", path, cut)
 	}
 	r, err := ParseRecording(data)
-	if err != nil {
+	switch {
+	case err != nil && cut != nil:
+		return nil, fmt.Errorf("%s: %w", path, cut)
+	case err != nil:
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	r.truncated = r.truncated || cut != nil
 	return r, nil
 }
 

@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/source"
+)
+
+// A recording is compressed where its name says so. What is left of it when the
+// recorder is killed is good, too.
+func TestRecordCompressed(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	file := filepath.Join(t.TempDir(), "r.pcapng.gz")
+	begin := func() *recording {
+		p := started(t, ns, tool("record", file, "every", "100ms"))
+		await(t, ctx, "the first dump", func() bool {
+			r, err := source.OpenRecording(file)
+			if err != nil {
+				return false
+			}
+			for range r.States() {
+				return true
+			}
+			return false
+		})
+		return &recording{file, p}
+	}
+	replayed := func(warned bool) {
+		t.Helper()
+		stdout, stderr, code := ran(t, ns, tool("--replay", file, "limits"))
+		if code != 0 || !strings.HasPrefix(stdout, "add_addr_accepted ") || strings.Contains(stderr, "what came before is shown") != warned {
+			t.Errorf("replayed: exit code %d, %q, %q", code, stdout, stderr)
+		}
+	}
+
+	r := begin()
+	if err := r.process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.process.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	replayed(true)
+
+	if err := os.Remove(file); err != nil { // else the next one's first dump would be there already
+		t.Fatal(err)
+	}
+	begin().stop(t, ctx)
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zip, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if whole, err := io.ReadAll(zip); err != nil || len(whole) <= len(data) {
+		t.Errorf("%d bytes of %d: %v", len(whole), len(data), err)
+	}
+	replayed(false)
+}
