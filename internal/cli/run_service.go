@@ -23,7 +23,7 @@ func (a *app) runService(ctx context.Context, inv *grammar.Invocation, unit stri
 	if inv.Has("undo") {
 		return a.undoService(ctx, inv, root, unit)
 	}
-	dropIn, err := serviceDropIn(ctx, unit)
+	dropIn, err := serviceDropIn(ctx, root, unit)
 	if err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
@@ -35,7 +35,11 @@ func (a *app) runService(ctx context.Context, inv *grammar.Invocation, unit stri
 	if err := dropIn.Apply(root); err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
-	fmt.Fprintf(inv.Stdout, "Written. It holds after: systemctl daemon-reload && systemctl restart %s\nBack: %s run --service %s --undo\n", unit, a.program, unit)
+	back := fmt.Sprintf("%s run --service %s --undo", a.program, unit)
+	if ok {
+		back += " --directory " + shellWord(root)
+	}
+	fmt.Fprintf(inv.Stdout, "Written. It holds after: %s\nBack: %s\n", restart(root, unit), back)
 	return nil
 }
 
@@ -51,20 +55,36 @@ func (a *app) undoService(ctx context.Context, inv *grammar.Invocation, root, un
 	if err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
-	fmt.Fprintf(inv.Stdout, "Removed. It holds after: systemctl daemon-reload && systemctl restart %s\n", unit)
+	fmt.Fprintf(inv.Stdout, "Removed. It holds after: %s\n", restart(root, unit))
 	return nil
 }
 
+// systemctl returns the command that speaks to the manager of the units in a
+// directory: those below systemd/user, as ~/.config/systemd/user, are users' own.
+func systemctl(root string) []string {
+	if path := filepath.Clean(root); strings.HasSuffix(path, "systemd/user") {
+		return []string{"systemctl", "--user"}
+	}
+	return []string{"systemctl"}
+}
+
+// restart is the command line after which a change of the unit holds.
+func restart(root, unit string) string {
+	manager := strings.Join(systemctl(root), " ")
+	return fmt.Sprintf("%s daemon-reload && %s restart %s", manager, manager, shellWord(unit))
+}
+
 // serviceDropIn works the drop-in out, from what systemd says of the unit.
-func serviceDropIn(ctx context.Context, unit string) (force.DropIn, error) {
+func serviceDropIn(ctx context.Context, root, unit string) (force.DropIn, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return force.DropIn{}, err
 	}
-	if strings.HasSuffix(unit, ".socket") {
-		return force.ServiceDropIn(unit, self, "")
+	if !strings.HasSuffix(unit, ".service") {
+		return force.ServiceDropIn(unit, self, "") // a socket, or what can have none
 	}
-	cmd := exec.CommandContext(ctx, "systemctl", "cat", "--no-pager", "--", unit)
+	cat := append(systemctl(root), "cat", "--no-pager", "--", unit)
+	cmd := exec.CommandContext(ctx, cat[0], cat[1:]...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	definition, err := cmd.Output()
