@@ -209,6 +209,10 @@ func TestPageWhileTheProcedureRuns(t *testing.T) {
 	b.do(chromedp.SendKeys("#filter", "dport 1"))
 	b.sees("nothing behind a filter that does not match", `document.querySelector('#total').textContent === '0 matches' && location.hash.includes('dport')`)
 	b.do(chromedp.Navigate(page + "#/connections"))
+	for _, way := range []string{"descending", "ascending"} {
+		b.sees("that it is sorted by the local address, "+way, `(button => button && (button.click(), true))([...document.querySelectorAll('.head button')].find(b => b.textContent === 'Local'))`)
+		b.sees("that it is sorted "+way, fmt.Sprintf(`document.querySelectorAll('[aria-sort=%s]').length === 1 && document.querySelector('[aria-sort=%[1]s]').textContent === 'Local'`, way))
+	}
 	b.sees("it without a filter", fmt.Sprintf(`document.querySelector('#filter').value === '' && document.querySelector('a.row[data-token="%s"]')`, token))
 	b.sees("that what is typed is typed", `(field => { field.value = 'dport 1'; field.dispatchEvent(new Event('input')); document.querySelector('.scroll').dispatchEvent(new Event('scroll')); return true })(document.querySelector('#filter'))`)
 	b.sees("what was typed, though the table was scrolled", `document.querySelector('#total').textContent === '0 matches' && location.hash.includes('dport')`)

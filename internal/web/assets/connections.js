@@ -6,6 +6,8 @@ import { bytes, connectionLink, h, hash, setText } from './dom.js';
 const HEIGHT = 28;
 const COLUMNS = [['token', 'Token'], ['state', 'State'], ['', 'Side'], ['local', 'Local'], ['remote', 'Remote'], ['subflows', 'Subflows'], ['bytes', 'Bytes'], ['', 'Process']];
 
+const NUMBERS = ['subflows', 'bytes'];
+
 export function connections(main, link) {
   let filter = link.query.get('filter') || '';
   let sort = link.query.get('sort') || 'local';
@@ -18,8 +20,9 @@ export function connections(main, link) {
   const problem = h('p', { class: 'bad', id: 'problem', role: 'alert' });
   const spacer = h('div', { class: 'spacer' });
   const scroll = h('div', { class: 'scroll', role: 'rowgroup', onscroll: later, onkeydown: keys });
-  const head = h('div', { class: 'row head', role: 'row' }, COLUMNS.map(([column, name]) => h('span', { role: 'columnheader' },
-    column ? h('button', { type: 'button', onclick: () => { location.hash = hash('connections', { filter, sort: sort === column ? '-' + column : column }); } }, name) : name)));
+  const headers = COLUMNS.map(([column, name]) => h('span', { role: 'columnheader', class: NUMBERS.includes(column) && 'right' },
+    column ? h('button', { type: 'button', onclick: () => { location.hash = hash('connections', { filter, sort: sort === column ? '-' + column : column }); } }, name) : name));
+  const head = h('div', { class: 'row head', role: 'row' }, headers);
   scroll.append(spacer);
   main.append(h('div', { class: 'bar' }, h('h1', {}, 'Connections'), field, total), problem, h('div', { class: 'grid', role: 'table', 'aria-label': 'Connections' }, head, scroll));
 
@@ -32,7 +35,16 @@ export function connections(main, link) {
     filter = query.get('filter') || '';
     sort = query.get('sort') || 'local';
     if (field.value !== filter) field.value = filter;
+    mark();
     load();
+  }
+
+  // mark shows by which column the rows are sorted, and which way.
+  function mark() {
+    headers.forEach((header, i) => {
+      const [column] = COLUMNS[i];
+      if (column) header.setAttribute('aria-sort', { [column]: 'ascending', ['-' + column]: 'descending' }[sort] || 'none');
+    });
   }
 
   function later() {
@@ -70,6 +82,7 @@ export function connections(main, link) {
     if (to) { e.preventDefault(); to.focus(); }
   }
 
+  mark();
   return { refresh: load, update: (query) => update(query), close() { abort?.abort(); clearTimeout(typing); clearTimeout(scrolling); } };
 }
 
