@@ -77,6 +77,12 @@ func CheckEndpoint(supposed Facts, e mptcp.Endpoint) []Problem {
 		}
 		problems = append(problems, Problem{Rule: f.Rule, Text: f.Title, Seen: supposedEvidence(f.Evidence), Fix: supposedFix(f.Fix, e)})
 	}
+	if !slices.ContainsFunc(problems, func(p Problem) bool { return p.Rule == "D20" }) && v.startsOnly(e) {
+		problems = append(problems, Problem{
+			Rule: "D20", Text: fmt.Sprintf("endpoint %s is the address that the connection starts from: no further subflow comes of it", e.Address),
+			Fix: []string{"give another address an endpoint: mptcpctl paths"},
+		})
+	}
 	if e.Flags&(mptcp.FlagSubflow|mptcp.FlagFullmesh|mptcp.FlagLaminar) == mptcp.FlagFullmesh {
 		problems = append(problems, Problem{
 			Text: "fullmesh without subflow: no subflow goes to the peer's own address, only to addresses that the peer announces",
@@ -91,6 +97,21 @@ func CheckEndpoint(supposed Facts, e mptcp.Endpoint) []Problem {
 		})
 	}
 	return problems
+}
+
+// startsOnly reports whether all connections start from the endpoint's address, which
+// is all that it asks for. Diagnose says so of a connection's only endpoint: beside
+// others it does no harm, but is of no use either.
+func (v *view) startsOnly(e mptcp.Endpoint) bool {
+	if e.Flags&(mptcp.FlagSubflow|mptcp.FlagSignal|mptcp.FlagFullmesh|mptcp.FlagLaminar) != mptcp.FlagSubflow || len(v.clients) == 0 {
+		return false
+	}
+	for _, c := range v.clients {
+		if u, _ := useOf(c, e); u != initial {
+			return false
+		}
+	}
+	return true
 }
 
 // forAll are those that keep every endpoint from being used.

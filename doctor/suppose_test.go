@@ -25,6 +25,14 @@ func TestCheckEndpoint(t *testing.T) {
 		{"not here", func(_ *Facts, e *mptcp.Endpoint) { e.Address, e.IfIndex = netip.MustParseAddr("10.9.9.9"), 0 }, "D21", "ip address add"},
 		{"limit", func(f *Facts, _ *mptcp.Endpoint) { f.Limits.Subflows = 0 }, "D15", "mptcpctl limits set subflows"},
 		{"own address", func(_ *Facts, e *mptcp.Endpoint) { e.Address, e.IfIndex = ethIP, eth }, "D20", ""},
+		{"own address beside another endpoint", func(f *Facts, e *mptcp.Endpoint) {
+			f.Endpoints = []mptcp.Endpoint{*e}
+			e.Address, e.IfIndex = ethIP, eth
+		}, "D20", "another address"},
+		{"own address, to all that the peer announces", func(f *Facts, e *mptcp.Endpoint) {
+			f.Endpoints = []mptcp.Endpoint{*e}
+			e.Address, e.IfIndex, e.Flags = ethIP, eth, mptcp.FlagSubflow|mptcp.FlagFullmesh
+		}, "", ""},
 		{"without dev", func(_ *Facts, e *mptcp.Endpoint) { e.IfIndex = 0 }, "D27", "dev wlan0"},
 		{"link down", func(f *Facts, _ *mptcp.Endpoint) {
 			f.Network.Links = slices.Clone(f.Network.Links)
