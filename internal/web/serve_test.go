@@ -55,7 +55,7 @@ func (s *serving) dial(t testing.TB) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -64,7 +64,7 @@ func (s *serving) dial(t testing.TB) net.Conn {
 // answers fails the test if the server does not answer others in time.
 func (s *serving) answers(t testing.TB) {
 	t.Helper()
-	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	r, err := client.Get("http://" + s.address + "/api/v1/summary")
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func next(t testing.TB, messages <-chan string) string {
 			t.Fatal("the stream has ended")
 		}
 		return m
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no message came")
 	}
 	return ""
@@ -204,7 +204,7 @@ func TestSlowReadersAreCutOff(t *testing.T) {
 		}
 	}()
 	received := 0
-	for deadline := time.Now().Add(60 * time.Second); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; {
 		select {
 		case <-done:
 			if received == 0 {

@@ -151,7 +151,7 @@ func newWorld(t testing.TB, connections int, c Config) *world {
 // until polls until the condition holds.
 func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal(fmt.Sprint("gave up waiting for ", what))
 		}
