@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,8 +29,11 @@ type browser struct {
 
 	mu       sync.Mutex
 	problems []string
-	outage   bool // the server is down on purpose: refused requests are no problem
+	outages  []outage // the server is down on purpose: refused requests are no problem
 }
+
+// outage is a span of time; its end is zero while it lasts.
+type outage struct{ from, to time.Time }
 
 func newBrowser(t *testing.T, ns *lab.Namespace) *browser {
 	t.Helper()
@@ -79,7 +83,7 @@ func (b *browser) note(m chromedp.ConsoleMessage) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	refused := m.Source == "network" && strings.Contains(m.Text, "ERR_")
-	if m.Type != chromedp.ConsoleError && !m.IsException() || b.outage && refused {
+	if m.Type != chromedp.ConsoleError && !m.IsException() || refused && b.out(m.Time) {
 		return
 	}
 	b.problems = append(b.problems, fmt.Sprintf("%s: %s (%s:%d)", m.Type, m.Text, m.URL, m.Line))
@@ -88,7 +92,20 @@ func (b *browser) note(m chromedp.ConsoleMessage) {
 func (b *browser) setOutage(on bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.outage = on
+	if on {
+		b.outages = append(b.outages, outage{from: time.Now()})
+		return
+	}
+	b.outages[len(b.outages)-1].to = time.Now()
+}
+
+// out reports whether the server was down at that time: a message may be read later
+// than the page wrote it. The caller holds mu.
+func (b *browser) out(at time.Time) bool {
+	at = at.Add(time.Millisecond) // the browser's clock counts in those
+	return slices.ContainsFunc(b.outages, func(o outage) bool {
+		return !at.Before(o.from) && (o.to.IsZero() || at.Before(o.to))
+	})
 }
 
 func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
@@ -111,7 +128,7 @@ func eval[T any](b *browser, expression string) T {
 // sees polls until the expression is true on the page.
 func (b *browser) sees(what, expression string) {
 	b.t.Helper()
-	for deadline := time.Now().Add(40 * time.Second); !eval[bool](b, "Boolean("+expression+")"); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !eval[bool](b, "Boolean("+expression+")"); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			b.shoot("failed")
 			b.t.Fatalf("the page never showed %s; it says:\n%s", what, eval[string](b, "document.body.innerText"))

@@ -44,7 +44,7 @@ func stopped(t *testing.T, p *lab.Process) {
 	if err := p.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	code, err := p.Wait(ctx)
 	if err == nil && code == 0 {
@@ -79,35 +79,53 @@ func TestServeAnswersAndEndsInGoodOrder(t *testing.T) {
 		return strings.Contains(fetch(t, ns, "http://127.0.0.1:9099/api/v1/connections"), `"total":2`)
 	})
 	shown, _, _ := ran(t, ns, tool("-j", "connection", "show"))
-	var fromCommand, fromServer []map[string]any
+	var fromCommand []map[string]any
 	if err := json.Unmarshal([]byte(shown), &fromCommand); err != nil {
 		t.Fatal(err)
 	}
-	answer, _, _ := strings.Cut(fetch(t, ns, "http://127.0.0.1:9099/api/v1/connections"), "\n")
-	var page struct{ Connections json.RawMessage }
-	if err := json.Unmarshal([]byte(answer), &page); err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(page.Connections, &fromServer); err != nil {
-		t.Fatal(err)
-	}
-	for key := range fromCommand[0] {
-		if _, ok := fromServer[0][key]; !ok {
-			t.Errorf("the command's key %q is not in the server's JSON", key)
+	// What the server has heard of by an event it completes when it looks.
+	missing := ""
+	waitFor(t, "the keys of the command's JSON in the server's", func() bool {
+		answer, _, _ := strings.Cut(fetch(t, ns, "http://127.0.0.1:9099/api/v1/connections"), "\n")
+		var page struct{ Connections []map[string]any }
+		if err := json.Unmarshal([]byte(answer), &page); err != nil {
+			t.Fatal(err)
 		}
-	}
+		if missing = missingKey(fromCommand, page.Connections); missing != "" {
+			t.Logf("not in the server's JSON: %s", missing)
+		}
+		return missing == ""
+	})
 	if got := fetch(t, ns, "http://127.0.0.1:9099/api/v1/findings"); !strings.Contains(got, `"verdict":`) || !strings.HasSuffix(got, "200") {
 		t.Errorf("findings: %s", got)
 	}
-	if got := fetch(t, ns, "http://127.0.0.1:9099/metrics"); !strings.Contains(got, `mptcp_connections{netns="",side="client",state="established"} 1`) || !strings.Contains(got, `mptcp_monitor_engine_info{engine="netlink"} 1`) {
-		t.Errorf("metrics: %s", got)
-	}
+	waitFor(t, "the metrics", func() bool {
+		got := fetch(t, ns, "http://127.0.0.1:9099/metrics")
+		return strings.Contains(got, `mptcp_connections{netns="",side="client",state="established"} 1`) && strings.Contains(got, `mptcp_monitor_engine_info{engine="netlink"} 1`)
+	})
 	listeners, _, _ := ran(t, ns, tool("connection", "show", "listen"))
 	if strings.Contains(listeners, ":9099") {
 		t.Errorf("the server is among what it shows: %s", listeners)
 	}
 	// Meanwhile nobody has read what systemd is told: the server must not hang on it.
 	stopped(t, p)
+}
+
+// missingKey returns a key that a connection of the command's has and the server's
+// has not, with the connection's token; "" where there is none.
+func missingKey(fromCommand, fromServer []map[string]any) string {
+	byToken := map[any]map[string]any{}
+	for _, c := range fromServer {
+		byToken[c["token"]] = c
+	}
+	for _, c := range fromCommand {
+		for key := range c {
+			if _, ok := byToken[c["token"]][key]; !ok {
+				return fmt.Sprintf("%s of %v", key, c["token"])
+			}
+		}
+	}
+	return ""
 }
 
 func TestServeTellsSystemdThatItStops(t *testing.T) {
@@ -132,7 +150,7 @@ func TestServeTellsSystemdThatItStops(t *testing.T) {
 
 func notification(t *testing.T, c *net.UnixConn) string {
 	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	b := make([]byte, 512)

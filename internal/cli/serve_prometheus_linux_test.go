@@ -31,7 +31,7 @@ func TestPrometheusScrapes(t *testing.T) {
 	token := write("token", "a token that nobody guesses\n")
 	ready(t, started(t, ns, tool("serve", "--listen", "0.0.0.0:9099", "--token-file", token)))
 	config := write("prometheus.yml", fmt.Sprintf(`
-global: {scrape_interval: 200ms, scrape_timeout: 200ms}
+global: {scrape_interval: 2s, scrape_timeout: 2s}
 scrape_configs:
   - job_name: mptcp
     authorization: {credentials: a token that nobody guesses}

@@ -109,7 +109,7 @@ func kernelFixture(t *testing.T, topology string) string {
 // a namespace that came after it was started, and had given up what it does not need.
 func TestServeAllNamespaces(t *testing.T) {
 	own, other := loopback(t), loopback(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := started(t, own, tool("-a", "serve"))
 	waitFor(t, "the server", func() bool { return strings.HasSuffix(fetch(t, own, "http://127.0.0.1:9099/readyz"), "200") })
