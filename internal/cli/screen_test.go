@@ -144,7 +144,7 @@ func (s *screen) press(keys string) {
 func (s *screen) wait(texts ...string) string {
 	s.t.Helper()
 	before := ""
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		picture := s.picture()
 		missing := ""
 		for _, text := range texts {
@@ -163,13 +163,29 @@ func (s *screen) wait(texts ...string) string {
 	}
 }
 
+// fill waits until these texts are on the screen and its last line is the one with
+// that number: a key may be answered before the program hears of a new size.
+func (s *screen) fill(height int, texts ...string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; {
+		picture := s.wait(texts...)
+		lines := strings.Count(strings.TrimRight(picture, "\n"), "\n") + 1
+		if lines == height {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%d lines on a screen of %d:\n%s", lines, height, picture)
+		}
+	}
+}
+
 // waitEnd waits for the end of the program.
 func (s *screen) waitEnd() error {
 	s.t.Helper()
 	select {
 	case err := <-s.ended:
 		return err
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		s.t.Fatalf("the program does not end:\n%s", s.picture())
 		return nil
 	}
@@ -181,7 +197,7 @@ func (s *screen) restored() {
 	if after := s.settings(); after != s.before {
 		s.t.Errorf("the settings of the terminal are %+v, before they were %+v", after, s.before)
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		s.mu.Lock()
 		left := !s.other && !s.hidden
 		s.mu.Unlock()

@@ -17,7 +17,7 @@ const topRecording = "testdata/top/redhat.mptcp"
 // seen. UPDATE=1 writes it anew.
 func TestTopReplay(t *testing.T) {
 	topology := findTopology(t, "redhat")
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	l := build(t, ctx, topology)
 	client := l.Host(lab.ClientHost)
@@ -71,7 +71,7 @@ func (s *screen) becomes(file, got string) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); got != string(want) && time.Now().Before(deadline); got = s.picture() {
+	for deadline := time.Now().Add(time.Minute); got != string(want) && time.Now().Before(deadline); got = s.picture() {
 		time.Sleep(30 * time.Millisecond)
 	}
 	return got
