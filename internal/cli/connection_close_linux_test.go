@@ -61,7 +61,7 @@ func subflowsShown(t *testing.T, ctx context.Context, client *lab.Host, token mp
 }
 
 func TestCloseSubflow(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	w := newCloseWorld(t, ctx)
 	token := w.token.String()
@@ -104,7 +104,7 @@ func TestCloseSubflow(t *testing.T) {
 }
 
 func TestCloseConnection(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	w := newCloseWorld(t, ctx)
 	if err := w.client.SetSysctl("net.mptcp.close_timeout", "2"); err != nil {
@@ -134,7 +134,7 @@ func TestCloseConnection(t *testing.T) {
 		t.Errorf("the other connection %v: %v", other, err)
 	}
 	// What is said of the end is so: the program learns of it after close_timeout.
-	_ = w.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = w.conn.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := w.conn.Read(make([]byte, 1)); err == nil || errors.Is(err, syscall.EAGAIN) {
 		t.Errorf("read from the closed connection: %v", err)
 	}
@@ -150,7 +150,7 @@ func TestCloseConnection(t *testing.T) {
 
 // Without CAP_NET_ADMIN the refusal names what is missing.
 func TestCloseWithoutPrivilege(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	w := newCloseWorld(t, ctx)
 	argv := append([]string{"setpriv", "--bounding-set", "-net_admin", toolPath(t)}, "connection", "close", w.token.String(), "-y")

@@ -59,7 +59,7 @@ func TestConnectionAgreesWithSS(t *testing.T) {
 		}
 	}
 	l := dualStack(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	client, server := l.Host(lab.ClientHost), l.Host(lab.ServerHost)
 	endpoints(t, ctx, client, "10.0.2.2", "2001:db8:2::2", mptcp.FlagSubflow)
@@ -71,7 +71,7 @@ func TestConnectionAgreesWithSS(t *testing.T) {
 	for _, host := range []*lab.Host{client, server} {
 		var ours, theirs []string
 		var connections []mptcp.Connection
-		deadline := time.Now().Add(20 * time.Second)
+		deadline := time.Now().Add(time.Minute)
 		for { // the last acknowledgements and joins may still be under way
 			connections = show(t, ctx, host)
 			ours, theirs = subflowFacts(connections), ssFacts(t, ctx, host)

@@ -244,7 +244,7 @@ func TestWaitForEvents(t *testing.T) {
 			t.Parallel()
 			labtest.Namespace(t)
 			s := findScenario(t, test.scenario)
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 			t.Cleanup(cancel)
 			var p *lab.Process
 			trial, err := lab.StartWatched(ctx, s, []string{toolPath(t)}, func(l *lab.Lab) (err error) {
@@ -272,6 +272,10 @@ func TestWaitForEvents(t *testing.T) {
 			code, err := p.Wait(ctx)
 			if out, errs := texts(p.Lines()); err != nil || code != 0 || strings.Count(out, "\n") != 1 || !strings.Contains(out, test.want+"]") {
 				t.Errorf("exit %d, %v: %s%s", code, err, out, errs)
+				for _, words := range [][]string{{"-d", "connection", "show"}, {"counters"}} { // did the kernel do it?
+					now, _, _ := runIn(t, trial.Lab.Host(lab.ClientHost), words...)
+					t.Logf("%v: %s", words, now)
+				}
 			}
 		})
 	}

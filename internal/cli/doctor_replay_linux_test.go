@@ -65,7 +65,7 @@ func recordedTrial(t *testing.T, name string, at func(*lab.Trial)) (file string)
 	t.Helper()
 	labtest.Namespace(t)
 	s := findScenario(t, name)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)
 	file = filepath.Join(t.TempDir(), "t.pcapng")
 	var r *recording

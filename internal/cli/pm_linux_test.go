@@ -94,7 +94,7 @@ func (h *loopHost) follow() {
 		<-read
 		_ = cmd.Wait() // killed
 	})
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		h.listen()
 		select {
 		case <-h.events:
@@ -135,7 +135,7 @@ func (h *loopHost) listen() {
 // next returns the next event of the type, and drops those before it.
 func (h *loopHost) next(typ mptcp.EventType, token mptcp.Token) map[string]string {
 	h.t.Helper()
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		select {
 		case e := <-h.events:
@@ -156,7 +156,7 @@ func (h *loopHost) connect() (client, server mptcp.Token) {
 	h.inside(func() error {
 		var dialer net.Dialer
 		dialer.SetMultipathTCP(true)
-		ctx, cancel := context.WithTimeout(h.t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(h.t.Context(), time.Minute)
 		defer cancel()
 		c, err := dialer.DialContext(ctx, "tcp4", h.server.Addr().String())
 		if err != nil {

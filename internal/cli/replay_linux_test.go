@@ -163,7 +163,7 @@ func TestRecordFixtures(t *testing.T) {
 	}
 	for _, topology := range lab.Topologies() {
 		t.Run(topology.Name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 			defer cancel()
 			l := build(t, ctx, topology)
 			if topology.Name == "redhat" {
@@ -251,7 +251,7 @@ func wireshark(t *testing.T, file string) {
 // TestReplayAgreesWithLive records while connections are made, and holds the
 // answers of the replay against those that the kernel gave at its end.
 func TestReplayAgreesWithLive(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	topology := findTopology(t, "two-subnets")
 	l := build(t, ctx, topology)
@@ -307,7 +307,7 @@ func settleHosts(t *testing.T, ctx context.Context, l *lab.Lab) {
 		if rest++; now != before {
 			before, rest = now, 0
 		}
-		return rest > 40
+		return rest > 100
 	})
 }
 

@@ -192,7 +192,7 @@ func serveWeb(t *testing.T, ctx context.Context, server *lab.Host) (hangUp func(
 // TestRunPrograms lets programs that know nothing of MPTCP have it, and a second
 // subflow, as the test's user and as an ordinary one.
 func TestRunPrograms(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	client, hangUp := runWorld(t, ctx)
 	path := publicTool(t)
@@ -267,7 +267,7 @@ func TestRunProcedure(t *testing.T) {
 			if _, err := exec.LookPath(nc); err != nil {
 				labtest.Skip(t, "no %s", nc)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 			defer cancel()
 			script := `self=$1; nc=$2; flags=$3; shift 3; case $1 in nc) shift; exec "$self" run "$nc" $flags "$@";; *) exec "$self" "$@";; esac`
 			var told strings.Builder

@@ -41,7 +41,7 @@ func started(t *testing.T, ns *lab.Namespace, c lab.ProcessConfig) *lab.Process 
 // ran runs the program to its end and returns its output and exit code.
 func ran(t *testing.T, ns *lab.Namespace, c lab.ProcessConfig) (stdout, stderr string, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	lines, code, err := ns.RunProcess(ctx, c)
 	if err != nil {
@@ -66,7 +66,7 @@ func texts(lines []lab.Line) (stdout, stderr string) {
 // waitFor polls until the condition holds.
 func waitFor(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("gave up waiting: %s", what)
 		}
@@ -117,7 +117,7 @@ func ended(t *testing.T, p *lab.Process, s os.Signal) int {
 	if err := p.Signal(s); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	code, err := p.Wait(ctx)
 	if err != nil {
@@ -199,7 +199,7 @@ func wantArray(t *testing.T, out string) {
 	if err := json.Unmarshal([]byte(out), &list); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if len(list) == 0 || list[len(list)-1].Event == "" || !strings.HasPrefix(list[1].Token, "0x") {
+	if len(list) < 2 || list[len(list)-1].Event == "" || !strings.HasPrefix(list[1].Token, "0x") {
 		t.Errorf("not iproute2's array: %s", out)
 	}
 }
@@ -273,9 +273,9 @@ func TestWait(t *testing.T) {
 	if out, errs, code := ran(t, ns, tool("wait", "dport = :7001", "timeout", "30ms")); code != codeFailed || out != "" || !strings.Contains(errs, "there is no MPTCP connection") {
 		t.Errorf("nothing there: exit %d, %q, %q", code, out, errs)
 	}
-	p := started(t, ns, tool("-j", "wait", "dport = :7001 and state established", "timeout", "50s"))
+	p := started(t, ns, tool("-j", "wait", "dport = :7001 and state established", "timeout", "70s"))
 	defer connect(t, ns)()
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if code, err := p.Wait(ctx); code != 0 || err != nil {
 		t.Fatalf("exit %d, %v: %v", code, err, p.Lines())
@@ -316,7 +316,7 @@ func TestNetcatCommand(t *testing.T) {
 			if err := p.CloseInput(); err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			if code, err := p.Wait(ctx); code != 0 || err != nil {
 				t.Errorf("client: exit %d, %v", code, err)
