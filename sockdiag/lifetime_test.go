@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -314,9 +315,20 @@ func TestDestroyedSaysWhatItMissed(t *testing.T) {
 	}
 }
 
-// diagDrops returns how many messages the kernel dropped for the namespace's sockets
-// of this kind.
+// diagDrops returns how many messages the kernel dropped for this process's sockets of
+// this kind in the namespace. Another that watches all namespaces of the machine may
+// have its own there.
 func diagDrops(w *world) (drops uint64, err error) {
+	own := map[string]bool{}
+	files, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		return 0, err
+	}
+	for _, file := range files {
+		if to, err := os.Readlink(file); err == nil {
+			own[to] = true
+		}
+	}
 	var table []byte
 	err = w.ns.Do(func() (err error) {
 		table, err = os.ReadFile("/proc/thread-self/net/netlink")
@@ -324,7 +336,7 @@ func diagDrops(w *world) (drops uint64, err error) {
 	})
 	for line := range strings.Lines(string(table)) { // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
 		f := strings.Fields(line)
-		if len(f) < 9 || f[1] != strconv.Itoa(unix.NETLINK_SOCK_DIAG) {
+		if len(f) < 10 || f[1] != strconv.Itoa(unix.NETLINK_SOCK_DIAG) || !own["socket:["+f[9]+"]"] {
 			continue
 		}
 		n, err := strconv.ParseUint(f[8], 10, 64)

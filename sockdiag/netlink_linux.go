@@ -106,11 +106,26 @@ func (h home) do(f func() error) error {
 		return err
 	}
 	return onThread(func() error {
-		if err := unix.Setns(int(h.file.Fd()), unix.CLONE_NEWNET); err != nil {
-			return os.NewSyscallError("setns", err)
+		if err := h.enter(); err != nil {
+			return err
 		}
 		return f()
 	})
+}
+
+// enter puts the calling thread into the namespace. It holds the descriptor
+// meanwhile: where another goroutine closes the client, its number may become
+// another file's.
+func (h home) enter() error {
+	conn, err := h.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	if err := conn.Control(func(fd uintptr) { failed = unix.Setns(int(fd), unix.CLONE_NEWNET) }); err != nil {
+		return os.ErrClosed
+	}
+	return os.NewSyscallError("setns", failed)
 }
 
 // onThread runs f on a thread that ends with it, so that its namespace cannot leak.

@@ -97,16 +97,12 @@ func connect(t *testing.T, ns *lab.Namespace) (end func()) {
 func listening(t *testing.T, ns *lab.Namespace, c lab.ProcessConfig) *lab.Process {
 	t.Helper()
 	p := started(t, ns, c)
-	groups := regexp.MustCompile(`(?m)^\S+\s+16\s+\d+\s+([0-9a-f]*[1-9a-f][0-9a-f]*)\s`)
 	waitFor(t, "the monitor to subscribe", func() bool {
-		var table []byte
-		if err := ns.Do(func() (err error) {
-			table, err = os.ReadFile("/proc/thread-self/net/netlink")
-			return err
-		}); err != nil {
+		ok, err := p.Subscribed(0)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return groups.Match(table)
+		return ok
 	})
 	return p
 }
@@ -207,7 +203,7 @@ func wantArray(t *testing.T, out string) {
 // A reader that has seen enough ends the monitor without a word.
 func TestMonitorClosedPipe(t *testing.T) {
 	ns := loopback(t)
-	p := listening(t, ns, lab.ProcessConfig{Args: []string{"sh", "-c", `"$0" monitor | head -n 1`, toolPath(t)}})
+	p := started(t, ns, lab.ProcessConfig{Args: []string{"sh", "-c", `"$0" monitor | head -n 1`, toolPath(t)}})
 	waitFor(t, "the pipeline to end", func() bool {
 		connect(t, ns)()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)

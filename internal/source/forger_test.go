@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,9 +25,9 @@ import (
 const forgerArg = "forge-events"
 
 // forger is a process that is root of a user namespace: it says "ready", reads
-// "FAMILY GROUP TOKEN", sends events to the group, and to every listener of the
-// group that it sees, and says how many were sent and how many the kernel refused.
-// It ends with its input.
+// "FAMILY GROUP TOKEN N INODE…", sends events to the group, and to those listeners of
+// the group that it sees and that are among the N sockets, and says how many were
+// sent and how many the kernel refused. It ends with its input.
 func forger() int {
 	if lo, err := netlink.LinkByName("lo"); err == nil {
 		_ = netlink.LinkSetUp(lo) // where the network is another's it is up
@@ -35,12 +36,20 @@ func forger() int {
 	var f pathmanager.Family
 	var token mptcp.Token
 	in := bufio.NewReader(os.Stdin)
-	if _, err := fmt.Fscan(in, &f.ID, &f.Events, &token); err != nil {
+	var n int
+	if _, err := fmt.Fscan(in, &f.ID, &f.Events, &token, &n); err != nil {
 		fmt.Println(err)
 		return 1
 	}
+	victims := make([]uint32, n)
+	for i := range victims {
+		if _, err := fmt.Fscan(in, &victims[i]); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+	}
 	to := []unix.SockaddrNetlink{{Family: unix.AF_NETLINK, Groups: 1 << (f.Events - 1)}}
-	ports, err := listenerPorts()
+	ports, err := listenerPorts(victims)
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -69,14 +78,16 @@ func forger() int {
 	return 0
 }
 
-// listenerPorts returns the port ids of the sockets of the network namespace that
-// listen to groups of generic netlink.
-func listenerPorts() (ports []uint32, err error) {
+// listenerPorts returns the port ids of those of the sockets that listen to groups of
+// generic netlink in this network namespace. Another program that watches all
+// namespaces of the machine may have its own there.
+func listenerPorts(of []uint32) (ports []uint32, err error) {
 	table, err := os.ReadFile("/proc/thread-self/net/netlink")
 	for line := range strings.Lines(string(table)) {
 		var sk string
-		var protocol, port, groups uint32
-		if n, _ := fmt.Sscanf(line, "%s %d %d %x", &sk, &protocol, &port, &groups); n == 4 && protocol == unix.NETLINK_GENERIC && groups != 0 {
+		var protocol, port, groups, rmem, wmem, dump, locks, drops, inode uint32
+		n, _ := fmt.Sscanf(line, "%s %d %d %x %d %d %d %d %d %d", &sk, &protocol, &port, &groups, &rmem, &wmem, &dump, &locks, &drops, &inode)
+		if n == 10 && protocol == unix.NETLINK_GENERIC && groups != 0 && slices.Contains(of, inode) {
 			ports = append(ports, port)
 		}
 	}
@@ -148,7 +159,9 @@ func startForger(t *testing.T, ns *lab.Namespace, flags uintptr) *forging {
 // many were sent, how many the kernel refused, and how many listeners it saw.
 func (f *forging) forge(t *testing.T, family pathmanager.Family, token mptcp.Token) (sent, refused, listeners int) {
 	t.Helper()
-	if _, err := fmt.Fprintln(f.in, family.ID, family.Events, uint32(token)); err != nil {
+	own := ownSockets(t)
+	inodes := strings.Trim(fmt.Sprint(own), "[]")
+	if _, err := fmt.Fprintln(f.in, family.ID, family.Events, uint32(token), len(own), inodes); err != nil {
 		t.Fatal(err)
 	}
 	line, err := f.out.ReadString('\n')

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -20,20 +21,11 @@ import (
 // watches all namespaces of the machine may have its own there.
 func listening(t *testing.T, ns *lab.Namespace, group uint32) (n int) {
 	t.Helper()
-	files, err := filepath.Glob("/proc/self/fd/*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	own := map[string]bool{}
-	for _, file := range files {
-		if to, err := os.Readlink(file); err == nil {
-			own[to] = true
-		}
-	}
-	err = ns.Do(func() error {
+	own := ownSockets(t)
+	err := ns.Do(func() error {
 		sockets, err := counters.New("").NetlinkSockets()
 		for _, s := range sockets {
-			if s.Protocol == unix.NETLINK_GENERIC && own[fmt.Sprintf("socket:[%d]", s.Inode)] && s.Groups&(1<<(group-1)) != 0 {
+			if s.Protocol == unix.NETLINK_GENERIC && slices.Contains(own, s.Inode) && s.Groups&(1<<(group-1)) != 0 {
 				n++
 			}
 		}
@@ -43,6 +35,24 @@ func listening(t *testing.T, ns *lab.Namespace, group uint32) (n int) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// ownSockets returns the inodes of this process's sockets.
+func ownSockets(t *testing.T) (inodes []uint32) {
+	t.Helper()
+	files, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		var inode uint32
+		if to, err := os.Readlink(file); err == nil {
+			if n, _ := fmt.Sscanf(to, "socket:[%d]", &inode); n == 1 {
+				inodes = append(inodes, inode)
+			}
+		}
+	}
+	return inodes
 }
 
 // TestReadersDoNotListen: who only looks costs the kernel nothing afterwards. One
