@@ -71,6 +71,12 @@ type ListenConfig struct {
 	// may wait that long for their turn.
 	Dedicated bool
 
+	// Output, where it is a pipe, ends iterations, without an error, when nobody reads
+	// from it any more and no event has come: who only writes what comes learns of it
+	// with the next event, which may never come. It stays the caller's, who must not
+	// close it before the listener.
+	Output *os.File
+
 	// Tap is called with each message of the kernel before it is decoded, in the
 	// reading goroutine: the time at which it was read, the number of its
 	// namespace (or OwnNamespace) and the netlink message, which it must not keep.
@@ -176,7 +182,7 @@ func (l *Listener) open() error {
 			return err
 		}
 	}
-	if l.waiter, err = newWaiter(l.fd, l.config.Dedicated); err != nil {
+	if l.waiter, err = newWaiter(l.fd, l.config.Output, l.config.Dedicated); err != nil {
 		return fmt.Errorf("events: %w", os.NewSyscallError("eventfd", err))
 	}
 	return l.join()

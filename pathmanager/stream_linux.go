@@ -107,6 +107,9 @@ func (l *Listener) read(ctx context.Context, yield func([]mptcp.Event, error) bo
 			if interrupted, errno = l.waiter.message(); errno != 0 {
 				return fmt.Errorf("events: %w", os.NewSyscallError("epoll_wait", errno))
 			}
+			if l.waiter.unread {
+				return nil
+			}
 			l.waiter.note(time.Since(l.waiter.began))
 			if look = true; !interrupted {
 				l.attended = time.Now()

@@ -322,6 +322,37 @@ func assertNoLeaks(t *testing.T, ignored goleak.Option) {
 	}
 }
 
+// Who writes the events to a pipe learns that nobody reads it without an event.
+func TestOutputWithoutReaderEndsIteration(t *testing.T) {
+	eachEngine(t, testOutputWithoutReaderEndsIteration)
+}
+
+func testOutputWithoutReaderEndsIteration(t *testing.T, engine Engine) {
+	ns := labtest.MPTCP(t)
+	addAddresses(t, ns, first)
+	fd, _ := mptcpListener(t, ns, anywhere)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() })
+	for _, dedicated := range []bool{false, true} {
+		l := listen(t, ns, &ListenConfig{Engine: engine, Output: w, Dedicated: dedicated})
+		relisten(t, fd, 1)
+		events := 0
+		for _, err := range l.Events(t.Context()) {
+			if err != nil {
+				t.Error(err)
+			}
+			events++
+			r.Close() // the second listener begins where nobody reads
+		}
+		if events != 1 {
+			t.Errorf("%d events, want 1", events)
+		}
+	}
+}
+
 func TestCloseEndsIteration(t *testing.T) { eachEngine(t, testCloseEndsIteration) }
 
 func testCloseEndsIteration(t *testing.T, engine Engine) {

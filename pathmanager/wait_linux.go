@@ -2,6 +2,7 @@ package pathmanager
 
 import (
 	"errors"
+	"os"
 	"runtime"
 	"syscall"
 	"time"
@@ -38,7 +39,9 @@ const (
 type waiter struct {
 	fds       [1]unix.PollFd // the wake-up descriptor
 	wake      int
-	both      int // an epoll of the wake-up descriptor and the socket
+	both      int // an epoll of the wake-up descriptor, the socket and the output
+	output    int32
+	unread    bool // nobody reads from the output any more
 	ready     unix.EpollEvent
 	spec      unix.Timespec
 	dedicated bool
@@ -48,8 +51,8 @@ type waiter struct {
 }
 
 // newWaiter returns a waiter for the socket, with a wake-up descriptor of its own.
-// dedicated is ListenConfig.Dedicated.
-func newWaiter(socket int, dedicated bool) (*waiter, error) {
+// output and dedicated are ListenConfig.Output and Dedicated.
+func newWaiter(socket int, output *os.File, dedicated bool) (*waiter, error) {
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, err
@@ -58,13 +61,36 @@ func newWaiter(socket int, dedicated bool) (*waiter, error) {
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(wake))
 	}
-	w := &waiter{wake: wake, both: both, dedicated: dedicated, fds: [1]unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}}}
+	w := &waiter{wake: wake, both: both, output: -1, dedicated: dedicated, fds: [1]unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}}}
 	for _, fd := range []int{wake, socket} {
-		if err := unix.EpollCtl(both, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN}); err != nil {
+		if err := unix.EpollCtl(both, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
 			return nil, errors.Join(err, w.close())
 		}
 	}
+	w.watch(output)
 	return w, nil
+}
+
+// watch adds the output to what is waited for, where it is a pipe: the end of its
+// reader is an error there, of which the kernel always tells. Where that fails the
+// next write tells of it.
+func (w *waiter) watch(output *os.File) {
+	if output == nil {
+		return
+	}
+	info, err := output.Stat()
+	if err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+		return
+	}
+	conn, err := output.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = conn.Control(func(fd uintptr) {
+		if unix.EpollCtl(w.both, unix.EPOLL_CTL_ADD, int(fd), &unix.EpollEvent{Fd: int32(fd)}) == nil {
+			w.output = int32(fd)
+		}
+	})
 }
 
 // signal ends the present wait, or the next one.
@@ -117,7 +143,8 @@ func (w *waiter) begin() time.Time {
 // begin it anew, and must not draw it out.
 func (w *waiter) over() bool { return time.Since(w.began) >= w.longest() }
 
-// message waits until the socket has a message, or a signal comes. It reports
+// message waits until the socket has a message, a signal comes, or nobody reads the
+// output any more. It reports
 // whether the wait was interrupted: by epoll_wait(2) a process learns that it was
 // stopped and goes on, while poll(2) would wait on as if nothing had been.
 func (w *waiter) message() (interrupted bool, errno syscall.Errno) {
@@ -125,6 +152,7 @@ func (w *waiter) message() (interrupted bool, errno syscall.Errno) {
 	if errno == unix.EINTR {
 		return true, 0
 	}
+	w.unread = errno == 0 && w.output >= 0 && w.ready.Fd == w.output
 	return false, errno
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"os"
 	"runtime"
 	"time"
 
@@ -67,9 +68,12 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 		return inv.Usage("--json-array is iproute2's form, which has no place for derived events and what -d adds")
 	}
 	config.Dedicated = !derived && !inv.Options.AllNetns
-	ctx, done := whileRead(ctx, inv.Stdout)
-	defer done()
-	if config.Dedicated {
+	if !config.Dedicated {
+		var done context.CancelFunc
+		ctx, done = whileRead(ctx, inv.Stdout)
+		defer done()
+	} else {
+		config.Output, _ = inv.Stdout.(*os.File) // a thread that waits for its end would cost a tenth of the start
 		// A second processor would only be woken again and again to look for work.
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	}
