@@ -128,12 +128,14 @@ func (l *Listener) read(ctx context.Context, yield func([]mptcp.Event, error) bo
 const lateFrom = 100 * time.Millisecond
 
 // judge marks the events of the batch that may have waited for long because nobody
-// looked. Those that ended a wait did not.
+// looked. Those that ended a wait did not, unless the wait was longer than waits in the
+// socket are: then the process was stopped before it began.
 func (l *Listener) judge(waited bool, now time.Time) {
+	tolerated := l.tolerated()
 	if waited {
-		return
+		tolerated += l.waiter.longest()
 	}
-	if late := now.Sub(l.attended); late >= l.tolerated() {
+	if late := now.Sub(l.attended); late >= tolerated {
 		for i := range l.batch {
 			l.batch[i].Late = late
 		}

@@ -432,40 +432,57 @@ func TestStoppedMonitorMarksEvents(t *testing.T) {
 			connect(t, ns)()
 			return len(p.Lines()) > 0
 		})
-		waitFor(t, "rest", func() bool { // the events of the last connection may still come
-			before := len(p.Lines())
-			time.Sleep(50 * time.Millisecond)
-			return len(p.Lines()) == before
-		})
-		if err := p.Signal(syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		waitFor(t, "the stop", func() bool { return halted(t, p.Pid()) })
-		seen := len(p.Lines())
-		connect(t, ns)()
-		time.Sleep(300 * time.Millisecond)
-		continued := time.Now()
-		if err := p.Signal(syscall.SIGCONT); err != nil {
-			t.Fatal(err)
-		}
-		type event struct {
-			Event string
-			Time  time.Time
-			Late  int `json:"late_ms"`
-		}
-		ofTheStop := func(l lab.Line) (e event, ok bool) { // read after it: what was printed before may still be in the pipe
-			err := json.Unmarshal([]byte(l.Text), &e)
-			return e, err == nil && e.Event == "CREATED" && e.Time.After(continued)
-		}
-		waitFor(t, "the events of the stop", func() bool {
-			return slices.ContainsFunc(p.Lines()[seen:], func(l lab.Line) bool { _, ok := ofTheStop(l); return ok })
-		})
-		for _, line := range p.Lines()[seen:] {
-			if e, ok := ofTheStop(line); ok && e.Late < 300 {
-				t.Errorf("%v: late by %d ms after a stop of 300 ms: %s", args, e.Late, line.Text)
+		// A stop that falls between the end of a wait and the reading, as it may on a busy
+		// machine, cannot be told from none.
+		for attempt := 1; ; attempt++ {
+			late := lateAfterStop(t, ns, p)
+			if len(late) > 0 && slices.Min(late) >= 300 {
+				break
+			}
+			if attempt == 5 {
+				t.Errorf("%v: late by %d ms after a stop of 300 ms", args, late)
+				break
 			}
 		}
 	}
+}
+
+// lateAfterStop stops the monitor for 300 ms, in which a connection comes and goes, and
+// returns by how many milliseconds it says that CREATED may be late.
+func lateAfterStop(t *testing.T, ns *lab.Namespace, p *lab.Process) (late []int) {
+	t.Helper()
+	waitFor(t, "rest", func() bool { // the events of the last connection may still come
+		before := len(p.Lines())
+		time.Sleep(50 * time.Millisecond)
+		return len(p.Lines()) == before
+	})
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the stop", func() bool { return halted(t, p.Pid()) })
+	seen := len(p.Lines())
+	connect(t, ns)()
+	time.Sleep(300 * time.Millisecond)
+	continued := time.Now()
+	if err := p.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the events of the stop", func() bool {
+		late = nil
+		for _, l := range p.Lines()[seen:] {
+			var e struct {
+				Event string
+				Time  time.Time
+				Late  int `json:"late_ms"`
+			}
+			// Read after the stop: what was printed before may still be in the pipe.
+			if json.Unmarshal([]byte(l.Text), &e) == nil && e.Event == "CREATED" && e.Time.After(continued) {
+				late = append(late, e.Late)
+			}
+		}
+		return len(late) > 0
+	})
+	return late
 }
 
 // halted reports whether the process is stopped.
