@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"math"
+	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -53,6 +55,36 @@ func WalkProcesses(ctx context.Context, root string, wanted func(inode uint32) b
 	}
 	w.Owners = owners
 	return w.ProcessWalk, err
+}
+
+// SocketsOf returns the inodes of the sockets that a process holds, none where it has
+// ended; pid 0 is the calling process. It is [io/fs.ErrPermission] for a process that
+// the caller may not trace.
+func SocketsOf(pid int) (map[uint32]bool, error) {
+	const root = "/proc"
+	if pid == 0 { // by the number that it has there
+		self, err := os.Readlink(root + "/self")
+		if err != nil {
+			return nil, err
+		}
+		if pid, err = strconv.Atoi(self); err != nil {
+			return nil, err
+		}
+	}
+	proc, err := openDirectory(unix.AT_FDCWD, root)
+	if err != nil {
+		return nil, &Error{Op: "open", Object: root, Err: err}
+	}
+	defer unix.Close(proc)
+	held := map[uint32]bool{}
+	w := walker{proc: proc, buffer: make([]byte, 4<<10), found: func(inode uint32, _ int) { held[inode] = true }}
+	if err = w.process(pid); err == nil && w.Unreadable > 0 {
+		err = unix.EACCES
+	}
+	if err != nil {
+		return nil, &Error{Op: "read", Object: "the descriptors of process " + strconv.Itoa(pid), Err: err}
+	}
+	return held, nil
 }
 
 // walker is a walk under way.

@@ -81,6 +81,27 @@ func TestProcessesOfASocket(t *testing.T) {
 	}
 }
 
+func TestSocketsOf(t *testing.T) {
+	fd, inode := socket(t)
+	_, other := socket(t)
+	file := os.NewFile(uintptr(mustDup(t, fd)), "socket")
+	defer file.Close()
+	child := hold(t, (*exec.Cmd).Start, file)
+	for pid, want := range map[int][]bool{0: {true, true}, os.Getpid(): {true, true}, child: {true, false}} {
+		held, err := hostnet.SocketsOf(pid)
+		if err != nil || held[inode] != want[0] || held[other] != want[1] {
+			t.Errorf("process %d: %v, %v; want of %d and %d: %v", pid, held, err, inode, other, want)
+		}
+	}
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := hostnet.SocketsOf(ended.Process.Pid); err != nil || len(held) != 0 {
+		t.Errorf("a process that has ended: %v, %v", held, err)
+	}
+}
+
 func mustDup(t *testing.T, fd int) int {
 	t.Helper()
 	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/hostnet"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
@@ -319,15 +319,9 @@ func TestDestroyedSaysWhatItMissed(t *testing.T) {
 // this kind in the namespace. Another that watches all namespaces of the machine may
 // have its own there.
 func diagDrops(w *world) (drops uint64, err error) {
-	own := map[string]bool{}
-	files, err := filepath.Glob("/proc/self/fd/*")
+	own, err := hostnet.SocketsOf(0)
 	if err != nil {
 		return 0, err
-	}
-	for _, file := range files {
-		if to, err := os.Readlink(file); err == nil {
-			own[to] = true
-		}
 	}
 	var table []byte
 	err = w.ns.Do(func() (err error) {
@@ -336,12 +330,19 @@ func diagDrops(w *world) (drops uint64, err error) {
 	})
 	for line := range strings.Lines(string(table)) { // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
 		f := strings.Fields(line)
-		if len(f) < 10 || f[1] != strconv.Itoa(unix.NETLINK_SOCK_DIAG) || !own["socket:["+f[9]+"]"] {
+		if len(f) < 10 || f[1] != strconv.Itoa(unix.NETLINK_SOCK_DIAG) {
 			continue
 		}
 		n, err := strconv.ParseUint(f[8], 10, 64)
 		if err != nil {
 			return 0, err
+		}
+		inode, err := strconv.ParseUint(f[9], 10, 32)
+		if err != nil {
+			return 0, err
+		}
+		if !own[uint32(inode)] {
+			continue
 		}
 		drops += n
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"mptcpctl/hostnet"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -48,51 +50,32 @@ func (p *Process) droppedEvents() (bool, error) {
 // opens one in each.
 func (p *Process) subscriptions() ([]subscription, error) {
 	table, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/netlink", p.Pid()))
-	if err != nil {
-		return nil, unlessGone(err)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.EINVAL):
+		return nil, nil // it has ended
+	case err != nil:
+		return nil, err
 	}
-	held, err := p.sockets()
-	hidden := errors.Is(err, fs.ErrPermission) // of a program with file capabilities: all sockets there are count
+	held, err := hostnet.SocketsOf(p.Pid())
+	hidden := errors.Is(err, fs.ErrPermission) // a program with file capabilities: all sockets there count
 	if err != nil && !hidden {
-		return nil, unlessGone(err)
+		return nil, err
 	}
 	var list []subscription
 	for line := range strings.Lines(string(table)) {
 		f := strings.Fields(line) // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
-		if len(f) < 10 || f[1] != strconv.Itoa(unix.NETLINK_GENERIC) || f[2] == "0" || !hidden && !held[f[9]] {
+		if len(f) < 10 || f[1] != strconv.Itoa(unix.NETLINK_GENERIC) || f[2] == "0" {
 			continue
 		}
 		groups, err1 := strconv.ParseUint(f[3], 16, 32)
 		drops, err2 := strconv.ParseUint(f[8], 10, 64)
-		if err := errors.Join(err1, err2); err != nil {
+		inode, err3 := strconv.ParseUint(f[9], 10, 32)
+		if err := errors.Join(err1, err2, err3); err != nil {
 			return nil, fmt.Errorf("/proc/net/netlink: %w", err)
 		}
-		list = append(list, subscription{uint32(groups), drops})
-	}
-	return list, nil
-}
-
-// sockets returns the inodes of the sockets that the process holds, in decimal.
-func (p *Process) sockets() (map[string]bool, error) {
-	dir := fmt.Sprintf("/proc/%d/fd/", p.Pid())
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	held := make(map[string]bool)
-	for _, e := range entries {
-		to, err := os.Readlink(dir + e.Name())
-		if inode, ok := strings.CutPrefix(to, "socket:["); err == nil && ok {
-			held[strings.TrimSuffix(inode, "]")] = true
+		if hidden || held[uint32(inode)] {
+			list = append(list, subscription{uint32(groups), drops})
 		}
 	}
-	return held, nil
-}
-
-// unlessGone returns the error, but none where it says that the process has ended.
-func unlessGone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-		return nil
-	}
-	return err
+	return list, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"mptcpctl/counters"
 	"mptcpctl/doctor"
+	"mptcpctl/hostnet"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 
@@ -113,7 +114,7 @@ func (g *gathering) subscribers() {
 		g.miss("who listens to events", err)
 		return
 	}
-	own := ownSockets()
+	own, _ := hostnet.SocketsOf(0) // where /proc is hidden, all count
 	n := 0
 	for _, s := range sockets {
 		if s.Protocol == protocol && s.PortID != 0 && s.Groups&(1<<(group-1)) != 0 && !own[s.Inode] {
@@ -121,24 +122,6 @@ func (g *gathering) subscribers() {
 		}
 	}
 	g.f.Subscribers = &n
-}
-
-// ownSockets returns the inodes of this process' sockets.
-func ownSockets() map[uint32]bool {
-	const dir = "/proc/self/fd"
-	own := map[uint32]bool{}
-	entries, _ := os.ReadDir(dir)
-	for _, entry := range entries {
-		target, err := os.Readlink(filepath.Join(dir, entry.Name()))
-		if err != nil {
-			continue
-		}
-		number, ok := strings.CutPrefix(target, "socket:[")
-		if inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 32); ok && err == nil {
-			own[uint32(inode)] = true
-		}
-	}
-	return own
 }
 
 // managerNames are the programs that manage endpoints, by the names that the kernel

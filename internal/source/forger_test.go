@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"mptcpctl/hostnet"
 	"mptcpctl/internal/lab"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
@@ -159,8 +161,11 @@ func startForger(t *testing.T, ns *lab.Namespace, flags uintptr) *forging {
 // many were sent, how many the kernel refused, and how many listeners it saw.
 func (f *forging) forge(t *testing.T, family pathmanager.Family, token mptcp.Token) (sent, refused, listeners int) {
 	t.Helper()
-	own := ownSockets(t)
-	inodes := strings.Trim(fmt.Sprint(own), "[]")
+	own, err := hostnet.SocketsOf(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inodes := strings.Trim(fmt.Sprint(slices.Collect(maps.Keys(own))), "[]")
 	if _, err := fmt.Fprintln(f.in, family.ID, family.Events, uint32(token), len(own), inodes); err != nil {
 		t.Fatal(err)
 	}

@@ -1,15 +1,12 @@
 package source_test
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"mptcpctl/counters"
+	"mptcpctl/hostnet"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/source"
@@ -21,11 +18,14 @@ import (
 // watches all namespaces of the machine may have its own there.
 func listening(t *testing.T, ns *lab.Namespace, group uint32) (n int) {
 	t.Helper()
-	own := ownSockets(t)
-	err := ns.Do(func() error {
+	own, err := hostnet.SocketsOf(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = ns.Do(func() error {
 		sockets, err := counters.New("").NetlinkSockets()
 		for _, s := range sockets {
-			if s.Protocol == unix.NETLINK_GENERIC && slices.Contains(own, s.Inode) && s.Groups&(1<<(group-1)) != 0 {
+			if s.Protocol == unix.NETLINK_GENERIC && own[s.Inode] && s.Groups&(1<<(group-1)) != 0 {
 				n++
 			}
 		}
@@ -35,24 +35,6 @@ func listening(t *testing.T, ns *lab.Namespace, group uint32) (n int) {
 		t.Fatal(err)
 	}
 	return n
-}
-
-// ownSockets returns the inodes of this process's sockets.
-func ownSockets(t *testing.T) (inodes []uint32) {
-	t.Helper()
-	files, err := filepath.Glob("/proc/self/fd/*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		var inode uint32
-		if to, err := os.Readlink(file); err == nil {
-			if n, _ := fmt.Sscanf(to, "socket:[%d]", &inode); n == 1 {
-				inodes = append(inodes, inode)
-			}
-		}
-	}
-	return inodes
 }
 
 // TestReadersDoNotListen: who only looks costs the kernel nothing afterwards. One
