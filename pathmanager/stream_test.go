@@ -186,7 +186,7 @@ func testMessageThatDoesNotFitIsLost(t *testing.T, engine Engine) {
 func TestCancellation(t *testing.T) { eachEngine(t, testCancellation) }
 
 func testCancellation(t *testing.T, engine Engine) {
-	defer assertNoLeaks(t, goleak.IgnoreCurrent())
+	defer labtest.NoLeaks(t, goleak.IgnoreCurrent())
 	for _, tt := range []struct {
 		procs     int
 		dedicated bool
@@ -307,21 +307,6 @@ func othersRun(t *testing.T, config *ListenConfig) {
 	}
 }
 
-// assertNoLeaks waits until no goroutines are left but those to ignore.
-func assertNoLeaks(t *testing.T, ignored goleak.Option) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); ; {
-		err := goleak.Find(ignored) // which tries for half a second
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Error(err)
-			return
-		}
-	}
-}
-
 // Who writes the events to a pipe learns that nobody reads it without an event.
 func TestOutputWithoutReaderEndsIteration(t *testing.T) {
 	eachEngine(t, testOutputWithoutReaderEndsIteration)
@@ -356,7 +341,7 @@ func testOutputWithoutReaderEndsIteration(t *testing.T, engine Engine) {
 func TestCloseEndsIteration(t *testing.T) { eachEngine(t, testCloseEndsIteration) }
 
 func testCloseEndsIteration(t *testing.T, engine Engine) {
-	defer assertNoLeaks(t, goleak.IgnoreCurrent())
+	defer labtest.NoLeaks(t, goleak.IgnoreCurrent())
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
 	l := listen(t, ns, &ListenConfig{Engine: engine})

@@ -437,22 +437,7 @@ func TestCancelLeavesNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	assertNoLeaks(t, before)
-}
-
-// assertNoLeaks waits until no goroutines are left but those to ignore.
-func assertNoLeaks(t *testing.T, ignored goleak.Option) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); ; {
-		err := goleak.Find(ignored) // which tries for half a second
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Error(err)
-			return
-		}
-	}
+	labtest.NoLeaks(t, before)
 }
 
 // blockingFile returns the reading end of a pipe in blocking mode, as a program's
