@@ -47,17 +47,17 @@ func (n *Namespace) Path() string {
 // is [os.ErrClosed].
 func (n *Namespace) Do(f func() error) error {
 	return OnThread(func() error {
-		if err := n.enter(); err != nil {
+		if err := n.Enter(); err != nil {
 			return fmt.Errorf("enter network namespace: %w", err)
 		}
 		return f()
 	})
 }
 
-// enter puts the calling thread into the namespace. It holds the descriptor
-// meanwhile: where another goroutine closes it, its number may become another
-// namespace's.
-func (n *Namespace) enter() error {
+// Enter puts the calling thread into the namespace, for good: see [OnThread]. It holds
+// the descriptor meanwhile: where another goroutine closes it, its number may become
+// another namespace's. It needs CAP_SYS_ADMIN. After Close it is [os.ErrClosed].
+func (n *Namespace) Enter() error {
 	return n.use(func(fd int) error { return unix.Setns(fd, unix.CLONE_NEWNET) })
 }
 

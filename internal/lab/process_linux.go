@@ -154,7 +154,7 @@ func (p *Process) run(n *Namespace, pipes *processPipes, started chan<- error) {
 
 // live starts the process and stays with it to its end.
 func (p *Process) live(n *Namespace, pipes *processPipes, started chan<- error) {
-	err := unix.Setns(n.Fd(), unix.CLONE_NEWNET)
+	err := n.Enter()
 	if err == nil && p.confined {
 		err = confine() // of this thread, which ends with the process
 	}
