@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"path"
-	"syscall"
 
 	"mptcpctl/internal/force"
 	"mptcpctl/internal/grammar"
@@ -37,12 +36,9 @@ func Main(args []string, s Streams) int {
 	if force.IsStub(args) {
 		return force.Stub()
 	}
-	interruptIgnored := signal.Ignored(os.Interrupt)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// After the first signal the next one ends the program at once.
-	defer context.AfterFunc(ctx, stop)()
-	a := &app{Streams: s, program: "mptcpctl", interruptIgnored: interruptIgnored, dial: dialPathManager}
+	a := &app{Streams: s, program: "mptcpctl", interruptIgnored: signal.Ignored(os.Interrupt), dial: dialPathManager}
+	ctx := newSignals()
+	defer ctx.end()
 	defer a.close()
 	name := a.program
 	if len(args) > 0 {
@@ -102,6 +98,9 @@ func (a *app) command(ctx context.Context, o grammar.Options, args []string, ent
 	}
 	if inv.Options.Netns != entered {
 		return a.report(inv, enterNetns(inv.Options.Netns))
+	}
+	if !inv.Command.IPRoute {
+		ctx.Done() // catches signals before there is anything to clear up
 	}
 	return a.report(inv, inv.Command.Run(ctx, inv))
 }
