@@ -18,14 +18,19 @@ import (
 // anonymiser puts other addresses and names in the place of those in facts: the
 // same one for the same one, so that all that doctor compares stays as it was.
 type anonymiser struct {
-	key   []byte
-	addrs map[netip.Addr]netip.Addr
-	names map[string]string // by kind and name
-	count map[string]int
+	key      []byte
+	addrs    map[netip.Addr]netip.Addr
+	names    map[string]string // by kind and name
+	count    map[string]int
+	meanings map[string]meaning
+	kinds    []netip.Prefix
 }
 
 func newAnonymiser(key []byte) *anonymiser {
-	return &anonymiser{key: key, addrs: map[netip.Addr]netip.Addr{}, names: map[string]string{}, count: map[string]int{}}
+	return &anonymiser{
+		key: key, addrs: map[netip.Addr]netip.Addr{}, names: map[string]string{}, count: map[string]int{},
+		meanings: meanings(), kinds: kinds(),
+	}
 }
 
 // facts returns a copy of the facts with everything hidden that tells where they are
@@ -58,16 +63,18 @@ const (
 )
 
 // meanings are those of the texts in facts, by type and field.
-var meanings = map[string]meaning{
-	"Facts.Netns": namespace, "Connection.Netns": namespace, "Event.Netns": namespace, "Namespace.Name": namespace,
-	"Process.Name": process, "Namespace.Hint": process,
-	"Link.Name": device, "Subflow.Device": device, "Address.Label": device, "Rule.IIF": device, "Rule.OIF": device, "Facts.IPv4": device,
-	"Kernel.Release": release, "Lookup.Error": prose, "Gap.What": prose, "Gap.Why": prose,
-	"Facts.IPRoute2": word, "Sysctls.Raw": word, "Sysctls.PathManager": word, "Sysctls.Scheduler": word,
-	"Sysctls.AvailablePathManagers": word, "Sysctls.AvailableSchedulers": word,
-	"Connection.FallbackCause": word, "Connection.PathManager": word,
-	"Link.Type": word, "Link.Kind": word, "Link.OperState": word,
-	"Address.Scope": word, "Route.Type": word, "Route.Scope": word, "Route.Protocol": word, "Rule.Family": word,
+func meanings() map[string]meaning {
+	return map[string]meaning{
+		"Facts.Netns": namespace, "Connection.Netns": namespace, "Event.Netns": namespace, "Namespace.Name": namespace,
+		"Process.Name": process, "Namespace.Hint": process,
+		"Link.Name": device, "Subflow.Device": device, "Address.Label": device, "Rule.IIF": device, "Rule.OIF": device, "Facts.IPv4": device,
+		"Kernel.Release": release, "Lookup.Error": prose, "Gap.What": prose, "Gap.Why": prose,
+		"Facts.IPRoute2": word, "Sysctls.Raw": word, "Sysctls.PathManager": word, "Sysctls.Scheduler": word,
+		"Sysctls.AvailablePathManagers": word, "Sysctls.AvailableSchedulers": word,
+		"Connection.FallbackCause": word, "Connection.PathManager": word,
+		"Link.Type": word, "Link.Kind": word, "Link.OperState": word,
+		"Address.Scope": word, "Route.Type": word, "Route.Scope": word, "Route.Protocol": word, "Rule.Family": word,
+	}
 }
 
 // hide hides what a value names. The place is the field that holds it.
@@ -87,7 +94,7 @@ func (a *anonymiser) hide(v reflect.Value, place string) {
 	}
 	switch v.Kind() {
 	case reflect.String:
-		v.SetString(a.name(meanings[place], v.String()))
+		v.SetString(a.name(a.meanings[place], v.String()))
 	case reflect.Pointer:
 		if !v.IsNil() {
 			a.hide(v.Elem(), place)
@@ -199,11 +206,13 @@ func longestAddress(s string) (int, netip.Addr) {
 
 // kinds are the prefixes that tell of what kind an address is: they stay. Of all other
 // addresses the first 8 or 16 bits do.
-var kinds = [...]netip.Prefix{
-	netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("172.16.0.0/12"),
-	netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24"),
-	netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("2001:db8::/32"),
-	netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("fe80::/64"),
+func kinds() []netip.Prefix {
+	return []netip.Prefix{
+		netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("172.16.0.0/12"),
+		netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24"),
+		netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("2001:db8::/32"),
+		netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("fe80::/64"),
+	}
 }
 
 // prefix returns the prefix that stands for another one.
@@ -253,7 +262,7 @@ func (a *anonymiser) newAddr(addr netip.Addr) netip.Addr {
 // flip tells whether the bit behind the prefix is inverted: never where the prefix
 // may still become one of kinds.
 func (a *anonymiser) flip(begin netip.Prefix) byte {
-	for _, k := range kinds {
+	for _, k := range a.kinds {
 		if begin.Bits() < k.Bits() && begin.Contains(k.Addr()) {
 			return 0
 		}

@@ -52,11 +52,11 @@ func TestTextsOfFactsHaveMeanings(t *testing.T) {
 	}
 	walk(reflect.TypeFor[doctor.Facts](), "", nil)
 	for place := range seen {
-		if meanings[place] == unknownText && !slices.Contains(hidden, place) {
+		if meanings()[place] == unknownText && !slices.Contains(hidden, place) {
 			t.Errorf("%s has no meaning: it is hidden altogether", place)
 		}
 	}
-	for place := range meanings {
+	for place := range meanings() {
 		if !seen[place] {
 			t.Errorf("facts have no text %s", place)
 		}

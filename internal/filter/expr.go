@@ -23,7 +23,7 @@ func Parse(args ...string) (*Expr, error) {
 	if len(words) == 0 {
 		return nil, nil
 	}
-	p := parser{input: input, words: words}
+	p := parser{input: input, words: words, terms: Terms()}
 	root, err := p.or(0)
 	if err != nil {
 		return nil, err

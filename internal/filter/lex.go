@@ -101,7 +101,7 @@ func quote(s string) string {
 // reserved reports whether the word joins terms or compares, and so cannot be a
 // value without quotes.
 func reserved(s string) bool {
-	if _, ok := comparisons[s]; ok {
+	if _, ok := readComparison(s); ok {
 		return true
 	}
 	switch s {

@@ -55,13 +55,23 @@ const (
 	notEqual // becomes the negation of equal while parsing
 )
 
-var comparisons = map[string]comparison{
-	"=": equal, "==": equal, "eq": equal,
-	"!=": notEqual, "ne": notEqual, "neq": notEqual,
-	"<": less, "lt": less,
-	"<=": lessEqual, "le": lessEqual, "leq": lessEqual,
-	">": greater, "gt": greater,
-	">=": greaterEqual, "ge": greaterEqual, "geq": greaterEqual,
+// readComparison returns the comparison that a word is.
+func readComparison(word string) (c comparison, ok bool) {
+	switch word {
+	case "=", "==", "eq":
+		c = equal
+	case "!=", "ne", "neq":
+		c = notEqual
+	case "<", "lt":
+		c = less
+	case "<=", "le", "leq":
+		c = lessEqual
+	case ">", "gt":
+		c = greater
+	case ">=", "ge", "geq":
+		c = greaterEqual
+	}
+	return c, c != anything
 }
 
 func (c comparison) String() string {

@@ -5,6 +5,7 @@ type parser struct {
 	input string
 	words []word
 	next  int
+	terms []Term // the language
 }
 
 func (p *parser) done() bool { return p.next == len(p.words) }
@@ -87,15 +88,15 @@ func (p *parser) not(depth int) (node, error) {
 
 func (p *parser) term() (node, error) {
 	if !p.done() && !p.words[p.next].quoted {
-		for i := range terms {
-			if t := &terms[i]; t.Word == p.words[p.next].text || t.short != "" && t.short == p.words[p.next].text {
+		for i := range p.terms {
+			if t := &p.terms[i]; t.Word == p.words[p.next].text || t.short != "" && t.short == p.words[p.next].text {
 				p.next++
 				return t.parse(p)
 			}
 		}
 	}
 	expected := []string{"not", "("}
-	for _, t := range Terms() {
+	for _, t := range p.terms {
 		expected = append(expected, t.Word)
 	}
 	return node{}, p.want(expected...)
@@ -107,7 +108,7 @@ func (p *parser) relation(ordered bool) (comparison, error) {
 	if p.done() || p.words[p.next].quoted {
 		return equal, nil
 	}
-	c, ok := comparisons[p.words[p.next].text]
+	c, ok := readComparison(p.words[p.next].text)
 	if !ok {
 		return equal, nil
 	}

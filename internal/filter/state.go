@@ -42,18 +42,25 @@ var stateWords = []struct {
 	{"big", allStates &^ bucketStates},
 }
 
-// stateAliases are other spellings that ss takes or prints.
-var stateAliases = map[string]string{
-	"estab": "established", "syn-rcv": "syn-recv", "close": "closed",
-	"unconnected": "closed", "unconn": "closed", "listen": "listening",
+// unaliased returns the word for a state in place of another spelling that ss takes or
+// prints.
+func unaliased(word string) string {
+	switch word {
+	case "estab":
+		return "established"
+	case "syn-rcv":
+		return "syn-recv"
+	case "close", "unconnected", "unconn":
+		return "closed"
+	case "listen":
+		return "listening"
+	}
+	return word
 }
 
 // parseStates returns the set that a word names, in any case.
 func parseStates(word string) (stateSet, bool) {
-	word = strings.ToLower(word)
-	if name, ok := stateAliases[word]; ok {
-		word = name
-	}
+	word = unaliased(strings.ToLower(word))
 	for _, s := range stateWords {
 		if s.word == word {
 			return s.set, true

@@ -28,8 +28,8 @@ func Values(word string) []string {
 		words := reasonWords()
 		return words[:len(words)-1] // the last describes numbers
 	}
-	for i := range terms {
-		if t := &terms[i]; t.Word == word && strings.Contains(t.Argument, "|") && strings.ToLower(t.Argument) == t.Argument {
+	for _, t := range Terms() {
+		if t.Word == word && strings.Contains(t.Argument, "|") && strings.ToLower(t.Argument) == t.Argument {
 			return strings.Split(t.Argument, "|")
 		}
 	}
