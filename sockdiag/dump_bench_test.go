@@ -52,9 +52,7 @@ func (w *world) crowd(n int) {
 func (w *world) drain(b *testing.B, fd int, buf []byte, q *query) int {
 	rows := 0
 	for _, family := range q.families {
-		id := q.ports
-		id.Family = family
-		if _, err := unix.Write(fd, appendRequest(nil, uapi.SockDiagByFamily, flagRequest|flagDump, 1, q, &id)); err != nil {
+		if _, err := unix.Write(fd, appendDump(nil, 1, q, family)); err != nil {
 			b.Fatal(err)
 		}
 		for done := false; !done; {
@@ -64,7 +62,7 @@ func (w *world) drain(b *testing.B, fd int, buf []byte, q *query) int {
 			}
 			for at := 0; at < n; at += int(binary.NativeEndian.Uint32(buf[at:])+3) &^ 3 {
 				switch binary.NativeEndian.Uint16(buf[at+4:]) {
-				case uapi.SockDiagByFamily:
+				case uapi.SockDiagByFamily, uapi.TCPDiagGetSock:
 					rows++
 				case typeDone:
 					done = true

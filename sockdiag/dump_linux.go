@@ -25,6 +25,8 @@ type conn struct {
 	seen cookieSet
 	busy bool // answers are outstanding
 
+	shown int // rows of the list so far
+
 	protocol uint32 // that was asked about
 }
 
@@ -164,7 +166,11 @@ func (c *Client) exchangeDump(ctx context.Context, q *query, row func(payload []
 	}
 	defer c.release(s)
 	s.seen.reset()
+	s.shown = 0
 	for _, family := range q.families {
+		if family == mptcp.FamilyINET6 && s.shown >= manyConnections && c.noIPv6() {
+			continue
+		}
 		more, err := s.dumpFamily(ctx, q, family, row)
 		if err != nil || !more {
 			return err
@@ -177,15 +183,13 @@ func (c *Client) exchangeDump(ctx context.Context, q *query, row func(payload []
 // attribute's length, allow.
 const maxBytecode = 1<<16 - 64
 
-// dumpFamily dumps one family. It returns false if row has had enough.
+// dumpFamily dumps one family, or with bothFamilies TCP of both. It returns false if row has had enough.
 func (s *conn) dumpFamily(ctx context.Context, q *query, family mptcp.Family, row func([]byte) (bool, error)) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	id := q.ports
-	id.Family = family
 	s.seq++
-	s.req = appendRequest(s.req[:0], uapi.SockDiagByFamily, flagRequest|flagDump, s.seq, q, &id)
+	s.req = appendDump(s.req[:0], s.seq, q, family)
 	s.busy, s.protocol = true, q.protocol
 	if err := s.send(s.req); err != nil {
 		return false, err
@@ -220,10 +224,11 @@ func (s *conn) rows(batch []byte, row func([]byte) (bool, error)) (bool, error) 
 		case typeDone, typeError:
 			s.busy = false
 			return true, m.errno()
-		case uapi.SockDiagByFamily:
+		case uapi.SockDiagByFamily, uapi.TCPDiagGetSock:
 			if !s.isNew(m.payload) {
 				continue
 			}
+			s.shown++
 			if more, err := row(m.payload); err != nil || !more {
 				return more, err
 			}

@@ -62,7 +62,7 @@ func Payloads(datagram []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for {
 			m, rest, ok := nextMessage(datagram)
-			if !ok || m.typ == uapi.SockDiagByFamily && !yield(m.payload) {
+			if !ok || (m.typ == uapi.SockDiagByFamily || m.typ == uapi.TCPDiagGetSock) && !yield(m.payload) {
 				return
 			}
 			datagram = rest

@@ -5,6 +5,8 @@ import (
 
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
+
+	"golang.org/x/sys/unix"
 )
 
 // States is a set of socket states: the bit of a state is 1 << its number.
@@ -41,7 +43,7 @@ type query struct {
 	protocol uint32
 	states   States
 	ext      uint8
-	families []mptcp.Family
+	families []mptcp.Family // to be dumped one after the other
 	ports    Socket
 	bytecode []byte
 }
@@ -53,6 +55,9 @@ func newQuery(op string, protocol uint32, r *Request) *query {
 		states:   AllStates &^ (1 << mptcp.StateListen),
 		ext:      1 << (uapi.InetDiagInfo - 1),
 		families: []mptcp.Family{mptcp.FamilyINET, mptcp.FamilyINET6},
+	}
+	if protocol == unix.IPPROTO_TCP {
+		q.families = []mptcp.Family{bothFamilies}
 	}
 	if r == nil {
 		return q
@@ -71,6 +76,11 @@ func newQuery(op string, protocol uint32, r *Request) *query {
 	q.bytecode = appendBytecode(nil, r.Match)
 	return q
 }
+
+// bothFamilies is AF_UNSPEC. The kernel then walks its table of sockets once and not
+// twice, and half of the walk is looking at each socket: but only the older request,
+// which knows TCP alone, may ask so.
+const bothFamilies mptcp.Family = unix.AF_UNSPEC
 
 // Flags of a request.
 const (
@@ -99,6 +109,30 @@ func appendRequest(b []byte, typ, flags uint16, seq uint32, q *query, id *Socket
 	ne.PutUint32(b[start:], uint32(len(b)-start))
 	ne.PutUint16(b[start+4:], typ)
 	ne.PutUint16(b[start+6:], flags)
+	ne.PutUint32(b[start+8:], seq)
+	return b
+}
+
+// appendDump appends the request for a dump of q.
+func appendDump(b []byte, seq uint32, q *query, family mptcp.Family) []byte {
+	id := q.ports
+	id.Family = family
+	if family != bothFamilies {
+		return appendRequest(b, uapi.SockDiagByFamily, flagRequest|flagDump, seq, q, &id)
+	}
+	start := len(b)
+	ne := binary.NativeEndian
+	b = append(b, make([]byte, headerSize)...)
+	b = append(b, uint8(family), 0, 0, q.ext)
+	b = appendSockID(b, &id)
+	b = ne.AppendUint32(b, uint32(q.states))
+	b = ne.AppendUint32(b, 0) // tables; of no meaning
+	if len(q.bytecode) > 0 {
+		b = appendAttribute(b, uapi.InetDiagReqBytecode, q.bytecode)
+	}
+	ne.PutUint32(b[start:], uint32(len(b)-start))
+	ne.PutUint16(b[start+4:], uapi.TCPDiagGetSock)
+	ne.PutUint16(b[start+6:], flagRequest|flagDump)
 	ne.PutUint32(b[start+8:], seq)
 	return b
 }

@@ -59,11 +59,16 @@ func messagesIn(b []byte) iter.Seq[message] {
 	}
 }
 
+// tellsOfSocket reports whether the message is a row of inet_diag.
+func (m message) tellsOfSocket() bool {
+	return m.typ() == uapi.SockDiagByFamily || m.typ() == uapi.TCPDiagGetSock
+}
+
 // appendRows appends the messages of the datagram that wanted accepts, of those
 // that tell of a socket.
 func appendRows(b, datagram []byte, wanted func(payload []byte) bool) []byte {
 	for m := range messagesIn(datagram) {
-		if m.typ() != uapi.SockDiagByFamily || !wanted(m.payload()) {
+		if !m.tellsOfSocket() || !wanted(m.payload()) {
 			continue
 		}
 		b = append(b, m...)

@@ -49,7 +49,7 @@ var _ View = (*recorded)(nil)
 
 func (s *recorded) takeSocket(m message) {
 	switch {
-	case m.typ() != uapi.SockDiagByFamily:
+	case !m.tellsOfSocket():
 	case s.protocol == uapi.IPPROTO_MPTCP:
 		s.connections = append(s.connections, m.payload())
 	case s.protocol != 0:

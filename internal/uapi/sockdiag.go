@@ -2,6 +2,7 @@ package uapi
 
 // Message types of NETLINK_SOCK_DIAG (linux/sock_diag.h).
 const (
+	TCPDiagGetSock   = 18 // TCPDIAG_GETSOCK (linux/inet_diag.h): TCP of both families
 	SockDiagByFamily = 20 // SOCK_DIAG_BY_FAMILY
 	SockDestroy      = 21 // SOCK_DESTROY, since 4.5
 )
@@ -12,8 +13,9 @@ const (
 	SknlgrpInet6TCPDestroy = 3 // SKNLGRP_INET6_TCP_DESTROY
 )
 
-// Sizes of struct inet_diag_req_v2 and struct inet_diag_msg.
+// Sizes of struct inet_diag_req, struct inet_diag_req_v2 and struct inet_diag_msg.
 const (
+	InetDiagReqSize   = 60
 	InetDiagReqV2Size = 56
 	InetDiagMsgSize   = 72
 )
