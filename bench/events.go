@@ -40,7 +40,7 @@ func (t trial) measure(ctx context.Context, m monitor) (s spent, err error) {
 			return err
 		}
 		defer done()
-		out, finish, err := outlet(t.pipe)
+		out, finish, err := outlet(ctx, t.pipe)
 		if err != nil {
 			return err
 		}
@@ -103,9 +103,9 @@ func (t trial) alone(ctx context.Context) (workload float64, err error) {
 	return workload, err
 }
 
-// outlet is where a monitor prints to: a file in memory, or a pipe that somebody
-// reads.
-func outlet(pipe bool) (*os.File, func(), error) {
+// outlet is where a monitor prints to: a file in memory, or a pipe to cat, which sleeps
+// until something comes, as the programs do that people put behind a monitor.
+func outlet(ctx context.Context, pipe bool) (*os.File, func(), error) {
 	if !pipe {
 		f, err := scratch()
 		return f, func() { f.Close() }, err
@@ -114,15 +114,14 @@ func outlet(pipe bool) (*os.File, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	go func() {
-		buffer := make([]byte, 1<<16)
-		for {
-			if _, err := r.Read(buffer); err != nil {
-				return
-			}
-		}
-	}()
-	return w, func() { w.Close(); r.Close() }, nil
+	defer r.Close()
+	cat := command(ctx, "cat")
+	cat.Stdin = r
+	if err := cat.Start(); err != nil {
+		w.Close()
+		return nil, nil, err
+	}
+	return w, func() { w.Close(); _ = cat.Wait() }, nil
 }
 
 // perEvent is the unit of most tables on events.

@@ -36,7 +36,7 @@ func memory(ctx context.Context, s *settings, r *report) error {
 // memoryAfter adds what the monitor has in memory after so many events each, made
 // as fast as can be; without any, when it has started.
 func (m monitor) memoryAfter(ctx context.Context, t *table, names []string, events []int) error {
-	out, finish, err := outlet(true)
+	out, finish, err := outlet(ctx, true)
 	if err != nil {
 		return err
 	}
