@@ -2,6 +2,7 @@ package track
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"mptcpctl/mptcp"
@@ -126,6 +127,7 @@ func (t *Tracker) applyCreated(e *mptcp.Event) {
 	r := &t.rec
 	if slot, live := t.table.find(e.Netns, e.Token); live {
 		t.table.load(slot, r)
+		r.address(local, remote)
 		if r.Local == local && r.Remote == remote && r.flags&(coreCreated|coreClosed) == 0 {
 			t.created(slot, r, e)
 			return
@@ -171,6 +173,13 @@ func (t *Tracker) created(slot uint32, r *record, e *mptcp.Event) {
 	t.tellOut(slot)
 }
 
+// address gives a connection the addresses that an event tells, where the dump did not.
+func (r *record) address(local, remote netip.AddrPort) {
+	if unaddressed(&r.Connection) && r.flags&coreClosed == 0 {
+		r.Local, r.Remote = local, remote
+	}
+}
+
 func orSide(a, b mptcp.Side) mptcp.Side {
 	if a != mptcp.SideUnknown {
 		return a
@@ -183,6 +192,7 @@ func (t *Tracker) applyEstablished(slot uint32, e *mptcp.Event) {
 	t.table.load(slot, r)
 	local, _ := e.Local()
 	remote, _ := e.Remote()
+	r.address(local, remote)
 	if local != r.Local || remote != r.Remote {
 		t.check(e, soon).sample = true // of another connection with the token
 		return

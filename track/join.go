@@ -63,6 +63,9 @@ func joinOne(c *mptcp.Connection, ties []tie, f *facts) {
 	}
 	c.PathManager = cmp.Or(c.PathManager, f.pathManager)
 	initial := initialSubflow(c, ties)
+	if initial >= 0 && unaddressed(c) {
+		c.Local, c.Remote = c.Subflows[initial].Local, c.Subflows[initial].Remote
+	}
 	if c.Side == mptcp.SideUnknown {
 		c.Side = f.side(c, ties, initial)
 	}

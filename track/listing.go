@@ -233,6 +233,25 @@ func (l *Listing) link() {
 		}
 		own.last = uint32(i+1) | settled
 	}
+	l.fillAddresses()
+}
+
+// fillAddresses gives connections that the kernel told no addresses of those of their
+// initial subflows, as [Join] does.
+func (l *Listing) fillAddresses() {
+	for i := range l.connections.len() {
+		c := l.connections.at(i)
+		if c.remote.port != 0 {
+			continue
+		}
+		for next := l.strand(c.token).last &^ strandSettled; next != 0; {
+			s := l.subflows.at(int(next - 1))
+			if !s.tie().join { // of several the first, which comes last here
+				c.local, c.remote = s.local, s.remote
+			}
+			next = s.before
+		}
+	}
 }
 
 func (s *listedSubflow) tie() tie { return tie{s.flags&listedJoin != 0, s.flags&listedRequested != 0} }

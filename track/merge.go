@@ -83,13 +83,18 @@ func (t *Tracker) takeIn(c *mptcp.Connection, depth mergeDepth, announce bool) (
 }
 
 // sameConnection reports whether the kernel's connection is the one that is held
-// under its token. The kernel wipes the addresses of some that are closing.
+// under its token.
 func sameConnection(held, c *mptcp.Connection) bool {
 	if held.Cookie != 0 && c.Cookie != 0 {
 		return held.Cookie == c.Cookie
 	}
-	return held.Local == c.Local && held.Remote == c.Remote || c.Remote.Port() == 0
+	return held.Local == c.Local && held.Remote == c.Remote || unaddressed(c) || unaddressed(held)
 }
+
+// unaddressed reports whether the kernel does not tell the connection's addresses. It
+// copies them into the socket at the end of connect(), when the connection may have
+// been established for a moment, and wipes those of some that are closing.
+func unaddressed(c *mptcp.Connection) bool { return c.Remote.Port() == 0 }
 
 // merge brings the record up to what the kernel says, puts deltas aside for what
 // that reveals, and reports whether subflows are held that the kernel did not tell
@@ -100,7 +105,9 @@ func (t *Tracker) merge(r *record, c *mptcp.Connection, depth mergeDepth) (missi
 	r.Since, r.FallbackCause = held.Since, held.FallbackCause
 	r.Side = orSide(held.Side, c.Side)
 	r.Fallback = held.Fallback || c.Fallback
-	r.Local, r.Remote = held.Local, held.Remote
+	if !unaddressed(&held) {
+		r.Local, r.Remote = held.Local, held.Remote
+	}
 	if held.PathManager != "" {
 		r.PathManager = held.PathManager // fixed when the socket was made
 	}
