@@ -17,6 +17,7 @@ import (
 
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 
@@ -457,7 +458,14 @@ func TestWithoutPrivilege(t *testing.T) {
 			t.Errorf("%d connections, want 2", n)
 		}
 		var subflow Subflow
-		for _, s := range collect(t, c.Subflows(t.Context(), nil)) {
+		subflows := collect(t, c.Subflows(t.Context(), nil))
+		if labtest.KernelBefore(t, 6, 13) {
+			if len(subflows) != 0 {
+				t.Errorf("%d subflows: the package says that this kernel tells of none", len(subflows))
+			}
+			return nil
+		}
+		for _, s := range subflows {
 			if s.MPTCP.TokenLocal == token {
 				subflow = s
 			}
