@@ -83,6 +83,7 @@ const loadEvents = 400
 // loaded makes events at a high rate, and returns how many were read, in how many
 // batches, and how long it took to make them.
 func loaded(t *testing.T, ctx context.Context, l *Listener, fd int) (events, batches int, took time.Duration) {
+	needListenerEvents(t)
 	t.Helper()
 	ended := make(chan time.Duration, 1)
 	go func() {

@@ -106,17 +106,19 @@ type refusal struct {
 // anything else.
 func assertRefusals(t *testing.T, list []refusal) {
 	t.Helper()
+	// Before Linux 6.13 many refusals have no words, and the words tell what they are.
+	worded := !labtest.KernelBefore(t, 6, 13)
 	all := []error{fs.ErrNotExist, fs.ErrExist, fs.ErrPermission, fs.ErrInvalid, mptcp.ErrTooMany, mptcp.ErrNotSupported}
 	for _, r := range list {
 		for _, kind := range all {
-			if got := errors.Is(r.err, kind); got != (kind == r.is) {
+			if got := errors.Is(r.err, kind); got != (kind == r.is) && (worded || r.errno != syscall.EINVAL) {
 				t.Errorf("%s: %v: is %q: %v", r.name, r.err, kind, got)
 			}
 		}
 		if r.errno != 0 && !errors.Is(r.err, r.errno) {
 			t.Errorf("%s: %v: want errno %d", r.name, r.err, r.errno)
 		}
-		if r.err == nil || r.err.Error() != r.text {
+		if r.err == nil || worded && r.err.Error() != r.text {
 			t.Errorf("%s:\n got %q\nwant %q", r.name, r.err, r.text)
 		}
 	}

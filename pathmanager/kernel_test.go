@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 
@@ -214,9 +215,18 @@ func (p *pair) close() {
 	p.client, p.server = -1, -1
 }
 
+// needListenerEvents skips the test where the kernel does not tell of listeners.
+func needListenerEvents(t testing.TB) {
+	t.Helper()
+	if labtest.KernelBefore(t, 6, 2) {
+		labtest.Skip(t, "the kernel has no events of listeners (Linux 6.2 or later)")
+	}
+}
+
 // relisten makes the kernel send exactly n LISTENER_CREATED events.
 func relisten(t testing.TB, fd, n int) {
 	t.Helper()
+	needListenerEvents(t)
 	for range n {
 		if err := unix.Listen(fd, 16); err != nil {
 			t.Fatal(err)
