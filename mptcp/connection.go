@@ -82,9 +82,9 @@ type Connection struct {
 	Since       time.Time `json:"since,omitzero"` // when an observer saw it created
 	PathManager string    `json:"path_manager,omitempty"`
 
-	BytesSent          uint64 `json:"bytes_sent"` // 0 before Linux 6.5
+	BytesSent          uint64 `json:"bytes_sent"` // before Linux 6.5, as BytesReceived, the sum of those of Subflows
 	BytesReceived      uint64 `json:"bytes_received"`
-	BytesRetransmitted uint64 `json:"bytes_retransmitted"`
+	BytesRetransmitted uint64 `json:"bytes_retransmitted"` // 0 before Linux 6.5, as BytesAcked
 	BytesAcked         uint64 `json:"bytes_acked"`
 	Checksum           bool   `json:"checksum"`
 

@@ -33,6 +33,7 @@ func TestReceivingAllocatesNothingPerEvent(t *testing.T) {
 }
 
 func testReceivingAllocatesNothingPerEvent(t *testing.T, engine Engine) {
+	needListenerEvents(t)
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
 	l := listen(t, ns, &ListenConfig{Engine: engine, Coalesce: -1, Types: []mptcp.EventType{mptcp.EventListenerCreated}})

@@ -88,6 +88,20 @@ func joinOne(c *mptcp.Connection, ties []tie, f *facts) {
 		slices.SortFunc(c.Subflows, compareSubflows)
 	}
 	setShares(c.Subflows)
+	countBytes(c)
+}
+
+// countBytes gives a connection the bytes of the subflows that it has, where the kernel
+// does not count its own (before Linux 6.5).
+func countBytes(c *mptcp.Connection) {
+	if c.BytesSent != 0 || c.BytesReceived != 0 {
+		return
+	}
+	for i := range c.Subflows {
+		s := &c.Subflows[i]
+		c.BytesSent += s.BytesSent - min(s.BytesSent, s.BytesRetransmitted)
+		c.BytesReceived += s.BytesReceived
+	}
 }
 
 // initialSubflow returns the index of the initial subflow, or -1. It is the one that

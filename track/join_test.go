@@ -66,6 +66,23 @@ func TestJoinBuildsTheTree(t *testing.T) {
 	}
 }
 
+// Before Linux 6.5 a connection does not count its bytes, but its subflows do; what was
+// sent again counts once. Where it does, its own figures stay.
+func TestJoinCountsBytesOfConnectionsThatDoNot(t *testing.T) {
+	one, two := row(0xa, "10.0.1.1:4000", "10.0.1.2:80", "mM", 0, 0), row(0xa, "10.0.2.1:5000", "10.0.1.2:80", "jJ", 2, 0)
+	one.BytesSent, one.BytesReceived, one.BytesRetransmitted = 80, 20, 5
+	two.BytesSent, two.BytesReceived = 200, 100
+	c := connection(0xa, "10.0.1.1:4000", "10.0.1.2:80")
+	s := Snapshot{Connections: []mptcp.Connection{c}, Subflows: []SubflowRow{one, two}}
+	if got := Join(s)[0]; got.BytesSent != 275 || got.BytesReceived != 120 {
+		t.Errorf("%d sent, %d received, want 275 and 120", got.BytesSent, got.BytesReceived)
+	}
+	s.Connections[0].BytesReceived = 7
+	if got := Join(s)[0]; got.BytesSent != 0 || got.BytesReceived != 7 {
+		t.Errorf("%d sent, %d received, want 0 and 7", got.BytesSent, got.BytesReceived)
+	}
+}
+
 // A subflow outlives its connection in LAST-ACK and keeps its token.
 // TestJoinGoesByTokenNotByInode: a connection and its subflows show the same inode,
 // none at all before accept(2), and that of a number used again may be anybody's.

@@ -115,6 +115,7 @@ func (t *Tracker) merge(r *record, c *mptcp.Connection, depth mergeDepth) (missi
 	if depth != withoutSubflows {
 		missing = t.mergeSubflows(r, c.Subflows, depth == confirmed)
 	}
+	countBytes(&r.Connection)
 	if r.Fallback && !held.Fallback {
 		t.fellBack(r, r.flags&(coreCreated|coreEstablished) != 0)
 	}
