@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// drain reads n events in batches.
+// drain reads n events of listeners in batches.
 func drain(t testing.TB, l *Listener, n int) {
+	needListenerEvents(t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for batch, err := range l.Batches(ctx) {
@@ -33,7 +34,6 @@ func TestReceivingAllocatesNothingPerEvent(t *testing.T) {
 }
 
 func testReceivingAllocatesNothingPerEvent(t *testing.T, engine Engine) {
-	needListenerEvents(t)
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
 	l := listen(t, ns, &ListenConfig{Engine: engine, Coalesce: -1, Types: []mptcp.EventType{mptcp.EventListenerCreated}})
