@@ -175,7 +175,7 @@ func (t *Tracker) created(slot uint32, r *record, e *mptcp.Event) {
 
 // address gives a connection the addresses that an event tells, where the dump did not.
 func (r *record) address(local, remote netip.AddrPort) {
-	if unaddressed(&r.Connection) && r.flags&coreClosed == 0 {
+	if nascent(&r.Connection) && r.flags&coreClosed == 0 {
 		r.Local, r.Remote = local, remote
 	}
 }

@@ -88,13 +88,18 @@ func sameConnection(held, c *mptcp.Connection) bool {
 	if held.Cookie != 0 && c.Cookie != 0 {
 		return held.Cookie == c.Cookie
 	}
-	return held.Local == c.Local && held.Remote == c.Remote || unaddressed(c) || unaddressed(held)
+	return held.Local == c.Local && held.Remote == c.Remote || unaddressed(c) || nascent(held)
 }
 
 // unaddressed reports whether the kernel does not tell the connection's addresses. It
 // copies them into the socket at the end of connect(), when the connection may have
 // been established for a moment, and wipes those of some that are closing.
 func unaddressed(c *mptcp.Connection) bool { return c.Remote.Port() == 0 }
+
+// nascent reports whether the connection has no addresses yet.
+func nascent(c *mptcp.Connection) bool {
+	return unaddressed(c) && (c.State == mptcp.StateSynSent || c.State == mptcp.StateEstablished)
+}
 
 // merge brings the record up to what the kernel says, puts deltas aside for what
 // that reveals, and reports whether subflows are held that the kernel did not tell
