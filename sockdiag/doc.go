@@ -27,10 +27,10 @@
 //
 // # Privilege
 //
-// Reading needs none on the kernels that this was measured on (Linux 6.18). Up to
-// Linux 6.12 the kernel tells only the holder of CAP_NET_ADMIN which TCP sockets
-// are subflows: [Client.Subflows] yields nothing for others there. The mapping in
-// SubflowInfo needs it everywhere, and so does [Client.Destroy].
+// Reading needs none since Linux 6.15. Before, the kernel tells only the holder of
+// CAP_NET_ADMIN which TCP sockets are subflows (tcp_diag_get_aux):
+// [Client.Subflows] yields nothing for others there. The mapping in SubflowInfo
+// needs it everywhere, and so does [Client.Destroy].
 //
 // # Concurrency
 //

@@ -111,7 +111,7 @@ func (c *Client) connections(ctx context.Context, q *query) iter.Seq2[*Connectio
 //
 // An error, an [*Error], ends the list. errors.Is holds for mptcp.ErrNotSupported,
 // and for the error of ctx where that ended. No privilege is needed, see the
-// package for kernels up to 6.12.
+// package for kernels before 6.15.
 func (c *Client) Subflows(ctx context.Context, r *Request) iter.Seq2[Subflow, error] {
 	return values(c.EachSubflow(ctx, r))
 }
@@ -220,14 +220,11 @@ func (s *conn) rows(batch []byte, row func([]byte) (bool, error)) (bool, error) 
 		if m.seq != s.seq {
 			continue
 		}
-		switch m.typ {
-		case typeDone, typeError:
+		switch {
+		case m.typ == typeDone || m.typ == typeError:
 			s.busy = false
 			return true, m.errno()
-		case uapi.SockDiagByFamily, uapi.TCPDiagGetSock:
-			if !s.isNew(m.payload) {
-				continue
-			}
+		case m.socket() && s.isNew(m.payload):
 			s.shown++
 			if more, err := row(m.payload); err != nil || !more {
 				return more, err

@@ -40,6 +40,12 @@ func nextMessage(b []byte) (m message, rest []byte, ok bool) {
 	return m, b[min((length+3)&^3, len(b)):], true
 }
 
+// socket reports whether the message is of a socket: a row of a dump has the type of
+// the request.
+func (m *message) socket() bool {
+	return m.typ == uapi.SockDiagByFamily || m.typ == uapi.TCPDiagGetSock
+}
+
 // errno returns the error that an NLMSG_ERROR or NLMSG_DONE message carries, nil
 // for an acknowledgement.
 func (m *message) errno() error {
@@ -62,7 +68,7 @@ func Payloads(datagram []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for {
 			m, rest, ok := nextMessage(datagram)
-			if !ok || (m.typ == uapi.SockDiagByFamily || m.typ == uapi.TCPDiagGetSock) && !yield(m.payload) {
+			if !ok || m.socket() && !yield(m.payload) {
 				return
 			}
 			datagram = rest

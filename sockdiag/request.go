@@ -96,7 +96,7 @@ const (
 func appendRequest(b []byte, typ, flags uint16, seq uint32, q *query, id *Socket) []byte {
 	start := len(b)
 	ne := binary.NativeEndian
-	b = append(b, make([]byte, headerSize)...)
+	b = appendHeader(b, typ, flags, seq)
 	b = append(b, uint8(id.Family), uint8(q.protocol), q.ext, 0)
 	b = ne.AppendUint32(b, uint32(q.states))
 	b = appendSockID(b, id)
@@ -107,10 +107,17 @@ func appendRequest(b []byte, typ, flags uint16, seq uint32, q *query, id *Socket
 		b = appendAttribute(b, uapi.InetDiagReqProtocol, ne.AppendUint32(make([]byte, 0, 4), q.protocol))
 	}
 	ne.PutUint32(b[start:], uint32(len(b)-start))
-	ne.PutUint16(b[start+4:], typ)
-	ne.PutUint16(b[start+6:], flags)
-	ne.PutUint32(b[start+8:], seq)
 	return b
+}
+
+// appendHeader appends the header of a netlink message, without its length.
+func appendHeader(b []byte, typ, flags uint16, seq uint32) []byte {
+	ne := binary.NativeEndian
+	b = append(b, 0, 0, 0, 0)
+	b = ne.AppendUint16(b, typ)
+	b = ne.AppendUint16(b, flags)
+	b = ne.AppendUint32(b, seq)
+	return append(b, 0, 0, 0, 0) // the port id, which the kernel fills in
 }
 
 // appendDump appends the request for a dump of q.
@@ -122,7 +129,7 @@ func appendDump(b []byte, seq uint32, q *query, family mptcp.Family) []byte {
 	}
 	start := len(b)
 	ne := binary.NativeEndian
-	b = append(b, make([]byte, headerSize)...)
+	b = appendHeader(b, uapi.TCPDiagGetSock, flagRequest|flagDump, seq)
 	b = append(b, uint8(family), 0, 0, q.ext)
 	b = appendSockID(b, &id)
 	b = ne.AppendUint32(b, uint32(q.states))
@@ -131,9 +138,6 @@ func appendDump(b []byte, seq uint32, q *query, family mptcp.Family) []byte {
 		b = appendAttribute(b, uapi.InetDiagReqBytecode, q.bytecode)
 	}
 	ne.PutUint32(b[start:], uint32(len(b)-start))
-	ne.PutUint16(b[start+4:], uapi.TCPDiagGetSock)
-	ne.PutUint16(b[start+6:], flagRequest|flagDump)
-	ne.PutUint32(b[start+8:], seq)
 	return b
 }
 

@@ -13,9 +13,8 @@ const (
 	SknlgrpInet6TCPDestroy = 3 // SKNLGRP_INET6_TCP_DESTROY
 )
 
-// Sizes of struct inet_diag_req, struct inet_diag_req_v2 and struct inet_diag_msg.
+// Sizes of struct inet_diag_req_v2 and struct inet_diag_msg.
 const (
-	InetDiagReqSize   = 60
 	InetDiagReqV2Size = 56
 	InetDiagMsgSize   = 72
 )
