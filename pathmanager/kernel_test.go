@@ -215,10 +215,23 @@ func (p *pair) close() {
 	p.client, p.server = -1, -1
 }
 
+// listenersAreHeard reports whether the kernel tells of listeners.
+func listenersAreHeard(t testing.TB) bool {
+	t.Helper()
+	return !labtest.KernelBefore(t, 6, 2)
+}
+
+// heardListener is mptcpListener in a test that waits for the event of it.
+func heardListener(t testing.TB, ns *lab.Namespace, addr netip.AddrPort) (fd int, bound netip.AddrPort) {
+	t.Helper()
+	needListenerEvents(t)
+	return mptcpListener(t, ns, addr)
+}
+
 // needListenerEvents skips the test where the kernel does not tell of listeners.
 func needListenerEvents(t testing.TB) {
 	t.Helper()
-	if labtest.KernelBefore(t, 6, 2) {
+	if !listenersAreHeard(t) {
 		labtest.Skip(t, "the kernel has no events of listeners (Linux 6.2 or later)")
 	}
 }

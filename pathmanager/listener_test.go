@@ -38,10 +38,12 @@ func testEventsOfConnection(t *testing.T, engine Engine) {
 	s := follow(t, l)
 	before := time.Now()
 	fd, addr := mptcpListener(t, ns, anywhere)
-	if e := s.next(); e.Type != mptcp.EventListenerCreated || e.Has(mptcp.FieldToken) {
-		t.Errorf("%+v", e)
-	} else if local, ok := e.Local(); !ok || local != addr {
-		t.Errorf("listener at %v %v, want %v", local, ok, addr)
+	if listenersAreHeard(t) {
+		if e := s.next(); e.Type != mptcp.EventListenerCreated || e.Has(mptcp.FieldToken) {
+			t.Errorf("%+v", e)
+		} else if local, ok := e.Local(); !ok || local != addr {
+			t.Errorf("listener at %v %v, want %v", local, ok, addr)
+		}
 	}
 	p := connect(t, ns, fd, addr)
 	p.talk()
@@ -157,8 +159,10 @@ func testEventAnnouncedBySignalEndpoint(t *testing.T, engine Engine) {
 		t.Fatal(err)
 	}
 	// The kernel listens for such an endpoint itself, before it announces.
-	if e := s.find(mptcp.EventListenerCreated); e.Source != second || e.Sport != 7777 {
-		t.Errorf("%+v", e)
+	if listenersAreHeard(t) {
+		if e := s.find(mptcp.EventListenerCreated); e.Source != second || e.Sport != 7777 {
+			t.Errorf("%+v", e)
+		}
 	}
 	e := s.find(mptcp.EventAnnounced)
 	if e.RemoteID != 6 || e.Destination != second || e.Dport != 7777 || e.Has(mptcp.FieldFamily) {
@@ -167,7 +171,9 @@ func testEventAnnouncedBySignalEndpoint(t *testing.T, engine Engine) {
 	if err := c.FlushEndpoints(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.find(mptcp.EventListenerClosed)
+	if listenersAreHeard(t) {
+		s.find(mptcp.EventListenerClosed)
+	}
 }
 
 // A connect that is refused has CLOSED, and no CREATED.
@@ -231,7 +237,7 @@ func testForgedMessagesAreRefused(t *testing.T, engine Engine) {
 				}
 				return nil
 			})
-			mptcpListener(t, ns, anywhere)
+			heardListener(t, ns, anywhere)
 			if e := s.next(); e.Type != mptcp.EventListenerCreated {
 				t.Errorf("believed %+v", e)
 			}
@@ -341,8 +347,8 @@ func TestEventsOfAllNamespaces(t *testing.T) {
 		return "blue"
 	}})
 	alone := listen(t, own, nil)
-	mptcpListener(t, other, anywhere)
-	mptcpListener(t, own, anywhere)
+	heardListener(t, other, anywhere)
+	heardListener(t, own, anywhere)
 	for _, tt := range []struct {
 		l    *Listener
 		want []string

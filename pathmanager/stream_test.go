@@ -169,7 +169,7 @@ func testMessageThatDoesNotFitIsLost(t *testing.T, engine Engine) {
 	addAddresses(t, ns, first)
 	l := listen(t, ns, &ListenConfig{Engine: engine, size: 24})
 	s := follow(t, l)
-	fd, _ := mptcpListener(t, ns, anywhere)
+	fd, _ := heardListener(t, ns, anywhere)
 	if e := s.next(); e.Type != mptcp.EventLost || e.Lost != 1 || l.Lost() != 1 {
 		t.Errorf("%+v, lost %d", e, l.Lost())
 	}
@@ -359,7 +359,7 @@ func testCloseEndsIteration(t *testing.T, engine Engine) {
 		}
 		ended <- last
 	}()
-	mptcpListener(t, ns, anywhere)
+	heardListener(t, ns, anywhere)
 	<-started
 	for _, err := range l.Batches(t.Context()) {
 		if err == nil {
@@ -389,7 +389,7 @@ func testCloseWithinIteration(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
 	l := listen(t, ns, &ListenConfig{Engine: engine})
-	mptcpListener(t, ns, anywhere)
+	heardListener(t, ns, anywhere)
 	var last error
 	for _, err := range l.Events(t.Context()) {
 		if last = err; err == nil {
