@@ -3,13 +3,16 @@ GO      ?= go
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all test recordings churn check bench install dist package-test clean help
+.PHONY: all test test-kernels recordings churn check bench install dist package-test clean help
 
 all: ## build the binary ./mptcpctl
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o mptcpctl ./cmd/mptcpctl
 
 test: ## run all tests (no root, no preparation)
 	$(GO) test ./...
+
+test-kernels: ## the lab and the kernel tests on Debian's other kernels, in virtual machines (ARGS: see kernels/run -h)
+	kernels/run $(ARGS)
 
 recordings: ## record the lab's scenarios on this kernel: the fixtures of doctor (minutes)
 	UPDATE=1 $(GO) test -count=1 -timeout=30m -run=TestRecordScenarios ./internal/cli
@@ -38,4 +41,4 @@ clean: ## remove what the targets made
 	rm -rf mptcpctl dist artifacts
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
