@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -56,6 +57,9 @@ func recordScenario(t *testing.T, s lab.Scenario, program string) (file string) 
 		r = startRecording(t, ctx, l.Host(s.Host), file)
 		return nil
 	})
+	if missing, ok := errors.AsType[*lab.MissingError](err); ok {
+		labtest.Skip(t, "%v", missing)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -115,7 +115,7 @@ func (a *app) labRunAll(ctx context.Context, inv *grammar.Invocation) error {
 	}
 	colors := palette(inv)
 	fmt.Fprintf(inv.Stdout, "%-28s %-8s %-9s %s\n", "SCENARIO", "HOST", "EXPECTED", "FOUND")
-	failed := 0
+	failed, skipped := 0, 0
 	for i := range scenarios {
 		r := <-results[i]
 		if err := ctx.Err(); err != nil {
@@ -125,7 +125,11 @@ func (a *app) labRunAll(ctx context.Context, inv *grammar.Invocation) error {
 			r.found = "not run: " + r.err.Error()
 		}
 		mark, color := "ok", colors.Good
-		if !r.agrees || r.err != nil {
+		switch {
+		case r.skipped():
+			mark, color = "--", colors.Dim
+			skipped++
+		case !r.agrees || r.err != nil:
 			mark, color = "NO", colors.Bad
 			failed++
 		}
@@ -136,42 +140,62 @@ func (a *app) labRunAll(ctx context.Context, inv *grammar.Invocation) error {
 	if failed > 0 {
 		return fmt.Errorf("lab: doctor and lab disagree in %d of %d scenarios", failed, len(scenarios))
 	}
-	_, err := fmt.Fprintf(inv.Stdout, "\nAll %d as expected, in %.0f s.\n", len(scenarios), time.Since(began).Seconds())
+	took := time.Since(began).Seconds()
+	switch skipped {
+	case 0:
+		_, err := fmt.Fprintf(inv.Stdout, "\nAll %d as expected, in %.0f s.\n", len(scenarios), took)
+		return err
+	case len(scenarios):
+		return errNoneRan()
+	}
+	_, err := fmt.Fprintf(inv.Stdout, "\nAll %d that can be run here as expected, in %.0f s; %d cannot.\n", len(scenarios)-skipped, took, skipped)
 	return err
 }
 
 // labOutcomeJSON is an outcome as JSON.
 type labOutcomeJSON struct {
 	labEntry
-	Found  string `json:"found"`
-	Agrees bool   `json:"agrees"`
-	Error  string `json:"error,omitempty"`
+	Found   string `json:"found"`
+	Agrees  bool   `json:"agrees"`
+	Skipped bool   `json:"skipped,omitempty"` // it cannot be run here; Error says what is missing
+	Error   string `json:"error,omitempty"`
 }
 
 // labRunJSON writes the table of what doctor found as JSON.
 func labRunJSON(ctx context.Context, inv *grammar.Invocation, scenarios []lab.Scenario, results []chan labResult) error {
 	list := make([]labOutcomeJSON, 0, len(scenarios))
-	failed := 0
+	failed, skipped := 0, 0
 	for i, s := range scenarios {
 		r := <-results[i]
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		o := labOutcomeJSON{labEntry: scenarioEntry(s), Found: r.found, Agrees: r.agrees && r.err == nil}
+		o := labOutcomeJSON{labEntry: scenarioEntry(s), Found: r.found, Agrees: r.agrees && r.err == nil, Skipped: r.skipped()}
 		if r.err != nil {
 			o.Error = r.err.Error()
 		}
-		if !o.Agrees {
+		switch {
+		case o.Skipped:
+			skipped++
+		case !o.Agrees:
 			failed++
 		}
 		list = append(list, o)
 	}
 	err := present.JSON(inv.Stdout, list, inv.Options.Pretty)
-	if err == nil && failed > 0 {
-		err = fmt.Errorf("lab: %d of %d not as expected", failed, len(scenarios))
+	switch {
+	case err != nil:
+		return err
+	case failed > 0:
+		return fmt.Errorf("lab: %d of %d not as expected", failed, len(scenarios))
+	case skipped == len(scenarios):
+		return errNoneRan()
 	}
-	return err
+	return nil
 }
+
+// errNoneRan is the error where every scenario was skipped.
+func errNoneRan() error { return errors.New("lab: none of the scenarios can be run here") }
 
 func writeOutcome(w io.Writer, o labOutcome, mark string) error {
 	_, err := fmt.Fprintf(w, "%-28s %-8s %-9s %s %s\n", o.scenario.Name, o.scenario.Host, o.scenario.Rule, mark, o.found)
@@ -182,6 +206,12 @@ func writeOutcome(w io.Writer, o labOutcome, mark string) error {
 type labResult struct {
 	labOutcome
 	err error
+}
+
+// skipped reports whether the scenario cannot be run here.
+func (r labResult) skipped() bool {
+	_, missing := errors.AsType[*lab.MissingError](r.err)
+	return missing
 }
 
 // runScenarios runs the scenarios, a few at a time. The channels give a result

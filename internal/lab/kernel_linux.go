@@ -2,6 +2,7 @@ package lab
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 
@@ -22,6 +23,15 @@ func CheckMPTCP() error {
 		return &MissingError{What: "MPTCP", Why: "the kernel " + release() + " is built without it (CONFIG_MPTCP, Linux 5.6 or later)", Err: err}
 	}
 	return &MissingError{What: "MPTCP", Why: "the system refuses MPTCP sockets (SELinux, seccomp or a container's policy)", Err: err}
+}
+
+// IsAhead reports whether the running kernel is older than k.
+func (k Kernel) IsAhead() (bool, error) {
+	var running Kernel
+	if _, err := fmt.Sscanf(release(), "%d.%d", &running.Major, &running.Minor); err != nil {
+		return false, fmt.Errorf("kernel %s: %w", release(), err)
+	}
+	return running.Major < k.Major || running.Major == k.Major && running.Minor < k.Minor, nil
 }
 
 // release returns the kernel's release, such as "6.18.44".

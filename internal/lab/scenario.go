@@ -28,7 +28,15 @@ type Scenario struct {
 	Host     string    // where doctor is to look
 	Look     Look      // how it is to look
 	Rule     string    // what doctor must name there: an id such as "D17", or Healthy
+	Needs    string    // counter without which a kernel tells nothing of it, "" for none
+	Since    Kernel    // first Linux on which it is wrong; the zero value: any
 }
+
+// Kernel is a version of Linux.
+type Kernel struct{ Major, Minor int }
+
+// String returns it as the release begins: "6.2".
+func (k Kernel) String() string { return fmt.Sprintf("%d.%d", k.Major, k.Minor) }
 
 // Program is a process that stands in for a program: it has its name, and waits.
 type Program struct{ Host, Name string }

@@ -60,7 +60,7 @@ func connectionScenarios() []Scenario {
 			Name: "simultaneous-connect", Summary: "both ends connect to each other at once: a socket to itself",
 			Topology: singleLink(), Traffic: Traffic{Self: true, Repeat: true},
 			Shows: []Symptom{counts(ClientHost, "SimultConnectFallback", 1)},
-			Host:  ClientHost, Rule: "D12",
+			Host:  ClientHost, Rule: "D12", Needs: "SimultConnectFallback",
 		},
 		{
 			Name: "no-daemon", Summary: "the client's path manager is in userspace, and no daemon runs",

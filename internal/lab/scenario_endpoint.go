@@ -96,7 +96,7 @@ func announcementScenarios() []Scenario {
 				t.server().prefer("net.mptcp.add_addr_v6_port_drop_ts", "0")
 			}),
 			Shows: []Symptom{counts(ServerHost, "AddAddrTxDrop", 1), subflows(ClientHost, 0)},
-			Host:  ServerHost, Rule: "D44",
+			Host:  ServerHost, Rule: "D44", Needs: "AddAddrTxDrop",
 		},
 	}
 }

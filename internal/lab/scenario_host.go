@@ -32,7 +32,7 @@ func hostScenarios() []Scenario {
 			Name: "old-ip", Summary: "the ip command in the path is of 2021 (a stand-in that says so)",
 			Topology: pair(), Shows: bothJoined(1),
 			Look: OldTools,
-			Host: ClientHost, Rule: "D50",
+			Host: ClientHost, Rule: "D50", Since: Kernel{6, 2},
 		},
 	}
 }

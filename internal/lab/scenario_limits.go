@@ -22,7 +22,7 @@ func limitScenarios() []Scenario {
 			Name: "limit-at-server", Summary: "the server's limit is 0: it refuses the joins",
 			Topology: pair().with(refusing), Traffic: Traffic{Repeat: true},
 			Shows: []Symptom{counts(ServerHost, "MPJoinRejected", 1)},
-			Host:  ServerHost, Rule: "D15",
+			Host:  ServerHost, Rule: "D15", Needs: "MPJoinRejected",
 		},
 		{
 			Name: "limit-of-peer", Summary: "the server's limit is 0: seen from the client",

@@ -2,12 +2,14 @@ package lab_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,6 +102,9 @@ func TestScenariosReachTheirSymptoms(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 			defer cancel()
 			trial, err := lab.Start(ctx, s, tool)
+			if missing, ok := errors.AsType[*lab.MissingError](err); ok {
+				labtest.Skip(t, "%v", missing)
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,6 +116,26 @@ func TestScenariosReachTheirSymptoms(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// What this kernel cannot show is refused before anything is done, and said.
+func TestScenarioOfAnotherKernel(t *testing.T) {
+	labtest.MPTCP(t)
+	s := scenario(t, "limit-zero")
+	for want, change := range map[string]func(*lab.Scenario){
+		"the counter MPNothing missing": func(s *lab.Scenario) { s.Needs = "MPNothing" },
+		"Linux 99.0 missing":            func(s *lab.Scenario) { s.Since = lab.Kernel{Major: 99} },
+	} {
+		s := s
+		change(&s)
+		trial, err := lab.Start(t.Context(), s, []string{"false"})
+		if err == nil {
+			trial.Close()
+		}
+		if _, ok := errors.AsType[*lab.MissingError](err); !ok || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
 }
 

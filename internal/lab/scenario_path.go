@@ -20,7 +20,7 @@ func pathScenarios() []Scenario {
 			Traffic:  Traffic{Connections: 2},
 			Faults:   atServer("drop SYN with MP_CAPABLE", "eth0", capable(Drop)),
 			Shows:    []Symptom{counts(ClientHost, "Blackhole", 1), counts(ClientHost, "MPCapableSYNTXDisabled", 1)},
-			Host:     ClientHost, Rule: "D33",
+			Host:     ClientHost, Rule: "D33", Needs: "Blackhole",
 		},
 		{
 			Name: "syn-reset", Summary: "a firewall resets SYN with MPTCP: the program sees connection refused",
@@ -40,14 +40,14 @@ func dataScenarios() []Scenario {
 			Topology: singleLink(),
 			Faults:   filter(BeforeTraffic, ClientHost, "remove DSS", "eth0", strips(SubtypeDSS)),
 			Shows:    []Symptom{fellBack(ClientHost)},
-			Host:     ClientHost, Rule: "D38",
+			Host:     ClientHost, Rule: "D38", Needs: "MPCapableDataFallback",
 		},
 		{
 			Name: "data-stripped-later", Summary: "something removes MPTCP from the data in mid-connection",
 			Topology: singleLink(), Traffic: Traffic{Stream: true},
 			Faults: filter(Established, ClientHost, "remove DSS", "eth0", strips(SubtypeDSS)),
 			Shows:  []Symptom{fellBack(ClientHost)},
-			Host:   ClientHost, Rule: "D38",
+			Host:   ClientHost, Rule: "D38", Needs: "DssFallback",
 		},
 		{
 			Name: "data-stripped-second-path", Summary: "something removes MPTCP from the data on the second path",

@@ -53,6 +53,9 @@ func StartWatched(ctx context.Context, s Scenario, tool []string, watch func(*La
 	if err != nil {
 		return nil, err
 	}
+	if err := s.fits(l); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
 	t := &Trial{Scenario: s, Lab: l, tool: tool, watch: watch}
 	ctx, t.cancel = context.WithCancel(ctx)
 	t.talk = &talk{ctx: ctx, lab: l, traffic: s.Traffic}
@@ -61,6 +64,25 @@ func StartWatched(ctx context.Context, s Scenario, tool []string, watch func(*La
 	}
 	t.Took = time.Since(began)
 	return t, nil
+}
+
+// fits returns a [*MissingError] where this kernel cannot show what the scenario is of.
+func (s Scenario) fits(l *Lab) error {
+	old, err := s.Since.IsAhead()
+	if err != nil {
+		return err
+	}
+	if old {
+		return &MissingError{What: "Linux " + s.Since.String(), Why: "before, what is shown here is no fault; this is " + release()}
+	}
+	if s.Needs == "" {
+		return nil
+	}
+	_, known, err := l.Host(s.Host).Counter(s.Needs)
+	if err == nil && !known {
+		err = &MissingError{What: "the counter " + s.Needs, Why: "without it the kernel " + release() + " tells nothing of what is wrong"}
+	}
+	return err
 }
 
 // Host returns the host where doctor is to look.
