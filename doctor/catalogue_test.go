@@ -144,7 +144,8 @@ the facts leave nothing else; *likely*, they suggest it, and others fit too; *po
 it. Only failures and warnings make a host unhealthy.
 
 The exit code is the verdict: 0 healthy, 1 warnings, 2 failures. 3 is none: the command line was
-wrong, or the facts could not be read.
+wrong, the facts could not be read, or nothing was found and the subflows could not be seen
+("unknown": before Linux 6.15 the kernel tells only CAP_NET_ADMIN which TCP sockets are subflows).
 
 Counters of the past are no trouble of today: a counter makes a finding by itself only if it moved
 while doctor looked. Where one cause explains another finding, only the cause is shown, with the

@@ -43,7 +43,18 @@ func Diagnose(f Facts) Report {
 		report.Verdict = max(report.Verdict, verdictOf(found[i].Severity))
 	}
 	report.Connections = v.connections(found)
+	if len(report.Connections) > 0 {
+		report.Verdict = v.trust(report.Verdict)
+	}
 	return report
+}
+
+// trust returns the verdict, which is unknown where a trouble would not have shown.
+func (v *view) trust(verdict Verdict) Verdict {
+	if verdict == Healthy && v.blind() {
+		return Unknown
+	}
+	return verdict
 }
 
 func verdictOf(s Severity) Verdict { return Verdict(s) }
@@ -73,7 +84,7 @@ func (v *view) connections(found []Finding) []Connection {
 	list := make([]Connection, 0, len(v.Connections))
 	for i := range v.Connections {
 		c := &v.Connections[i]
-		r := Connection{Token: c.Token, Netns: c.Netns, Subflows: subflowsUp(c), Verdict: verdictOf(worst[c.Token])}
+		r := Connection{Token: c.Token, Netns: c.Netns, Subflows: subflowsUp(c), Verdict: v.trust(verdictOf(worst[c.Token]))}
 		r.PathsPossible, r.Unused = v.unusedPaths(c, found)
 		list = append(list, r)
 	}

@@ -289,3 +289,31 @@ func TestShellWord(t *testing.T) {
 		}
 	}
 }
+
+// Where the subflows are kept back nobody is healthy, and what is found is found.
+func TestUnseenSubflows(t *testing.T) {
+	gap := []Gap{{What: UnseenSubflows, Why: "CAP_NET_ADMIN"}}
+	f := Facts{Connections: []mptcp.Connection{{Token: 1, State: mptcp.StateEstablished}}, Unseen: gap}
+	if r := Diagnose(f); r.Verdict != Unknown || r.Connections[0].Verdict != Unknown || r.Verdict.String() != "unknown" {
+		t.Errorf("%v, connection %v", r.Verdict, r.Connections[0].Verdict)
+	}
+	f.EventsLost = 1
+	if r := Diagnose(f); r.Verdict != Warning {
+		t.Errorf("with a finding %v", r.Verdict)
+	}
+	if r := Diagnose(Facts{Unseen: gap}); r.Verdict != Healthy {
+		t.Errorf("without connections %v", r.Verdict)
+	}
+	for want, pairs := range map[Verdict][][2]Verdict{
+		Healthy: {{Healthy, Healthy}},
+		Warning: {{Healthy, Warning}, {Warning, Unknown}},
+		Failure: {{Failure, Unknown}, {Failure, Warning}},
+		Unknown: {{Healthy, Unknown}, {Unknown, Unknown}},
+	} {
+		for _, p := range pairs {
+			if a, b := p[0].Worse(p[1]), p[1].Worse(p[0]); a != want || b != want {
+				t.Errorf("%v: %v and %v, want %v", p, a, b, want)
+			}
+		}
+	}
+}

@@ -234,6 +234,9 @@ func unheard(v *view) []Finding {
 		if !e.Flags.Has(mptcp.FlagSignal) || e.Flags&mptcp.FlagImplicit != 0 {
 			continue
 		}
+		if e.Port != 0 && v.blind() {
+			continue // the kernel's own listener is a TCP socket like another
+		}
 		where, uncovered := v.uncovered(e)
 		if !uncovered {
 			continue

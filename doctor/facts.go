@@ -131,9 +131,12 @@ type Probe struct {
 
 // Gap is something that could not be seen.
 type Gap struct {
-	What string `json:"what"` // such as "the subflows of connections"
-	Why  string `json:"why"`  // such as "Linux 6.12 tells them to CAP_NET_ADMIN only"
+	What string `json:"what"` // such as UnseenSubflows
+	Why  string `json:"why"`  // such as "needs CAP_NET_ADMIN"
 }
+
+// UnseenSubflows is the gap where the kernel keeps back which TCP sockets are subflows.
+const UnseenSubflows = "the subflows of connections"
 
 // ElsewhereWanted reports whether it matters to the rules what the other network
 // namespaces hold: where there is no MPTCP here, or no endpoint for the connections

@@ -40,17 +40,32 @@ const (
 	Healthy Verdict = iota
 	Warning
 	Failure
+	Unknown // nothing was found, and what matters most could not be seen
 )
 
-// String returns "healthy", "warning" or "failure".
+// String returns "healthy", "warning", "failure" or "unknown".
 func (v Verdict) String() string {
 	switch v {
+	case Unknown:
+		return "unknown"
 	case Warning:
 		return "warning"
 	case Failure:
 		return "failure"
 	}
 	return "healthy"
+}
+
+// Worse returns the verdict on two hosts together: what was found says more than that
+// something was not seen.
+func (v Verdict) Worse(other Verdict) Verdict {
+	if v == Unknown || other == Unknown {
+		if found := min(v, other); found != Healthy {
+			return found
+		}
+		return Unknown
+	}
+	return max(v, other)
 }
 
 // MarshalText implements [encoding.TextMarshaler] with the form of String.

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -197,6 +198,11 @@ func subflowsUp(c *mptcp.Connection) int {
 		}
 	}
 	return n
+}
+
+// blind reports whether the kernel keeps back which TCP sockets are subflows.
+func (v *view) blind() bool {
+	return slices.ContainsFunc(v.Unseen, func(g Gap) bool { return g.What == UnseenSubflows })
 }
 
 // atLeast reports whether the kernel's release is that or newer; false also where

@@ -147,6 +147,9 @@ func (l *Listing) addrPort(p listedAddress) netip.AddrPort {
 // Len returns the number of connections.
 func (l *Listing) Len() int { return l.connections.len() }
 
+// NoSubflows reports whether there are connections, and not one subflow.
+func (l *Listing) NoSubflows() bool { return l.connections.len() > 0 && l.subflows.len() == 0 }
+
 // AddConnection adds a connection as a dump shows it. What only an observer or the
 // join can tell is not kept: Netns, Side, FallbackCause, Processes, Since,
 // PathManager and Subflows.

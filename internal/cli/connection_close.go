@@ -98,6 +98,9 @@ func (a *app) connectionCloseSubflow(ctx context.Context, inv *grammar.Invocatio
 	}
 	defer diag.Close()
 	all, err := subflowsOf(ctx, diag, token, &subflowChoice{})
+	if err == nil && len(all) == 0 {
+		err = diag.CheckSubflows(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", inv.Path, err)
 	}
@@ -220,7 +223,10 @@ func endSubflows(ctx context.Context, diag *sockdiag.Client, token mptcp.Token) 
 	closed := closedConnection{Token: token}
 	for range closeRounds {
 		subflows, err := subflowsOf(ctx, diag, token, &subflowChoice{})
-		if err != nil || len(subflows) == 0 {
+		if err == nil && len(subflows) == 0 {
+			return closed, diag.CheckSubflows(ctx)
+		}
+		if err != nil {
 			return closed, err
 		}
 		for i := range subflows {

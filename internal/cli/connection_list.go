@@ -42,6 +42,11 @@ func openConnections(ctx context.Context, inv *grammar.Invocation, brief bool) (
 		}
 		list.listings = append(list.listings, listing)
 		total += listing.Len()
+		if listing.NoSubflows() {
+			if err := view.CheckSubflows(ctx); err != nil {
+				leftOut(inv, err)
+			}
+		}
 	}
 	if inv.Has("no-processes") || total == 0 {
 		return list, nil

@@ -29,7 +29,7 @@ func (a *app) doctorCommand() grammar.Command {
 			"Of a recording (--replay) the last dump is judged, with the events and counters of all of it, and what was found earlier is listed; --watch goes through its dumps. " +
 			"A bundle may stand in place of a recording.\n\n" +
 			"`doctor D17` explains a rule, `doctor explain` lists them.\n\n" +
-			"The exit code is 0 for healthy, 1 for warnings, 2 for failures, and 3 where there is no verdict: wrong usage, or facts that cannot be read.",
+			"The exit code is 0 for healthy, 1 for warnings, 2 for failures, and 3 where there is no verdict: wrong usage, facts that cannot be read, or subflows that the kernel keeps back (before Linux 6.15, from who lacks CAP_NET_ADMIN).",
 		Privilege: "none; with CAP_NET_ADMIN the events count as evidence, root sees the processes of others",
 		Flags: []grammar.Flag{
 			{Name: "watch", Letter: 'w', Summary: "go on, and print what changes"},
@@ -294,7 +294,7 @@ func diagnoseAll(facts []doctor.Facts) doctor.Report {
 			}
 			all.Unseen = append(all.Unseen, gap)
 		}
-		all.Verdict = max(all.Verdict, r.Verdict)
+		all.Verdict = all.Verdict.Worse(r.Verdict)
 		if r.Time.After(all.Time) {
 			all.Time = r.Time
 		}

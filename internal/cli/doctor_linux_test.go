@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -82,7 +84,6 @@ func TestDoctorUnprivileged(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, errs := texts(lines)
-	var report doctor.Report
 	var shape struct {
 		Findings []struct{ Rule string }
 		Unseen   []doctor.Gap
@@ -90,12 +91,18 @@ func TestDoctorUnprivileged(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &shape); err != nil {
 		t.Fatalf("%v: %s%s", err, out, errs)
 	}
-	if code != int(doctor.Failure) || len(shape.Findings) == 0 || shape.Findings[0].Rule != "D15" {
+	verdict := doctor.Failure
+	gaps := []string{"events"}
+	if labtest.KernelBefore(t, 6, 15) { // that no connection has a second subflow is not seen
+		verdict, gaps = doctor.Warning, append(gaps, doctor.UnseenSubflows)
+	}
+	if code != int(verdict) || len(shape.Findings) == 0 || shape.Findings[0].Rule != "D15" {
 		t.Errorf("exit %d: %s", code, out)
 	}
-	report.Unseen = shape.Unseen
-	if len(report.Unseen) == 0 || report.Unseen[0] != (doctor.Gap{What: "events", Why: "needs CAP_NET_ADMIN"}) {
-		t.Errorf("not seen: %v", report.Unseen)
+	for _, gap := range gaps {
+		if !slices.ContainsFunc(shape.Unseen, func(g doctor.Gap) bool { return g.What == gap && strings.Contains(g.Why, "CAP_NET_ADMIN") }) {
+			t.Errorf("not seen: %v, want %s", shape.Unseen, gap)
+		}
 	}
 }
 
@@ -260,6 +267,9 @@ func TestWaitForEvents(t *testing.T) {
 				})
 				return nil
 			})
+			if missing, ok := errors.AsType[*lab.MissingError](err); ok {
+				labtest.Skip(t, "%v", missing)
+			}
 			if err != nil {
 				t.Fatal(err)
 			}

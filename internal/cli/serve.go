@@ -95,13 +95,21 @@ func dialEvents() (host *source.Host, noEvents string, err error) {
 	host, err = source.Dial(&source.Config{Events: &pathmanager.ListenConfig{}})
 	if errors.Is(err, fs.ErrPermission) {
 		host, err = source.Dial(nil)
-		return host, noEventsReason, err
+		return host, noEventsReason + notSubflowsEither(), err
 	}
 	return host, "", err
 }
 
 // noEventsReason says why there are no events.
 const noEventsReason = "events need CAP_NET_ADMIN in the network namespace"
+
+// notSubflowsEither says what an old kernel keeps back together with the events.
+func notSubflowsEither() string {
+	if keptCapabilities(kernelRelease()) == 0 {
+		return ""
+	}
+	return "; Linux " + kernelRelease() + " then keeps back the subflows too"
+}
 
 // polled is a source that was opened without its events: a stream of nothing.
 type polled struct{ liveSource }

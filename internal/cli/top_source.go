@@ -85,7 +85,7 @@ func openTop(ctx context.Context, inv *grammar.Invocation, c *tui.Config) (sourc
 	}
 	c.Source = host
 	if noEvents != "" {
-		c.NoEvents, c.Source = topNoEvents, polled{host}
+		c.NoEvents, c.Source = topNoEvents+notSubflowsEither(), polled{host}
 	}
 	return host, nil
 }
@@ -101,7 +101,7 @@ func openTopHosts(ctx context.Context, c *tui.Config) (source.Source, error) {
 	}
 	c.Source = hosts
 	if noEvents != "" {
-		c.NoEvents, c.Source = topNoEvents, polled{hosts}
+		c.NoEvents, c.Source = topNoEvents+notSubflowsEither(), polled{hosts}
 	}
 	return hosts, nil
 }
@@ -114,7 +114,7 @@ func dialAllEvents(ctx context.Context, warn func(error)) (hosts *source.Hosts, 
 	hosts, err = source.DialAll(ctx, &source.HostsConfig{Events: &pathmanager.ListenConfig{}, Warn: func(err error) { tell(err) }})
 	if errors.Is(err, fs.ErrPermission) {
 		hosts, err = source.DialAll(ctx, &source.HostsConfig{Warn: warn})
-		return hosts, noEventsReason, err
+		return hosts, noEventsReason + notSubflowsEither(), err
 	}
 	for _, err := range first {
 		warn(err)

@@ -83,7 +83,8 @@ func (a *app) wait(ctx context.Context, inv *grammar.Invocation) error {
 			if parent.Err() != nil {
 				return parent.Err()
 			}
-			return fmt.Errorf("wait: no connection matched %q within %v: %s%s", expr.String(), timeout, nearest(connections), doctorReason(parent, from, connections))
+			return fmt.Errorf("wait: no connection matched %q within %v: %s%s%s", expr.String(), timeout, nearest(connections),
+				doctorReason(parent, from, connections), hiddenSubflows(parent, from, connections))
 		}
 		select {
 		case <-ctx.Done():
@@ -188,6 +189,19 @@ func doctorReason(ctx context.Context, from source.Source, connections []mptcp.C
 	for _, f := range diagnoseAll(facts).Findings {
 		if t := f.Subject.Token; f.Severity > doctor.Info && (t == 0 || tokens[t]) {
 			return fmt.Sprintf("; %s: %s", f.Rule, present.Escape(f.Title))
+		}
+	}
+	return ""
+}
+
+// hiddenSubflows says that connections may have subflows where none was seen.
+func hiddenSubflows(ctx context.Context, from source.Source, connections []mptcp.Connection) string {
+	if len(connections) == 0 || slices.ContainsFunc(connections, func(c mptcp.Connection) bool { return len(c.Subflows) > 0 }) {
+		return ""
+	}
+	for _, view := range from.Views() {
+		if err := view.CheckSubflows(ctx); err != nil {
+			return "; " + err.Error()
 		}
 	}
 	return ""

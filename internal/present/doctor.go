@@ -260,6 +260,9 @@ func (t *DoctorText) appendUnseen(b []byte, gaps []doctor.Gap) []byte {
 }
 
 func (t *DoctorText) verdictColor(v doctor.Verdict) string {
+	if v == doctor.Unknown {
+		return t.Colors.Warn
+	}
 	return t.severityColor(doctor.Severity(v))
 }
 

@@ -218,6 +218,12 @@ func (g *gathering) sockets(ctx context.Context) {
 	if err != nil {
 		g.miss("the subflows of connections, and TCP sockets", err)
 	}
+	if len(snapshot.Subflows) == 0 {
+		if err := g.h.CheckSubflows(ctx); err != nil {
+			g.gap(doctor.UnseenSubflows, err.Error())
+			tcp.plain = nil // they may be the subflows
+		}
+	}
 	var accepting []mptcp.Connection
 	var queues [][2]uint32 // connections that wait there, and how many may
 	for l, err := range g.h.diag.Listeners(ctx) {

@@ -32,6 +32,9 @@ func (h *Host) Listing(ctx context.Context, brief bool) (*track.Listing, error) 
 	return l, nil
 }
 
+// CheckSubflows is that of the namespace's socket diagnostics.
+func (h *Host) CheckSubflows(ctx context.Context) error { return h.diag.CheckSubflows(ctx) }
+
 func (h *Host) listConnections(ctx context.Context, l *track.Listing) error {
 	var row mptcp.Connection
 	for c, err := range h.diag.EachConnection(ctx, nil) {

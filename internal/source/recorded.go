@@ -144,6 +144,9 @@ func (s *recorded) settings() (sysctls counters.Sysctls, ok bool) {
 	return sysctls, err == nil && len(s.sysctls) > 0
 }
 
+// CheckSubflows has nothing to say: a recording tells what its maker was told.
+func (s *recorded) CheckSubflows(context.Context) error { return nil }
+
 // Listing decodes the snapshot.
 func (s *recorded) Listing(ctx context.Context, brief bool) (*track.Listing, error) {
 	snapshot, err := s.Snapshot(ctx)

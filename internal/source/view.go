@@ -24,6 +24,9 @@ type View interface {
 	// memory: for lists that are only shown. What brief leaves out, tells
 	// [track.Listing].
 	Listing(ctx context.Context, brief bool) (*track.Listing, error)
+	// CheckSubflows returns an error where connections without a subflow may have some
+	// that the kernel kept back, as [sockdiag.Client.CheckSubflows] does.
+	CheckSubflows(ctx context.Context) error
 	// Listeners returns the MPTCP listeners.
 	Listeners(ctx context.Context) ([]Listener, error)
 	// Processes returns which processes hold the sockets with the wanted inodes, those

@@ -50,7 +50,7 @@ func verdictStyle(v doctor.Verdict) style {
 	switch v {
 	case doctor.Failure:
 		return bad
-	case doctor.Warning:
+	case doctor.Warning, doctor.Unknown:
 		return warn
 	}
 	return good

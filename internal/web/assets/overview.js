@@ -26,7 +26,7 @@ export function overview(main) {
     judged = Date.now();
     const report = await get('findings');
     setText(cards.verdict.value, report.verdict);
-    cards.verdict.value.className = { healthy: 'good', warning: 'warn', failure: 'bad' }[report.verdict] || '';
+    cards.verdict.value.className = { healthy: 'good', warning: 'warn', failure: 'bad', unknown: 'warn' }[report.verdict] || '';
   }
 
   return {
