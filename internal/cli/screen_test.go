@@ -62,7 +62,7 @@ func startAs(t *testing.T, host *lab.Host, width, height int, env []string, attr
 	s.open(width, height)
 	s.cmd = host.Command(t.Context(), "/proc/self/exe", args...)
 	s.cmd.Args[0] = "mptcpctl"
-	s.cmd.Env = append(append(os.Environ(), "TERM=linux", "TZ=UTC", "LC_ALL=C.UTF-8"), env...)
+	s.cmd.Env = append(append(os.Environ(), "TERM=linux", "NO_COLOR=", "TZ=UTC", "LC_ALL=C.UTF-8"), env...)
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = s.slave, s.slave, s.slave
 	attr.Setsid, attr.Setctty = true, true
 	s.cmd.SysProcAttr = attr
