@@ -165,8 +165,12 @@ func TestAnswersAsIP(t *testing.T) {
 		labtest.Skip(t, "iproute2 is not installed: %v", err)
 	}
 	theirs, asIP, ours := labtest.MPTCP(t), labtest.MPTCP(t), labtest.MPTCP(t)
+	old := labtest.KernelBefore(t, 6, 13) // which asks for the id in words of its own
 	for line := range strings.Lines(strings.TrimSpace(ipShapes)) {
 		args := strings.Fields(line)
+		if old && strings.HasPrefix(line, "mptcp endpoint change") {
+			continue
+		}
 		want := ask(t, theirs, ip, "ip", args...)
 		if got := ask(t, asIP, self(t), "ip-mptcp", args...); got != want {
 			t.Errorf("ip-mptcp %s\ngot:  %v\nwant: %v", strings.TrimSpace(line), got, want)

@@ -354,7 +354,13 @@ func compareMonitors(t *testing.T, host, version string, ours, theirs []string) 
 	if len(ours) < 5*3*connectionsPerKind {
 		t.Errorf("%s: only %d events: the test makes too few", host, len(ours))
 	}
+	// Before 6.18 the kernel marks the server's side by an attribute of its own, which
+	// an ip that prints a number does not know.
+	unmarked := labtest.KernelBefore(t, 6, 18) && asVersion(" server_side", version) != " server_side"
 	for i := range ours {
+		if unmarked {
+			ours[i] = strings.Replace(ours[i], " server_side", "", 1)
+		}
 		ours[i] = asVersion(ours[i], version)
 	}
 	token := regexp.MustCompile(`token=[0-9a-f]{8}`)

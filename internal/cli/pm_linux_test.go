@@ -209,6 +209,10 @@ func (h *loopHost) run(program, line string, code int, stdout, stderr string) {
 
 func TestUserspacePathManager(t *testing.T) {
 	h := newLoopHost(t)
+	noAddress, noSubflow := "address with id 5 not found", "subflow not found"
+	if labtest.KernelBefore(t, 6, 13) {
+		noAddress, noSubflow = "address with specified id not found", "no such process"
+	}
 	h.pathManager("1")
 	client, server := h.connect()
 	port := netip.MustParseAddrPort(h.server.Addr().String()).Port()
@@ -227,7 +231,7 @@ func TestUserspacePathManager(t *testing.T) {
 	if e := h.next(mptcp.EventRemoved, client); e["rem_id"] != "5" {
 		t.Errorf("removed: %q", e[""])
 	}
-	h.run("mptcpctl", fmt.Sprintf("pm remove id 5 token %v", server), 1, "", "address with id 5 not found")
+	h.run("mptcpctl", fmt.Sprintf("pm remove id 5 token %v", server), 1, "", noAddress)
 
 	h.run("mptcpctl", fmt.Sprintf("pm subflow-create from %s id 9 to %s:%d token %v", secondAddress, firstAddress, port, client), 0, "", "")
 	e = h.next(mptcp.EventSubflowEstablished, client)
@@ -241,7 +245,7 @@ func TestUserspacePathManager(t *testing.T) {
 	destroy := fmt.Sprintf("pm subflow-destroy from %s:%s to %s:%d token %v", secondAddress, e["sport"], firstAddress, port, client)
 	h.run("mptcpctl", destroy, 0, "", "")
 	h.next(mptcp.EventSubflowClosed, 0)
-	h.run("mptcpctl", destroy, 1, "", "mptcpctl: pm subflow-destroy "+secondAddress+":"+e["sport"]+" token "+client.String()+": subflow not found")
+	h.run("mptcpctl", destroy, 1, "", "mptcpctl: pm subflow-destroy "+secondAddress+":"+e["sport"]+" token "+client.String()+": "+noSubflow)
 }
 
 // TestHelperDrivesPathManager does the same in the words of pm_nl_ctl.
