@@ -85,13 +85,18 @@ func openTop(ctx context.Context, inv *grammar.Invocation, c *tui.Config) (sourc
 	}
 	c.Source = host
 	if noEvents != "" {
-		c.NoEvents, c.Source = topNoEvents+notSubflowsEither(), polled{host}
+		c.NoEvents, c.Source = topNoEvents(), polled{host}
 	}
 	return host, nil
 }
 
-// topNoEvents says on the screen why there are no events.
-const topNoEvents = "no events: needs CAP_NET_ADMIN"
+// topNoEvents says on the screen, in a few words, what is not seen and why.
+func topNoEvents() string {
+	if notSubflowsEither() == "" {
+		return "no events: needs CAP_NET_ADMIN"
+	}
+	return "no events, no subflows: needs CAP_NET_ADMIN"
+}
 
 // openTopHosts opens all network namespaces.
 func openTopHosts(ctx context.Context, c *tui.Config) (source.Source, error) {
@@ -101,7 +106,7 @@ func openTopHosts(ctx context.Context, c *tui.Config) (source.Source, error) {
 	}
 	c.Source = hosts
 	if noEvents != "" {
-		c.NoEvents, c.Source = topNoEvents+notSubflowsEither(), polled{hosts}
+		c.NoEvents, c.Source = topNoEvents(), polled{hosts}
 	}
 	return hosts, nil
 }
