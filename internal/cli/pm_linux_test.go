@@ -94,9 +94,7 @@ func (h *loopHost) follow() {
 		<-read
 		_ = cmd.Wait() // killed
 	})
-	if labtest.KernelBefore(h.t, 6, 2) {
-		labtest.Skip(h.t, "the kernel has no events of listeners (Linux 6.2 or later)")
-	}
+	needListenerEvents(h.t)
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		h.listen()
 		select {
