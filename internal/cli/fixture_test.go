@@ -31,8 +31,8 @@ func TestScenarioFixtures(t *testing.T) {
 		t.Fatalf("no recordings: %v", err)
 	}
 	for _, name := range names {
-		scenario := strings.TrimSuffix(filepath.Base(name), ".pcapng.gz")
-		t.Run(scenario, func(t *testing.T) {
+		scenario, kernel := strings.TrimSuffix(filepath.Base(name), ".pcapng.gz"), filepath.Base(filepath.Dir(name))
+		t.Run(kernel+"/"+scenario, func(t *testing.T) {
 			t.Parallel()
 			s := findScenario(t, scenario)
 			d := diagnosisOfFixture(t, name)
