@@ -29,7 +29,7 @@ func (c *Client) CheckSubflows(ctx context.Context) error {
 		return false, nil
 	})
 	if err == nil && found && !privileged {
-		err = fmt.Errorf("Linux %s tells CAP_NET_ADMIN only which TCP sockets are subflows: %w", release, unix.EPERM)
+		err = fmt.Errorf("before Linux 6.15 (this is %s) the kernel tells CAP_NET_ADMIN only which TCP sockets are subflows: %w", release, unix.EPERM)
 	}
 	if err != nil {
 		return &Error{Op: q.op, Err: err}
