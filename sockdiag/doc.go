@@ -30,8 +30,7 @@
 // Reading needs none since Linux 6.15. Before, the kernel tells only the holder of
 // CAP_NET_ADMIN which TCP sockets are subflows (tcp_diag_get_aux):
 // [Client.Subflows] yields nothing for others there, and [Client.CheckSubflows] says
-// so. The mapping in SubflowInfo
-// needs it everywhere, and so does [Client.Destroy].
+// so. The mapping in SubflowInfo needs it everywhere, and so does [Client.Destroy].
 //
 // # Concurrency
 //

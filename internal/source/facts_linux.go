@@ -219,7 +219,7 @@ func (g *gathering) sockets(ctx context.Context) {
 		g.miss("the subflows of connections, and TCP sockets", err)
 	}
 	if len(snapshot.Subflows) == 0 {
-		if err := g.h.CheckSubflows(ctx); err != nil {
+		if err := g.h.CheckSubflows(ctx); errors.Is(err, fs.ErrPermission) {
 			g.gap(doctor.UnseenSubflows, err.Error())
 			tcp.plain = nil // they may be the subflows
 		}
