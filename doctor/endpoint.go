@@ -234,7 +234,7 @@ func unheard(v *view) []Finding {
 		if !e.Flags.Has(mptcp.FlagSignal) || e.Flags&mptcp.FlagImplicit != 0 {
 			continue
 		}
-		if e.Port != 0 && v.blind() {
+		if e.Port != 0 && v.blind {
 			continue // the kernel's own listener is a TCP socket like another
 		}
 		where, uncovered := v.uncovered(e)

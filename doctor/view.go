@@ -25,6 +25,7 @@ type view struct {
 
 	routes     map[routeKey]routeTrouble
 	candidates map[netip.Addr][]hostnet.Address
+	blind      bool // the kernel keeps back which TCP sockets are subflows
 }
 
 func newView(f *Facts) *view {
@@ -37,6 +38,7 @@ func newView(f *Facts) *view {
 		earlier:    make(map[mptcp.Token]bool, len(f.EarlierThan)),
 		routes:     map[routeKey]routeTrouble{},
 		candidates: map[netip.Addr][]hostnet.Address{},
+		blind:      slices.ContainsFunc(f.Unseen, func(g Gap) bool { return g.What == UnseenSubflows }),
 	}
 	for _, l := range f.Network.Links {
 		v.links[l.Index] = l
@@ -198,11 +200,6 @@ func subflowsUp(c *mptcp.Connection) int {
 		}
 	}
 	return n
-}
-
-// blind reports whether the kernel keeps back which TCP sockets are subflows.
-func (v *view) blind() bool {
-	return slices.ContainsFunc(v.Unseen, func(g Gap) bool { return g.What == UnseenSubflows })
 }
 
 // atLeast reports whether the kernel's release is that or newer; false also where

@@ -18,8 +18,12 @@ import (
 // The error is an [*Error]; errors.Is holds for fs.ErrPermission where the subflows are
 // kept back, and otherwise for what holds with [Client.Connections].
 func (c *Client) CheckSubflows(ctx context.Context) error {
-	release, old := beforeSubflowsOfUsers()
-	if !old {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return &Error{Op: "subflow list", Err: err}
+	}
+	release := unix.ByteSliceToString(name.Release[:])
+	if !PrivilegedSubflows(release) {
 		return nil
 	}
 	privileged, found := false, false
@@ -52,17 +56,10 @@ func toldPrivileged(payload []byte) bool {
 	}
 }
 
-// beforeSubflowsOfUsers returns the running kernel's release, and whether it is older
-// than 6.15.
-func beforeSubflowsOfUsers() (release string, old bool) {
-	var name unix.Utsname
-	if err := unix.Uname(&name); err != nil {
-		return "", false
-	}
-	release = unix.ByteSliceToString(name.Release[:])
-	var major, minor int
-	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
-		return release, false
-	}
-	return release, major < 6 || major == 6 && minor < 15
+// PrivilegedSubflows reports whether a kernel of this release tells CAP_NET_ADMIN alone
+// which TCP sockets are subflows, as those before 6.15 do. Of one whose release cannot
+// be read it is assumed.
+func PrivilegedSubflows(release string) bool {
+	before, ok := uapi.ReleaseBefore(release, 6, 15)
+	return before || !ok
 }

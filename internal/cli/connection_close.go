@@ -98,9 +98,6 @@ func (a *app) connectionCloseSubflow(ctx context.Context, inv *grammar.Invocatio
 	}
 	defer diag.Close()
 	all, err := subflowsOf(ctx, diag, token, &subflowChoice{})
-	if err == nil && len(all) == 0 {
-		err = diag.CheckSubflows(ctx)
-	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", inv.Path, err)
 	}
@@ -223,10 +220,7 @@ func endSubflows(ctx context.Context, diag *sockdiag.Client, token mptcp.Token) 
 	closed := closedConnection{Token: token}
 	for range closeRounds {
 		subflows, err := subflowsOf(ctx, diag, token, &subflowChoice{})
-		if err == nil && len(subflows) == 0 {
-			return closed, diag.CheckSubflows(ctx)
-		}
-		if err != nil {
+		if err != nil || len(subflows) == 0 {
 			return closed, err
 		}
 		for i := range subflows {
@@ -245,16 +239,22 @@ func endSubflows(ctx context.Context, diag *sockdiag.Client, token mptcp.Token) 
 }
 
 // subflowsOf lists the subflows of a connection that are as chosen. Those that have
-// been closed already are left out.
+// been closed already are left out. Where no connection shows one it is an error if the
+// kernel keeps them back.
 func subflowsOf(ctx context.Context, diag *sockdiag.Client, token mptcp.Token, choice *subflowChoice) ([]sockdiag.Subflow, error) {
 	var found []sockdiag.Subflow
+	seen := false
 	for s, err := range diag.Subflows(ctx, nil) {
 		if err != nil {
 			return nil, err
 		}
+		seen = true
 		if s.HasMPTCP && s.MPTCP.TokenLocal == token && s.State != mptcp.StateClosed && choice.Is(&s) {
 			found = append(found, s)
 		}
+	}
+	if !seen {
+		return nil, diag.CheckSubflows(ctx)
 	}
 	return found, nil
 }

@@ -18,6 +18,7 @@ import (
 	"mptcpctl/internal/web"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
+	"mptcpctl/sockdiag"
 	"mptcpctl/track"
 )
 
@@ -105,7 +106,7 @@ const noEventsReason = "events need CAP_NET_ADMIN in the network namespace"
 
 // notSubflowsEither says what an old kernel keeps back together with the events.
 func notSubflowsEither() string {
-	if keptCapabilities(kernelRelease()) == 0 {
+	if !sockdiag.PrivilegedSubflows(kernelRelease()) {
 		return ""
 	}
 	return "; Linux " + kernelRelease() + " then keeps back the subflows too"

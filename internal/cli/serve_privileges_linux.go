@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"unsafe"
 
+	"mptcpctl/sockdiag"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -13,11 +15,10 @@ import (
 // Before Linux 6.15 a dump says which subflow belongs to which connection only to
 // CAP_NET_ADMIN, and asks for it each time.
 func keptCapabilities(release string) uint32 {
-	var major, minor int
-	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err == nil && (major > 6 || major == 6 && minor >= 15) {
-		return 0
+	if sockdiag.PrivilegedSubflows(release) {
+		return 1 << unix.CAP_NET_ADMIN
 	}
-	return 1 << unix.CAP_NET_ADMIN
+	return 0
 }
 
 // keptAdvice says what to do when privileges could not be given up.

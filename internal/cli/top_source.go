@@ -13,6 +13,7 @@ import (
 	"mptcpctl/internal/source"
 	"mptcpctl/internal/tui"
 	"mptcpctl/pathmanager"
+	"mptcpctl/sockdiag"
 	"mptcpctl/track"
 )
 
@@ -92,10 +93,10 @@ func openTop(ctx context.Context, inv *grammar.Invocation, c *tui.Config) (sourc
 
 // topNoEvents says on the screen, in a few words, what is not seen and why.
 func topNoEvents() string {
-	if notSubflowsEither() == "" {
-		return "no events: needs CAP_NET_ADMIN"
+	if sockdiag.PrivilegedSubflows(kernelRelease()) {
+		return "no events, no subflows: needs CAP_NET_ADMIN"
 	}
-	return "no events, no subflows: needs CAP_NET_ADMIN"
+	return "no events: needs CAP_NET_ADMIN"
 }
 
 // openTopHosts opens all network namespaces.

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 
+	"mptcpctl/internal/uapi"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -27,11 +29,11 @@ func CheckMPTCP() error {
 
 // IsAhead reports whether the running kernel is older than k.
 func (k Kernel) IsAhead() (bool, error) {
-	var running Kernel
-	if _, err := fmt.Sscanf(release(), "%d.%d", &running.Major, &running.Minor); err != nil {
-		return false, fmt.Errorf("kernel %s: %w", release(), err)
+	before, ok := uapi.ReleaseBefore(release(), k.Major, k.Minor)
+	if !ok {
+		return false, fmt.Errorf("kernel %s: want a release such as 6.18.44", release())
 	}
-	return running.Major < k.Major || running.Major == k.Major && running.Minor < k.Minor, nil
+	return before, nil
 }
 
 // release returns the kernel's release, such as "6.18.44".

@@ -1,0 +1,13 @@
+package uapi
+
+import "fmt"
+
+// ReleaseBefore reports whether a kernel's release, such as "6.12.30+deb13", is older
+// than major.minor, and whether it could be read.
+func ReleaseBefore(release string, major, minor int) (before, ok bool) {
+	var is [2]int
+	if _, err := fmt.Sscanf(release, "%d.%d", &is[0], &is[1]); err != nil {
+		return false, false
+	}
+	return is[0] < major || is[0] == major && is[1] < minor, true
+}
