@@ -13,7 +13,7 @@ import (
 
 // drain reads n events of listeners in batches.
 func drain(t testing.TB, l *Listener, n int) {
-	needListenerEvents(t)
+	labtest.NeedListenerEvents(t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for batch, err := range l.Batches(ctx) {
@@ -84,7 +84,7 @@ const loadEvents = 400
 // loaded makes events at a high rate, and returns how many were read, in how many
 // batches, and how long it took to make them.
 func loaded(t *testing.T, ctx context.Context, l *Listener, fd int) (events, batches int, took time.Duration) {
-	needListenerEvents(t)
+	labtest.NeedListenerEvents(t)
 	t.Helper()
 	ended := make(chan time.Duration, 1)
 	go func() {

@@ -224,22 +224,14 @@ func listenersAreHeard(t testing.TB) bool {
 // heardListener is mptcpListener in a test that waits for the event of it.
 func heardListener(t testing.TB, ns *lab.Namespace, addr netip.AddrPort) (fd int, bound netip.AddrPort) {
 	t.Helper()
-	needListenerEvents(t)
+	labtest.NeedListenerEvents(t)
 	return mptcpListener(t, ns, addr)
-}
-
-// needListenerEvents skips the test where the kernel does not tell of listeners.
-func needListenerEvents(t testing.TB) {
-	t.Helper()
-	if !listenersAreHeard(t) {
-		labtest.Skip(t, "the kernel has no events of listeners (Linux 6.2 or later)")
-	}
 }
 
 // relisten makes the kernel send exactly n LISTENER_CREATED events.
 func relisten(t testing.TB, fd, n int) {
 	t.Helper()
-	needListenerEvents(t)
+	labtest.NeedListenerEvents(t)
 	for range n {
 		if err := unix.Listen(fd, 16); err != nil {
 			t.Fatal(err)

@@ -308,7 +308,7 @@ func testFilteredEventsNeverArrive(t *testing.T, engine Engine) {
 func TestFilterOfEachType(t *testing.T) { eachEngine(t, testFilterOfEachType) }
 
 func testFilterOfEachType(t *testing.T, engine Engine) {
-	needListenerEvents(t)
+	labtest.NeedListenerEvents(t)
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
 	for _, tt := range []struct {
@@ -400,7 +400,7 @@ func TestCapabilitiesOfListener(t *testing.T) {
 func TestLoopLeftEarlyLosesNothing(t *testing.T) { eachEngine(t, testLoopLeftEarlyLosesNothing) }
 
 func testLoopLeftEarlyLosesNothing(t *testing.T, engine Engine) {
-	needListenerEvents(t)
+	labtest.NeedListenerEvents(t)
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
 	l := listen(t, ns, &ListenConfig{Engine: engine})

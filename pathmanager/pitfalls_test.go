@@ -91,7 +91,7 @@ func TestFamilyAndGroupAreResolvedByName(t *testing.T) {
 func TestEventsKeepTheirOrder(t *testing.T) { eachEngine(t, testEventsKeepTheirOrder) }
 
 func testEventsKeepTheirOrder(t *testing.T, engine Engine) {
-	needListenerEvents(t)
+	labtest.NeedListenerEvents(t)
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
 	s := follow(t, listen(t, ns, &ListenConfig{Engine: engine, slots: 7}))

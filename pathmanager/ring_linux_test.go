@@ -66,7 +66,7 @@ func smallBuffer(engine Engine) int {
 
 // Both engines say the same of the same events.
 func TestEnginesAgree(t *testing.T) {
-	needListenerEvents(t)
+	labtest.NeedListenerEvents(t)
 	needEngine(t, EngineRing)
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first, second)
@@ -165,7 +165,7 @@ func TestRingProvesItsOffsets(t *testing.T) {
 // A loss stands exactly where it happened: between the last event that had room,
 // and the first that had room again.
 func TestRingPlacesLossExactly(t *testing.T) {
-	needListenerEvents(t)
+	labtest.NeedListenerEvents(t)
 	needEngine(t, EngineRing)
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)

@@ -123,7 +123,7 @@ func testOverrunDoesNotCloseTheQueue(t *testing.T, engine Engine) {
 func TestLossIsExactUnderLoad(t *testing.T) { eachEngine(t, testLossIsExactUnderLoad) }
 
 func testLossIsExactUnderLoad(t *testing.T, engine Engine) {
-	needListenerEvents(t)
+	labtest.NeedListenerEvents(t)
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
 	fd, _ := mptcpListener(t, ns, anywhere)
@@ -233,7 +233,7 @@ func testCancellation(t *testing.T, engine Engine) {
 func TestLateEventsAreMarked(t *testing.T) { eachEngine(t, testLateEventsAreMarked) }
 
 func testLateEventsAreMarked(t *testing.T, engine Engine) {
-	needListenerEvents(t)
+	labtest.NeedListenerEvents(t)
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
 	began := time.Now()
@@ -280,7 +280,7 @@ func testOthersRunOnOneProcessor(t *testing.T, engine Engine) {
 }
 
 func othersRun(t *testing.T, config *ListenConfig) {
-	needListenerEvents(t)
+	labtest.NeedListenerEvents(t)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)

@@ -256,8 +256,9 @@ func sameDiagnosis(t *testing.T, f doctor.Facts) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Firewall = nil                         // it stays behind, and what it tells with it
-	f.Kernel.Release = hidden.Kernel.Release // without what a distribution adds
+	f.Firewall = nil // it stays behind, and what it tells with it
+	// So does what a distribution adds to the kernel's numbers.
+	f.Kernel.Release = regexp.MustCompile(`^[0-9]+(\.[0-9]+)*`).FindString(f.Kernel.Release)
 	want := linesOf(t, doctor.Diagnose(f), a.rename)
 	got := linesOf(t, doctor.Diagnose(hidden), func(s string) string { return s })
 	if !slices.Equal(got, want) {

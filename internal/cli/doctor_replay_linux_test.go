@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -74,9 +73,7 @@ func recordedTrial(t *testing.T, name string, at func(*lab.Trial)) (file string)
 		r = startRecording(t, ctx, l.Host(s.Host), file)
 		return nil
 	})
-	if missing, ok := errors.AsType[*lab.MissingError](err); ok {
-		labtest.Skip(t, "%v", missing)
-	}
+	labtest.SkipMissing(t, err)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -57,9 +56,7 @@ func recordScenario(t *testing.T, s lab.Scenario, program string) (file string) 
 		r = startRecording(t, ctx, l.Host(s.Host), file)
 		return nil
 	})
-	if missing, ok := errors.AsType[*lab.MissingError](err); ok {
-		labtest.Skip(t, "%v", missing)
-	}
+	labtest.SkipMissing(t, err)
 	if err != nil {
 		t.Fatal(err)
 	}

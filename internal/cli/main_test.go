@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"path"
 	"runtime"
@@ -35,7 +36,8 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/*.txtar. Each script has a network namespace of its
 // own, loopback up: all that it calls starts there, also background programs and
 // foreign ones. $NETNS is the namespace's path, $OTHER that of a second one, for
-// -n. Conditions: [mptcp], [exec:PROGRAM], [root].
+// -n. Conditions: [mptcp], [exec:PROGRAM], [root],
+// [since:MAJOR.MINOR] of the kernel.
 func TestScripts(t *testing.T) {
 	labtest.Namespace(t) // skips, or fails, where there are none
 	testscript.Run(t, testscript.Params{
@@ -76,6 +78,13 @@ func scriptCondition(cond string) (bool, error) {
 		return lab.CheckMPTCP() == nil, nil
 	case cond == "root":
 		return os.Getuid() == 0, nil
+	case strings.HasPrefix(cond, "since:"):
+		var since lab.Kernel
+		if _, err := fmt.Sscanf(cond, "since:%d.%d", &since.Major, &since.Minor); err != nil {
+			return false, err
+		}
+		ahead, err := since.IsAhead()
+		return !ahead, err
 	}
 	return false, &unknownConditionError{strings.Clone(cond)}
 }

@@ -22,17 +22,9 @@ type announcer struct {
 	made uint64
 }
 
-// needListenerEvents skips the test where the kernel does not tell of listeners.
-func needListenerEvents(t testing.TB) {
-	t.Helper()
-	if labtest.KernelBefore(t, 6, 2) {
-		labtest.Skip(t, "the kernel has no events of listeners (Linux 6.2 or later)")
-	}
-}
-
 func newAnnouncer(t *testing.T, ns *lab.Namespace) *announcer {
 	t.Helper()
-	needListenerEvents(t)
+	labtest.NeedListenerEvents(t)
 	a := &announcer{}
 	err := ns.Do(func() (err error) {
 		if a.fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_MPTCP); err != nil {

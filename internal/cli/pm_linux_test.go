@@ -94,7 +94,7 @@ func (h *loopHost) follow() {
 		<-read
 		_ = cmd.Wait() // killed
 	})
-	needListenerEvents(h.t)
+	labtest.NeedListenerEvents(h.t)
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		h.listen()
 		select {

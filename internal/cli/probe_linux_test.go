@@ -22,6 +22,7 @@ func trial(t *testing.T, name string) *lab.Trial {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)
 	trial, err := lab.Start(ctx, s, []string{toolPath(t)})
+	labtest.SkipMissing(t, err)
 	if err != nil {
 		t.Fatal(err)
 	}

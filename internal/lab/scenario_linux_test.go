@@ -102,9 +102,7 @@ func TestScenariosReachTheirSymptoms(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 			defer cancel()
 			trial, err := lab.Start(ctx, s, tool)
-			if missing, ok := errors.AsType[*lab.MissingError](err); ok {
-				labtest.Skip(t, "%v", missing)
-			}
+			labtest.SkipMissing(t, err)
 			if err != nil {
 				t.Fatal(err)
 			}

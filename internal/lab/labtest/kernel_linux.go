@@ -16,3 +16,11 @@ func KernelBefore(t testing.TB, major, minor int) bool {
 	}
 	return before
 }
+
+// NeedListenerEvents skips the test where the kernel does not tell of listeners.
+func NeedListenerEvents(t testing.TB) {
+	t.Helper()
+	if KernelBefore(t, 6, 2) {
+		Skip(t, "the kernel has no events of listeners (Linux 6.2 or later)")
+	}
+}

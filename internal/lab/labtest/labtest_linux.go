@@ -4,6 +4,7 @@
 package labtest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -62,6 +63,14 @@ func Skip(t testing.TB, format string, args ...any) {
 		t.Fatalf("REQUIRE_KERNEL=1: %s", reason)
 	}
 	t.Skip(reason)
+}
+
+// SkipMissing skips the test where the error is that the system lacks something.
+func SkipMissing(t testing.TB, err error) {
+	t.Helper()
+	if missing, ok := errors.AsType[*lab.MissingError](err); ok {
+		Skip(t, "%v", missing)
+	}
 }
 
 // Namespace returns a network namespace of the test's own, loopback up, closed
