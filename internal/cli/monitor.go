@@ -77,6 +77,7 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 		// A second processor would only be woken again and again to look for work.
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	}
+	ctx.Done() // catches signals before there is anything to end in order
 	stream, err := openEvents(ctx, inv, config, derived)
 	if err != nil {
 		return err

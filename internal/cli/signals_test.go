@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os/signal"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -29,5 +32,45 @@ func TestSignals(t *testing.T) {
 	<-ctx.Done()
 	if !errors.Is(s.Err(), context.Canceled) {
 		t.Error(s.Err())
+	}
+}
+
+// witness is a context that knows whether somebody waits for its end.
+type witness struct {
+	context.Context
+	waited bool
+}
+
+func (w *witness) Done() <-chan struct{} {
+	w.waited = true
+	return w.Context.Done()
+}
+
+// firstWrite runs at the first write.
+type firstWrite struct {
+	io.Writer
+	run sync.Once
+	f   func()
+}
+
+func (w *firstWrite) Write(p []byte) (int, error) {
+	w.run.Do(w.f)
+	return w.Writer.Write(p)
+}
+
+// A signal that comes with the first byte of the output ends a monitor in order: what
+// was opened is closed. It was once caught later, and "[" was all that there was.
+func TestMonitorCatchesSignalsFirst(t *testing.T) {
+	ctx, caught, wrote := &witness{Context: t.Context()}, false, false
+	var out, errs bytes.Buffer
+	a := &app{program: "mptcpctl", Streams: Streams{
+		Stdout: &firstWrite{Writer: &out, f: func() { caught, wrote = ctx.waited, true }},
+		Stderr: &errs,
+	}}
+	if code := a.main(ctx, []string{"--replay", "../source/testdata/7.3/announce.pcapng", "monitor", "--json-array"}); code != 0 {
+		t.Fatalf("exit code %d: %s", code, &errs)
+	}
+	if !wrote || !caught {
+		t.Errorf("caught before the first of %d bytes: %v", out.Len(), caught)
 	}
 }
