@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
-	"regexp"
 	"strings"
-	"sync"
 
 	"mptcpctl/doctor"
 	"mptcpctl/internal/source"
@@ -140,7 +138,7 @@ func (a *anonymiser) name(m meaning, s string) string {
 	case m == prose:
 		return a.text(s)
 	case m == release:
-		return regexp.MustCompile(`^[0-9.]*`).FindString(s)
+		return s[:leading(s, digits+".")]
 	case m == namespace:
 		return a.alias("netns", s)
 	case m == process && source.IsManager(s):
@@ -165,32 +163,70 @@ func (a *anonymiser) alias(kind, name string) string {
 	return a.names[id]
 }
 
-// addressLike finds what may be an address. It is compiled when it is needed: every
-// command would pay for it.
-var addressLike = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`[0-9A-Fa-f:.]*[:.][0-9A-Fa-f:.]*(%[^\s/\]]+)?(/[0-9]+)?`)
-})
-
 // text hides the addresses in a text. A port behind one is no part of it.
 func (a *anonymiser) text(s string) string {
-	return addressLike().ReplaceAllStringFunc(s, func(word string) string {
-		var b strings.Builder
-		for len(word) > 0 {
-			n, addr := longestAddress(word)
-			switch p, err := netip.ParsePrefix(word); {
-			case err == nil:
-				n = len(word)
-				b.WriteString(a.prefix(p).String())
-			case n > 0:
-				b.WriteString(a.addr(addr).String())
-			default:
-				n = 1
-				b.WriteByte(word[0])
-			}
-			word = word[n:]
+	var b strings.Builder
+	for len(s) > 0 {
+		n := leading(s, hexDigits+":.")
+		if !strings.ContainsAny(s[:n], ":.") {
+			n = max(n, 1)
+			b.WriteString(s[:n])
+			s = s[n:]
+			continue
 		}
-		return b.String()
-	})
+		n += suffixes(s[n:])
+		a.addresses(&b, s[:n])
+		s = s[n:]
+	}
+	return b.String()
+}
+
+// addresses writes a word that looks like an address, or like some of them.
+func (a *anonymiser) addresses(b *strings.Builder, word string) {
+	for len(word) > 0 {
+		n, addr := longestAddress(word)
+		switch p, err := netip.ParsePrefix(word); {
+		case err == nil:
+			n = len(word)
+			b.WriteString(a.prefix(p).String())
+		case n > 0:
+			b.WriteString(a.addr(addr).String())
+		default:
+			n = 1
+			b.WriteByte(word[0])
+		}
+		word = word[n:]
+	}
+}
+
+const (
+	digits    = "0123456789"
+	hexDigits = digits + "abcdefABCDEF"
+)
+
+// leading returns how many of the first bytes of the text are of the set. A regular
+// expression would cost every command the tables of package unicode at its start.
+func leading(s, set string) int { return len(s) - len(strings.TrimLeft(s, set)) }
+
+// suffixes returns the length of the zone and the prefix length that stand behind an
+// address.
+func suffixes(s string) int {
+	n := 0
+	if strings.HasPrefix(s, "%") {
+		zone := strings.IndexAny(s, "\t\n\f\r /]")
+		if zone < 0 {
+			zone = len(s)
+		}
+		if zone > 1 {
+			n = zone
+		}
+	}
+	if rest := s[n:]; strings.HasPrefix(rest, "/") {
+		if bits := leading(rest[1:], digits); bits > 0 {
+			n += 1 + bits
+		}
+	}
+	return n
 }
 
 // longestAddress returns the address that the text begins with, and its length, 0

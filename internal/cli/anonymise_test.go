@@ -121,6 +121,25 @@ func TestAnonymisedAddresses(t *testing.T) {
 	})
 }
 
+// The words of a text that may be addresses are those that the regular expression
+// finds.
+func TestAnonymisedWords(t *testing.T) {
+	addressLike := regexp.MustCompile(`[0-9A-Fa-f:.]*[:.][0-9A-Fa-f:.]*(%[^\s/\]]+)?(/[0-9]+)?`)
+	rapid.Check(t, func(t *rapid.T) {
+		parts := []string{"192.0.2.1", "2001:db8::1", "fe80::1", "%", "eth0", "/", "/24", "]", " ", "\n", ":", ".", "9", "be", "é", "\xff", "x", "443"}
+		s := strings.Join(rapid.SliceOfN(rapid.SampledFrom(parts), 0, 12).Draw(t, "parts"), "")
+		a := newAnonymiser(make([]byte, 32))
+		want := addressLike.ReplaceAllStringFunc(s, func(word string) string {
+			var b strings.Builder
+			a.addresses(&b, word)
+			return b.String()
+		})
+		if got := a.text(s); got != want {
+			t.Fatalf("%q becomes %q, want %q", s, got, want)
+		}
+	})
+}
+
 // factsOfSecrets draws facts with a secret in each place that can hold one.
 func factsOfSecrets(t *rapid.T) (f doctor.Facts, addrs []netip.Addr) {
 	addr := func() netip.Addr {
