@@ -61,7 +61,10 @@ func newWaiter(socket int, output *os.File, dedicated bool) (*waiter, error) {
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(wake))
 	}
-	w := &waiter{wake: wake, both: both, output: -1, dedicated: dedicated, fds: [1]unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}}}
+	w := &waiter{
+		wake: wake, both: both, output: -1, dedicated: dedicated, yielded: time.Now(),
+		fds: [1]unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}},
+	}
 	for _, fd := range []int{wake, socket} {
 		if err := unix.EpollCtl(both, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
 			return nil, errors.Join(err, w.close())

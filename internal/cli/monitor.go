@@ -77,7 +77,11 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 		// A second processor would only be woken again and again to look for work.
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	}
-	ctx.Done() // catches signals before there is anything to end in order
+	if inv.Has("json-array") {
+		// Catches signals before there is anything to end in order. The other forms
+		// do when they begin to read: their first line comes a tenth sooner.
+		ctx.Done()
+	}
 	stream, err := openEvents(ctx, inv, config, derived)
 	if err != nil {
 		return err

@@ -59,7 +59,8 @@ func (w *firstWrite) Write(p []byte) (int, error) {
 }
 
 // A signal that comes with the first byte of the output ends a monitor in order: what
-// was opened is closed. It was once caught later, and "[" was all that there was.
+// was opened is closed. It was once caught later, and "[" was all that there was. In
+// other forms nothing is printed before something is read, and signals are caught then.
 func TestMonitorCatchesSignalsFirst(t *testing.T) {
 	ctx, caught, wrote := &witness{Context: t.Context()}, false, false
 	var out, errs bytes.Buffer
