@@ -2,9 +2,8 @@
 // the connections that we are asked about.
 //go:debug multipathtcp=0
 //
-// Nothing here runs on many processors: how many a control group allows, which takes
-// a twentieth of a short command to find out, is of no use.
-//go:debug containermaxprocs=0
+// Nothing here runs on many processors: to ask again and again how many there are is
+// of no use.
 //go:debug updatemaxprocs=0
 
 // Mptcpctl sees, explains and manages Multipath TCP on Linux.
