@@ -127,6 +127,10 @@ func outlet(ctx context.Context, pipe bool) (*os.File, func(), error) {
 // perEvent is the unit of most tables on events.
 const perEvent = "ns of processor per event"
 
+// backlogsARound is how many backlogs each program reads in a round: one is read in
+// three milliseconds.
+const backlogsARound = 3
+
 // backlog is events that wait and are read at once; they are as many as ip's buffer
 // holds.
 func backlog(ctx context.Context, s *settings, r *report) error {
@@ -147,7 +151,7 @@ func backlog(ctx context.Context, s *settings, r *report) error {
 		return produce, p.close, nil
 	}}
 	t := r.table(perEvent, peer)
-	for range s.rounds {
+	for range s.rounds * backlogsARound {
 		for _, m := range s.monitors(ours, peer, ring, bare) {
 			spent, err := stopped.measure(ctx, m)
 			if err != nil {
@@ -162,12 +166,16 @@ func backlog(ctx context.Context, s *settings, r *report) error {
 	return nil
 }
 
+// pacesARound is how often each program runs in a round: what it costs to be woken
+// differs by a third from one process to the next, of the same program too.
+const pacesARound = 4
+
 // paced is one event at a time.
 func paced(ctx context.Context, s *settings, r *report) error {
-	const n = 4000
+	const n = 2000
 	single := trial{load: unprepared(func(ctx context.Context) (int, error) { return n, relisten(ctx, n-1, 4000, nil) })}
 	t := r.table(perEvent, peer)
-	for range s.rounds {
+	for range s.rounds * pacesARound {
 		for _, m := range s.monitors(ours, waiting, prompt, peer, ring, bare) {
 			spent, err := single.measure(ctx, m)
 			if err != nil {

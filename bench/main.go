@@ -135,6 +135,9 @@ func (s *settings) run(ctx context.Context) error {
 	if err := prepare(); err != nil {
 		return err
 	}
+	if err := s.cachePrograms(); err != nil {
+		return err
+	}
 	s.ring = ringAllowed()
 	d, began := document{head: s.head()}, time.Now()
 	fmt.Println(d.head)

@@ -37,6 +37,10 @@ func startup(ctx context.Context, s *settings, r *report) error {
 	return nil
 }
 
+// startsARound is how often a program starts in a round: one start takes a few
+// milliseconds, and the next may take half as long again.
+const startsARound = 20
+
 // program is a command to compare.
 type program struct {
 	load, name string
@@ -65,7 +69,7 @@ func (s *settings) oneShots(ctx context.Context, t *table) error {
 	}
 	all = append(all, program{"nothing", "true", []string{"/bin/true"}})
 	return within(func() error {
-		for range s.rounds * 6 {
+		for range s.rounds * startsARound {
 			rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 			for _, p := range all {
 				c, err := once(ctx, p.args...)
@@ -97,7 +101,7 @@ func (s *settings) firstLines(ctx context.Context, t *table) error {
 	}()
 	err = ns.Do(func() error {
 		pin(0, 1)
-		for range s.rounds * 6 {
+		for range s.rounds * startsARound {
 			all := s.monitors(ours, peer, ring)
 			for name, ip := range s.others() {
 				all = append(all, monitor{name: name, args: []string{ip, "mptcp", "monitor"}})
