@@ -393,13 +393,6 @@ func (l *Listing) loadSubflows(c *mptcp.Connection, ties []tie) []tie {
 	return ties
 }
 
-// sortKey orders most connections without a look at them: those of IPv4 by all that
-// there is, those of IPv6 by the local address.
-type sortKey struct {
-	high, low uint64
-	number    uint32
-}
-
 // sorted returns the connections in the order of [Join].
 func (l *Listing) sorted() []sortKey {
 	if l.keys != nil {
@@ -415,7 +408,7 @@ func (l *Listing) sorted() []sortKey {
 				l.keys = append(l.keys, sortKey{high, low, uint32(i)})
 			}
 		}
-		slices.SortFunc(l.keys[start:], l.compare)
+		sortKeys(l.keys[start:], l.compare)
 	}
 	return l.keys
 }

@@ -161,8 +161,10 @@ func TestListingOfMany(t *testing.T) {
 
 func BenchmarkListing(b *testing.B) {
 	var s Snapshot
-	for i := range uint32(20000) {
-		c := mptcp.Connection{Token: mptcp.Token(i*2654435761 + 1), Local: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 80), Remote: netip.MustParseAddrPort("10.0.0.1:5")}
+	const n = 20000
+	for i := range uint32(n) {
+		port := uint16(10_000 + i*7919%n) // the kernel's dump is in the order of a hash
+		c := mptcp.Connection{Token: mptcp.Token(i*2654435761 + 1), Local: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 2}), port), Remote: netip.MustParseAddrPort("10.0.0.1:5")}
 		r := SubflowRow{Token: c.Token, HasToken: true, Requested: true}
 		r.Local, r.Remote, r.TCP = c.Local, c.Remote, mptcp.StateEstablished
 		s.Connections, s.Subflows = append(s.Connections, c), append(s.Subflows, r)
