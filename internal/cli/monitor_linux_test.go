@@ -131,24 +131,21 @@ func lastTokens(p *lab.Process) (tokens []string) {
 	return tokens
 }
 
-// startMonitor starts a monitor and waits until it hears events: a listener comes
-// and goes until it says so.
+// startMonitor starts a monitor and waits until it hears events.
 func startMonitor(t *testing.T, ctx context.Context, host *lab.Host, c lab.ProcessConfig) *lab.Process {
 	t.Helper()
 	p, err := host.StartProcess(ctx, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for len(p.Lines()) == 0 {
-		s, err := lab.Serve(ctx, host.Namespace, netip.MustParseAddrPort("127.0.0.1:1"), nil)
+	began := time.Now()
+	await(t, ctx, "a monitor's subscription", func() bool {
+		ok, err := p.Subscribed(time.Since(began))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+		return ok
+	})
 	return p
 }
 
@@ -166,15 +163,15 @@ func stopMonitor(t *testing.T, p *lab.Process) {
 	p.Close()
 }
 
-// events returns the lines of a monitor without those of what startMonitor made and
-// of the last connection.
+// events returns the lines of a monitor without those of listeners, which an old ip
+// does not name, and of the last connection.
 func events(p *lab.Process) []string {
 	last := lastTokens(p)
 	var lines []string
 	for _, line := range p.Lines() {
-		made := strings.Contains(line.Text, "LISTENER") || strings.Contains(line.Text, "UNKNOWN") ||
+		other := strings.Contains(line.Text, "LISTENER") || strings.Contains(line.Text, "UNKNOWN") ||
 			slices.ContainsFunc(last, func(token string) bool { return strings.Contains(line.Text, token) })
-		if line.Stream == lab.Stdout && !made {
+		if line.Stream == lab.Stdout && !other {
 			lines = append(lines, line.Text)
 		}
 	}
