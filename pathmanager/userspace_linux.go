@@ -2,11 +2,14 @@ package pathmanager
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net/netip"
 
 	"mptcpctl/mptcp"
+
+	"golang.org/x/sys/unix"
 )
 
 // RemoteAddress is an address of the peer, with the id that the peer gave it (0
@@ -86,11 +89,17 @@ func (c *Client) SetSubflowFlags(ctx context.Context, t mptcp.Token, local mptcp
 }
 
 // Addresses lists the local addresses that a userspace path manager gave to a
-// connection, since Linux 6.10. It needs no privilege. No connection with the
-// token is [fs.ErrNotExist].
+// connection. It needs no privilege. No connection with the token is
+// [fs.ErrNotExist]; before Linux 6.10 it is [mptcp.ErrNotSupported].
 func (c *Client) Addresses(ctx context.Context, t mptcp.Token) iter.Seq2[mptcp.Endpoint, error] {
 	return func(yield func(mptcp.Endpoint, error) bool) {
-		all, err := c.list(ctx, "pm addresses", "token "+t.String(), request{command: CommandGetEndpoint, token: &t})
+		const op = "pm addresses"
+		object := "token " + t.String()
+		if err := c.checkTokenHeeded(ctx, op, object); err != nil {
+			yield(mptcp.Endpoint{}, err)
+			return
+		}
+		all, err := c.list(ctx, op, object, addressesOf(t))
 		yieldAll(all, err, yield)
 	}
 }
@@ -98,9 +107,33 @@ func (c *Client) Addresses(ctx context.Context, t mptcp.Token) iter.Seq2[mptcp.E
 // Address returns the local address with the id that a userspace path manager
 // gave to a connection. See [Client.Addresses].
 func (c *Client) Address(ctx context.Context, t mptcp.Token, id mptcp.AddressID) (mptcp.Endpoint, error) {
-	return c.one(ctx, "pm addresses", fmt.Sprintf("id %d token %v", id, t), request{
-		command: CommandGetEndpoint, token: &t, local: &address{id: id, withID: true},
-	})
+	const op = "pm addresses"
+	object := fmt.Sprintf("id %d token %v", id, t)
+	if err := c.checkTokenHeeded(ctx, op, object); err != nil {
+		return mptcp.Endpoint{}, err
+	}
+	r := addressesOf(t)
+	r.local = &address{id: id, withID: true}
+	return c.one(ctx, op, object, r)
+}
+
+func addressesOf(t mptcp.Token) request { return request{command: CommandGetEndpoint, token: &t} }
+
+// checkTokenHeeded returns an error where the kernel passes over the token, as Linux
+// does before 6.10: it answers with the endpoints of the namespace. The question is
+// about token 0, which no connection has: an answer without an error tells.
+func (c *Client) checkTokenHeeded(ctx context.Context, op, object string) error {
+	_, err := c.list(ctx, op, object, addressesOf(0))
+	if _, refused := errors.AsType[*Error](err); err != nil && !refused {
+		return err
+	}
+	if err != nil {
+		return nil
+	}
+	return &Error{
+		Op: op, Object: object, Message: "this kernel does not tell the addresses of a connection, Linux 6.10 does",
+		Err: unix.EOPNOTSUPP, kind: mptcp.ErrNotSupported,
+	}
 }
 
 // checkPair refuses addresses that cannot be encoded.
