@@ -54,8 +54,13 @@ func TestAllNamespaces(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Close()
-		return heard("LISTENER_CREATED", "netns="+name)()
+		defer s.Close()
+		c, err := lab.Connect(ctx, client.Namespace, s.Addr(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		return heard("CREATED]", "netns="+name)()
 	})
 	traffic(t, ctx, l, func(step string) {
 		if step != "up" {
