@@ -87,8 +87,8 @@ func TestAllNamespaces(t *testing.T) {
 			{[]string{"-a", "-j", "endpoint", "show"}, `"dev":"eth1","netns":"` + name + `"}`},
 			{[]string{"-a", "limits", "show"}, "subflows 2 netns " + name + "\n"},
 			{[]string{"-a", "-j", "limits", "show"}, `"subflows":2,"netns":"` + name + `"}`},
-			{[]string{"-a", "counters", "MPJoinSynTx"}, "[netns " + name + "]"},
-			{[]string{"-a", "-j", "counters", "MPJoinSynTx"}, `"netns":"` + name + `"`},
+			{[]string{"-a", "counters", "MPJoinSynAckRx"}, "[netns " + name + "]"},
+			{[]string{"-a", "-j", "counters", "MPJoinSynAckRx"}, `"netns":"` + name + `"`},
 		}
 		for _, test := range tests {
 			// A recording gives the same answers under the same names.
