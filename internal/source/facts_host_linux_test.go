@@ -323,6 +323,9 @@ func TestFactsOfBlackhole(t *testing.T) {
 	}
 	defer l.Close()
 	client, server := l.Host(lab.ClientHost), l.Host(lab.ServerHost)
+	if _, known, err := client.Counter(s.Needs); err == nil && !known {
+		labtest.Skip(t, "the kernel has no counter %s, and does not leave MPTCP out", s.Needs)
+	}
 	for _, f := range s.Faults {
 		if err := l.Host(f.Host).SetFirewall(f.Firewall...); err != nil {
 			t.Fatal(err)
@@ -365,8 +368,8 @@ func TestFactsOfBlackhole(t *testing.T) {
 	}
 	defer c.Close()
 	until(t, "the counter Blackhole moves", func() bool {
-		n, known, err := client.Counter("Blackhole")
-		return err == nil && (n > 0 || !known)
+		n, _, err := client.Counter(s.Needs)
+		return err == nil && n > 0
 	})
 	first := look()
 	if first.BlackholeSeen.Before(began) || first.BlackholeSeen.After(time.Now()) {

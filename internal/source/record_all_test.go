@@ -16,6 +16,7 @@ import (
 
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/pcapng"
 	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
@@ -234,6 +235,7 @@ func TestNamespacesAreFoundWithoutEvents(t *testing.T) {
 // TestNamesOfNamespaces: the name in a directory of names counts before a process,
 // and a namespace that is made anew under a name is another one.
 func TestNamesOfNamespaces(t *testing.T) {
+	labtest.NeedListenerEvents(t)
 	own := host(t)
 	directory := t.TempDir()
 	hosts := dialAll(t, own, directory, true)
