@@ -368,6 +368,7 @@ func TestEventsOfAllNamespaces(t *testing.T) {
 // All namespaces take one capability more than the own one. Once the group is
 // joined none is needed.
 func TestCapabilitiesOfListener(t *testing.T) {
+	labtest.NeedListenerEvents(t)
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
 	err := ns.Do(func() error {
