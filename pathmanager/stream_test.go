@@ -344,6 +344,7 @@ func testOutputWithoutReaderEndsIteration(t *testing.T, engine Engine) {
 func TestCloseEndsIteration(t *testing.T) { eachEngine(t, testCloseEndsIteration) }
 
 func testCloseEndsIteration(t *testing.T, engine Engine) {
+	labtest.NeedListenerEvents(t)
 	defer labtest.NoLeaks(t, goleak.IgnoreCurrent())
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
