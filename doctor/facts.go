@@ -16,6 +16,10 @@ import (
 type Facts struct {
 	Time  time.Time
 	Netns string // name of the namespace, "" for the reader's own
+	// Enter is what mptcpctl's -n takes to mean the namespace: its name in /run/netns,
+	// or the id of a process in it. It is "" for the reader's own, and where no
+	// way leads into it.
+	Enter string
 
 	// Focus is the filter that the user asked with; connections, flows and plain
 	// listeners hold only what it lets through then.

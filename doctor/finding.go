@@ -96,6 +96,7 @@ type Finding struct {
 	Alternatives []string `json:"alternatives,omitempty"`
 
 	tokens map[mptcp.Token]struct{} // all connections that it is about
+	host   bool                     // it is about the host, and not about one of its network namespaces
 }
 
 // concerns reports whether the finding is about the connection.

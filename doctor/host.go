@@ -17,7 +17,7 @@ func noMPTCP(v *view) []Finding {
 	return []Finding{{
 		Rule: "D01", Severity: Fail, Confidence: track.Certain,
 		Title:    "this kernel has no MPTCP",
-		Subject:  Subject{Netns: v.Netns},
+		host:     true,
 		Evidence: []string{socketEvidence(v), "kernel " + v.Kernel.Release},
 		Fix:      []string{"use a kernel of at least 5.6 that is built with CONFIG_MPTCP"},
 	}}
@@ -41,15 +41,16 @@ func disabled(v *view) []Finding {
 	if refused {
 		evidence = append(evidence, socketEvidence(v))
 	}
+	fix := []string{"sysctl -w net.mptcp.enabled=1"}
+	if v.Enter == "" { // files are read for the host's first namespace only
+		fix = append(fix, "echo net.mptcp.enabled=1 > /etc/sysctl.d/90-mptcp.conf")
+	}
 	return []Finding{{
 		Rule: "D02", Severity: Fail, Confidence: track.Certain,
 		Title:    "MPTCP is switched off",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: evidence,
-		Fix: []string{
-			"sysctl -w net.mptcp.enabled=1",
-			"echo net.mptcp.enabled=1 > /etc/sysctl.d/90-mptcp.conf",
-		},
+		Fix:      fix,
 	}}
 }
 
@@ -61,7 +62,7 @@ func oldKernel(v *view) []Finding {
 	return []Finding{{
 		Rule: "D03", Severity: Warn, Confidence: track.Certain,
 		Title:    "this kernel announces no MPTCP events",
-		Subject:  Subject{Netns: v.Netns},
+		host:     true,
 		Evidence: []string{"kernel " + v.Kernel.Release, "the netlink family mptcp_pm has no group mptcp_pm_events"},
 		Fix:      []string{"use Linux 5.12 or newer to follow connections live; listing them works"},
 	}}

@@ -66,7 +66,7 @@ func oldIPRoute2(v *view) []Finding {
 	return []Finding{{
 		Rule: "D50", Severity: Info, Confidence: track.Certain,
 		Title:    "the ip command is older than the kernel",
-		Subject:  Subject{Netns: v.Netns},
+		host:     true,
 		Evidence: []string{fmt.Sprintf("iproute2 %s, kernel %s: %s", v.IPRoute2, v.Kernel.Release, what)},
 		Fix:      []string{"use mptcpctl monitor, endpoint and limits in its place"},
 	}}

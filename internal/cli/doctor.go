@@ -76,7 +76,7 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 			return fmt.Errorf("doctor: %w", err)
 		}
 	}
-	report := diagnoseAll(facts)
+	report := doctor.DiagnoseAll(facts)
 	if replayed != nil && !inv.Has("anonymise") {
 		if report.Earlier, err = earlier(ctx, replayed, request, &report); err != nil {
 			return fmt.Errorf("doctor: %w", err)
@@ -272,34 +272,4 @@ func gatherViews(ctx context.Context, views []source.View, c *source.FactsConfig
 		return nil, fmt.Errorf("doctor: %w", err)
 	}
 	return facts, nil
-}
-
-// diagnoseAll makes one report of the facts of several namespaces.
-func diagnoseAll(facts []doctor.Facts) doctor.Report {
-	all := doctor.Report{Schema: 1}
-	for _, f := range facts {
-		r := doctor.Diagnose(f)
-		if len(facts) == 1 {
-			return r
-		}
-		for _, finding := range r.Findings {
-			if finding.Subject.Netns == "" {
-				finding.Subject.Netns = f.Netns
-			}
-			all.Findings = append(all.Findings, finding)
-		}
-		for _, gap := range r.Unseen {
-			if f.Netns != "" {
-				gap.What += " of " + f.Netns
-			}
-			all.Unseen = append(all.Unseen, gap)
-		}
-		all.Verdict = all.Verdict.Worse(r.Verdict)
-		if r.Time.After(all.Time) {
-			all.Time = r.Time
-		}
-		all.Connections = append(all.Connections, r.Connections...)
-	}
-	sortFindings(all.Findings)
-	return all
 }

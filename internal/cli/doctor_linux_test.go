@@ -143,7 +143,7 @@ func TestDoctorBundle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := diagnoseAll(facts); got.Verdict != doctor.Failure || got.Findings[0].Rule != "D15" {
+	if got := doctor.DiagnoseAll(facts); got.Verdict != doctor.Failure || got.Findings[0].Rule != "D15" {
 		t.Errorf("the anonymised bundle: %+v", got)
 	}
 	text, err := json.Marshal(facts)

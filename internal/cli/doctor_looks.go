@@ -31,7 +31,7 @@ func looks(ctx context.Context, recording *source.Recording, r *doctorRequest) i
 			facts, err := gatherViews(ctx, []source.View{view}, &config)
 			l := look{err: err}
 			if err == nil {
-				l.Report = diagnoseAll(facts)
+				l.Report = doctor.DiagnoseAll(facts)
 			}
 			if !yield(at, l) || err != nil {
 				return

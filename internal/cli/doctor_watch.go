@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"mptcpctl/doctor"
@@ -14,11 +12,6 @@ import (
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
 )
-
-// sortFindings puts the worst first and keeps the order otherwise.
-func sortFindings(list []doctor.Finding) {
-	slices.SortStableFunc(list, func(a, b doctor.Finding) int { return -cmp.Compare(a.Severity, b.Severity) })
-}
 
 // findingKey tells findings apart from one look to the next. The evidence is not
 // part of it: it has numbers that move.
@@ -57,7 +50,7 @@ func watchDoctor(ctx context.Context, inv *grammar.Invocation, r *doctorRequest)
 		case err != nil:
 			return err
 		}
-		report := diagnoseAll(facts)
+		report := doctor.DiagnoseAll(facts)
 		if err := w.show(time.Now(), &report); err != nil {
 			if errors.Is(err, io.ErrClosedPipe) {
 				return nil

@@ -98,9 +98,6 @@ func checkSource(inv *grammar.Invocation) error {
 			return inv.Usage("--replay has no recording of this")
 		}
 	}
-	if o.AllNetns && inv.Path == "paths" {
-		return inv.Usage("-a: this command is about one network namespace (-n)")
-	}
 	return nil
 }
 

@@ -87,6 +87,8 @@ func TestAllNamespaces(t *testing.T) {
 			{[]string{"-a", "-j", "endpoint", "show"}, `"dev":"eth1","netns":"` + name + `"}`},
 			{[]string{"-a", "limits", "show"}, "subflows 2 netns " + name + "\n"},
 			{[]string{"-a", "-j", "limits", "show"}, `"subflows":2,"netns":"` + name + `"}`},
+			{[]string{"-a", "paths"}, "network namespace " + name + ":\n"},
+			{[]string{"-a", "-j", "paths"}, `{"netns":"` + name + `","destinations"`},
 			{[]string{"-a", "counters", "MPJoinSynAckRx"}, "[netns " + name + "]"},
 			{[]string{"-a", "-j", "counters", "MPJoinSynAckRx"}, `"netns":"` + name + `"`},
 		}

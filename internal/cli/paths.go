@@ -3,12 +3,14 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
 )
 
@@ -21,7 +23,7 @@ func (a *app) pathsCommand() grammar.Command {
 			"their link, metric and gateway, whether they have an endpoint, and the command that gives them one. " +
 			"Without a destination it is what the default routes lead to.\n\n" +
 			"A subflow from an address leaves by the device that the routes choose, which need not be the one that has the address: an endpoint with `dev` binds it. " +
-			"-d also shows addresses that cannot be used, with the reason. Where a destination cannot be reached the exit code is 1.",
+			"-d also shows addresses that cannot be used, with the reason. -a shows the paths of each network namespace. Where a destination cannot be reached the exit code is 1.",
 		Privilege: "none",
 		Keywords:  []grammar.Keyword{{Name: "to", Value: grammar.Host, Summary: "the destination"}},
 		Examples: []grammar.Example{
@@ -42,29 +44,69 @@ func (a *app) paths(ctx context.Context, inv *grammar.Invocation) error {
 		return fmt.Errorf("paths: %w", err)
 	}
 	defer facts.Close()
-	view := facts.Views()[0]
+	var answers []*present.Paths
+	reached := false
+	for _, view := range facts.Views() {
+		answer, err := pathsOf(ctx, inv, view, destination)
+		if err != nil {
+			return fmt.Errorf("paths: %w", err)
+		}
+		answers = append(answers, answer)
+		reached = reached || reachable(answer.Destinations)
+	}
+	if err := writePaths(inv, answers); err != nil {
+		return err
+	}
+	if destination.IsValid() && !reached {
+		return exitStatus(codeFailed)
+	}
+	return nil
+}
+
+// pathsOf returns the paths of one network namespace.
+func pathsOf(ctx context.Context, inv *grammar.Invocation, view source.View, destination netip.Addr) (*present.Paths, error) {
 	report, err := view.Paths(ctx, destination)
 	if err != nil {
-		return fmt.Errorf("paths: %w", err)
+		return nil, err
 	}
 	endpoints, err := allEndpoints(ctx, view)
 	if err != nil {
-		return fmt.Errorf("paths: %w", err)
+		return nil, err
 	}
 	limits, err := view.Limits(ctx)
 	if err != nil {
-		return fmt.Errorf("paths: %w", err)
+		return nil, err
 	}
-	answer := advisePaths(ofPathFamilies(&inv.Options, report), endpoints, limits, view.DeviceName)
-	if inv.Options.JSON {
-		err = present.JSON(inv.Stdout, answer, inv.Options.Pretty)
-	} else {
-		err = present.WritePaths(inv.Stdout, answer, palette(inv), inv.Options.Details)
+	advice := pathsAdvice{device: view.DeviceName, program: "mptcpctl"}
+	if enter := view.Enter(); enter != "" {
+		advice.program += " -n " + shellWord(enter)
 	}
-	if err == nil && destination.IsValid() && !reachable(answer.Destinations) {
-		return exitStatus(codeFailed)
+	answer := advice.of(ofPathFamilies(&inv.Options, report), endpoints, limits)
+	answer.Netns = view.Netns()
+	return answer, nil
+}
+
+// writePaths writes the answers: one of the reader's own namespace as an object, named
+// ones as a list.
+func writePaths(inv *grammar.Invocation, answers []*present.Paths) error {
+	single := len(answers) == 1 && answers[0].Netns == ""
+	switch {
+	case inv.Options.JSON && single:
+		return present.JSON(inv.Stdout, answers[0], inv.Options.Pretty)
+	case inv.Options.JSON:
+		return present.JSON(inv.Stdout, answers, inv.Options.Pretty)
 	}
-	return err
+	for i, answer := range answers {
+		if i > 0 {
+			if _, err := io.WriteString(inv.Stdout, "\n"); err != nil {
+				return err
+			}
+		}
+		if err := present.WritePaths(inv.Stdout, answer, palette(inv), inv.Options.Details); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reachable reports whether an initial subflow leads to one of the destinations.

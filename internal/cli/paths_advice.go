@@ -10,10 +10,15 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// advisePaths adds to the candidate paths which endpoints they have, and the
-// commands that make the others usable. device names the devices of the host that
-// the report is of.
-func advisePaths(report hostnet.PathReport, endpoints []mptcp.Endpoint, limits mptcp.Limits, device func(index int32) string) *present.Paths {
+// pathsAdvice says what makes the paths of a network namespace usable.
+type pathsAdvice struct {
+	device  func(index int32) string // names the namespace's devices
+	program string                   // as it is to be called to act on the namespace
+}
+
+// of adds to the candidate paths which endpoints they have, and the commands that
+// make the others usable.
+func (a *pathsAdvice) of(report hostnet.PathReport, endpoints []mptcp.Endpoint, limits mptcp.Limits) *present.Paths {
 	answer := &present.Paths{Destinations: append([]hostnet.Destination{}, report.Destinations...), Limits: limits, Paths: []present.Path{}, Commands: []string{}}
 	wanted := uint32(0)
 	for _, p := range report.Paths {
@@ -22,11 +27,11 @@ func advisePaths(report hostnet.PathReport, endpoints []mptcp.Endpoint, limits m
 		if found {
 			path.Endpoint = &present.PathEndpoint{ID: e.ID, Flags: e.Flags.Names()}
 			if e.IfIndex != 0 {
-				path.Endpoint.Dev = device(e.IfIndex)
+				path.Endpoint.Dev = a.device(e.IfIndex)
 			}
 		}
 		if p.Usable && !p.Initial {
-			advisePath(&path, e, found)
+			a.advise(&path, e, found)
 		}
 		if path.Endpoint != nil && !p.Initial || path.Command != "" {
 			wanted++
@@ -37,7 +42,7 @@ func advisePaths(report hostnet.PathReport, endpoints []mptcp.Endpoint, limits m
 		answer.Paths = append(answer.Paths, path)
 	}
 	if wanted > limits.Subflows {
-		answer.Commands = slices.Insert(answer.Commands, 0, fmt.Sprintf("mptcpctl limits set subflows %d", wanted))
+		answer.Commands = slices.Insert(answer.Commands, 0, fmt.Sprintf("%s limits set subflows %d", a.program, wanted))
 	}
 	return answer
 }
@@ -52,17 +57,16 @@ func endpointOf(endpoints []mptcp.Endpoint, p hostnet.Path) (mptcp.Endpoint, boo
 	return mptcp.Endpoint{}, false
 }
 
-// advisePath gives a usable path other than the initial one its command and its
-// notes.
-func advisePath(p *present.Path, e mptcp.Endpoint, found bool) {
+// advise gives a usable path other than the initial one its command and its notes.
+func (a *pathsAdvice) advise(p *present.Path, e mptcp.Endpoint, found bool) {
 	creates := mptcp.FlagSubflow | mptcp.FlagFullmesh | mptcp.FlagLaminar
-	add := fmt.Sprintf("mptcpctl endpoint add %v dev %s subflow", p.Address, shellWord(p.Device))
+	add := fmt.Sprintf("%s endpoint add %v dev %s subflow", a.program, p.Address, shellWord(p.Device))
 	switch {
 	case !found && p.SharesDevice: // no path of its own: its note says so
 	case !found:
 		p.Command = add
 	case e.Flags&creates == 0 && !e.Flags.Has(mptcp.FlagImplicit):
-		p.Command = fmt.Sprintf("mptcpctl endpoint delete id %d && %s", e.ID, strings.Join(append([]string{add}, keptFlags(e)...), " "))
+		p.Command = fmt.Sprintf("%s endpoint delete id %d && %s", a.program, e.ID, strings.Join(append([]string{add}, keptFlags(e)...), " "))
 		p.Notes = append(p.Notes, fmt.Sprintf("its endpoint (%s) makes no subflow from here: it lacks the flag subflow", flagsOrNone(e.Flags)))
 	}
 	if !p.OwnLink && (!found || e.IfIndex == 0) {

@@ -92,7 +92,7 @@ func (j *judge) look(ctx context.Context) (any, error) {
 	for i := range facts {
 		j.testify(&facts[i])
 	}
-	report := diagnoseAll(facts)
+	report := doctor.DiagnoseAll(facts)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.report = &report

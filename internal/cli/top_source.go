@@ -59,7 +59,7 @@ func topDoctor(inv *grammar.Invocation, views []source.View) func(context.Contex
 		if err != nil {
 			return doctor.Report{}, err
 		}
-		return diagnoseAll(facts), nil
+		return doctor.DiagnoseAll(facts), nil
 	}
 }
 

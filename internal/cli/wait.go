@@ -186,7 +186,7 @@ func doctorReason(ctx context.Context, from source.Source, connections []mptcp.C
 	for _, c := range connections {
 		tokens[c.Token] = true
 	}
-	for _, f := range diagnoseAll(facts).Findings {
+	for _, f := range doctor.DiagnoseAll(facts).Findings {
 		if t := f.Subject.Token; f.Severity > doctor.Info && (t == 0 || tokens[t]) {
 			return fmt.Sprintf("; %s: %s", f.Rule, present.Escape(f.Title))
 		}

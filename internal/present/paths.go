@@ -11,6 +11,7 @@ import (
 
 // Paths are the candidate paths of a host, with the endpoints that they have.
 type Paths struct {
+	Netns        string                `json:"netns,omitempty"` // "" for the reader's own; foreign: escape it before showing
 	Destinations []hostnet.Destination `json:"destinations"`
 	Paths        []Path                `json:"paths"`
 	Limits       mptcp.Limits          `json:"limits"`
@@ -38,6 +39,12 @@ type PathEndpoint struct {
 // with all set.
 func WritePaths(w io.Writer, p *Paths, colors Palette, all bool) error {
 	var b []byte
+	if p.Netns != "" {
+		b = append(b, "network namespace "...)
+		b = append(b, colors.Bold...)
+		b = append(b, Escape(p.Netns)...)
+		b = append(append(b, colors.Reset...), ":\n"...)
+	}
 	for i := range p.Destinations {
 		b = appendDestination(b, &p.Destinations[i], colors)
 		for j := range p.Paths {

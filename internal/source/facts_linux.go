@@ -22,7 +22,7 @@ func (h *Host) Facts(ctx context.Context, c *FactsConfig) (doctor.Facts, error) 
 	if c == nil {
 		c = &FactsConfig{}
 	}
-	g := &gathering{h: h, c: c, f: doctor.Facts{Netns: h.netns, Focus: c.Focus}}
+	g := &gathering{h: h, c: c, f: doctor.Facts{Netns: h.netns, Enter: h.enter, Focus: c.Focus}}
 	g.kernel()
 	g.settings()
 	watch := g.watch(ctx)

@@ -23,7 +23,7 @@ func (s *recorded) Facts(ctx context.Context, c *FactsConfig) (doctor.Facts, err
 		c = &FactsConfig{}
 	}
 	f := s.hostFacts()
-	f.Time, f.Netns, f.Focus, f.Network = s.time, s.netns, c.Focus, s.network
+	f.Time, f.Netns, f.Enter, f.Focus, f.Network = s.time, s.netns, s.Enter(), c.Focus, s.network
 	snapshot, err := s.Snapshot(ctx)
 	if err != nil {
 		return f, err

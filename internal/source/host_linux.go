@@ -25,6 +25,7 @@ import (
 // Dial was in it. Its methods may be used by several goroutines.
 type Host struct {
 	netns string
+	enter string // what Enter returns
 
 	pm       *pathmanager.Client
 	diag     *sockdiag.Client
@@ -49,8 +50,9 @@ type Config struct {
 	// this configuration. It needs CAP_NET_ADMIN in the namespace.
 	Events *pathmanager.ListenConfig
 
-	taps taps
-	home *hostnet.Namespace // the namespace of the calling thread, where it is not the process'
+	enter string // what Host.Enter returns
+	taps  taps
+	home  *hostnet.Namespace // the namespace of the calling thread, where it is not the process'
 }
 
 // taps are shown the kernel's answers before they are decoded. They may be nil.
@@ -66,7 +68,7 @@ func Dial(c *Config) (*Host, error) {
 	if c == nil {
 		c = &Config{}
 	}
-	h := &Host{netns: c.Netns, counters: counters.New(""), home: c.home}
+	h := &Host{netns: c.Netns, enter: c.enter, counters: counters.New(""), home: c.home}
 	err := h.dial(c)
 	if err != nil {
 		return nil, errors.Join(err, h.Close())

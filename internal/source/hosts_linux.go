@@ -235,6 +235,9 @@ func (h *Hosts) open(n hostnet.NamedNamespace) (*member, error) {
 		return m, err
 	}
 	config.home = ns
+	if config.enter = n.Name; n.Name == "" && n.PID != 0 {
+		config.enter = strconv.Itoa(n.PID)
+	}
 	err = ns.Do(func() (err error) {
 		m.Host, err = Dial(config)
 		return err

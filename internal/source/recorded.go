@@ -102,6 +102,15 @@ func (s *recorded) check() error {
 // Netns returns the name that the namespace was recorded under.
 func (s *recorded) Netns() string { return s.netns }
 
+// Enter reads it from the name, which does not tell how to enter a container.
+func (s *recorded) Enter() string {
+	name := strings.TrimPrefix(s.netns, "pid ")
+	if strings.Contains(name, " ") || strings.HasPrefix(name, "net:[") {
+		return ""
+	}
+	return name
+}
+
 // Snapshot decodes the snapshot.
 func (s *recorded) Snapshot(context.Context) (track.Snapshot, error) {
 	if err := s.check(); err != nil {

@@ -15,6 +15,9 @@ var _ View = (*Host)(nil)
 // Netns returns Config.Netns.
 func (h *Host) Netns() string { return h.netns }
 
+// Enter returns "" for the caller's own namespace.
+func (h *Host) Enter() string { return h.enter }
+
 // Views returns the host itself.
 func (h *Host) Views() []View { return []View{h} }
 

@@ -1,0 +1,112 @@
+package doctor
+
+import (
+	"slices"
+	"testing"
+)
+
+// What is typed for another network namespace must not change the reader's own.
+func TestEntered(t *testing.T) {
+	for _, c := range [...]struct{ fix, named, pid string }{
+		{"sysctl -w net.mptcp.enabled=1", "ip netns exec blue sysctl -w net.mptcp.enabled=1", "nsenter -n -t 42 sysctl -w net.mptcp.enabled=1"},
+		{"mptcpctl limits set subflows 2", "mptcpctl -n blue limits set subflows 2", "mptcpctl -n 42 limits set subflows 2"},
+		{"ip link set eth1 up", "ip -n blue link set eth1 up", "nsenter -n -t 42 ip link set eth1 up"},
+		{
+			"or: mptcpctl endpoint delete id 1 && mptcpctl endpoint add 10.0.0.1 signal   (mptcpctl does it: at once)",
+			"or: mptcpctl -n blue endpoint delete id 1 && mptcpctl -n blue endpoint add 10.0.0.1 signal   (mptcpctl does it: at once)",
+			"or: mptcpctl -n 42 endpoint delete id 1 && mptcpctl -n 42 endpoint add 10.0.0.1 signal   (mptcpctl does it: at once)",
+		},
+		{"behind a load balancer: sysctl -w a=0", "behind a load balancer: ip netns exec blue sysctl -w a=0", "behind a load balancer: nsenter -n -t 42 sysctl -w a=0"},
+		{"on the peer: mptcpctl limits set subflows 2", "", ""},
+		{"or on the peer: sysctl -w a=1", "", ""},
+		{"let the program on the peer use MPTCP (there: mptcpctl run -- COMMAND), with net.mptcp.enabled=1", "", ""},
+		{"mptcpctl -n red endpoint add 10.0.0.1   (there)", "", ""},
+		{"mptcpctl -a connection show", "", ""},
+		{"sysctl -w net.core.rmem_max=67108864   (or run with CAP_NET_ADMIN of the host)", "", ""},
+		{"nothing: this is normal", "", ""},
+		{"systemctl start mptcp", "", ""},
+		{"ipsec: ", "", ""},
+		{"", "", ""},
+	} {
+		if want := wantOr(c.named, c.fix); entered(c.fix, "blue", true) != want {
+			t.Errorf("by name %q: got %q, want %q", c.fix, entered(c.fix, "blue", true), want)
+		}
+		if want := wantOr(c.pid, c.fix); entered(c.fix, "42", false) != want {
+			t.Errorf("by process %q: got %q, want %q", c.fix, entered(c.fix, "42", false), want)
+		}
+	}
+}
+
+func wantOr(want, otherwise string) string {
+	if want == "" {
+		return otherwise
+	}
+	return want
+}
+
+// A name that is only digits is a name.
+func TestEnterFixes(t *testing.T) {
+	for _, c := range [...]struct {
+		facts Facts
+		want  string
+	}{
+		{Facts{}, "sysctl a"},
+		{Facts{Netns: "docker 0123456789ab"}, "sysctl a"},
+		{Facts{Netns: "docker 0123456789ab", Enter: "7"}, "nsenter -n -t 7 sysctl a"},
+		{Facts{Netns: "7", Enter: "7"}, "ip netns exec 7 sysctl a"},
+		{Facts{Netns: "blue net:[4026532000]", Enter: "blue"}, "ip netns exec blue sysctl a"},
+		{Facts{Netns: "a b", Enter: "a b"}, "ip netns exec 'a b' sysctl a"},
+	} {
+		f := Finding{Fix: []string{"sysctl a"}}
+		newView(&c.facts).enterFixes(&f)
+		if f.Fix[0] != c.want {
+			t.Errorf("%q, %q: got %q, want %q", c.facts.Netns, c.facts.Enter, f.Fix[0], c.want)
+		}
+	}
+	f := Finding{Fix: []string{"sysctl a"}, host: true}
+	if newView(&Facts{Netns: "blue", Enter: "blue"}).enterFixes(&f); f.Fix[0] != "sysctl a" {
+		t.Errorf("of the host: %q", f.Fix[0])
+	}
+}
+
+// TestDiagnoseAll: what is of the host is told once, what is of a namespace with its
+// name, and what could be seen nowhere once.
+func TestDiagnoseAll(t *testing.T) {
+	off := false
+	hidden, here := Gap{What: "the firewall", Why: "CAP_NET_ADMIN"}, Gap{What: "events", Why: "not recorded"}
+	facts := []Facts{
+		{Netns: "pid 1", Kernel: kernelOf("6.18.0"), IPRoute2: "6.1.0", Unseen: []Gap{hidden}},
+		{Netns: "blue", Enter: "blue", Kernel: kernelOf("6.18.0"), IPRoute2: "6.1.0", Unseen: []Gap{hidden, here}},
+		{Netns: "red", Enter: "red", Kernel: kernelOf("6.18.0"), IPRoute2: "6.1.0", Unseen: []Gap{hidden}},
+	}
+	for i := 1; i < len(facts); i++ {
+		facts[i].Sysctls.Enabled = &off
+	}
+	r := DiagnoseAll(facts)
+	var told []string
+	for _, f := range r.Findings {
+		told = append(told, f.Rule+" "+f.Subject.Netns+" "+f.Fix[0])
+	}
+	want := []string{
+		"D02 blue ip netns exec blue sysctl -w net.mptcp.enabled=1",
+		"D02 red ip netns exec red sysctl -w net.mptcp.enabled=1",
+		"D50  use mptcpctl monitor, endpoint and limits in its place",
+	}
+	if !slices.Equal(told, want) {
+		t.Errorf("got %q, want %q", told, want)
+	}
+	if gaps := []Gap{hidden, {What: "events of blue", Why: "not recorded"}}; !slices.Equal(r.Unseen, gaps) {
+		t.Errorf("unseen %v, want %v", r.Unseen, gaps)
+	}
+	if r.Verdict != Failure {
+		t.Errorf("verdict %v", r.Verdict)
+	}
+	if one := DiagnoseAll(facts[1:2]); one.Findings[0].Subject.Netns != "blue" {
+		t.Errorf("one alone: %+v", one.Findings[0])
+	}
+	if none := DiagnoseAll(nil); none.Verdict != Healthy || none.Findings == nil {
+		t.Errorf("none: %+v", none)
+	}
+}
+
+func kernelOf(release string) Kernel { return Kernel{Release: release, SocketTried: true} }
