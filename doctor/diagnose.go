@@ -40,7 +40,9 @@ func Diagnose(f Facts) Report {
 	slices.SortStableFunc(found, func(a, b Finding) int { return mendFirst(&a, &b, families) })
 	report := Report{Schema: 1, Time: f.Time.UTC(), Findings: append([]Finding{}, found...), Unseen: f.Unseen}
 	for i := range report.Findings {
-		v.enterFixes(&report.Findings[i])
+		if !report.Findings[i].host {
+			report.Findings[i].Fix = f.enter(report.Findings[i].Fix)
+		}
 	}
 	for i := range found {
 		report.Verdict = max(report.Verdict, verdictOf(found[i].Severity))

@@ -12,23 +12,39 @@ var commandsInside = [...]string{"mptcpctl", "sysctl", "ip", "nft", "ss", "trace
 // ofHost are words of commands that act on the host, wherever they run.
 var ofHost = [...]string{"net.core.rmem_max", "net.ipv4.tcp_mem"}
 
-// enterFixes changes the commands of the finding's fixes so that they act on the
-// view's network namespace, also when they are typed in another one.
-func (v *view) enterFixes(f *Finding) {
-	if v.Enter == "" || f.host {
-		return
+// sysctlFile keeps settings of the host's first network namespace, from boot to boot.
+const sysctlFile = "/etc/sysctl.d/90-mptcp.conf"
+
+// enter changes the commands among the fixes so that they act on the namespace, also
+// when they are typed in the one that mptcpctl was called in.
+func (f *Facts) enter(fixes []string) []string {
+	if f.Enter == "" {
+		return fixes
 	}
-	named := v.Enter == v.Netns || strings.Trim(v.Enter, "0123456789") != ""
-	fixes := make([]string, len(f.Fix))
-	for i, fix := range f.Fix {
-		fixes[i] = entered(fix, v.Enter, named)
+	var changed []string
+	for _, fix := range fixes {
+		if !strings.HasSuffix(fix, sysctlFile) {
+			changed = append(changed, entered(fix, f.Enter, f.entering()))
+		}
 	}
-	f.Fix = fixes
+	return changed
+}
+
+// entering returns the words in front of a command that run it in the namespace.
+func (f *Facts) entering() string {
+	word := shellWord(f.Enter)
+	switch {
+	case strings.Contains(f.Enter, "/"):
+		return "nsenter --net=" + word + " "
+	case f.Enter != f.Netns && strings.Trim(f.Enter, "0123456789") == "":
+		return "nsenter -n -t " + word + " "
+	}
+	return "ip netns exec " + word + " "
 }
 
 // entered changes the commands of a fix. They stand at its beginning, behind a colon
 // or "&&"; its remark stands behind three spaces, and other hosts are named in front.
-func entered(fix, namespace string, named bool) string {
+func entered(fix, namespace, prefix string) string {
 	text, remark, remarked := strings.Cut(fix, "   (")
 	if strings.HasPrefix(text, "on the ") || strings.Contains(text, "on the peer") {
 		return fix
@@ -41,7 +57,7 @@ func entered(fix, namespace string, named bool) string {
 	var b strings.Builder
 	for rest := text; rest != ""; {
 		command, separator, next := cutCommand(rest)
-		b.WriteString(enteredCommand(command, namespace, named))
+		b.WriteString(enteredCommand(command, namespace, prefix))
 		b.WriteString(separator)
 		rest = next
 	}
@@ -64,17 +80,15 @@ func cutCommand(text string) (command, separator, rest string) {
 
 // enteredCommand returns the command as it acts on the namespace; what is none, and
 // what names its namespace, stays.
-func enteredCommand(text, namespace string, named bool) string {
+func enteredCommand(text, namespace, prefix string) string {
 	program, arguments, _ := strings.Cut(text, " ")
 	switch {
 	case !slices.Contains(commandsInside[:], program), strings.HasPrefix(arguments, "-n "), strings.HasPrefix(arguments, "-a "):
 		return text
 	case program == "mptcpctl":
 		return "mptcpctl -n " + shellWord(namespace) + " " + arguments
-	case program == "ip" && named:
+	case program == "ip" && strings.HasPrefix(prefix, "ip "):
 		return "ip -n " + shellWord(namespace) + " " + arguments
-	case named:
-		return "ip netns exec " + shellWord(namespace) + " " + text
 	}
-	return "nsenter -n -t " + shellWord(namespace) + " " + text
+	return prefix + text
 }

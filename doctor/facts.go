@@ -17,8 +17,8 @@ type Facts struct {
 	Time  time.Time
 	Netns string // name of the namespace, "" for the reader's own
 	// Enter is what mptcpctl's -n takes to mean the namespace: its name in /run/netns,
-	// or the id of a process in it. It is "" for the reader's own, and where no
-	// way leads into it.
+	// the id of a process in it, or a path. It is "" where commands need not enter
+	// it, and where no way leads into it.
 	Enter string
 
 	// Focus is the filter that the user asked with; connections, flows and plain

@@ -41,16 +41,15 @@ func disabled(v *view) []Finding {
 	if refused {
 		evidence = append(evidence, socketEvidence(v))
 	}
-	fix := []string{"sysctl -w net.mptcp.enabled=1"}
-	if v.Enter == "" { // files are read for the host's first namespace only
-		fix = append(fix, "echo net.mptcp.enabled=1 > /etc/sysctl.d/90-mptcp.conf")
-	}
 	return []Finding{{
 		Rule: "D02", Severity: Fail, Confidence: track.Certain,
 		Title:    "MPTCP is switched off",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: evidence,
-		Fix:      fix,
+		Fix: []string{
+			"sysctl -w net.mptcp.enabled=1",
+			"echo net.mptcp.enabled=1 > " + sysctlFile,
+		},
 	}}
 }
 

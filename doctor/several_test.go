@@ -28,11 +28,11 @@ func TestEntered(t *testing.T) {
 		{"ipsec: ", "", ""},
 		{"", "", ""},
 	} {
-		if want := wantOr(c.named, c.fix); entered(c.fix, "blue", true) != want {
-			t.Errorf("by name %q: got %q, want %q", c.fix, entered(c.fix, "blue", true), want)
+		if want := wantOr(c.named, c.fix); entered(c.fix, "blue", "ip netns exec blue ") != want {
+			t.Errorf("by name %q: got %q, want %q", c.fix, entered(c.fix, "blue", "ip netns exec blue "), want)
 		}
-		if want := wantOr(c.pid, c.fix); entered(c.fix, "42", false) != want {
-			t.Errorf("by process %q: got %q, want %q", c.fix, entered(c.fix, "42", false), want)
+		if want := wantOr(c.pid, c.fix); entered(c.fix, "42", "nsenter -n -t 42 ") != want {
+			t.Errorf("by process %q: got %q, want %q", c.fix, entered(c.fix, "42", "nsenter -n -t 42 "), want)
 		}
 	}
 }
@@ -45,7 +45,7 @@ func wantOr(want, otherwise string) string {
 }
 
 // A name that is only digits is a name.
-func TestEnterFixes(t *testing.T) {
+func TestEnter(t *testing.T) {
 	for _, c := range [...]struct {
 		facts Facts
 		want  string
@@ -53,19 +53,15 @@ func TestEnterFixes(t *testing.T) {
 		{Facts{}, "sysctl a"},
 		{Facts{Netns: "docker 0123456789ab"}, "sysctl a"},
 		{Facts{Netns: "docker 0123456789ab", Enter: "7"}, "nsenter -n -t 7 sysctl a"},
+		{Facts{Enter: "7"}, "nsenter -n -t 7 sysctl a"},
 		{Facts{Netns: "7", Enter: "7"}, "ip netns exec 7 sysctl a"},
-		{Facts{Netns: "blue net:[4026532000]", Enter: "blue"}, "ip netns exec blue sysctl a"},
+		{Facts{Enter: "blue"}, "ip netns exec blue sysctl a"},
+		{Facts{Enter: "/proc/7/ns/net"}, "nsenter --net=/proc/7/ns/net sysctl a"},
 		{Facts{Netns: "a b", Enter: "a b"}, "ip netns exec 'a b' sysctl a"},
 	} {
-		f := Finding{Fix: []string{"sysctl a"}}
-		newView(&c.facts).enterFixes(&f)
-		if f.Fix[0] != c.want {
-			t.Errorf("%q, %q: got %q, want %q", c.facts.Netns, c.facts.Enter, f.Fix[0], c.want)
+		if got := c.facts.enter([]string{"sysctl a"})[0]; got != c.want {
+			t.Errorf("%q, %q: got %q, want %q", c.facts.Netns, c.facts.Enter, got, c.want)
 		}
-	}
-	f := Finding{Fix: []string{"sysctl a"}, host: true}
-	if newView(&Facts{Netns: "blue", Enter: "blue"}).enterFixes(&f); f.Fix[0] != "sysctl a" {
-		t.Errorf("of the host: %q", f.Fix[0])
 	}
 }
 

@@ -67,6 +67,8 @@ type Problem struct {
 // CheckEndpoint tells what would keep an endpoint from being used. Supposed is what
 // Suppose returned for it, with its lookups.
 func CheckEndpoint(supposed Facts, e mptcp.Endpoint) []Problem {
+	namespace := supposed
+	supposed.Enter = "" // the fixes are changed below, those of all problems
 	e.ID = 0
 	v := newView(&supposed)
 	problems := v.refusals(e)
@@ -95,6 +97,9 @@ func CheckEndpoint(supposed Facts, e mptcp.Endpoint) []Problem {
 			Rule: "D10", Text: "nobody listens for MPTCP on this host: peers that follow the announcement are refused",
 			Fix: []string{"on a client use `subflow` in place of `signal`", "on a server start the application first, on the wildcard address"},
 		})
+	}
+	for i := range problems {
+		problems[i].Fix = namespace.enter(problems[i].Fix)
 	}
 	return problems
 }

@@ -63,7 +63,7 @@ const (
 // meanings are those of the texts in facts, by type and field.
 func meanings() map[string]meaning {
 	return map[string]meaning{
-		"Facts.Netns": namespace, "Connection.Netns": namespace, "Event.Netns": namespace, "Namespace.Name": namespace,
+		"Facts.Netns": namespace, "Facts.Enter": namespace, "Connection.Netns": namespace, "Event.Netns": namespace, "Namespace.Name": namespace,
 		"Process.Name": process, "Namespace.Hint": process,
 		"Link.Name": device, "Subflow.Device": device, "Address.Label": device, "Rule.IIF": device, "Rule.OIF": device, "Facts.IPv4": device,
 		"Kernel.Release": release, "Lookup.Error": prose, "Gap.What": prose, "Gap.Why": prose,

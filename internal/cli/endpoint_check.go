@@ -53,7 +53,7 @@ func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error 
 	if err != nil {
 		return err
 	}
-	host, err := source.Dial(nil)
+	host, err := source.Dial(&source.Config{Enter: inv.Options.Netns})
 	if err != nil {
 		return named(inv, err)
 	}

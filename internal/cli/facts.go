@@ -28,7 +28,7 @@ func open(ctx context.Context, inv *grammar.Invocation) (source.Source, error) {
 		}
 		return hosts, nil
 	}
-	host, err := source.Dial(nil)
+	host, err := source.Dial(&source.Config{Enter: inv.Options.Netns})
 	if err != nil {
 		return nil, err
 	}

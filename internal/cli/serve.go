@@ -91,11 +91,11 @@ func (a *app) serve(ctx context.Context, inv *grammar.Invocation) error {
 }
 
 // dialEvents opens the namespace with its events, or where these are not allowed
-// without them, and says why.
-func dialEvents() (host *source.Host, noEvents string, err error) {
-	host, err = source.Dial(&source.Config{Events: &pathmanager.ListenConfig{}})
+// without them, and says why. Enter is as in [source.Config].
+func dialEvents(enter string) (host *source.Host, noEvents string, err error) {
+	host, err = source.Dial(&source.Config{Enter: enter, Events: &pathmanager.ListenConfig{}})
 	if errors.Is(err, fs.ErrPermission) {
-		host, err = source.Dial(nil)
+		host, err = source.Dial(&source.Config{Enter: enter})
 		return host, noEventsReason + notSubflowsEither(), err
 	}
 	return host, "", err

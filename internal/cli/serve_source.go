@@ -39,7 +39,7 @@ func openServed(ctx context.Context, inv *grammar.Invocation, log *slog.Logger) 
 	case inv.Options.AllNetns:
 		return openServedHosts(ctx, log)
 	}
-	host, noEvents, err := dialEvents()
+	host, noEvents, err := dialEvents(inv.Options.Netns)
 	if err != nil {
 		return nil, err
 	}

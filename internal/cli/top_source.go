@@ -80,7 +80,7 @@ func openTop(ctx context.Context, inv *grammar.Invocation, c *tui.Config) (sourc
 		c.Title = "all network namespaces"
 		return openTopHosts(ctx, c)
 	}
-	host, noEvents, err := dialEvents()
+	host, noEvents, err := dialEvents(inv.Options.Netns)
 	if err != nil {
 		return nil, err
 	}

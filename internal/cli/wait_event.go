@@ -50,7 +50,7 @@ func waitStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr)
 	if inv.Options.AllNetns {
 		return waitAllStream(ctx, inv, expr)
 	}
-	host, noEvents, err := dialEvents()
+	host, noEvents, err := dialEvents(inv.Options.Netns)
 	if err != nil {
 		return nil, err
 	}

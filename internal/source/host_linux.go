@@ -45,14 +45,14 @@ type Host struct {
 // namespace without its events.
 type Config struct {
 	Netns string // the name that objects of this namespace get; "" for the reader's own
+	Enter string // what Host.Enter returns: how commands get into it; "" where they need not
 
 	// Events subscribes to the path manager's events before Dial returns, with
 	// this configuration. It needs CAP_NET_ADMIN in the namespace.
 	Events *pathmanager.ListenConfig
 
-	enter string // what Host.Enter returns
-	taps  taps
-	home  *hostnet.Namespace // the namespace of the calling thread, where it is not the process'
+	taps taps
+	home *hostnet.Namespace // the namespace of the calling thread, where it is not the process'
 }
 
 // taps are shown the kernel's answers before they are decoded. They may be nil.
@@ -68,7 +68,7 @@ func Dial(c *Config) (*Host, error) {
 	if c == nil {
 		c = &Config{}
 	}
-	h := &Host{netns: c.Netns, enter: c.enter, counters: counters.New(""), home: c.home}
+	h := &Host{netns: c.Netns, enter: c.Enter, counters: counters.New(""), home: c.home}
 	err := h.dial(c)
 	if err != nil {
 		return nil, errors.Join(err, h.Close())

@@ -235,8 +235,8 @@ func (h *Hosts) open(n hostnet.NamedNamespace) (*member, error) {
 		return m, err
 	}
 	config.home = ns
-	if config.enter = n.Name; n.Name == "" && n.PID != 0 {
-		config.enter = strconv.Itoa(n.PID)
+	if config.Enter = n.Name; n.Name == "" && n.PID != 0 {
+		config.Enter = strconv.Itoa(n.PID)
 	}
 	err = ns.Do(func() (err error) {
 		m.Host, err = Dial(config)

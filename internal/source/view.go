@@ -18,9 +18,8 @@ type View interface {
 	// Netns returns the name that the namespace's objects carry, "" for the
 	// reader's own.
 	Netns() string
-	// Enter returns what mptcpctl's -n takes to mean the namespace: its name in
-	// /run/netns, or the id of a process in it. It is "" for the reader's own, and
-	// where no way leads into it.
+	// Enter returns what mptcpctl's -n takes to mean the namespace, as
+	// [doctor.Facts] has it.
 	Enter() string
 	// Snapshot returns the connections, their subflows and what belongs to them.
 	Snapshot(ctx context.Context) (track.Snapshot, error)

@@ -15,7 +15,7 @@ var _ View = (*Host)(nil)
 // Netns returns Config.Netns.
 func (h *Host) Netns() string { return h.netns }
 
-// Enter returns "" for the caller's own namespace.
+// Enter returns Config.Enter.
 func (h *Host) Enter() string { return h.enter }
 
 // Views returns the host itself.
