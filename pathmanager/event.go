@@ -47,69 +47,74 @@ func DecodeEvent(msg []byte, e *mptcp.Event) error {
 	if err != nil {
 		return fmt.Errorf("event: %w", err)
 	}
-	for len(attrs) > 0 {
-		a, rest, err := nextAttribute(attrs)
-		if err == nil && !setEventField(e, a.typ, a.value) {
-			err = a.short(int(eventSizes[a.typ]))
+	fields := mptcp.EventField(0)
+	// Written out, and not by eachAttribute: no loop of a monitor is hotter.
+	for len(attrs) >= nlaHeaderSize {
+		n := int(binary.NativeEndian.Uint16(attrs))
+		typ := binary.NativeEndian.Uint16(attrs[2:]) & nlaTypeMask
+		if n < nlaHeaderSize || n > len(attrs) {
+			break
 		}
-		if err != nil {
-			*e = mptcp.Event{}
-			return fmt.Errorf("event %d: %w", cmd, err)
+		v := attrs[nlaHeaderSize:n]
+		attrs = attrs[min(align(n), len(attrs)):]
+		if typ == uapi.AttrUnspec || int(typ) >= len(eventSizes) {
+			continue
 		}
-		attrs = rest
+		if len(v) < int(eventSizes[typ]) {
+			return undecoded(e, cmd, attribute{typ, v}.short(int(eventSizes[typ])))
+		}
+		// Addresses and ports are in network order, everything else is in the host's.
+		switch typ {
+		case uapi.AttrToken:
+			e.Token = mptcp.Token(binary.NativeEndian.Uint32(v))
+		case uapi.AttrFamily:
+			e.Family = mptcp.Family(binary.NativeEndian.Uint16(v))
+		case uapi.AttrLocID:
+			e.LocalID = mptcp.AddressID(v[0])
+		case uapi.AttrRemID:
+			e.RemoteID = mptcp.AddressID(v[0])
+		case uapi.AttrSaddr4:
+			e.Source = netip.AddrFrom4([4]byte(v))
+		case uapi.AttrSaddr6:
+			e.Source = netip.AddrFrom16([16]byte(v))
+		case uapi.AttrDaddr4:
+			e.Destination = netip.AddrFrom4([4]byte(v))
+		case uapi.AttrDaddr6:
+			e.Destination = netip.AddrFrom16([16]byte(v))
+		case uapi.AttrSport:
+			e.Sport = binary.BigEndian.Uint16(v)
+		case uapi.AttrDport:
+			e.Dport = binary.BigEndian.Uint16(v)
+		case uapi.AttrBackup:
+			e.Backup = v[0]
+		case uapi.AttrError:
+			e.Error = mptcp.Errno(v[0])
+		case uapi.AttrFlags:
+			e.Flags = mptcp.EventFlags(binary.NativeEndian.Uint16(v))
+		case uapi.AttrTimeout:
+			e.Timeout = binary.NativeEndian.Uint32(v)
+		case uapi.AttrIfIdx:
+			e.IfIndex = int32(binary.NativeEndian.Uint32(v))
+		case uapi.AttrResetReason:
+			e.ResetReason = mptcp.ResetReason(binary.NativeEndian.Uint32(v))
+		case uapi.AttrResetFlags:
+			e.ResetFlags = binary.NativeEndian.Uint32(v)
+		case uapi.AttrServerSide:
+			e.ServerSide = v[0]
+		}
+		fields |= 1 << typ
 	}
+	if len(attrs) > 0 {
+		_, _, err = nextAttribute(attrs)
+		return undecoded(e, cmd, err)
+	}
+	e.Fields = fields
 	e.Type = mptcp.EventType(cmd)
 	return nil
 }
 
-// setEventField stores one attribute. It reports whether the value is as long as
-// its type. Addresses and ports are in network order, everything else is in the
-// host's.
-func setEventField(e *mptcp.Event, typ uint16, v []byte) bool {
-	if typ == uapi.AttrUnspec || int(typ) >= len(eventSizes) {
-		return true
-	}
-	if len(v) < int(eventSizes[typ]) {
-		return false
-	}
-	switch typ {
-	case uapi.AttrToken:
-		e.Token = mptcp.Token(binary.NativeEndian.Uint32(v))
-	case uapi.AttrFamily:
-		e.Family = mptcp.Family(binary.NativeEndian.Uint16(v))
-	case uapi.AttrLocID:
-		e.LocalID = mptcp.AddressID(v[0])
-	case uapi.AttrRemID:
-		e.RemoteID = mptcp.AddressID(v[0])
-	case uapi.AttrSaddr4:
-		e.Source = netip.AddrFrom4([4]byte(v))
-	case uapi.AttrSaddr6:
-		e.Source = netip.AddrFrom16([16]byte(v))
-	case uapi.AttrDaddr4:
-		e.Destination = netip.AddrFrom4([4]byte(v))
-	case uapi.AttrDaddr6:
-		e.Destination = netip.AddrFrom16([16]byte(v))
-	case uapi.AttrSport:
-		e.Sport = binary.BigEndian.Uint16(v)
-	case uapi.AttrDport:
-		e.Dport = binary.BigEndian.Uint16(v)
-	case uapi.AttrBackup:
-		e.Backup = v[0]
-	case uapi.AttrError:
-		e.Error = mptcp.Errno(v[0])
-	case uapi.AttrFlags:
-		e.Flags = mptcp.EventFlags(binary.NativeEndian.Uint16(v))
-	case uapi.AttrTimeout:
-		e.Timeout = binary.NativeEndian.Uint32(v)
-	case uapi.AttrIfIdx:
-		e.IfIndex = int32(binary.NativeEndian.Uint32(v))
-	case uapi.AttrResetReason:
-		e.ResetReason = mptcp.ResetReason(binary.NativeEndian.Uint32(v))
-	case uapi.AttrResetFlags:
-		e.ResetFlags = binary.NativeEndian.Uint32(v)
-	case uapi.AttrServerSide:
-		e.ServerSide = v[0]
-	}
-	e.Fields |= 1 << typ
-	return true
+// undecoded clears the event and returns why it cannot be decoded.
+func undecoded(e *mptcp.Event, cmd uint8, err error) error {
+	*e = mptcp.Event{}
+	return fmt.Errorf("event %d: %w", cmd, err)
 }

@@ -189,7 +189,7 @@ func (l *Listener) fill(n int, now time.Time) {
 		if m.namespace != namespace {
 			namespace, name = m.namespace, l.netns(m.namespace)
 		}
-		l.batch = append(l.batch, mptcp.Event{})
+		l.batch = l.batch[:len(l.batch)+1] // it has room for all slots, and DecodeEvent clears it
 		e := &l.batch[len(l.batch)-1]
 		truncated = truncated || m.truncated
 		if m.truncated || DecodeEvent(m.data, e) != nil {
