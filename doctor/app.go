@@ -26,7 +26,7 @@ func plainTCP(v *view) []Finding {
 		Evidence: []string{example, "programs: " + names},
 		Fix: []string{
 			"mptcpctl run -- COMMAND   (runs any program with MPTCP sockets)",
-			"a Go program: GODEBUG=multipathtcp=1; a systemd socket: SocketProtocol=mptcp; nginx: listen … multipath",
+			"a Go program: GODEBUG=multipathtcp=1; a systemd socket: SocketProtocol=mptcp; nginx: listen ... multipath",
 		},
 	}
 	switch {

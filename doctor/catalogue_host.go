@@ -33,14 +33,14 @@ var hostRules = [...]Rule{
 	{"D48", FamilyHost, "The wrong network namespace",
 		"Endpoints, limits, counters and settings belong to a network namespace. A container or VPN has its own, and what is configured here does not reach it.",
 		"Endpoints here that were never of use, and connections with one subflow in a namespace whose default route leads here; or the other way round. Without such a tie: no MPTCP socket here, and connections elsewhere. Looking into other namespaces needs CAP_SYS_ADMIN.",
-		"mptcpctl -n NAME … acts in the other namespace, mptcpctl -a … looks into all of them.", NeedsHost, true},
+		"mptcpctl -n NAME ... acts in the other namespace, mptcpctl -a ... looks into all of them.", NeedsHost, true},
 }
 
 var applicationRules = [...]Rule{
 	{"D06", FamilyApplication, "The application uses TCP",
 		"MPTCP needs an MPTCP socket: a program that opens a TCP socket gets TCP, on any kernel and with any setting.",
 		"The socket is plain TCP, and no MPTCP counter moves.",
-		"Run it with mptcpctl run -- COMMAND, or tell it: GODEBUG=multipathtcp=1 for Go, SocketProtocol=mptcp for systemd sockets, listen … multipath for nginx.", NeedsHost, true},
+		"Run it with mptcpctl run -- COMMAND, or tell it: GODEBUG=multipathtcp=1 for Go, SocketProtocol=mptcp for systemd sockets, listen ... multipath for nginx.", NeedsHost, true},
 	{"D07", FamilyApplication, "The server's program uses TCP, or the option is removed on the way",
 		"The client asked for MPTCP and the server never saw it, or never answered it. On the client both look the same.",
 		"The connection is in fallback, and the server counts no MPCapableSYNRX. If the server is on this host, its listener tells.",

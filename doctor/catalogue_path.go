@@ -44,7 +44,7 @@ var pathRules = [...]Rule{
 	{"D47", FamilyPath, "A subflow carries nothing",
 		"It is up, and the scheduler sends elsewhere: it is a backup by one end's wish, its round trip takes much longer, or the kernel takes it for dead (stale).",
 		"The flags of the subflow, its share of the bytes, its round trip time.",
-		"mptcpctl endpoint change … nobackup, if it should carry data. Else nothing.", NeedsHost, true},
+		"mptcpctl endpoint change ... nobackup, if it should carry data. Else nothing.", NeedsHost, true},
 	{"D52", FamilyPath, "NAT on the second path",
 		"The peer sees another source address than this host uses. MPTCP is made for that: subflows are told apart by address ids.",
 		"The peer's address of the subflow differs; the address id is the same.",

@@ -15,7 +15,7 @@ func (a *app) connectionCommand() grammar.Command {
 	return grammar.Command{
 		Name:     "connection",
 		Summary:  "the connections with their subflows, as trees",
-		Synopsis: []string{"[ show ] [ FILTER ]", "[ show ] listen [ FILTER ]", "close-subflow CONNECTION …", "close CONNECTION …"},
+		Synopsis: []string{"[ show ] [ FILTER ]", "[ show ] listen [ FILTER ]", "close-subflow CONNECTION ...", "close CONNECTION ..."},
 		Help: "Shows each MPTCP connection of the network namespace with its subflows: what `ss -M`, `ss -ti` and `ss -p` say of them, joined by the token. " +
 			"Connections that are older than the command are shown too.\n\n" +
 			"A connection's line has the token, the state, the side, both addresses, whether it fell back to plain TCP, its bytes and its processes. " +

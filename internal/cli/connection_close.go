@@ -21,7 +21,7 @@ func (a *app) connectionCloseSubflowCommand() grammar.Command {
 	return grammar.Command{
 		Name:     "close-subflow",
 		Summary:  "end one subflow; the connection goes on over the others",
-		Synopsis: []string{"CONNECTION { id LOCAL[:REMOTE] | from ADDRESS[:PORT] | to ADDRESS[:PORT] }… [ -y ]"},
+		Synopsis: []string{"CONNECTION { id LOCAL[:REMOTE] | from ADDRESS[:PORT] | to ADDRESS[:PORT] }... [ -y ]"},
 		Help: "The peer gets a reset of that subflow. What the words say must hold for one subflow of the connection. " +
 			"CONNECTION is its token, or a filter, as one word, that matches it alone.\n\n" +
 			"It asks before it does so; where there is no terminal, -y must be given. The in-kernel path manager does not create the subflow again by itself.",

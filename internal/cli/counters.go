@@ -170,18 +170,19 @@ func countersReplayed(inv *grammar.Invocation, words []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", inv.Path, err)
 	}
-	var before counters.Values
+	before := map[string]counters.Values{} // by network namespace
 	for at, view := range recording.States() {
 		after, err := selectCounters(view.MPTCPCounters, words)
 		if err != nil {
 			return fmt.Errorf("%s: %w", inv.Path, err)
 		}
-		if before.Len() > 0 {
-			if err := writeMoved(inv, at, "", changed(after, before)); err != nil {
+		netns := view.Netns()
+		if was, again := before[netns]; again {
+			if err := writeMoved(inv, at, netns, changed(after, was)); err != nil {
 				return err
 			}
 		}
-		before = after
+		before[netns] = after
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ const (
 	codeFailed        = 1
 	codeUsage         = 2
 	codeNoVerdict     = 3   // of doctor, whose 1 and 2 are verdicts
+	codeRunFailed     = 125 // of run, whose other codes are the program's
 	codeIPRefused     = 2   // by the kernel
 	codeIPUsage       = 255 // exit(-1)
 	codeIPBadAddress  = 1

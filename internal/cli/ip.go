@@ -121,6 +121,9 @@ func ipFront(o *grammar.Options, args []string) ([]string, error) {
 			}
 			value, args = args[0], args[1:]
 		}
+		if options[i].name == "netns" && value == "" {
+			return nil, failWith(codeIPUsage, &enterError{"", cError(syscall.EINVAL)})
+		}
 		options[i].set(o, value)
 	}
 	return args, nil

@@ -104,6 +104,11 @@ func TestAllNamespaces(t *testing.T) {
 		if out := stdoutOf(t, ctx, server, "--replay", file, "top", "--plain", "--count", "1", "--screen", "connections"); !strings.Contains(out, name) {
 			t.Errorf("top does not name %q: %s", name, out)
 		}
+		for line := range strings.Lines(stdoutOf(t, ctx, server, "--replay", file, "counters", "watch")) {
+			if strings.Contains(line, "+") && !strings.Contains(line, "[netns ") {
+				t.Errorf("counted in no namespace: %q", line)
+			}
+		}
 		wireshark(t, file)
 		if names := capinfos(t, file); names != "" && !strings.Contains(names, name) {
 			t.Errorf("Wireshark's interfaces lack %q: %s", name, names)

@@ -117,7 +117,7 @@ func trying(r probe.Request) string {
 	if r.From.IsValid() {
 		text += " from " + r.From.String()
 	}
-	return text + " …"
+	return text + " ..."
 }
 
 // resolve returns the first address of the host, of the family asked for.

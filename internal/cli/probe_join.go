@@ -48,7 +48,7 @@ func (p *prober) joins(ctx context.Context, first *probe.Conn) error {
 		return fmt.Errorf("sending a line break: %w", err)
 	}
 	deadline := time.Now().Add(min(p.patience, joinPatience))
-	p.progress("waiting for joins …")
+	p.progress("waiting for joins ...")
 	for {
 		c, err := p.find(ctx, first.Local)
 		if err != nil {

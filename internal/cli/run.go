@@ -17,7 +17,7 @@ func (a *app) runCommand() grammar.Command {
 	return grammar.Command{
 		Name:     "run",
 		Summary:  "run any program with MPTCP where it asks for TCP",
-		Synopsis: []string{"[ -v ] [ -- ] PROGRAM [ ARGUMENT… ]", "--service UNIT [ -y ] [ --undo ] [ --directory DIR ]"},
+		Synopsis: []string{"[ -v ] [ -- ] PROGRAM [ ARGUMENT... ]", "--service UNIT [ -y ] [ --undo ] [ --directory DIR ]"},
 		Help: "Starts a program. Each TCP socket that it or its children ask for is an MPTCP socket instead: the kernel stops the socket() call and hands the other socket over, " +
 			"so that static and Go programs are served like others, and no privilege is needed. UDP, UNIX and other sockets, and everything but socket(), are left alone. " +
 			"The exit code is the program's; 125, 126 and 127 are those of env(1). Where MPTCP is off the program gets TCP, and a line on stderr says so once.\n\n" +
@@ -34,6 +34,7 @@ func (a *app) runCommand() grammar.Command {
 		},
 		Operand:  grammar.Program,
 		Verbatim: true,
+		Trouble:  codeRunFailed,
 		Examples: []grammar.Example{
 			{Line: "run curl https://example.org/", Meaning: "curl over MPTCP"},
 			{Line: "run -v -- python3 client.py -v", Meaning: "and a report about its sockets"},
@@ -47,10 +48,7 @@ func (a *app) run(ctx context.Context, inv *grammar.Invocation) error {
 	unit, service := inv.Value("service")
 	switch {
 	case service:
-		if len(inv.Args) > 0 || inv.Has("verbose") {
-			return inv.Usage("--service takes no program: the unit says what it starts")
-		}
-		return a.runService(ctx, inv, unit)
+		return ofService(a.runService(ctx, inv, unit))
 	case inv.Has("undo") || inv.Has("yes") || inv.Has("directory"):
 		return inv.Usage("--undo, --yes and --directory go with --service")
 	case len(inv.Args) == 0:

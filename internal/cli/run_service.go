@@ -16,6 +16,9 @@ import (
 
 // runService writes the drop-in that gives a unit MPTCP, or removes it.
 func (a *app) runService(ctx context.Context, inv *grammar.Invocation, unit string) error {
+	if len(inv.Args) > 0 || inv.Has("verbose") {
+		return inv.Usage("--service takes no program: the unit says what it starts")
+	}
 	root, ok := inv.Value("directory")
 	if !ok {
 		root = force.SystemdRoot
@@ -41,6 +44,17 @@ func (a *app) runService(ctx context.Context, inv *grammar.Invocation, unit stri
 	}
 	fmt.Fprintf(inv.Stdout, "Written. It holds after: %s\nBack: %s\n", restart(root, unit), back)
 	return nil
+}
+
+// ofService gives what fails without a program the exit codes of other commands.
+func ofService(err error) error {
+	if _, usage := errors.AsType[*grammar.UsageError](err); usage {
+		return failWith(codeUsage, err)
+	}
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return failWith(codeFailed, err)
 }
 
 // undoService removes the drop-in.

@@ -24,8 +24,8 @@ type Term struct {
 // Terms returns the words of the language, in the order in which help shows them.
 func Terms() []Term {
 	return []Term{
-		{Word: "state", Argument: "STATE[,STATE…]", Meaning: "the connection's socket is in one of these states", parse: parseStateRun(true)},
-		{Word: "exclude", Argument: "STATE[,STATE…]", Meaning: "the connection's socket is in none of these states", parse: parseStateRun(false)},
+		{Word: "state", Argument: "STATE[,STATE...]", Meaning: "the connection's socket is in one of these states", parse: parseStateRun(true)},
+		{Word: "exclude", Argument: "STATE[,STATE...]", Meaning: "the connection's socket is in none of these states", parse: parseStateRun(false)},
 		{Word: "src", Argument: "ADDRESS[/BITS][:PORT]", Meaning: "a local address", parse: parseAddress(local)},
 		{Word: "dst", Argument: "ADDRESS[/BITS][:PORT]", Meaning: "an address of the peer", parse: parseAddress(remote)},
 		{Word: "host", Argument: "ADDRESS[/BITS][:PORT]", Meaning: "an address of either end", parse: parseAddress(either)},
@@ -33,13 +33,13 @@ func Terms() []Term {
 		{Word: "dport", Argument: "[COMPARISON] [:]PORT", Meaning: "a port of the peer", parse: parsePort(remote)},
 		{Word: "port", Argument: "[COMPARISON] [:]PORT", Meaning: "a port of either end", parse: parsePort(either)},
 		{Word: "dev", Argument: "DEVICE", Meaning: "a subflow uses this network device", parse: parseText(kindDevice, "the name of a device")},
-		{Word: "token", Argument: "HEX[,HEX…]", Meaning: "the connection with this token", parse: parseList(readToken, "a token of up to 8 hexadecimal digits")},
+		{Word: "token", Argument: "HEX[,HEX...]", Meaning: "the connection with this token", parse: parseList(readToken, "a token of up to 8 hexadecimal digits")},
 		{Word: "fallback", Meaning: "the connection fell back to TCP", parse: parseFlag(kindFallback)},
 		{Word: "subflows", Argument: "[COMPARISON] N", Meaning: "that many subflows are up", parse: parseSubflows},
 		{Word: "process", short: "proc", Argument: "NAME|PID", Meaning: "a process with this name or number has the connection open", parse: parseEquality(readProcess, "the name or number of a process")},
-		{Word: "event", Argument: "NAME[,NAME…]", Meaning: "events of this type, of the kernel or derived (see below)", parse: parseList(readEvent, "an event such as CREATED or SF_CLOSED")},
-		{Word: "reason", Argument: "NAME[,NAME…]", Meaning: "the peer reset a subflow for this reason", parse: parseList(readReason, reasonWords()...)},
-		{Word: "error", Argument: "NAME[,NAME…]", Meaning: "a subflow ended with this error", parse: parseList(readErrno, "an error such as ECONNREFUSED")},
+		{Word: "event", Argument: "NAME[,NAME...]", Meaning: "events of this type, of the kernel or derived (see below)", parse: parseList(readEvent, "an event such as CREATED or SF_CLOSED")},
+		{Word: "reason", Argument: "NAME[,NAME...]", Meaning: "the peer reset a subflow for this reason", parse: parseList(readReason, reasonWords()...)},
+		{Word: "error", Argument: "NAME[,NAME...]", Meaning: "a subflow ended with this error", parse: parseList(readErrno, "an error such as ECONNREFUSED")},
 		{Word: "netns", Argument: "NAME", Meaning: "in this network namespace", parse: parseText(kindNetns, "the name of a network namespace")},
 		{Word: "side", Argument: "client|server", Meaning: "this host connected, or accepted", parse: parseEquality(readSide, "client", "server")},
 		{Word: "family", Argument: "inet|inet6", Meaning: "a subflow uses IPv4, or IPv6", parse: parseEquality(readFamily, "inet", "inet6")},

@@ -121,9 +121,9 @@ func (r *report) fate(s *observed) string {
 	case u.State == mptcp.StateClosed || !u.Remote.IsValid():
 		return "MPTCP socket, not connected when last seen"
 	case u.Fallback:
-		return fmt.Sprintf("%v → %v fell back to TCP%s", u.Local, u.Remote, seen(s))
+		return fmt.Sprintf("%v -> %v fell back to TCP%s", u.Local, u.Remote, seen(s))
 	}
-	text := fmt.Sprintf("%v → %v MPTCP, %s", u.Local, u.Remote, count(u.Subflows, "subflow"))
+	text := fmt.Sprintf("%v -> %v MPTCP, %s", u.Local, u.Remote, count(u.Subflows, "subflow"))
 	if s.most > u.Subflows {
 		text += fmt.Sprintf(" at the end, %d at most", s.most)
 	}

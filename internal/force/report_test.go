@@ -36,12 +36,12 @@ func TestReport(t *testing.T) {
 		s    *observed
 		want string
 	}{
-		{"two subflows", socket(1, "", established), "10.0.0.1:4242 → 10.0.0.2:80 MPTCP, 2 subflows (last seen 1.00 s after it was made)"},
-		{"one at the end", socket(1, "", one, established, one), "10.0.0.1:4242 → 10.0.0.2:80 MPTCP, 1 subflow at the end, 2 at most (last seen 3.00 s after it was made)"},
-		{"closing", socket(1, "", established, none), "10.0.0.1:4242 → 10.0.0.2:80 MPTCP, 2 subflows (last seen 2.00 s after it was made)"},
-		{"gone", socket(1, "", established, Used{}, Used{}), "10.0.0.1:4242 → 10.0.0.2:80 MPTCP, 2 subflows (last seen 1.00 s after it was made)"},
-		{"closed", socket(1, "", established, Used{State: mptcp.StateClosed}), "10.0.0.1:4242 → 10.0.0.2:80 MPTCP, 2 subflows (last seen 1.00 s after it was made)"},
-		{"fallback", socket(1, "", fallback), "10.0.0.1:4242 → 10.0.0.2:80 fell back to TCP (last seen 1.00 s after it was made)"},
+		{"two subflows", socket(1, "", established), "10.0.0.1:4242 -> 10.0.0.2:80 MPTCP, 2 subflows (last seen 1.00 s after it was made)"},
+		{"one at the end", socket(1, "", one, established, one), "10.0.0.1:4242 -> 10.0.0.2:80 MPTCP, 1 subflow at the end, 2 at most (last seen 3.00 s after it was made)"},
+		{"closing", socket(1, "", established, none), "10.0.0.1:4242 -> 10.0.0.2:80 MPTCP, 2 subflows (last seen 2.00 s after it was made)"},
+		{"gone", socket(1, "", established, Used{}, Used{}), "10.0.0.1:4242 -> 10.0.0.2:80 MPTCP, 2 subflows (last seen 1.00 s after it was made)"},
+		{"closed", socket(1, "", established, Used{State: mptcp.StateClosed}), "10.0.0.1:4242 -> 10.0.0.2:80 MPTCP, 2 subflows (last seen 1.00 s after it was made)"},
+		{"fallback", socket(1, "", fallback), "10.0.0.1:4242 -> 10.0.0.2:80 fell back to TCP (last seen 1.00 s after it was made)"},
 		{"listener", socket(1, "", Used{State: mptcp.StateListen, Local: local}), "listening with MPTCP on 10.0.0.1:4242 (what it accepted is not followed)"},
 		{"never seen", socket(1, ""), "MPTCP socket, never seen connected: not used, or for less than 20ms at a time"},
 		{"unconnected", socket(1, "", Used{State: mptcp.StateClosed}), "MPTCP socket, not connected when last seen"},

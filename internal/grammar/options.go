@@ -50,6 +50,15 @@ func on(field func(o *Options) *bool) func(*Options, string) bool {
 	}
 }
 
+// text returns a setter for a value that must not be empty: a script with an empty
+// variable does not mean the namespace that it runs in.
+func text(field func(o *Options) *string) func(*Options, string) bool {
+	return func(o *Options, v string) bool {
+		*field(o) = v
+		return v != ""
+	}
+}
+
 // Globals returns the global options in the order that decides their
 // abbreviations.
 func Globals() []Global {
@@ -63,15 +72,15 @@ func Globals() []Global {
 		{Name: "Version", Letter: "V", Summary: "print the version", set: on(func(o *Options) *bool { return &o.Version })},
 		{Name: "force", Letter: "force", Summary: "with -b: go on after a line that failed", set: on(func(o *Options) *bool { return &o.Force })},
 		{Name: "batch", Letter: "b", Metavar: "FILE", Value: File, Summary: "take commands from the file, one a line; - is standard input",
-			set: func(o *Options, v string) bool { o.Batch = v; return true }},
+			set: text(func(o *Options) *string { return &o.Batch })},
 		{Name: "json", Letter: "j", Summary: "JSON", set: on(func(o *Options) *bool { return &o.JSON })},
 		{Name: "pretty", Letter: "p", Summary: "JSON for human eyes", set: on(func(o *Options) *bool { return &o.Pretty })},
 		{Name: "netns", Letter: "n", Metavar: "NETNS", Value: Netns, Summary: "work in this network namespace: a name of ip-netns(8), a path, or a process id",
-			set: func(o *Options, v string) bool { o.Netns = v; return true }},
+			set: text(func(o *Options) *string { return &o.Netns })},
 		{Name: "all-netns", Letter: "a", Summary: "look at all network namespaces", set: on(func(o *Options) *bool { return &o.AllNetns })},
 		{Name: "color", Letter: "c", Metavar: "always|auto|never", Summary: "colour the output; NO_COLOR is honoured", set: setColor},
 		{Name: "replay", Letter: "-replay", Metavar: "FILE", Value: File, Summary: "take a recording, also a compressed one (.gz), in place of the kernel",
-			set: func(o *Options, v string) bool { o.Replay = v; return true }},
+			set: text(func(o *Options) *string { return &o.Replay })},
 		{Name: "help", Letter: "h", Summary: "print help", set: on(func(o *Options) *bool { return &o.Help })},
 	}
 }
@@ -109,7 +118,7 @@ func (o *Options) option(args []string) (int, error) {
 		return 0, nil
 	}
 	g := &globals[i]
-	takesValue := g.Metavar != ""
+	takesValue, taken := g.Metavar != "", 1
 	switch {
 	case attached && !takesValue:
 		return 0, nil
@@ -117,11 +126,10 @@ func (o *Options) option(args []string) (int, error) {
 		if len(args) < 2 {
 			return 0, &UsageError{Message: "option " + args[0] + " needs a value: " + g.Metavar, Option: args[0], Incomplete: true}
 		}
-		g.set(o, args[1])
-		return 2, nil
+		value, taken = args[1], 2
 	}
 	if !g.set(o, value) {
 		return 0, &UsageError{Message: "option " + args[0] + ": want " + g.Metavar, Option: args[0]}
 	}
-	return 1, nil
+	return taken, nil
 }

@@ -52,6 +52,9 @@ func (i *Invocation) parse(args []string) error {
 	}
 	if len(i.Command.Verbs) == 0 || i.Options.Help && len(args) == 0 {
 		i.Args = args
+		if len(args) == 1 && args[0] == "help" && i.isObject() && !i.Command.Verbatim {
+			i.Options.Help = true
+		}
 		return nil
 	}
 	object := i.Command
@@ -72,6 +75,9 @@ func (i *Invocation) parse(args []string) error {
 	i.enter(object, verb)
 	return i.parse(rest)
 }
+
+// isObject reports whether the command is no verb of another.
+func (i *Invocation) isObject() bool { return !strings.Contains(i.Path, " ") }
 
 // exact reports whether the word may stand for a verb where other words may
 // follow too: an abbreviation of at least two letters, so that `connection s` is

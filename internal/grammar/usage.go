@@ -112,14 +112,28 @@ func (c *Command) WriteHelp(w io.Writer, program, path string) error {
 	if c.Privilege != "" {
 		fmt.Fprintf(&b, "\nPrivilege: %s\n", c.Privilege)
 	}
-	if len(c.Examples) > 0 {
+	if examples := c.examples(); len(examples) > 0 {
 		b.WriteString("\nExamples:\n")
-		for _, e := range c.Examples {
+		for _, e := range examples {
 			fmt.Fprintf(&b, "  %s %s\n      %s\n", program, e.Line, e.Meaning)
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// examples returns the command's, or those of its verbs.
+func (c *Command) examples() []Example {
+	if c.Examples != nil {
+		return c.Examples
+	}
+	var all []Example
+	for i := range c.Verbs {
+		if !c.Verbs[i].Hidden {
+			all = append(all, c.Verbs[i].Examples...)
+		}
+	}
+	return all
 }
 
 func writeParagraphs(b *strings.Builder, text string) {
