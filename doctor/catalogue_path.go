@@ -35,7 +35,7 @@ var pathRules = [...]Rule{
 		"Compare both hosts' connections.", NeedsPeer, false},
 	{"D42", FamilyPath, "A subflow died and is not tried again",
 		"The kernel's path manager uses each endpoint once for a connection. A subflow that was refused or timed out stays away, though its path works again.",
-		"SF_CLOSED with an error and no later subflow from that address, while the endpoint is fine.",
+		"SF_CLOSED with an error and no later subflow from that address, while the endpoint is fine. At worst a connection that is established and has no subflow at all (told from Linux 6.10 on).",
 		"Delete the endpoint and add it again: all connections try it anew.", NeedsHost, true},
 	{"D43", FamilyPath, "A path is silent",
 		"The subflow's socket says established, and nothing gets through: the link is down, the address gone, or packets vanish. No event tells. The kernel gives up after net.ipv4.tcp_retries2 timeouts, many minutes.",

@@ -18,7 +18,7 @@ func rules() []rule {
 		subflowLimit, refusedHere, overrun, announcedInVain, limitEaten, tableFull,
 		useless, ownAddress, notHere, linkDown, otherFamily, unheard, clientSignals, droppedAnnouncement,
 		badRoutes, markedRules, reverseFilterHere,
-		failedJoins, hangingJoins, backConnects, forbiddenAddress, givenUp,
+		failedJoins, hangingJoins, backConnects, forbiddenAddress, givenUp, abandoned,
 		fallbacks, blackhole, orphans,
 		silent, carriesNothing, damaged, strippedData,
 		foreignJoins, lostEvents, oldIPRoute2,

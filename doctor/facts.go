@@ -34,8 +34,8 @@ type Facts struct {
 	Limits    *mptcp.Limits    // nil: unknown
 	Endpoints []mptcp.Endpoint // of the in-kernel path manager
 	// Subscribers is how many sockets take part in the path manager's event
-	// group, this program's not counted: the daemons of a userspace path manager
-	// are among them. Nil: unknown.
+	// group, those of this program and of other watchers not counted: the daemons
+	// of a userspace path manager are among them. Nil: unknown.
 	Subscribers *int
 
 	Connections    []mptcp.Connection // with subflows

@@ -48,6 +48,9 @@ func (v *view) judgeRoute(e mptcp.Endpoint, key routeKey) routeTrouble {
 		}
 		return v.unboundRoute(e, key, holder, free)
 	}
+	if t := v.misbound(e, holder); t.rule != "" {
+		return t
+	}
 	if bound, ok := v.lookups[hostnet.LookupRequest{Dst: key.remote, Src: key.source, OIF: int(e.IfIndex)}]; ok {
 		if t := v.boundRoute(e, key, bound); t.rule != "" {
 			return t
@@ -57,6 +60,35 @@ func (v *view) judgeRoute(e mptcp.Endpoint, key routeKey) routeTrouble {
 		return v.reverseFilter(e, key, free)
 	}
 	return routeTrouble{}
+}
+
+// misbound is D27: the endpoint is bound to a device that has not its address. What
+// the peer answers goes to the one that has it, and so not to the subflow's socket.
+func (v *view) misbound(e mptcp.Endpoint, holder hostnet.Address) routeTrouble {
+	by, own := v.links[int(e.IfIndex)], v.links[holder.IfIndex]
+	if holder.IfIndex == int(e.IfIndex) || own.Loopback || own.Kind == "dummy" || by.Kind == "vrf" || v.enslaved(holder.IfIndex, int(e.IfIndex)) ||
+		v.holds(int(e.IfIndex), holder.Addr) || v.sharedSubnet(holder, int(e.IfIndex)) {
+		return routeTrouble{}
+	}
+	return routeTrouble{
+		rule: "D27", severity: Fail,
+		title: fmt.Sprintf("endpoint %s is bound to %s, and %s has its address", e.Address, by.Name, own.Name),
+		evidence: []string{
+			fmt.Sprintf("the endpoint names dev %s, the address is on %s", by.Name, own.Name),
+			fmt.Sprintf("answers to %s come in by %s, and the subflow takes none but those by %s", e.Address, own.Name, by.Name),
+		},
+		fix: []string{deleteEndpoint(e), addEndpoint(e, append([]string{"dev", shellWord(own.Name)}, e.Flags.Names()...)...)},
+	}
+}
+
+// holds reports whether the link has the address, as several links may.
+func (v *view) holds(link int, addr netip.Addr) bool {
+	for _, a := range v.Network.Addresses {
+		if a.IfIndex == link && plain(a.Addr) == plain(addr) {
+			return true
+		}
+	}
+	return false
 }
 
 // boundRoute is D28: no route, or a phantom one, through the endpoint's device.
@@ -97,6 +129,9 @@ func pointToPoint(l hostnet.Link) bool {
 // that has the address.
 func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Address, l Lookup) routeTrouble {
 	own := v.links[holder.IfIndex]
+	if l.Error != "" && !key.remote.IsLoopback() {
+		return v.noRoute(e, key, l)
+	}
 	if l.Error != "" || l.Route.IfIndex == 0 || l.Route.Type == "local" || own.Loopback || own.Kind == "dummy" ||
 		l.Route.IfIndex == holder.IfIndex || v.enslaved(holder.IfIndex, l.Route.IfIndex) {
 		return routeTrouble{}
@@ -124,6 +159,22 @@ func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Addre
 		t.title = fmt.Sprintf("%s and %s are in one subnet: subflows from endpoint %s leave by %s", own.Name, by.Name, e.Address, by.Name)
 		t.evidence = append(t.evidence, fmt.Sprintf("both links have addresses in %s", holder.Prefix))
 		t.fix = append(t.fix, "sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2")
+	}
+	return t
+}
+
+// noRoute is D28 for an endpoint without a device: the kernel finds no way from its
+// address.
+func (v *view) noRoute(e mptcp.Endpoint, key routeKey, l Lookup) routeTrouble {
+	t := routeTrouble{
+		rule: "D28", severity: Fail,
+		title:    fmt.Sprintf("there is no route to %s from endpoint %s", key.remote, e.Address),
+		evidence: []string{fmt.Sprintf("ip route get %s from %s: %s", key.remote, key.source, l.Error)},
+		fix:      []string{fmt.Sprintf("ip rule add from %s table 100 && ip route add default via GATEWAY dev DEVICE table 100", e.Address)},
+	}
+	if key.source.IsLoopback() {
+		t.title = fmt.Sprintf("endpoint %s is a loopback address: nothing leads from it to %s", e.Address, key.remote)
+		t.fix = []string{deleteEndpoint(e), "give another address an endpoint: mptcpctl paths"}
 	}
 	return t
 }

@@ -85,6 +85,12 @@ func CheckEndpoint(supposed Facts, e mptcp.Endpoint) []Problem {
 			Fix: []string{"give another address an endpoint: mptcpctl paths"},
 		})
 	}
+	if remote, other := v.onlyOther(e); other {
+		problems = append(problems, Problem{
+			Rule: "D23", Text: fmt.Sprintf("%s is of another address family: no subflow goes from %s to it", remote, e.Address),
+			Fix: []string{"mptcpctl paths to " + remote.String() + "   (addresses of its family)"},
+		})
+	}
 	if e.Flags&(mptcp.FlagSubflow|mptcp.FlagFullmesh|mptcp.FlagLaminar) == mptcp.FlagFullmesh {
 		problems = append(problems, Problem{
 			Text: "fullmesh without subflow: no subflow goes to the peer's own address, only to addresses that the peer announces",
@@ -117,6 +123,20 @@ func (v *view) startsOnly(e mptcp.Endpoint) bool {
 		}
 	}
 	return true
+}
+
+// onlyOther returns the peer of the first connection, and whether all peers are of
+// another address family than the endpoint.
+func (v *view) onlyOther(e mptcp.Endpoint) (remote netip.Addr, other bool) {
+	if e.Flags&(mptcp.FlagSubflow|mptcp.FlagFullmesh|mptcp.FlagLaminar) == 0 || len(v.clients) == 0 {
+		return remote, false
+	}
+	for _, c := range v.clients {
+		if sameFamily(e.Address, c.Remote.Addr()) {
+			return remote, false
+		}
+	}
+	return plain(v.clients[0].Remote.Addr()), true
 }
 
 // forAll are those that keep every endpoint from being used.

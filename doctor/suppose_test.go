@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"mptcpctl/hostnet"
 	"mptcpctl/mptcp"
 )
 
@@ -52,6 +53,14 @@ func TestCheckEndpoint(t *testing.T) {
 				f.Endpoints = append(f.Endpoints, mptcp.Endpoint{ID: mptcp.AddressID(i + 1), Address: netip.MustParseAddr(fmt.Sprintf("10.0.1.%d", 100+i)), Flags: mptcp.FlagSignal})
 			}
 		}, "D24", "mptcpctl endpoint delete id N"},
+		{"of another family", func(_ *Facts, e *mptcp.Endpoint) { e.Address = netip.MustParseAddr("fd01::2") }, "D23", "mptcpctl paths to"},
+		{"on another device than the one it names", func(_ *Facts, e *mptcp.Endpoint) { e.IfIndex = eth }, "D27", "dev wlan0"},
+		{"loopback", func(f *Facts, e *mptcp.Endpoint) {
+			e.Address, e.IfIndex = netip.MustParseAddr("127.0.0.1"), 0
+			f.Network.Links = append(slices.Clone(f.Network.Links), hostnet.Link{Index: 99, Name: "lo", Up: true, Carrier: true, Loopback: true})
+			f.Network.Addresses = append(slices.Clone(f.Network.Addresses), hostnet.Address{IfIndex: 99, Addr: e.Address, Prefix: netip.MustParsePrefix("127.0.0.0/8")})
+			f.Lookups = append(slices.Clone(f.Lookups), Lookup{Request: hostnet.LookupRequest{Dst: server.Addr(), Src: e.Address}, Error: "invalid argument"})
+		}, "D28", "another address"},
 		{"switched off", func(f *Facts, _ *mptcp.Endpoint) { f.Sysctls = sysctls(t, map[string]string{"enabled": "0"}) }, "D02", "net.mptcp.enabled"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

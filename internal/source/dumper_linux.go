@@ -249,7 +249,7 @@ func (d *dumper) readHost(ctx context.Context, h *Host) error {
 	}
 	g := &gathering{h: h, c: &FactsConfig{}}
 	g.kernel()
-	if err := h.inside(func() error { g.subscribers(); return nil }); err != nil {
+	if err := h.inside(func() error { g.subscribers(ctx); return nil }); err != nil {
 		return err
 	}
 	g.managers(ctx)

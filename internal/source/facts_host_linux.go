@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -64,7 +65,7 @@ func (g *gathering) trySocket() {
 }
 
 // settings reads net.mptcp, what the devices have set, and who listens to events.
-func (g *gathering) settings() {
+func (g *gathering) settings(ctx context.Context) {
 	err := g.h.inside(func() error {
 		sysctls, err := g.h.counters.Sysctls()
 		if err != nil {
@@ -73,7 +74,7 @@ func (g *gathering) settings() {
 			g.f.Sysctls = sysctls
 		}
 		g.devices()
-		g.subscribers()
+		g.subscribers(ctx)
 		return nil
 	})
 	if err != nil {
@@ -102,8 +103,12 @@ func (g *gathering) devices() {
 	}
 }
 
-// subscribers counts the sockets in the event group, but for this program's.
-func (g *gathering) subscribers() {
+// watchers are programs that listen to events and manage no paths.
+var watchers = []string{"mptcpctl", "ip", "ip-mptcp"}
+
+// subscribers counts the sockets in the event group, but for this program's, and
+// those of programs that only watch.
+func (g *gathering) subscribers(ctx context.Context) {
 	const protocol = unix.NETLINK_GENERIC
 	group := g.h.pm.Family().Events
 	if group == 0 || group > 32 { // the kernel shows the first 32 groups
@@ -115,12 +120,22 @@ func (g *gathering) subscribers() {
 		return
 	}
 	own, _ := hostnet.SocketsOf(0) // where /proc is hidden, all count
-	n := 0
+	listening := map[uint32]bool{}
 	for _, s := range sockets {
 		if s.Protocol == protocol && s.PortID != 0 && s.Groups&(1<<(group-1)) != 0 && !own[s.Inode] {
-			n++
+			listening[s.Inode] = true
 		}
 	}
+	if len(listening) > 0 {
+		// Where it is not known who holds a socket, it may be a daemon.
+		holders, _ := hostnet.Processes(ctx, func(inode uint32) bool { return listening[inode] })
+		for inode, processes := range holders {
+			if !slices.ContainsFunc(processes, func(p mptcp.Process) bool { return !slices.Contains(watchers, p.Name) }) {
+				delete(listening, inode)
+			}
+		}
+	}
+	n := len(listening)
 	g.f.Subscribers = &n
 }
 

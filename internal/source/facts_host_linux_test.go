@@ -86,9 +86,10 @@ func TestFactsOfManagers(t *testing.T) {
 }
 
 // Who listens to the path manager's events in another process counts, this process
-// does not.
+// and those that only watch do not.
 func TestFactsOfSubscribers(t *testing.T) {
 	ns := labtest.MPTCP(t)
+	startNamed(t, ns, "mptcpctl")
 	listener := startListener(t, ns)
 	count := func() int {
 		f := gather(t, ns, nil)

@@ -24,7 +24,7 @@ func (h *Host) Facts(ctx context.Context, c *FactsConfig) (doctor.Facts, error) 
 	}
 	g := &gathering{h: h, c: c, f: doctor.Facts{Netns: h.netns, Enter: h.enter, Focus: c.Focus}}
 	g.kernel()
-	g.settings()
+	g.settings(ctx)
 	watch := g.watch(ctx)
 	before := g.read()
 	g.h.blackholes.note(before)

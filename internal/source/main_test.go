@@ -12,7 +12,7 @@ import (
 	"mptcpctl/pathmanager"
 )
 
-// listenEnv makes the test binary a program that listens to events.
+// listenEnv makes the test binary a program of that name that listens to events.
 const listenEnv = "MPTCPCTL_SOURCE_TEST_LISTEN"
 
 // TestMain is also the main of the forger and of the listener, which tests start
@@ -21,14 +21,18 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == forgerArg {
 		os.Exit(forger())
 	}
-	if os.Getenv(listenEnv) != "" {
-		listenForever()
+	if name := os.Getenv(listenEnv); name != "" {
+		listenForever(name)
 	}
 	labtest.Main(m)
 }
 
-func listenForever() {
-	l, err := pathmanager.Listen(nil)
+func listenForever(name string) {
+	err := os.WriteFile("/proc/self/comm", []byte(name), 0)
+	var l *pathmanager.Listener
+	if err == nil {
+		l, err = pathmanager.Listen(nil)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -38,14 +42,17 @@ func listenForever() {
 }
 
 // startListener starts another process that listens to events in the namespace.
-func startListener(t *testing.T, ns *lab.Namespace) *exec.Cmd {
+func startListener(t *testing.T, ns *lab.Namespace) *exec.Cmd { return startNamed(t, ns, "listener") }
+
+// startNamed starts a listener that goes by the name.
+func startNamed(t *testing.T, ns *lab.Namespace, name string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := ns.Command(t.Context(), self)
-	cmd.Env = append(os.Environ(), listenEnv+"=1")
+	cmd.Env = append(os.Environ(), listenEnv+"="+name)
 	cmd.Stderr = os.Stderr
 	if err := ns.Start(cmd); err != nil {
 		t.Fatal(err)
