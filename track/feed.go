@@ -18,17 +18,19 @@ type feed struct {
 	free    chan []mptcp.Event
 	finals  chan EndedSubflow
 	end     chan error // of the stream of events, after its last batch was taken
+	quit    chan struct{}
 	tasks   sync.WaitGroup
 }
 
 func newFeed(s Source) *feed {
 	return &feed{
 		source: s, batches: make(chan []mptcp.Event), free: make(chan []mptcp.Event, ahead),
-		finals: make(chan EndedSubflow), end: make(chan error, 1),
+		finals: make(chan EndedSubflow), end: make(chan error, 1), quit: make(chan struct{}),
 	}
 }
 
-// start begins to read. Cancelling ctx ends it.
+// start begins to read. With ctx the source's streams end; what they gave by then is
+// handed on.
 func (f *feed) start(ctx context.Context) {
 	events := f.source.Batches(ctx)
 	queue := make(chan []mptcp.Event, ahead)
@@ -40,14 +42,14 @@ func (f *feed) start(ctx context.Context) {
 				err = e
 				return
 			}
-			if !send(ctx, queue, f.copy(batch)) {
+			if !send(f.quit, queue, f.copy(batch)) {
 				return
 			}
 		}
 	})
 	f.tasks.Go(func() {
 		for b := range queue {
-			if !send(ctx, f.batches, b) {
+			if !send(f.quit, f.batches, b) {
 				return
 			}
 		}
@@ -58,7 +60,7 @@ func (f *feed) start(ctx context.Context) {
 		f.tasks.Go(func() {
 			for e, err := range ended {
 				// Without final figures the last ones known stand.
-				if err != nil || !send(ctx, f.finals, e) {
+				if err != nil || !send(f.quit, f.finals, e) {
 					return
 				}
 			}
@@ -66,11 +68,11 @@ func (f *feed) start(ctx context.Context) {
 	}
 }
 
-func send[T any](ctx context.Context, c chan<- T, v T) bool {
+func send[T any](quit <-chan struct{}, c chan<- T, v T) bool {
 	select {
 	case c <- v:
 		return true
-	case <-ctx.Done():
+	case <-quit:
 		return false
 	}
 }
@@ -93,4 +95,8 @@ func (f *feed) recycle(b []mptcp.Event) {
 	}
 }
 
-func (f *feed) wait() { f.tasks.Wait() }
+// stop lets go of what was read and nobody takes. The context of start is done then.
+func (f *feed) stop() {
+	close(f.quit)
+	f.tasks.Wait()
+}

@@ -20,8 +20,9 @@ type Source interface {
 	// them. The source is subscribed from the moment it exists: an event that
 	// the kernel sends after that is delivered, or counted by an
 	// [mptcp.EventLost] at its place. A batch is valid until the next one. The
-	// stream ends with ctx without an error, and otherwise with the error that
-	// ended it, or without one where a recording ends.
+	// stream ends with ctx, after what had come by then and without an error, and
+	// otherwise with the error that ended it, or without one where a recording
+	// ends.
 	Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error]
 
 	// Snapshots dumps everything, one Snapshot for each network namespace. A

@@ -135,17 +135,19 @@ func (t *Tracker) touch() {
 }
 
 // Run reads the source until ctx is done or the source ends, and then returns nil.
-// It returns the error that ends the stream of events, or with which the first
-// dump fails; later errors of dumps and lookups are retried, and shown by
-// [State.Err]. It may be called once.
+// What the source gives up to its end is applied, also after ctx is done. It returns
+// the error that ends the stream of events, or with which the first dump fails; later
+// errors of dumps and lookups are retried, and shown by [State.Err]. It may be called
+// once.
 func (t *Tracker) Run(ctx context.Context) (err error) {
 	f := newFeed(t.source)
 	defer func() { t.streams.close(err) }()
-	defer f.wait()
+	defer f.stop()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	f.start(ctx)
 	if err := t.start(ctx); err != nil {
+		t.drain(ctx, f)
 		return unlessDone(ctx, err)
 	}
 	timer := time.NewTimer(0)
@@ -166,9 +168,26 @@ func (t *Tracker) Run(ctx context.Context) (err error) {
 			return unlessDone(ctx, err)
 		case <-timer.C:
 		case <-ctx.Done():
+			t.drain(ctx, f)
 			return nil
 		}
 		t.attend(ctx, t.now())
+	}
+}
+
+// drain applies what the source still gives after ctx is done. A recording has no end
+// of its own before its last event: it is left.
+func (t *Tracker) drain(ctx context.Context, f *feed) {
+	for ctx.Err() != nil && t.recording == nil {
+		select {
+		case b := <-f.batches:
+			t.apply(b)
+			f.recycle(b)
+		case e := <-f.finals:
+			t.final(&e)
+		case <-f.end:
+			return
+		}
 	}
 }
 

@@ -122,7 +122,11 @@ func (m *monitor) derive(ctx context.Context, inv *grammar.Invocation, stream *e
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	tracker := newTracker(stream)
-	deltas := tracker.Deltas(ctx)
+	reading := ctx
+	if stream.recording == nil {
+		reading = context.WithoutCancel(ctx) // it ends with Run, after what had come by then
+	}
+	deltas := tracker.Deltas(reading)
 	ended := make(chan error, 1)
 	go func() { ended <- tracker.Run(ctx) }()
 	err := m.printDeltas(deltas, stream.recording)

@@ -114,7 +114,8 @@ func (h *Host) Close() error {
 // Listener returns the event listener, or nil where Config.Events was nil.
 func (h *Host) Listener() *pathmanager.Listener { return h.listener }
 
-// Batches returns the stream of events.
+// Batches returns the stream of events. When ctx is done it ends after those that had
+// come by then.
 func (h *Host) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
 	if h.listener == nil {
 		return func(yield func([]mptcp.Event, error) bool) {
@@ -122,8 +123,25 @@ func (h *Host) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
 		}
 	}
 	return func(yield func([]mptcp.Event, error) bool) {
-		for batch, err := range h.listener.Batches(ctx) {
+		for batch, err := range toTheEnd(ctx, h.listener) {
 			h.hear(batch)
+			if !yield(batch, err) {
+				return
+			}
+		}
+	}
+}
+
+// toTheEnd yields a listener's events until ctx is done, and then those that had come
+// by that moment.
+func toTheEnd(ctx context.Context, l *pathmanager.Listener) iter.Seq2[[]mptcp.Event, error] {
+	return func(yield func([]mptcp.Event, error) bool) {
+		for batch, err := range l.Batches(ctx) {
+			if !yield(batch, err) || err != nil {
+				return
+			}
+		}
+		for batch, err := range l.Queued() {
 			if !yield(batch, err) {
 				return
 			}

@@ -23,7 +23,7 @@ const (
 // Batches yields the events of all namespaces, each with the name of its own. Order
 // holds within a namespace. A loss on the socket that many share has no name. While
 // it is read, namespaces come and go: the events of a new one are heard from the
-// moment it is found.
+// moment it is found. When ctx is done it ends after the events that had come by then.
 func (h *Hosts) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
 	return func(yield func([]mptcp.Event, error) bool) {
 		if h.config.Events == nil {
@@ -31,85 +31,122 @@ func (h *Hosts) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		var tasks sync.WaitGroup
-		h.mu.Lock()
-		h.follow = func(m *member) { h.readMember(ctx, m, &tasks) }
-		for _, m := range h.members {
-			h.follow(m)
-		}
-		h.mu.Unlock()
-		failed := make(chan error, 1)
-		if h.main != nil {
-			tasks.Go(func() { h.readMain(ctx, failed) })
-		}
-		tasks.Go(func() { h.rescan(ctx) })
-		defer func() {
-			cancel()
-			h.unfollow()
-			tasks.Wait() // who closes the sockets after this finds nobody at them
-		}()
+		r := &hostsReading{hosts: h, failed: make(chan error, 1), quit: make(chan struct{}), read: make(chan struct{})}
+		r.begin(ctx)
+		defer r.end() // who closes the sockets after this finds nobody at them
+		defer close(r.quit)
+		defer cancel()
+		done := ctx.Done()
 		for {
 			select {
 			case batch := <-h.feed:
 				if !yield(batch, nil) {
 					return
 				}
-			case err := <-failed:
+			case err := <-r.failed:
 				yield(nil, err)
 				return
-			case <-ctx.Done():
+			case <-done:
+				done = nil
+				go r.finish()
+			case <-r.read:
 				return
 			}
 		}
 	}
 }
 
+// hostsReading is one iteration of Batches.
+type hostsReading struct {
+	hosts  *Hosts
+	tasks  sync.WaitGroup
+	failed chan error
+	quit   chan struct{} // closed when nobody takes batches any more
+	read   chan struct{} // closed when all tasks have ended by themselves
+}
+
+// begin reads all namespaces, and looks for others.
+func (r *hostsReading) begin(ctx context.Context) {
+	h := r.hosts
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.follow = func(m *member) { r.readMember(ctx, m) }
+	for _, m := range h.members {
+		h.follow(m)
+	}
+	if h.main != nil {
+		r.tasks.Go(func() { r.readMain(ctx) })
+	}
+	r.tasks.Go(func() { h.rescan(ctx) })
+}
+
+// finish waits until all that had come is read.
+func (r *hostsReading) finish() {
+	r.end()
+	close(r.read)
+}
+
+// end waits for the tasks, which their context or quit ends.
+func (r *hostsReading) end() {
+	r.hosts.unfollow()
+	r.tasks.Wait()
+}
+
 // send hands a copy of the batch on, for another one is read into it meanwhile.
-func (h *Hosts) send(ctx context.Context, batch []mptcp.Event) bool {
+func (r *hostsReading) send(batch []mptcp.Event) bool {
 	select {
-	case h.feed <- append([]mptcp.Event(nil), batch...):
+	case r.hosts.feed <- append([]mptcp.Event(nil), batch...):
 		return true
-	case <-ctx.Done():
+	case <-r.quit:
 		return false
 	}
 }
 
 // readMain reads the events of all numbered namespaces.
-func (h *Hosts) readMain(ctx context.Context, failed chan<- error) {
+func (r *hostsReading) readMain(ctx context.Context) {
 	var kept []mptcp.Event
-	for batch, err := range h.main.Batches(ctx) {
+	for batch, err := range toTheEnd(ctx, r.hosts.main) {
 		if err != nil {
-			failed <- err
+			r.failed <- err
 			return
 		}
-		kept = h.attribute(kept[:0], batch)
-		if len(kept) > 0 && !h.send(ctx, kept) {
+		kept = r.hosts.attribute(kept[:0], batch)
+		if len(kept) > 0 && !r.send(kept) {
 			return
 		}
 	}
 }
 
 // readMember reads the events of a member that has a listener of its own. The
-// caller holds mu.
-func (h *Hosts) readMember(ctx context.Context, m *member, tasks *sync.WaitGroup) {
+// caller holds the mutex of Hosts.
+func (r *hostsReading) readMember(ctx context.Context, m *member) {
 	if !m.direct || m.Listener() == nil {
 		return
 	}
-	ctx, m.stop = context.WithCancel(ctx)
-	tasks.Go(func() {
-		for batch, err := range m.Listener().Batches(ctx) {
-			if err != nil {
-				return // the namespace was left
-			}
-			for i := range batch {
-				batch[i].Netns = m.netns
-			}
-			m.hear(batch)
-			if !h.send(ctx, batch) {
-				return
-			}
+	own, stop := context.WithCancel(ctx)
+	m.stop = stop
+	r.tasks.Go(func() {
+		r.readOwn(m, m.Listener().Batches(own))
+		if ctx.Err() != nil {
+			r.readOwn(m, m.Listener().Queued())
 		}
 	})
+}
+
+// readOwn hands on what a member's own listener gives, to its end.
+func (r *hostsReading) readOwn(m *member, batches iter.Seq2[[]mptcp.Event, error]) {
+	for batch, err := range batches {
+		if err != nil {
+			return // the namespace was left
+		}
+		for i := range batch {
+			batch[i].Netns = m.netns
+		}
+		m.hear(batch)
+		if !r.send(batch) {
+			return
+		}
+	}
 }
 
 // unfollow ends what Batches began.
