@@ -150,6 +150,8 @@ func (t *Tracker) applyCreated(e *mptcp.Event) {
 	}}
 	if n := findNamespace(t.namespaces, e.Netns); n != nil {
 		r.PathManager = n.snapshot.PathManager
+	} else {
+		t.check(e, soon) // with it the namespace is looked at
 	}
 	r.Subflows = append(r.Subflows, mptcp.Subflow{
 		Local: local, Remote: remote, Initial: true, State: mptcp.SubflowEstablished, TCP: mptcp.StateEstablished,
@@ -334,14 +336,15 @@ func (t *Tracker) failed(slot uint32, k mptcp.Key, e *mptcp.Event) {
 // when its end is told late.
 const closedSearched = 64
 
-// lifeOf returns how long ago SF_ESTABLISHED told of the subflow that e closes.
+// lifeOf returns how long ago SF_ESTABLISHED told of the subflow that e closes. It
+// is not known where that one had waited for its reader: both may be read at once.
 func (t *Tracker) lifeOf(slot uint32, k mptcp.Key, e *mptcp.Event) (age time.Duration, ok bool) {
 	past := t.history.view()
 	past.walk(k, t.table.core.at(slot).history, func(h *entry) bool {
 		if h.derived != KindEvent || mptcp.EventType(h.kind) != mptcp.EventSubflowEstablished || !sameSubflow(h, e) {
 			return true
 		}
-		age, ok = e.Time.Sub(time.Unix(0, h.time)), true
+		age, ok = e.Time.Sub(time.Unix(0, h.time)), h.late == 0
 		return false
 	})
 	return age, ok

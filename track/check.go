@@ -173,6 +173,9 @@ func (t *Tracker) verifyIn(ctx context.Context, netns string, asked []*check) er
 			look = append(look, k.token)
 		}
 	}
+	if findNamespace(t.namespaces, netns) == nil {
+		t.refresh(ctx, netns)
+	}
 	t.readCounters(ctx, netns)
 	rows, err := t.rows(ctx, netns, look)
 	if err != nil {
@@ -204,6 +207,9 @@ func (t *Tracker) rows(ctx context.Context, netns string, tokens []mptcp.Token) 
 	list, err := t.source.Sample(ctx, netns, tokens)
 	if err != nil {
 		return nil, err
+	}
+	if n := findNamespace(t.namespaces, netns); n != nil && slices.ContainsFunc(list, n.facts.doubtful) {
+		t.refresh(ctx, netns)
 	}
 	rows := make(map[mptcp.Token][]SubflowRow, len(tokens))
 	for _, r := range list {

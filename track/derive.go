@@ -41,6 +41,23 @@ const (
 	counterConnectErr = "MPJoinSynTxConnectErr"
 )
 
+// unrisen returns the counters that are compared as they are in a namespace that has
+// just been made.
+func unrisen() Counters {
+	c := make(Counters)
+	for _, names := range compared() {
+		for _, name := range names {
+			c[name] = 0
+		}
+	}
+	return c
+}
+
+// compared returns the counters whose rise tells something.
+func compared() [][]string {
+	return [][]string{handshakeCauses, laterCauses, abortCauses, {counterStale, counterBindErr, counterConnectErr}}
+}
+
 // readAllCounters reads the counters of all namespaces.
 func (t *Tracker) readAllCounters(ctx context.Context) {
 	for _, n := range t.namespaces {
@@ -64,7 +81,7 @@ func (t *Tracker) readCounters(ctx context.Context, netns string) {
 	kept := slices.DeleteFunc(t.movements[netns], func(m movement) bool {
 		return m.by == 0 || now.Sub(m.at) > movementTime
 	})
-	for _, names := range [][]string{handshakeCauses, laterCauses, abortCauses, {counterStale, counterBindErr, counterConnectErr}} {
+	for _, names := range compared() {
 		for _, name := range names {
 			// Nothing has risen before there was something to compare with.
 			if before, ok := n.counters[name]; ok && counters[name] > before {
@@ -154,6 +171,9 @@ func (t *Tracker) fellBack(r *record, later bool) {
 // the counters tell them apart. The caller holds mu.
 func (t *Tracker) orphans(netns string, list []*check) {
 	n := findNamespace(t.namespaces, netns)
+	if n == nil {
+		return // it has gone with all that it could tell
+	}
 	total := uint64(0)
 	for _, by := range t.risen(netns, handshakeCauses) {
 		total += by
@@ -162,7 +182,7 @@ func (t *Tracker) orphans(netns string, list []*check) {
 		d := Delta{Kind: KindFallback, Name: KindFallback.String(), Key: mptcp.Key{Netns: netns, Token: k.token}}
 		d.Event = mptcp.Event{Fields: mptcp.FieldToken, Token: k.token, Netns: netns, Time: t.now()}
 		d.Evidence = []string{"CLOSED came for a connection that was never CREATED"}
-		if n == nil || n.counters == nil {
+		if n.counters == nil {
 			d.Confidence = Possible
 			t.tell(&d)
 			continue
@@ -209,7 +229,7 @@ func (t *Tracker) sample(ctx context.Context) {
 	for _, n := range t.namespaces {
 		netns := n.snapshot.Netns
 		stale := t.risen(netns, []string{counterStale})[counterStale]
-		t.skippedEndpoints(netns)
+		t.skippedEndpoints(ctx, netns)
 		tokens := t.troubled(netns, stale > 0)
 		if len(tokens) == 0 {
 			continue
@@ -294,51 +314,16 @@ func (t *Tracker) staleSubflows(netns string, tokens []mptcp.Token, n uint64) {
 		s := &r.Subflows[c.at]
 		s.State = mptcp.SubflowStale
 		t.out = t.out[:0]
-		t.deriveOf(r, s, KindSubflowStale, sure,
-			fmt.Sprintf("counter %s rose by %d", counterStale, n),
-			fmt.Sprintf("retransmission timeout doubled %d times, %d segments not acknowledged", s.Backoff, s.Unacked))
+		t.deriveOf(r, s, KindSubflowStale, sure, fmt.Sprintf("counter %s rose by %d", counterStale, n), retransmitting(s))
 		t.table.update(c.slot, r)
 		t.tellOut(c.slot)
 	}
 }
 
-// skippedEndpoints derives ENDPOINT_SKIPPED where the path manager counted a join
-// that it could not begin: the endpoints whose address or device is missing are
-// the ones.
-func (t *Tracker) skippedEndpoints(netns string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := findNamespace(t.namespaces, netns)
-	for _, counter := range []string{counterBindErr, counterConnectErr} {
-		by := t.risen(netns, []string{counter})[counter]
-		if by == 0 {
-			continue
-		}
-		t.account(netns, counter, by)
-		type skipped struct {
-			endpoint mptcp.Endpoint
-			why      string
-		}
-		var found []skipped
-		for _, e := range n.snapshot.Endpoints {
-			if why := n.facts.unusable(&e, counter); why != "" {
-				found = append(found, skipped{e, why})
-			}
-		}
-		sure := Likely
-		if len(found) == 1 {
-			sure = Certain
-		}
-		for _, s := range found {
-			r := record{Connection: mptcp.Connection{Netns: netns}}
-			d := Delta{
-				Kind: KindEndpointSkipped, Name: KindEndpointSkipped.String(), Key: mptcp.Key{Netns: netns},
-				Event:      t.eventOf(&r, endpointSubflow(&s.endpoint)),
-				Evidence:   []string{fmt.Sprintf("counter %s rose by %d", counter, by), s.why},
-				Confidence: sure,
-			}
-			d.Event.Fields &^= mptcp.FieldToken | mptcp.FieldRemoteID | mptcp.FieldDport | mptcp.FieldDaddr4 | mptcp.FieldDaddr6
-			t.tell(&d)
-		}
+func retransmitting(s *mptcp.Subflow) string {
+	text := fmt.Sprintf("retransmission timeout doubled %d times", s.Backoff)
+	if s.Unacked > 0 { // what is sent again elsewhere is not counted here
+		text += fmt.Sprintf(", %d segments not acknowledged", s.Unacked)
 	}
+	return text
 }

@@ -19,7 +19,7 @@ type entry struct {
 	previous    uint32 // number of the connection's entry before, low bits, plus one
 	token       uint32
 	note        uint32 // number of the note, plus one
-	lost        uint32
+	late        uint32 // milliseconds, see mptcp.Event.Late; losses belong to no connection
 	instance    uint16
 	sport       uint16
 	dport       uint16
@@ -155,7 +155,7 @@ func packEntry(d *Delta) entry {
 	v := &d.Event
 	e := entry{
 		time: v.Time.UnixNano(), fields: v.Fields, token: uint32(d.Key.Token), instance: uint16(d.Key.Instance),
-		lost:  uint32(min(v.Lost, 1<<32-1)),
+		late:  uint32(min(v.Late.Milliseconds(), 1<<32-1)),
 		sport: v.Sport, dport: v.Dport, family: uint16(v.Family), kind: uint16(v.Type), flags: uint16(v.Flags), ifindex: v.IfIndex,
 		reset: uint16(v.ResetReason&0xff) | uint16(v.ResetFlags&0xff)<<8, derived: d.Kind, confidence: d.Confidence,
 		localID: uint8(v.LocalID), remoteID: uint8(v.RemoteID), backup: v.Backup, errno: uint8(v.Error),
@@ -182,7 +182,7 @@ func (e *entry) unpack(k mptcp.Key) Delta {
 		Sport:       e.sport, Dport: e.dport, Backup: e.backup, Error: mptcp.Errno(e.errno),
 		Flags: mptcp.EventFlags(e.flags), IfIndex: e.ifindex,
 		ResetReason: mptcp.ResetReason(e.reset & 0xff), ResetFlags: uint32(e.reset >> 8),
-		Lost: uint64(e.lost), Netns: k.Netns,
+		Late: time.Duration(e.late) * time.Millisecond, Netns: k.Netns,
 	}
 	if e.time != 0 {
 		d.Event.Time = time.Unix(0, e.time)

@@ -198,6 +198,17 @@ func (k *fakeKernel) Sample(_ context.Context, netns string, tokens []mptcp.Toke
 	return out, k.fail
 }
 
+func (k *fakeKernel) Namespace(_ context.Context, netns string) (*Snapshot, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n, ok := k.namespaces[netns]
+	if !ok {
+		return nil, k.fail
+	}
+	s := n.facts
+	return &s, k.fail
+}
+
 func (k *fakeKernel) Counters(_ context.Context, netns string) (Counters, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -150,8 +150,8 @@ func (t *Tracker) mergeSubflows(r *record, rows []mptcp.Subflow, confirmed bool)
 		if j := findSubflow(held, &row); j >= 0 {
 			before = held[j].State
 		}
-		if before == mptcp.SubflowStale && row.State == mptcp.SubflowEstablished && row.Backoff > 0 {
-			row.State = mptcp.SubflowStale
+		if before == mptcp.SubflowStale && row.Backoff > 0 && (row.State == mptcp.SubflowEstablished || row.State == mptcp.SubflowSilent) {
+			row.State = mptcp.SubflowStale // until the peer acknowledges something
 		}
 		t.reveal(r, before, &row)
 		list = append(list, row)

@@ -1,6 +1,7 @@
 package track
 
 import (
+	"context"
 	"slices"
 	"strings"
 )
@@ -17,6 +18,27 @@ func newNamespace(s *Snapshot) *namespace {
 	n := &namespace{snapshot: *s, facts: newFacts(s)}
 	n.snapshot.Connections, n.snapshot.Subflows = nil, nil
 	return n
+}
+
+// refresh reads what is known of a namespace beside its sockets again. What a dump
+// said may be seconds old: nothing is concluded from it about what is newer.
+func (t *Tracker) refresh(ctx context.Context, netns string) {
+	s, err := t.source.Namespace(ctx, netns)
+	if err != nil || s == nil {
+		return // what is known stands until the next dump
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.Netns = netns
+	n := newNamespace(s)
+	if before := findNamespace(t.namespaces, netns); before != nil {
+		n.snapshot.Listeners, n.facts.listening = before.snapshot.Listeners, before.facts.listening
+		n.counters = before.counters
+	} else {
+		n.counters = unrisen()
+	}
+	t.namespaces = putNamespace(t.namespaces, n)
+	t.touch()
 }
 
 // findNamespace returns the namespace of that name from the list ordered by name,

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"mptcpctl/mptcp"
 )
@@ -117,6 +118,8 @@ func parseEvent(t *testing.T, netns string, f []string) mptcp.Event {
 			e.Fields, e.Error = e.Fields|mptcp.FieldError, mptcp.Errno(number)
 		case "reset":
 			e.Fields, e.ResetReason = e.Fields|mptcp.FieldResetReason|mptcp.FieldResetFlags, mptcp.ResetReason(number)
+		case "late":
+			e.Late, _ = time.ParseDuration(value)
 		case "dev":
 			e.Fields, e.IfIndex = e.Fields|mptcp.FieldIfIndex, int32(number)
 		default:

@@ -90,6 +90,8 @@ func (t *Tracker) placeNamespaces(s *sweep, snapshots []Snapshot) {
 		n := newNamespace(&snapshots[i])
 		if before := findNamespace(t.namespaces, n.snapshot.Netns); before != nil {
 			n.counters = before.counters
+		} else if s.why != first {
+			n.counters = unrisen() // it came meanwhile
 		}
 		list = putNamespace(list, n)
 		s.covered[n.snapshot.Netns] = true

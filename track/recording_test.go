@@ -61,6 +61,8 @@ func (r *tape) Lookup(_ context.Context, _ string, tokens []mptcp.Token) (out []
 
 func (r *tape) Sample(context.Context, string, []mptcp.Token) ([]SubflowRow, error) { return nil, nil }
 
+func (r *tape) Namespace(context.Context, string) (*Snapshot, error) { return nil, nil }
+
 func (r *tape) Counters(context.Context, string) (Counters, error) {
 	c := Counters{"MPCapableFallbackSYNACK": 1}
 	if r.after(4 * time.Second) {

@@ -41,9 +41,18 @@ func (f *facts) silence(sub *mptcp.Subflow) (evidence []string, sure Confidence)
 	return evidence, sure
 }
 
+// doubtful reports whether the facts bear on the state of the subflow: they must be
+// as new as it is.
+func (f *facts) doubtful(r SubflowRow) bool {
+	sub := r.Subflow
+	sub.Local = mptcp.Unmap(sub.Local)
+	_, sure := f.silence(&sub)
+	return r.TCP == mptcp.StateEstablished && (sure > ConfidenceNone || r.Backoff > 0)
+}
+
 // linkTrouble returns why the device carries nothing, or "".
 func (f *facts) linkTrouble(index uint32) string {
-	if !f.knowsLinks {
+	if !f.knowsLinks || index == 0 {
 		return ""
 	}
 	switch l, ok := f.links[index]; {
@@ -60,9 +69,6 @@ func (f *facts) linkTrouble(index uint32) string {
 // unusable returns why no subflow can start from the endpoint, if it is for the
 // reason that the counter counts, and "" otherwise.
 func (f *facts) unusable(e *mptcp.Endpoint, counter string) string {
-	if e.Flags&(mptcp.FlagSubflow|mptcp.FlagFullmesh|mptcp.FlagImplicit|mptcp.FlagLaminar) == 0 {
-		return ""
-	}
 	holder, here := f.holder(e.Address.Unmap())
 	switch counter {
 	case counterBindErr:

@@ -38,6 +38,10 @@ type Source interface {
 	// read a dump to find them, and returns rows of no other connection.
 	Sample(ctx context.Context, netns string, tokens []mptcp.Token) ([]SubflowRow, error)
 
+	// Namespace returns what a snapshot of the namespace says beside its sockets, as it
+	// is now; nil where the namespace has gone.
+	Namespace(ctx context.Context, netns string) (*Snapshot, error)
+
 	// Counters returns the MPTCP counters of the namespace; nil where the kernel
 	// has none yet.
 	Counters(ctx context.Context, netns string) (Counters, error)

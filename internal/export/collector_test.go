@@ -64,6 +64,8 @@ func (f *fixture) Sample(context.Context, string, []mptcp.Token) ([]track.Subflo
 	return f.snapshot.Subflows, nil
 }
 
+func (f *fixture) Namespace(context.Context, string) (*track.Snapshot, error) { return nil, nil }
+
 func (f *fixture) Counters(context.Context, string) (track.Counters, error) {
 	return track.Counters{"MPCapableSYNTX": 7, "MPJoinSynAckHMacFailure": 1, "MPCurrEstab": 2, "Foreign\n\"name\"": 3}, nil
 }

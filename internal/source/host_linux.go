@@ -158,6 +158,18 @@ func (h *Host) Snapshots(ctx context.Context) ([]track.Snapshot, error) {
 	return []track.Snapshot{s}, nil
 }
 
+// Namespace returns what a snapshot says beside the sockets.
+func (h *Host) Namespace(ctx context.Context, netns string) (*track.Snapshot, error) {
+	if netns != h.netns {
+		return nil, nil
+	}
+	s := &track.Snapshot{Time: time.Now(), Netns: h.netns, PathManager: h.pathManager()}
+	if err := h.readNetwork(ctx, s); err != nil {
+		return nil, err
+	}
+	return s, h.readPathManager(ctx, s)
+}
+
 // Snapshot dumps the connections, their subflows and what belongs to them.
 func (h *Host) Snapshot(ctx context.Context) (track.Snapshot, error) {
 	s := track.Snapshot{Time: time.Now(), Netns: h.netns, PathManager: h.pathManager()}

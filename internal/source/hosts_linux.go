@@ -475,6 +475,19 @@ func (h *Hosts) Sample(ctx context.Context, netns string, tokens []mptcp.Token) 
 	return rows, err
 }
 
+// Namespace returns what a snapshot of the namespace says beside the sockets.
+func (h *Hosts) Namespace(ctx context.Context, netns string) (*track.Snapshot, error) {
+	m := h.named(netns)
+	if m == nil {
+		return nil, nil
+	}
+	s, err := m.Namespace(ctx, netns)
+	if gone(err) {
+		return nil, nil
+	}
+	return s, err
+}
+
 // Counters returns the counters of the namespace.
 func (h *Hosts) Counters(ctx context.Context, netns string) (track.Counters, error) {
 	m := h.named(netns)

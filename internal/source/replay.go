@@ -2,7 +2,9 @@ package source
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"net/netip"
 	"slices"
 	"sort"
 	"sync"
@@ -220,6 +222,20 @@ func (r *Recording) Sample(_ context.Context, netns string, tokens []mptcp.Token
 	return rows, nil
 }
 
+// Namespace returns what the last snapshot says beside the sockets, with what events have
+// proved since.
+func (r *Recording) Namespace(_ context.Context, netns string) (*track.Snapshot, error) {
+	r.replay.mu.Lock()
+	defer r.replay.mu.Unlock()
+	m := r.replay.state[netns]
+	if m == nil {
+		return nil, nil
+	}
+	s := m.base
+	s.Connections, s.Subflows = nil, nil
+	return &s, nil
+}
+
 // Counters returns the counters of the snapshot that the replay has come to.
 func (r *Recording) Counters(_ context.Context, netns string) (track.Counters, error) {
 	p := &r.replay
@@ -282,6 +298,13 @@ func (m *model) apply(e *mptcp.Event) {
 		Local: local, Remote: remote, LocalID: e.LocalID, RemoteID: e.RemoteID, BackupRemote: e.Backup != 0,
 		TCP: mptcp.StateEstablished, FullyEstablished: true,
 	}}
+	if e.IfIndex > 0 {
+		row.IfIndex, row.Bound = uint32(e.IfIndex), true
+	}
+	switch e.Type {
+	case mptcp.EventCreated, mptcp.EventSubflowEstablished:
+		m.prove(local.Addr(), row.IfIndex)
+	}
 	switch e.Type {
 	case mptcp.EventCreated:
 		if _, there := m.connections[e.Token]; !there {
@@ -292,9 +315,6 @@ func (m *model) apply(e *mptcp.Event) {
 		}
 	case mptcp.EventSubflowEstablished:
 		row.Join, row.Requested = true, m.connections[e.Token].Side != mptcp.SideServer
-		if e.IfIndex > 0 {
-			row.IfIndex, row.Bound = uint32(e.IfIndex), true
-		}
 		if !slices.ContainsFunc(m.rows[e.Token], sameAddresses(row)) {
 			m.rows[e.Token] = append(m.rows[e.Token], row)
 		}
@@ -304,6 +324,26 @@ func (m *model) apply(e *mptcp.Event) {
 		delete(m.connections, e.Token)
 		delete(m.rows, e.Token)
 	}
+}
+
+// prove takes over what a subflow that comes up tells of this host: its address is
+// here, and the device that it is bound to is up.
+func (m *model) prove(local netip.Addr, device uint32) {
+	local = local.Unmap()
+	if !slices.ContainsFunc(m.base.Addresses, func(a track.AddressFact) bool { return a.Addr.WithZone("") == local }) {
+		m.base.Addresses = append(slices.Clip(m.base.Addresses), track.AddressFact{Addr: local, IfIndex: device})
+	}
+	if device == 0 {
+		return
+	}
+	m.base.Links = slices.Clone(m.base.Links)
+	for i := range m.base.Links {
+		if l := &m.base.Links[i]; l.Index == device {
+			l.Up, l.Carrier = true, true
+			return
+		}
+	}
+	m.base.Links = append(m.base.Links, track.LinkFact{Index: device, Name: fmt.Sprintf("if%d", device), Up: true, Carrier: true})
 }
 
 // keep takes over from the model before what the event says has ended since: the

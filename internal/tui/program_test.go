@@ -76,6 +76,8 @@ func (f *fakeSource) Sample(context.Context, string, []mptcp.Token) ([]track.Sub
 	return nil, f.fail
 }
 
+func (f *fakeSource) Namespace(context.Context, string) (*track.Snapshot, error) { return nil, nil }
+
 func (f *fakeSource) Counters(context.Context, string) (track.Counters, error) { return nil, nil }
 
 // terminal is a pseudo-terminal with somebody at it.

@@ -76,6 +76,8 @@ func (m *model) Sample(_ context.Context, _ string, tokens []mptcp.Token) (rows 
 	return rows, nil
 }
 
+func (m *model) Namespace(context.Context, string) (*track.Snapshot, error) { return nil, nil }
+
 func (m *model) Counters(context.Context, string) (track.Counters, error) {
 	return track.Counters{"MPCapableSYNTX": 7, "MPCapableFallbackSYNACK": 1, "MPCurrEstab": 2}, nil
 }

@@ -1,0 +1,93 @@
+package track
+
+import (
+	"context"
+	"fmt"
+
+	"mptcpctl/mptcp"
+)
+
+// skipped is an endpoint from which a join could not begin.
+type skipped struct {
+	endpoint *mptcp.Endpoint // nil: one of several
+	why      string
+	sure     Confidence
+}
+
+// skippedEndpoints derives ENDPOINT_SKIPPED where the path manager counted a join
+// that it could not begin.
+func (t *Tracker) skippedEndpoints(ctx context.Context, netns string) {
+	for _, counter := range []string{counterBindErr, counterConnectErr} {
+		by := t.risen(netns, []string{counter})[counter]
+		if by == 0 {
+			continue
+		}
+		t.refresh(ctx, netns) // the endpoint may be newer than the last dump
+		t.mu.Lock()
+		t.account(netns, counter, by)
+		if n := findNamespace(t.namespaces, netns); n != nil {
+			for _, s := range n.skipped(counter) {
+				t.tellSkipped(netns, s, fmt.Sprintf("counter %s rose by %d", counter, by))
+			}
+		}
+		t.mu.Unlock()
+	}
+}
+
+func (t *Tracker) tellSkipped(netns string, s skipped, evidence string) {
+	r := record{Connection: mptcp.Connection{Netns: netns}}
+	d := Delta{
+		Kind: KindEndpointSkipped, Name: KindEndpointSkipped.String(), Key: mptcp.Key{Netns: netns},
+		Event: t.eventOf(&r, nil), Evidence: []string{evidence, s.why}, Confidence: s.sure,
+	}
+	if s.endpoint != nil {
+		d.Event = t.eventOf(&r, endpointSubflow(s.endpoint))
+	}
+	d.Event.Fields &^= mptcp.FieldToken | mptcp.FieldRemoteID | mptcp.FieldDport | mptcp.FieldDaddr4 | mptcp.FieldDaddr6
+	if d.Event.Sport == 0 {
+		d.Event.Fields &^= mptcp.FieldSport
+	}
+	t.tell(&d)
+}
+
+// skipped returns the endpoints that the counter is about: those whose address or
+// device is missing. Where there is none, it is the only one that there is, or one
+// of several; without endpoints it was the userspace path manager, which has been
+// told.
+func (n *namespace) skipped(counter string) []skipped {
+	var found []skipped
+	var usable []*mptcp.Endpoint
+	for i := range n.snapshot.Endpoints {
+		e := &n.snapshot.Endpoints[i]
+		if !startsSubflows(e) {
+			continue
+		}
+		usable = append(usable, e)
+		if why := n.facts.unusable(e, counter); why != "" {
+			found = append(found, skipped{e, why, Likely})
+		}
+	}
+	switch {
+	case len(found) == 1:
+		found[0].sure = Certain
+	case len(found) > 0 || len(usable) == 0:
+	case len(usable) == 1:
+		found = append(found, skipped{usable[0], fmt.Sprintf("endpoint %d: %s", usable[0].ID, failedCall(counter)), Likely})
+	default:
+		found = append(found, skipped{nil, fmt.Sprintf("one of %d endpoints: %s", len(usable), failedCall(counter)), Possible})
+	}
+	return found
+}
+
+// failedCall says what fails where the address and its device are there.
+func failedCall(counter string) string {
+	if counter == counterBindErr {
+		return "its address or port is taken, or was not there at that moment"
+	}
+	return "no route from it to the peer's address, or none through its device"
+}
+
+// startsSubflows reports whether the path manager makes joins from the endpoint.
+func startsSubflows(e *mptcp.Endpoint) bool {
+	return e.Flags&(mptcp.FlagSubflow|mptcp.FlagFullmesh|mptcp.FlagImplicit|mptcp.FlagLaminar) != 0
+}
