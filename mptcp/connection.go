@@ -96,6 +96,19 @@ type Connection struct {
 	Subflows []Subflow        `json:"subflows"`
 }
 
+// SubflowsUp returns how many of the subflows came up and have not ended.
+func (c *Connection) SubflowsUp() int {
+	up := 0
+	for i := range c.Subflows {
+		switch c.Subflows[i].State {
+		case SubflowPending, SubflowClosing, SubflowClosed:
+		default:
+			up++
+		}
+	}
+	return up
+}
+
 // Subflow is one TCP flow of a connection.
 type Subflow struct {
 	Local    netip.AddrPort `json:"local"`  // unmapped

@@ -67,7 +67,7 @@ func (l *connectionList) all() iter.Seq[*mptcp.Connection] {
 	return func(yield func(*mptcp.Connection) bool) {
 		for _, listing := range l.listings {
 			for c := range listing.All() {
-				if l.options.IPv4 != l.options.IPv6 && c.Local.Addr().Is4() != l.options.IPv4 {
+				if !l.options.Wants(c.Local.Addr()) {
 					continue
 				}
 				c.Processes = l.sockets.Holders(c.Inode)

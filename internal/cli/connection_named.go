@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"mptcpctl/internal/filter"
@@ -38,7 +39,7 @@ func namedConnections(ctx context.Context, inv *grammar.Invocation, expr *filter
 	if err != nil {
 		return nil, err
 	}
-	found := matches(expr, connections)
+	found := slices.DeleteFunc(slices.Clone(connections), func(c mptcp.Connection) bool { return !expr.Connection(&c) })
 	switch {
 	case len(found) == 0:
 		return nil, fmt.Errorf("%s: no connection matches %q: %s", inv.Path, expr.String(), nearest(connections))

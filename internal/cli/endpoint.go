@@ -234,12 +234,12 @@ func (a *app) findEndpoint(ctx context.Context, p place, r *endpointRequest) ([]
 
 // ofFamily keeps the endpoints that -4 or -6 asks for.
 func (a *app) ofFamily(inv *grammar.Invocation, all []mptcp.Endpoint) []mptcp.Endpoint {
-	if inv.Options.IPv4 == inv.Options.IPv6 || a.asIP {
+	if a.asIP {
 		return all
 	}
 	kept := all[:0]
 	for _, e := range all {
-		if e.Address.Is4() == inv.Options.IPv4 {
+		if inv.Options.Wants(e.Address) {
 			kept = append(kept, e)
 		}
 	}

@@ -18,7 +18,7 @@ func (a *app) pathsCommand() grammar.Command {
 	return grammar.Command{
 		Name:     "paths",
 		Summary:  "the addresses of this host as candidate paths, and how to use them",
-		Synopsis: []string{"[ to ADDRESS ]"},
+		Synopsis: []string{"[ to HOST ]"},
 		Help: "Shows for each destination which address and device the initial subflow takes, and which other addresses of this host could carry subflows: " +
 			"their link, metric and gateway, whether they have an endpoint, and the command that gives them one. " +
 			"Without a destination it is what the default routes lead to.\n\n" +
@@ -35,7 +35,7 @@ func (a *app) pathsCommand() grammar.Command {
 }
 
 func (a *app) paths(ctx context.Context, inv *grammar.Invocation) error {
-	destination, err := pathsDestination(inv)
+	destination, err := pathsDestination(ctx, inv)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func reachable(destinations []hostnet.Destination) bool {
 }
 
 // pathsDestination returns the destination, not valid where none is given.
-func pathsDestination(inv *grammar.Invocation) (netip.Addr, error) {
+func pathsDestination(ctx context.Context, inv *grammar.Invocation) (netip.Addr, error) {
 	args := inv.Args
 	if len(args) > 0 && args[0] == "to" {
 		args = args[1:]
@@ -127,27 +127,9 @@ func pathsDestination(inv *grammar.Invocation) (netip.Addr, error) {
 	case 0:
 		return netip.Addr{}, nil
 	case 1:
-		addr, err := netip.ParseAddr(args[0])
-		if err != nil {
-			return netip.Addr{}, inv.Usage(fmt.Sprintf("to %q: want an IP address", args[0]))
-		}
-		return addr.Unmap(), checkFamily(inv, addr.Unmap())
+		return resolve(ctx, inv, args[0])
 	}
 	return netip.Addr{}, inv.Usage(fmt.Sprintf("%q: one destination at a time", args[1]))
-}
-
-// checkFamily refuses a destination that -4 or -6 leaves out.
-func checkFamily(inv *grammar.Invocation, addr netip.Addr) error {
-	o := &inv.Options
-	switch {
-	case o.IPv4 == o.IPv6:
-		return nil
-	case o.IPv6 && !addr.Is6():
-		return inv.Usage(fmt.Sprintf("%v is not IPv6", addr))
-	case o.IPv4 && !addr.Is4():
-		return inv.Usage(fmt.Sprintf("%v is not IPv4", addr))
-	}
-	return nil
 }
 
 // ofPathFamilies leaves the families that -4 and -6 ask for.

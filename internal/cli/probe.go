@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -55,17 +54,17 @@ func (a *app) probe(ctx context.Context, inv *grammar.Invocation) error {
 	if len(inv.Args) != 2 {
 		return inv.Usage("want HOST and PORT")
 	}
-	port, err := strconv.ParseUint(inv.Args[1], 10, 16)
-	if err != nil || port == 0 {
-		return inv.Usage(fmt.Sprintf("port %q: want a number from 1 to 65535", inv.Args[1]))
+	port, err := net.DefaultResolver.LookupPort(ctx, "tcp", inv.Args[1])
+	if err != nil || port <= 0 {
+		return inv.Usage(fmt.Sprintf("port %q: want a number from 1 to 65535, or a service of /etc/services", inv.Args[1]))
 	}
 	seconds, err := inv.Int("wait", 1, 300, 5)
 	if err != nil {
 		return err
 	}
-	to, err := resolve(ctx, &inv.Options, inv.Args[0])
+	to, err := resolve(ctx, inv, inv.Args[0])
 	if err != nil {
-		return fmt.Errorf("probe: %w", err)
+		return err
 	}
 	host, err := source.Dial(nil)
 	if err != nil {
@@ -118,25 +117,6 @@ func trying(r probe.Request) string {
 		text += " from " + r.From.String()
 	}
 	return text + " ..."
-}
-
-// resolve returns the first address of the host, of the family asked for.
-func resolve(ctx context.Context, o *grammar.Options, host string) (netip.Addr, error) {
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.Unmap(), nil
-	}
-	network := "ip"
-	switch {
-	case o.IPv4 && !o.IPv6:
-		network = "ip4"
-	case o.IPv6 && !o.IPv4:
-		network = "ip6"
-	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, network, host)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	return addrs[0].Unmap(), nil
 }
 
 // prober is one run of probe.

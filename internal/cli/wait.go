@@ -72,12 +72,12 @@ func (a *app) wait(ctx context.Context, inv *grammar.Invocation) error {
 		if err != nil {
 			return fmt.Errorf("wait: %w", err)
 		}
-		connections, err := lookIn(parent, from.Views()[0], expr, snapshots...)
+		connections, err := lookIn(parent, inv, from.Views()[0], expr, snapshots...)
 		if err != nil {
 			return err
 		}
-		if matching := matches(expr, connections); len(matching) > 0 {
-			return writeConnections(inv, matching[:1])
+		if i := slices.IndexFunc(connections, matching(expr)); i >= 0 {
+			return writeFound(parent, inv, from.Views()[0], connections[i])
 		}
 		if ctx.Err() != nil {
 			if parent.Err() != nil {
@@ -107,11 +107,11 @@ func waitRecorded(ctx context.Context, inv *grammar.Invocation, expr *filter.Exp
 		if err != nil {
 			return fmt.Errorf("wait: %w", err)
 		}
-		if connections, err = lookIn(ctx, view, expr, snapshot); err != nil {
+		if connections, err = lookIn(ctx, inv, view, expr, snapshot); err != nil {
 			return err
 		}
-		if matching := matches(expr, connections); len(matching) > 0 {
-			return writeConnections(inv, matching[:1])
+		if i := slices.IndexFunc(connections, matching(expr)); i >= 0 {
+			return writeFound(ctx, inv, view, connections[i])
 		}
 	}
 	return fmt.Errorf("wait: no connection matched %q in the recording; at its end: %s", expr.String(), nearest(connections))
@@ -158,12 +158,16 @@ func wakeups(ctx context.Context, all bool) <-chan struct{} {
 	return woken
 }
 
-// lookIn returns the connections of the snapshots, with their processes where the
-// filter asks for those.
-func lookIn(ctx context.Context, view source.View, expr *filter.Expr, snapshots ...track.Snapshot) ([]mptcp.Connection, error) {
+// lookIn returns the connections of the snapshots that -4 and -6 ask for, with their
+// processes where the filter asks for those.
+func lookIn(ctx context.Context, inv *grammar.Invocation, view source.View, expr *filter.Expr, snapshots ...track.Snapshot) ([]mptcp.Connection, error) {
 	var connections []mptcp.Connection
 	for _, s := range snapshots {
-		connections = append(connections, track.Join(s)...)
+		for _, c := range track.Join(s) {
+			if inv.Options.Wants(c.Local.Addr()) {
+				connections = append(connections, c)
+			}
+		}
 	}
 	if expr.NeedsProcesses() {
 		return connections, addProcesses(ctx, view, connections)
@@ -171,8 +175,19 @@ func lookIn(ctx context.Context, view source.View, expr *filter.Expr, snapshots 
 	return connections, nil
 }
 
-func matches(expr *filter.Expr, connections []mptcp.Connection) []mptcp.Connection {
-	return slices.DeleteFunc(slices.Clone(connections), func(c mptcp.Connection) bool { return !expr.Connection(&c) })
+func matching(expr *filter.Expr) func(mptcp.Connection) bool {
+	return func(c mptcp.Connection) bool { return expr.Connection(&c) }
+}
+
+// writeFound writes the connection that was waited for, with its processes.
+func writeFound(ctx context.Context, inv *grammar.Invocation, view source.View, c mptcp.Connection) error {
+	found := []mptcp.Connection{c}
+	if c.Processes == nil {
+		if err := addProcesses(ctx, view, found); err != nil {
+			return fmt.Errorf("wait: %w", err)
+		}
+	}
+	return writeConnections(inv, found)
 }
 
 // doctorReason is the title of what doctor would mend first of these connections, as
@@ -226,7 +241,10 @@ func nearest(connections []mptcp.Connection) string {
 			parts = append(parts, fmt.Sprintf("and %d more", len(connections)-i))
 			break
 		}
-		part := fmt.Sprintf("%s to %v%s has %s", c.Token, c.Remote, inNetns(c.Netns), present.Count(len(c.Subflows), "subflow"))
+		part := fmt.Sprintf("%s to %v%s has %s", c.Token, c.Remote, inNetns(c.Netns), present.Count(c.SubflowsUp(), "subflow"))
+		if more := len(c.Subflows) - c.SubflowsUp(); more > 0 {
+			part += fmt.Sprintf(" (and %d not up)", more)
+		}
 		if c.Fallback {
 			part += ", fallback"
 		}

@@ -298,7 +298,7 @@ func fromConnection(n *node, c *mptcp.Connection) truth {
 	case kindFallback:
 		return known(c.Fallback)
 	case kindSubflows:
-		return known(n.op.holds(subflowsUp(c), n.number))
+		return known(n.op.holds(uint64(c.SubflowsUp()), n.number))
 	case kindProcess:
 		return known(n.process(c.Processes))
 	case kindNetns:
@@ -318,19 +318,6 @@ func fromConnection(n *node, c *mptcp.Connection) truth {
 		}
 	}
 	return no
-}
-
-// subflowsUp counts the subflows that came up and have not ended.
-func subflowsUp(c *mptcp.Connection) uint64 {
-	var up uint64
-	for i := range c.Subflows {
-		switch c.Subflows[i].State {
-		case mptcp.SubflowPending, mptcp.SubflowClosing, mptcp.SubflowClosed:
-		default:
-			up++
-		}
-	}
-	return up
 }
 
 // nameLen is how much of a process' name the kernel keeps.

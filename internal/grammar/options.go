@@ -1,6 +1,9 @@
 package grammar
 
-import "strings"
+import (
+	"net/netip"
+	"strings"
+)
 
 // ColorMode tells when output is coloured.
 type ColorMode uint8
@@ -31,6 +34,10 @@ type Options struct {
 	Version        bool   // -V
 	Help           bool   // -h
 }
+
+// Wants reports whether -4 and -6 let the address through; both do as none does. It
+// is unmapped.
+func (o *Options) Wants(a netip.Addr) bool { return o.IPv4 == o.IPv6 || a.Is4() == o.IPv4 }
 
 // Global is a global option.
 type Global struct {

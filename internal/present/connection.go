@@ -57,7 +57,13 @@ func (f *ConnectionText) appendConnection(b []byte, c *mptcp.Connection) []byte 
 		}
 		b = append(b, ')')
 	}
-	b = appendField(b, " subflows ", uint64(len(c.Subflows)))
+	up := c.SubflowsUp()
+	b = appendField(b, " subflows ", uint64(up))
+	if more := len(c.Subflows) - up; more > 0 {
+		b = append(b, " (+"...)
+		b = strconv.AppendInt(b, int64(more), 10)
+		b = append(b, " not up)"...)
+	}
 	b = append(b, " sent "...)
 	b = appendBytes(b, c.BytesSent)
 	b = append(b, " received "...)
