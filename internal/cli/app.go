@@ -36,6 +36,7 @@ func Main(args []string, s Streams) int {
 	if force.IsStub(args) {
 		return force.Stub()
 	}
+	s.Stdout = survivable(s.Stdout)
 	a := &app{Streams: s, program: "mptcpctl", interruptIgnored: signal.Ignored(os.Interrupt), dial: dialPathManager}
 	ctx := newSignals()
 	defer ctx.end()

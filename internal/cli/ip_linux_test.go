@@ -266,3 +266,27 @@ func TestClosedOutputIsNoFailure(t *testing.T) {
 		t.Errorf("exit %d, stderr %q, %v: want a quiet end", code, stderr.String(), err)
 	}
 }
+
+// TestEndsWithItsReader has the reader of the output go, before a line comes and while
+// many do.
+func TestEndsWithItsReader(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	for _, args := range []string{"limits", "help", "-a monitor", "monitor -d", "monitor", "connection show", "counters show", "-j counters show"} {
+		cmd := exec.CommandContext(t.Context(), self(t), strings.Fields(args)...)
+		cmd.Args[0] = "mptcpctl"
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		var stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = w, &stderr
+		if err := ns.Start(cmd); err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+		if err := cmd.Wait(); err != nil || strings.Contains(stderr.String(), "mptcpctl: monitor") {
+			t.Errorf("%s: %v, stderr %q: want the exit code 0", args, err, stderr.String())
+		}
+	}
+}

@@ -28,7 +28,7 @@ func (a *app) monitorCommand() grammar.Command {
 			"-t and -ts print the time at which the event was read. Where the monitor had been stopped, or its output was not taken, events may have come earlier: " +
 			"-j says by how much at most (late_ms), -d too.\n\n" +
 			"-d adds the names of errors and reset reasons, and events that the kernel does not announce, in their place, each with the evidence and how sure it is: " +
-			"FALLBACK, SF_PENDING, SF_FAILED, SF_SILENT, SF_STALE, ABORTED, ENDPOINT_SKIPPED, and RESYNC after a loss. A filter that names one, `event FALLBACK`, needs no -d. -a takes the events of all network namespaces, and names them.\n\n" +
+			"FALLBACK, SF_PENDING, SF_FAILED, SF_SILENT, SF_STALE, ABORTED, ENDPOINT_SKIPPED, and RESYNC after a loss. A filter that names one, `event FALLBACK`, needs no -d. -a takes the events of all network namespaces, and names them; those of a namespace that is made and used at once may come before it is found, and are missed.\n\n" +
 			"When events come faster than they can be printed, the kernel drops some: a LOST line says how many, at their place. " +
 			"Messages that do not come from the kernel are refused; the end of the output says on stderr how many there were.\n\n" +
 			"^C and SIGTERM end it in order, with exit code 0, and so does the end of the program that reads its output from a pipe. SIGHUP ends it as it ends any program: a shell tells 129.\n\n" +
@@ -83,6 +83,9 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 		ctx.Done()
 	}
 	stream, err := openEvents(ctx, inv, config, derived)
+	if err != nil && ctx.Err() != nil {
+		return nil // the reader or the user has had enough
+	}
 	if err != nil {
 		return err
 	}

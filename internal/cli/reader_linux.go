@@ -9,6 +9,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// survivable returns the output under another number: Go ends a program that writes
+// to a broken pipe by the number 1 with SIGPIPE, and by others tells it so.
+func survivable(w io.Writer) io.Writer {
+	if w != io.Writer(os.Stdout) {
+		return w
+	}
+	number, err := unix.FcntlInt(1, unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return w // closed: the first line will tell
+	}
+	return os.NewFile(uintptr(number), os.Stdout.Name())
+}
+
 // whileRead returns a context that ends also when nobody reads the output any more. A
 // command that waits for something to happen would learn of that only at its next
 // line, which may never come: `mptcpctl monitor | head -1` would stay for ever.
