@@ -209,7 +209,10 @@ func (n *node) term() string {
 
 func (n *node) address() string {
 	port := ":" + strconv.FormatUint(n.number, 10)
-	if !n.prefix.IsValid() {
+	switch {
+	case !n.prefix.IsValid() && n.op == anything:
+		return [...]string{"src ", "dst ", "host "}[n.end] + "any"
+	case !n.prefix.IsValid():
 		return [...]string{"sport ", "dport ", "port "}[n.end] + n.op.String() + " " + port
 	}
 	addr, bits := n.prefix.Addr(), ""

@@ -160,6 +160,7 @@ func stateNames() []string {
 func parseAddress(e end) func(*parser) (node, error) {
 	return parseEquality(func(text string) (node, bool) {
 		n := node{kind: kindAddress, end: e}
+		text, all := cutFamily(text)
 		host, port := splitPort(text)
 		if port != "" && port != "*" {
 			number, ok := readPort(port)
@@ -168,14 +169,27 @@ func parseAddress(e end) func(*parser) (node, error) {
 			}
 			n.op, n.number = equal, number
 		}
-		if host != "" && host != "*" {
-			var ok bool
-			if n.prefix, ok = readPrefix(host); !ok {
-				return node{}, false
-			}
+		switch host {
+		case "", "*", "any", "all":
+			n.prefix = all
+			return n, text != ""
 		}
-		return n, n.op != anything || n.prefix.IsValid()
-	}, "an address, ADDRESS/BITS, :PORT, ADDRESS:PORT or [ADDRESS]:PORT")
+		var ok bool
+		n.prefix, ok = readPrefix(host)
+		return n, ok
+	}, "an address, ADDRESS/BITS, :PORT, ADDRESS:PORT, [ADDRESS]:PORT or any")
+}
+
+// cutFamily cuts the family off that ss wants in front of some addresses, and returns
+// the prefix of all that it has.
+func cutFamily(s string) (rest string, all netip.Prefix) {
+	if rest, ok := strings.CutPrefix(s, "inet:"); ok {
+		return rest, netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	}
+	if rest, ok := strings.CutPrefix(s, "inet6:"); ok {
+		return rest, netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	}
+	return s, netip.Prefix{}
 }
 
 // splitPort cuts the port off a host condition. An IPv6 address with a port is in
@@ -188,9 +202,13 @@ func splitPort(s string) (host, port string) {
 	return s[:i], s[i+1:]
 }
 
-// readPrefix reads an address or a prefix, brackets around the address allowed.
+// readPrefix reads an address or a prefix, brackets around the address allowed. As
+// with ss, 10.1/16 is 10.1.0.0/16.
 func readPrefix(s string) (netip.Prefix, bool) {
 	address, bits, isPrefix := strings.Cut(s, "/")
+	if isPrefix && !strings.Contains(address, ":") && strings.Count(address, ".") < 3 {
+		address += strings.Repeat(".0", 3-strings.Count(address, "."))
+	}
 	if strings.HasPrefix(address, "[") && strings.HasSuffix(address, "]") {
 		address = address[1 : len(address)-1]
 	}

@@ -145,6 +145,9 @@ func (f *ruleForm) rule() (r Rule, field string, err error) {
 		}
 		r.Flags |= flag
 	}
+	if f.Flags == nil {
+		return r, "flags", errors.New("missing: an endpoint that is neither subflow nor signal only gives its address an id; say [] for that")
+	}
 	if field, err := checkFlags(&r); err != nil {
 		return r, field, err
 	}
@@ -157,8 +160,6 @@ func (f *ruleForm) rule() (r Rule, field string, err error) {
 // checkFlags refuses what the kernel would refuse or what would do nothing.
 func checkFlags(r *Rule) (field string, err error) {
 	switch {
-	case r.Flags == 0:
-		return "flags", errors.New("missing: an endpoint that is neither subflow nor signal does nothing")
 	case r.Flags.Has(mptcp.FlagImplicit):
 		return "flags", errors.New("implicit endpoints are the kernel's own")
 	case r.Flags.Has(mptcp.FlagSignal | mptcp.FlagFullmesh):

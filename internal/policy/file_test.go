@@ -58,7 +58,7 @@ func TestParseRefuses(t *testing.T) {
 		endpoint(`address = "x"`, "subflow"):                        "endpoint 1: address: ",
 		endpoint(`address = "fe80::1%lo"`, "signal"):                "link-local",
 		endpoint(`address = "0.0.0.0"`, "signal"):                   "not the address of a host",
-		endpoint(`address = "10.0.0.1"`):                            "does nothing",
+		endpoint(`address = "10.0.0.1"`):                            "only gives its address an id",
 		endpoint(`address = "10.0.0.1"`, "fast"):                    `"fast" is no flag: want signal, subflow`,
 		endpoint(`address = "10.0.0.1"`, "implicit"):                "the kernel's own",
 		endpoint(`address = "10.0.0.1"`, "signal", "fullmesh"):      "exclude each other",
