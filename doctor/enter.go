@@ -24,10 +24,19 @@ func (f *Facts) enter(fixes []string) []string {
 	var changed []string
 	for _, fix := range fixes {
 		if !strings.HasSuffix(fix, sysctlFile) {
-			changed = append(changed, entered(fix, f.Enter, f.entering()))
+			changed = append(changed, f.Inside(fix))
 		}
 	}
 	return changed
+}
+
+// Inside returns a command as it is to be typed where mptcpctl was called, so that it
+// acts on the network namespace of the facts.
+func (f *Facts) Inside(command string) string {
+	if f.Enter == "" {
+		return command
+	}
+	return entered(command, f.Enter, f.entering())
 }
 
 // entering returns the words in front of a command that run it in the namespace.

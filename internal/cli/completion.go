@@ -44,6 +44,10 @@ func (a *app) completionWords(ctx context.Context, inv *grammar.Invocation) erro
 		words = []string{""}
 	}
 	completion := grammar.Complete(a.commands(), words)
+	before := wordBefore(words)
+	if completion.Kind == grammar.Filter && filterTakesValue(before) {
+		completion = grammar.Completion{Words: filterCandidates(before), Kind: filterKind(before)}
+	}
 	if isOfNetns(completion.Kind) && !enteredFor(inv, words) {
 		completion.Kind = grammar.None // this namespace's values are not wanted
 	}
@@ -53,10 +57,10 @@ func (a *app) completionWords(ctx context.Context, inv *grammar.Invocation) erro
 	last := words[len(words)-1]
 	values := a.values(ctx, completion.Kind)
 	if completion.Kind == grammar.Filter {
-		values = filterCandidates(wordBefore(words))
+		values = filterCandidates(before)
 	}
 	if completion.Kind == grammar.Filter || completion.Kind == grammar.Subject {
-		values = append(values, wordsBehind(wordBefore(words))...)
+		values = append(values, wordsBehind(before)...)
 	}
 	for _, c := range append(completion.Words, values...) {
 		if strings.HasPrefix(c.Word, last) {

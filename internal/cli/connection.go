@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"mptcpctl/internal/filter"
@@ -20,7 +21,8 @@ func (a *app) connectionCommand() grammar.Command {
 			"Connections that are older than the command are shown too.\n\n" +
 			"A connection's line has the token, the state, the side, both addresses, whether it fell back to plain TCP, its bytes and its processes. " +
 			"A subflow's line has its state, addresses, address ids (local:remote), device, who asked for backup, round-trip time and its variance, " +
-			"congestion window, bytes, and its share of the bytes of all subflows.\n\n" +
+			"congestion window, bytes, and its share of the bytes of all subflows. The device is the one that the subflow is bound to, " +
+			"else the one that holds its local address: by which device its packets leave, the routes decide (`paths` says it).\n\n" +
 			"`connection show listen` shows the listeners that take MPTCP, with their queues.",
 		Privilege: "none; the processes of other users are shown to root (CAP_SYS_PTRACE), and long lists of them cost less with CAP_BPF and CAP_PERFMON; close and close-subflow: CAP_NET_ADMIN",
 		Default:   "show",
@@ -55,6 +57,9 @@ func (a *app) connectionShow(ctx context.Context, inv *grammar.Invocation) error
 	if listen {
 		return a.showListeners(ctx, inv, expr)
 	}
+	if expr.NeedsEvents() {
+		return inv.Usage("connections are shown, not events: words about events make no sense here")
+	}
 	// Of a list without filter only this is shown; a filter may ask for anything.
 	brief := expr == nil && !inv.Options.JSON && !inv.Options.Details
 	list, err := openConnections(ctx, inv, brief)
@@ -68,6 +73,9 @@ func (a *app) connectionShow(ctx context.Context, inv *grammar.Invocation) error
 				return err
 			}
 		}
+	}
+	if shown.Count() == 0 && expr.NamesListeners() {
+		leftOut(inv, errors.New("listeners are shown by `connection show listen`"))
 	}
 	if shown.Count() == 0 && !inv.Options.JSON && isTerminal(inv.Stdout) {
 		fmt.Fprintf(inv.Stderr, "no MPTCP connection%s (plain TCP is not shown; mptcpctl doctor tells why a program has none)\n", ofFilter(expr))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,6 +72,9 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 	if err != nil {
 		return err
 	}
+	if request.config.Match != nil && !slices.ContainsFunc(facts, hasFocus) {
+		leftOut(inv, errors.New("no connection and no plain TCP socket is as the filter wants: only what concerns all was judged"))
+	}
 	if inv.Has("anonymise") {
 		if err := hideAll(facts); err != nil {
 			return fmt.Errorf("doctor: %w", err)
@@ -91,6 +95,11 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 		return err
 	}
 	return verdictStatus(report.Verdict)
+}
+
+// hasFocus reports whether the facts have anything left that a filter narrows.
+func hasFocus(f doctor.Facts) bool {
+	return len(f.Connections)+len(f.PlainFlows)+len(f.Blackholed)+len(f.PlainListeners) > 0
 }
 
 // verdictStatus is the exit code of a verdict.
@@ -141,10 +150,10 @@ func explained(inv *grammar.Invocation) (bool, error) {
 	return true, doctorText(inv).DoctorRule(inv.Stdout, &rule)
 }
 
-// ruleID returns the id that a word stands for: a number is one without its letter,
-// for a filter cannot begin with a number.
+// ruleID returns the id that a word stands for: d5 is D05, and so is 5, for a filter
+// cannot begin with a number.
 func ruleID(word string) string {
-	if n, err := strconv.ParseUint(word, 10, 8); err == nil {
+	if n, err := strconv.ParseUint(strings.TrimLeft(word, "Dd"), 10, 8); err == nil && likeRule(word) {
 		return fmt.Sprintf("D%02d", n)
 	}
 	return word
@@ -202,7 +211,7 @@ func doctorArguments(inv *grammar.Invocation) (*doctorRequest, error) {
 // focus narrows the facts to what the filter, -4 and -6 let through.
 func focus(c *source.FactsConfig, expr *filter.Expr, o *grammar.Options) {
 	c.Focus = expr.String()
-	family := func(m *mptcp.Connection) bool { return o.IPv4 == o.IPv6 || m.Local.Addr().Is4() == o.IPv4 }
+	family := func(m *mptcp.Connection) bool { return o.Wants(m.Local.Addr()) }
 	if expr != nil || o.IPv4 != o.IPv6 {
 		c.Match = func(m *mptcp.Connection) bool { return family(m) && expr.Connection(m) }
 		c.Listen = func(m *mptcp.Connection) bool { return family(m) && expr.Listener(m) }

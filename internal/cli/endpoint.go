@@ -98,7 +98,6 @@ func (a *app) endpointDeleteCommand() grammar.Command {
 		Synopsis: []string{"id ID", "id 0 ADDRESS"},
 		Help: "With id 0 and an address no endpoint is deleted: the kernel closes the initial subflow of every connection that has " +
 			"this local address, and answers that all is well even if there was none.",
-		Operand:  grammar.Address,
 		Keywords: []grammar.Keyword{idKeyword()},
 		Examples: []grammar.Example{{Line: "endpoint delete id 2", Meaning: "delete endpoint 2; its subflows are closed"}},
 		Run:      a.endpointRun((*app).deleteEndpoint),

@@ -49,7 +49,7 @@ func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error 
 	if inv.Options.Replay != "" || inv.Options.AllNetns {
 		return inv.Usage("this asks the kernel of one network namespace: no -a, no --replay")
 	}
-	peer, e, err := checkArguments(inv)
+	peer, e, err := checkArguments(ctx, inv)
 	if err != nil {
 		return err
 	}
@@ -96,21 +96,20 @@ func writeCheck(inv *grammar.Invocation, check *present.EndpointCheck) error {
 }
 
 // checkArguments takes the peer out of the words; the others are those of `add`.
-func checkArguments(inv *grammar.Invocation) (peer netip.Addr, e mptcp.Endpoint, err error) {
+func checkArguments(ctx context.Context, inv *grammar.Invocation) (peer netip.Addr, e mptcp.Endpoint, err error) {
 	args := slices.Clone(inv.Args)
 	if i := slices.Index(args, "to"); i >= 0 {
 		if i+1 == len(args) {
 			return peer, e, inv.Usage("to: the peer's address is missing")
 		}
-		if peer, err = netip.ParseAddr(args[i+1]); err != nil {
-			return peer, e, inv.Usage(fmt.Sprintf("to %q: want an IP address", args[i+1]))
+		if peer, err = resolve(ctx, inv, args[i+1]); err != nil {
+			return peer, e, err
 		}
-		peer = peer.Unmap()
 		args = slices.Delete(args, i, i+2)
 	}
 	r, err := parseEndpoint(verbAdd, args)
 	if err != nil {
-		return peer, e, err
+		return peer, e, inv.Usage(err.Error())
 	}
 	e = r.endpoint()
 	if e.Flags == 0 || e.Flags == mptcp.FlagBackup {

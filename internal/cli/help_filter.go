@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"mptcpctl/internal/filter"
@@ -56,4 +57,22 @@ func filterCandidates(before string) []grammar.Candidate {
 		words = append(words, grammar.Candidate{Word: word, Summary: "combines terms"})
 	}
 	return words
+}
+
+// filterTakesValue reports whether the word begins a term that takes a value.
+func filterTakesValue(word string) bool {
+	return slices.ContainsFunc(filter.Terms(), func(t filter.Term) bool { return t.Word == word && t.Argument != "" })
+}
+
+// filterKind returns the kind of the values of a term that only the host knows.
+func filterKind(word string) grammar.Kind {
+	switch word {
+	case "dev":
+		return grammar.Device
+	case "token":
+		return grammar.Token
+	case "netns":
+		return grammar.Netns
+	}
+	return grammar.None
 }

@@ -40,7 +40,7 @@ func (a *app) monitorCommand() grammar.Command {
 			{Name: "json-array", Summary: "one JSON array in the form of iproute2 7.1"},
 			{Name: "coalesce", Value: grammar.Duration, Metavar: "TIME", Summary: "how long an event may wait for others when more than 1,500 come a second (default: 2ms, above 18,000 a second only; 0: none ever waits)"},
 			{Name: "buffer", Value: grammar.Number, Metavar: "MIB", Summary: "receive buffer in MiB (default 64; 16 with --engine ring)"},
-			{Name: "engine", Value: grammar.Name, Metavar: "ENGINE", Summary: "netlink, or ring: cheaper when many events come, needs CAP_BPF and CAP_PERFMON (default auto: netlink)"},
+			{Name: "engine", Value: grammar.Name, Metavar: "ENGINE", Choices: []string{"auto", "netlink", "ring"}, Summary: "netlink, or ring: cheaper when many events come, needs CAP_BPF and CAP_PERFMON (default auto: netlink)"},
 		},
 		Operand: grammar.Filter,
 		IPRoute: true,
@@ -186,7 +186,11 @@ func parseFilter(inv *grammar.Invocation) (*filter.Expr, error) {
 	if err != nil {
 		return nil, inv.Usage(err.Error())
 	}
-	return expr, nil
+	o := &inv.Options
+	if expr.NamesNetns() && !o.AllNetns && o.Netns == "" && o.Replay == "" && !inv.Has("from") {
+		return nil, inv.Usage("netns: only the own network namespace is looked at, which has no name here: -a looks at all")
+	}
+	return expr.Within(o.Netns), nil
 }
 
 // eventWriter renders events in one of their forms.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
@@ -77,9 +78,10 @@ func pathsOf(ctx context.Context, inv *grammar.Invocation, view source.View, des
 	if err != nil {
 		return nil, err
 	}
-	advice := pathsAdvice{device: view.DeviceName, program: "mptcpctl"}
-	if enter := view.Enter(); enter != "" {
-		advice.program += " -n " + shellWord(enter)
+	where := doctor.Facts{Enter: view.Enter(), Netns: view.Netns()}
+	advice := pathsAdvice{device: view.DeviceName, inside: where.Inside}
+	if settings, err := view.Sysctls(); err == nil {
+		advice.settings = settings
 	}
 	answer := advice.of(ofPathFamilies(&inv.Options, report), endpoints, limits)
 	answer.Netns = view.Netns()

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"mptcpctl/counters"
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/present"
 	"mptcpctl/mptcp"
@@ -12,8 +13,9 @@ import (
 
 // pathsAdvice says what makes the paths of a network namespace usable.
 type pathsAdvice struct {
-	device  func(index int32) string // names the namespace's devices
-	program string                   // as it is to be called to act on the namespace
+	device   func(index int32) string    // names the namespace's devices
+	inside   func(command string) string // makes a command act on the namespace
+	settings counters.Sysctls            // as far as they are known
 }
 
 // of adds to the candidate paths which endpoints they have, and the commands that
@@ -42,7 +44,14 @@ func (a *pathsAdvice) of(report hostnet.PathReport, endpoints []mptcp.Endpoint, 
 		answer.Paths = append(answer.Paths, path)
 	}
 	if wanted > limits.Subflows {
-		answer.Commands = slices.Insert(answer.Commands, 0, fmt.Sprintf("%s limits set subflows %d", a.program, wanted))
+		answer.Commands = slices.Insert(answer.Commands, 0, a.inside(fmt.Sprintf("mptcpctl limits set subflows %d", wanted)))
+	}
+	if on := a.settings.Enabled; on != nil && !*on {
+		answer.Notes = append(answer.Notes, "MPTCP is switched off (net.mptcp.enabled=0): every connection is plain TCP")
+		answer.Commands = slices.Insert(answer.Commands, 0, a.inside("sysctl -w net.mptcp.enabled=1"))
+	}
+	if a.settings.PathManagerName() == "userspace" {
+		answer.Notes = append(answer.Notes, "the userspace path manager is chosen: endpoints and limits are not used, its daemon makes the subflows")
 	}
 	return answer
 }
@@ -60,13 +69,13 @@ func endpointOf(endpoints []mptcp.Endpoint, p hostnet.Path) (mptcp.Endpoint, boo
 // advise gives a usable path other than the initial one its command and its notes.
 func (a *pathsAdvice) advise(p *present.Path, e mptcp.Endpoint, found bool) {
 	creates := mptcp.FlagSubflow | mptcp.FlagFullmesh | mptcp.FlagLaminar
-	add := fmt.Sprintf("%s endpoint add %v dev %s subflow", a.program, p.Address, shellWord(p.Device))
+	add := fmt.Sprintf("mptcpctl endpoint add %v dev %s subflow", p.Address, shellWord(p.Device))
 	switch {
 	case !found && p.SharesDevice: // no path of its own: its note says so
 	case !found:
-		p.Command = add
+		p.Command = a.inside(add)
 	case e.Flags&creates == 0 && !e.Flags.Has(mptcp.FlagImplicit):
-		p.Command = fmt.Sprintf("%s endpoint delete id %d && %s", a.program, e.ID, strings.Join(append([]string{add}, keptFlags(e)...), " "))
+		p.Command = a.inside(fmt.Sprintf("mptcpctl endpoint delete id %d && %s", e.ID, strings.Join(append([]string{add}, keptFlags(e)...), " ")))
 		p.Notes = append(p.Notes, fmt.Sprintf("its endpoint (%s) makes no subflow from here: it lacks the flag subflow", flagsOrNone(e.Flags)))
 	}
 	if !p.OwnLink && (!found || e.IfIndex == 0) {

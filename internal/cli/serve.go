@@ -46,7 +46,7 @@ func (a *app) serveCommand() grammar.Command {
 			{Name: "tls-key", Value: grammar.File, Metavar: "FILE", Summary: "the key of the certificate, PEM"},
 			{Name: "client-ca", Value: grammar.File, Metavar: "FILE", Summary: "answer only clients with a certificate of these authorities, PEM"},
 			{Name: "name", Value: grammar.Host, Metavar: "NAME", Summary: "a host name that clients call the server by, beside its addresses; may be given again"},
-			{Name: "log-level", Value: grammar.Word, Metavar: "LEVEL", Summary: "debug, info (default), warn or error"},
+			{Name: "log-level", Value: grammar.Word, Metavar: "LEVEL", Choices: []string{"debug", "info", "warn", "error"}, Summary: "debug, info (default), warn or error"},
 		},
 		Examples: []grammar.Example{
 			{Line: "serve", Meaning: "the page at http://" + defaultListen + "/"},

@@ -30,7 +30,7 @@ func (a *app) topCommand() grammar.Command {
 		Privilege: "none; CAP_NET_ADMIN in the network namespace for events and changes; the processes of other users are shown to root",
 		Operand:   grammar.Filter,
 		Flags: []grammar.Flag{
-			{Name: "screen", Value: grammar.Word, Metavar: "NAME", Summary: "begin with overview, connections, connection, events, endpoints or doctor"},
+			{Name: "screen", Value: grammar.Word, Metavar: "NAME", Choices: []string{"overview", "connections", "connection", "events", "endpoints", "doctor"}, Summary: "begin with overview, connections, connection, events, endpoints or doctor"},
 			{Name: "plain", Summary: "print lines, without moving the cursor"},
 			{Name: "interval", Value: grammar.Duration, Metavar: "TIME", Summary: "of plain output that is not typed for (default 1s)"},
 			{Name: "count", Value: grammar.Number, Metavar: "NUMBER", Summary: "how often plain output is printed (default: until interrupted)"},

@@ -44,6 +44,28 @@ func (e *Expr) WithDevices(name func(ifindex int32) string) *Expr {
 	return &Expr{root: e.root, devices: name}
 }
 
+// Within returns the same expression for the objects of one network namespace that
+// do not name it, as those of the namespace that a command works in: what asks for it
+// by that name asks for them.
+func (e *Expr) Within(netns string) *Expr {
+	if e == nil || netns == "" {
+		return e
+	}
+	return &Expr{root: e.root.within(netns), devices: e.devices}
+}
+
+func (n *node) within(netns string) node {
+	c := *n
+	if c.kind == kindNetns && c.text == netns {
+		c.text = ""
+	}
+	c.kids = make([]node, 0, len(n.kids))
+	for i := range n.kids {
+		c.kids = append(c.kids, n.kids[i].within(netns))
+	}
+	return c
+}
+
 // String returns the expression in its canonical form: Parse reads it back as the
 // same expression. That of nil is empty.
 func (e *Expr) String() string {

@@ -27,6 +27,9 @@ func (e *Expr) uses(kinds ...kind) bool {
 // connection.
 func (e *Expr) NeedsProcesses() bool { return e.uses(kindProcess) }
 
+// NamesNetns reports whether a term names a network namespace.
+func (e *Expr) NamesNetns() bool { return e.uses(kindNetns) }
+
 // NeedsSubflows reports whether the answer depends on the subflows of a connection.
 func (e *Expr) NeedsSubflows() bool {
 	return e.uses(kindAddress, kindDevice, kindSubflows, kindBackup, kindID, kindFamily)

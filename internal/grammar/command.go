@@ -79,6 +79,7 @@ type Flag struct {
 	Letter  byte   // the short form, or 0
 	Value   Kind   // None: a switch
 	Metavar string // the value's name in usage texts
+	Choices []string
 	Summary string
 }
 

@@ -55,7 +55,7 @@ func (c *Command) complete(entries []Entry, words []string, last string) Complet
 	inv := Invocation{Command: c}
 	rest, err := inv.options(words, len(c.Verbs) > 0)
 	if err != nil {
-		return Completion{Kind: c.valueKind(words)}
+		return c.flagValue(words)
 	}
 	if len(c.Verbs) > 0 && len(rest) > 0 {
 		if verb := c.Verb(rest[0]); verb != nil && !(c.Lenient && !c.exact(rest[0])) {
@@ -129,16 +129,16 @@ func (c *Command) keyword(word string) *Keyword {
 	return nil
 }
 
-// valueKind returns the kind of value that the last word, an option, waits for.
-func (c *Command) valueKind(words []string) Kind {
+// flagValue returns the values that the last word, an option, waits for.
+func (c *Command) flagValue(words []string) Completion {
 	word := words[len(words)-1]
 	for i := range c.Flags {
 		f := &c.Flags[i]
 		if word == "--"+f.Name || len(word) > 1 && word[1] != '-' && word[len(word)-1] == f.Letter {
-			return f.Value
+			return Completion{Words: choiceWords(f.Choices), Kind: f.Value}
 		}
 	}
-	return globalKind(word)
+	return Completion{Kind: globalKind(word)}
 }
 
 func globalKind(word string) Kind {
@@ -220,7 +220,9 @@ _PROGRAM() {
 		line=${line%%$'\t'*}
 		if [[ $line == :file ]]; then
 			compopt -o filenames 2>/dev/null
-			COMPREPLY+=($(compgen -f -- "$word"))
+			while IFS= read -r line; do
+				COMPREPLY+=("$line")
+			done < <(compgen -f -- "$word")
 		elif [[ $line == "$word"* ]]; then
 			COMPREPLY+=("${line#"$cut"}")
 		fi

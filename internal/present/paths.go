@@ -18,6 +18,7 @@ type Paths struct {
 	// Commands make the paths that have no endpoint usable, in the order in which
 	// to type them.
 	Commands []string `json:"commands"`
+	Notes    []string `json:"notes,omitempty"` // what stands in the way of all
 }
 
 // Path is a candidate path with its endpoint.
@@ -60,6 +61,11 @@ func WritePaths(w io.Writer, p *Paths, colors Palette, all bool) error {
 	b = appendField(b, "limits: subflows ", uint64(p.Limits.Subflows))
 	b = appendField(b, " add_addr_accepted ", uint64(p.Limits.AddAddrAccepted))
 	b = append(b, '\n')
+	for _, note := range p.Notes {
+		b = append(b, colors.Bad...)
+		b = append(b, Escape(note)...)
+		b = append(append(b, colors.Reset...), '\n')
+	}
 	if len(p.Commands) > 0 {
 		b = append(b, "to use the other paths:\n"...)
 		for _, command := range p.Commands {

@@ -276,6 +276,15 @@ func (s *recorded) MPTCPCounters() (counters.Values, error) {
 	return counters.ParseTable(text, tableMPTCP)
 }
 
+// Sysctls returns the recorded settings.
+func (s *recorded) Sysctls() (counters.Sysctls, error) {
+	settings, ok := s.settings()
+	if !ok {
+		return settings, fmt.Errorf("sysctls: %w", ErrNotRecorded)
+	}
+	return settings, nil
+}
+
 // Endpoints yields the recorded endpoints.
 func (s *recorded) Endpoints(context.Context) iter.Seq2[mptcp.Endpoint, error] {
 	return func(yield func(mptcp.Endpoint, error) bool) {

@@ -42,6 +42,9 @@ type View interface {
 	// where the kernel has none.
 	MPTCPCounters() (counters.Values, error)
 
+	// Sysctls returns the settings of MPTCP.
+	Sysctls() (counters.Sysctls, error)
+
 	// Endpoints, Endpoint and Limits are those of [pathmanager.Client].
 	Endpoints(ctx context.Context) iter.Seq2[mptcp.Endpoint, error]
 	Endpoint(ctx context.Context, id mptcp.AddressID) (mptcp.Endpoint, error)

@@ -38,6 +38,15 @@ func (h *Host) MPTCPCounters() (values counters.Values, err error) {
 	return values, err
 }
 
+// Sysctls returns the settings of MPTCP.
+func (h *Host) Sysctls() (settings counters.Sysctls, err error) {
+	err = h.inside(func() error {
+		settings, err = h.counters.Sysctls()
+		return err
+	})
+	return settings, err
+}
+
 // Endpoints lists the endpoints.
 func (h *Host) Endpoints(ctx context.Context) iter.Seq2[mptcp.Endpoint, error] {
 	return h.pm.Endpoints(ctx)

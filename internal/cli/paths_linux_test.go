@@ -1,0 +1,47 @@
+package cli
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"mptcpctl/internal/lab/labtest"
+)
+
+// What stands in the way of all paths is said with them.
+func TestPathsWhereMPTCPIsOff(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	set := func(name, value string) {
+		t.Helper()
+		if err := ns.Do(func() error { return os.WriteFile("/proc/sys/net/mptcp/"+name, []byte(value), 0o644) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := ask(t, ns, self(t), "mptcpctl", "paths"); strings.Contains(got.stdout, "switched off") {
+		t.Errorf("%v", got)
+	}
+	set("enabled", "0")
+	set("pm_type", "1")
+	got := ask(t, ns, self(t), "mptcpctl", "paths", "to", "localhost")
+	for _, want := range []string{"MPTCP is switched off", "  sysctl -w net.mptcp.enabled=1\n", "userspace path manager is chosen", "to 127.0.0.1"} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("%v, want %q", got, want)
+		}
+	}
+}
+
+// Words that can match nothing are no silent empty list.
+func TestFiltersThatMatchNothing(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	for args, want := range map[string]string{
+		"connection netns blue":      "-a looks at all",
+		"wait netns blue":            "-a looks at all",
+		"connection event CLOSED":    "words about events",
+		"connection state listening": "connection show listen",
+		"doctor dst 192.0.2.77":      "only what concerns all was judged",
+	} {
+		if got := ask(t, ns, self(t), "mptcpctl", strings.Fields(args)...); !strings.Contains(got.stderr, want) {
+			t.Errorf("%s: %v, want %q", args, got, want)
+		}
+	}
+}
