@@ -17,6 +17,9 @@ type movement struct {
 	name string
 	by   uint64
 	at   time.Time
+	// whole says that it is all that a new namespace has counted: some of it may be
+	// of the time before its events were heard.
+	whole bool
 }
 
 // movementTime is how long the rise of a counter may explain what is found later.
@@ -85,16 +88,16 @@ func (t *Tracker) readCounters(ctx context.Context, netns string) {
 		for _, name := range names {
 			// Nothing has risen before there was something to compare with.
 			if before, ok := n.counters[name]; ok && counters[name] > before {
-				kept = append(kept, movement{name, counters[name] - before, now})
+				kept = append(kept, movement{name, counters[name] - before, now, n.unread})
 			}
 		}
 	}
 	t.movements[netns] = kept
-	if maps.Equal(n.counters, counters) {
+	if maps.Equal(n.counters, counters) && !n.unread {
 		return
 	}
 	next := *n
-	next.counters = counters
+	next.counters, next.unread = counters, false
 	t.namespaces = putNamespace(t.namespaces, &next)
 	t.touch()
 }
@@ -137,8 +140,12 @@ func (t *Tracker) cause(netns string, names []string) (cause string, evidence []
 	case 0:
 		return "", nil, ConfidenceNone
 	case 1:
+		sure = Certain
+		if slices.ContainsFunc(t.movements[netns], func(m movement) bool { return m.whole && m.by > 0 && m.name == found[0] }) {
+			sure = Likely
+		}
 		t.account(netns, found[0], 1)
-		return found[0], evidence, Certain
+		return found[0], evidence, sure
 	}
 	return strings.Join(found, " or "), evidence, Likely
 }

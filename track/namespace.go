@@ -12,6 +12,7 @@ type namespace struct {
 	snapshot Snapshot // without connections and subflows
 	facts    *facts
 	counters Counters
+	unread   bool // counters is what they are taken to have been: it has just come
 }
 
 func newNamespace(s *Snapshot) *namespace {
@@ -33,9 +34,9 @@ func (t *Tracker) refresh(ctx context.Context, netns string) {
 	n := newNamespace(s)
 	if before := findNamespace(t.namespaces, netns); before != nil {
 		n.snapshot.Listeners, n.facts.listening = before.snapshot.Listeners, before.facts.listening
-		n.counters = before.counters
+		n.counters, n.unread = before.counters, before.unread
 	} else {
-		n.counters = unrisen()
+		n.counters, n.unread = unrisen(), true
 	}
 	t.namespaces = putNamespace(t.namespaces, n)
 	t.touch()

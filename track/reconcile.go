@@ -89,9 +89,9 @@ func (t *Tracker) placeNamespaces(s *sweep, snapshots []Snapshot) {
 	for i := range snapshots {
 		n := newNamespace(&snapshots[i])
 		if before := findNamespace(t.namespaces, n.snapshot.Netns); before != nil {
-			n.counters = before.counters
+			n.counters, n.unread = before.counters, before.unread
 		} else if s.why != first {
-			n.counters = unrisen() // it came meanwhile
+			n.counters, n.unread = unrisen(), true // it came meanwhile
 		}
 		list = putNamespace(list, n)
 		s.covered[n.snapshot.Netns] = true
