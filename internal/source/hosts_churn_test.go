@@ -1,6 +1,7 @@
 package source_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -279,4 +280,68 @@ func netnsNames(views []source.View) (names []string) {
 		names = append(names, v.Netns())
 	}
 	return names
+}
+
+// TestNumberGivenLater gives a namespace its number while its events are read: each
+// comes once, by whichever socket.
+func TestNumberGivenLater(t *testing.T) {
+	w := newWorld(t)
+	ns := labtest.MPTCP(t)
+	if err := w.name(ns.Path(), "blue"); err != nil {
+		t.Fatal(err)
+	}
+	hosts := w.dial(t, &pathmanager.ListenConfig{})
+	s, err := lab.Serve(t.Context(), ns, netip.MustParseAddrPort("127.0.0.1:7000"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var mu sync.Mutex
+	created := map[mptcp.Token]int{}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		for batch, err := range hosts.Batches(ctx) {
+			if err != nil {
+				ended <- err
+				return
+			}
+			mu.Lock()
+			for i := range batch {
+				if e := &batch[i]; e.Type == mptcp.EventCreated {
+					created[e.Token]++
+				}
+			}
+			mu.Unlock()
+		}
+		ended <- nil
+	}()
+	const connections = 40
+	for i := range connections {
+		if i == connections/2 {
+			if err := w.number(ns.Namespace); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := lab.Connect(t.Context(), ns, s.Addr(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Exchange(10); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+	stop() // what has come by now is read
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if len(created) != 2*connections {
+		t.Errorf("%d connections of %d", len(created), 2*connections)
+	}
+	for token, times := range created {
+		if times != 1 {
+			t.Errorf("CREATED of %v came %d times", token, times)
+		}
+	}
 }

@@ -258,16 +258,11 @@ func (h *Hosts) remember(ns *hostnet.Namespace, name string) bool {
 }
 
 // renumber notes a number that a namespace was given since: from then on its events
-// come by the main socket.
+// come by the main socket, too. Those by the socket of its own are kept, for no moment
+// to change over is between two events.
 func (h *Hosts) renumber(m *member) {
-	if h.main == nil || m.current || m.home == nil || !h.remember(m.home, m.netns) {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if m.direct {
-		m.direct = false
-		m.stop()
+	if h.main != nil && !m.current && m.home != nil {
+		h.remember(m.home, m.netns)
 	}
 }
 
