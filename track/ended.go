@@ -26,31 +26,49 @@ type tuple struct {
 	local, remote netip.AddrPort
 }
 
-// finals holds last figures that came before the news that a subflow had ended.
-type finals struct {
-	by    map[tuple]mptcp.Subflow
-	order []tuple
+// recent holds what was put last, by the subflow that it is about.
+type recent[V any] struct {
+	by    map[tuple]V
+	order []tuple // as they were put; some may have been taken since
 }
 
-// finalsKept is how many last figures wait for their subflow.
-const finalsKept = 1 << 10
+// recentKept is how many are held.
+const recentKept = 1 << 10
 
-// put keeps figures.
-func (f *finals) put(k tuple, s mptcp.Subflow) {
-	if _, twice := f.by[k]; !twice {
-		f.order = append(f.order, k)
+func (r *recent[V]) put(k tuple, v V) {
+	if r.by == nil {
+		r.by = make(map[tuple]V)
 	}
-	f.by[k] = s
-	if len(f.order) > finalsKept {
-		delete(f.by, f.order[0])
-		f.order = f.order[1:]
+	r.by[k] = v
+	r.order = append(r.order, k)
+	if len(r.order) > recentKept {
+		delete(r.by, r.order[0])
+		r.order = r.order[1:]
 	}
 }
 
-// settle gives the subflow its last figures, if they have come.
-func (f *finals) settle(netns string, s *mptcp.Subflow) {
-	if last, ok := f.by[tuple{netns, s.Local, s.Remote}]; ok {
+func (r *recent[V]) take(k tuple) (v V, ok bool) {
+	if v, ok = r.by[k]; ok {
+		delete(r.by, k)
+	}
+	return v, ok
+}
+
+// place is where an ended subflow is kept: in the closed ones, or with its connection
+// in the ended ones, counted from the first that there ever was.
+type place struct {
+	number uint64
+	ended  bool
+}
+
+// settle gives a subflow that has ended its last figures. Where they have not come
+// yet, they are put where it is kept.
+func (t *Tracker) settle(netns string, s *mptcp.Subflow, kept place) {
+	k := tuple{netns, s.Local, s.Remote}
+	if last, ok := t.finals.take(k); ok {
 		takeFigures(s, &last)
+	} else {
+		t.unsettled.put(k, kept)
 	}
 }
 
@@ -65,32 +83,35 @@ func takeFigures(s, from *mptcp.Subflow) {
 func (t *Tracker) final(e *EndedSubflow) {
 	e.Subflow.Local, e.Subflow.Remote = mptcp.Unmap(e.Subflow.Local), mptcp.Unmap(e.Subflow.Remote)
 	k := tuple{e.Netns, e.Subflow.Local, e.Subflow.Remote}
-	t.finals.put(k, e.Subflow)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i := len(t.closed) - 1; i >= max(0, len(t.closed)-finalsKept); i-- {
-		if c := t.closed[i]; c.Key.Netns == k.netns && c.Subflow.Local == k.local && c.Subflow.Remote == k.remote {
-			late := *c
-			takeFigures(&late.Subflow, &e.Subflow)
-			t.closed = slices.Clone(t.closed)
-			t.closed[i] = &late
-			t.touch()
-			return
-		}
+	at, ok := t.unsettled.take(k)
+	switch {
+	case !ok:
+		t.finals.put(k, e.Subflow)
+	case at.ended && at.number >= t.endedGone:
+		t.amend(int(at.number-t.endedGone), func(late *Ended) {
+			late.Connection.Subflows = slices.Clone(late.Connection.Subflows)
+			if i := findSubflow(late.Connection.Subflows, &e.Subflow); i >= 0 {
+				takeFigures(&late.Connection.Subflows[i], &e.Subflow)
+			}
+			setShares(late.Connection.Subflows)
+		})
+	case !at.ended && at.number >= t.closedGone:
+		i := at.number - t.closedGone
+		late := *t.closed[i]
+		takeFigures(&late.Subflow, &e.Subflow)
+		t.own()
+		t.closed[i] = &late
+		t.touch()
 	}
-	for i := len(t.ended) - 1; i >= max(0, len(t.ended)-finalsKept); i-- {
-		if t.ended[i].Key.Netns == k.netns && slices.ContainsFunc(t.ended[i].Connection.Subflows, func(s mptcp.Subflow) bool {
-			return s.Local == k.local && s.Remote == k.remote
-		}) {
-			t.amend(i, func(late *Ended) {
-				late.Connection.Subflows = slices.Clone(late.Connection.Subflows)
-				for j := range late.Connection.Subflows {
-					t.finals.settle(k.netns, &late.Connection.Subflows[j])
-				}
-				setShares(late.Connection.Subflows)
-			})
-			return
-		}
+}
+
+// own makes the lists of what ended the tracker's alone: what a state has of them does
+// not change.
+func (t *Tracker) own() {
+	if t.given {
+		t.ended, t.closed, t.given = slices.Clone(t.ended), slices.Clone(t.closed), false
 	}
 }
 
@@ -102,7 +123,7 @@ func (t *Tracker) amend(i int, change func(*Ended)) {
 	if id := (identity{late.Key.Netns, late.Key.Token}); t.endedLast[id] == t.ended[i] {
 		t.endedLast[id] = &late
 	}
-	t.ended = slices.Clone(t.ended)
+	t.own()
 	t.ended[i] = &late
 	t.touch()
 }
@@ -112,7 +133,7 @@ func (t *Tracker) closeSubflow(k mptcp.Key, s mptcp.Subflow, e *mptcp.Event, at 
 	if t.config.Keep == 0 {
 		return
 	}
-	t.finals.settle(k.Netns, &s)
+	t.settle(k.Netns, &s, place{t.closedGone + uint64(len(t.closed)), false})
 	s.State, s.TCP = mptcp.SubflowClosed, mptcp.StateClosed
 	c := &ClosedSubflow{Key: k, Subflow: s, At: at, found: t.now()}
 	if e != nil {
@@ -123,8 +144,14 @@ func (t *Tracker) closeSubflow(k mptcp.Key, s mptcp.Subflow, e *mptcp.Event, at 
 	}
 	t.closed = append(t.closed, c)
 	if len(t.closed) > 2*t.config.Keep {
-		t.closed = t.closed[1:]
+		t.forgetClosed()
 	}
+}
+
+// forgetClosed drops the oldest ended subflow. The caller holds mu.
+func (t *Tracker) forgetClosed() {
+	t.closed = t.closed[1:]
+	t.closedGone++
 }
 
 // end takes a connection out of the live ones, and keeps it among the ended ones.
@@ -139,7 +166,7 @@ func (t *Tracker) end(slot uint32, how How, at time.Time) {
 	n := findNamespace(t.namespaces, r.Netns)
 	for i := range r.Subflows {
 		s := &r.Subflows[i]
-		t.finals.settle(r.Netns, s)
+		t.settle(r.Netns, s, place{t.endedGone + uint64(len(t.ended)), true})
 		s.State, s.TCP = mptcp.SubflowClosed, mptcp.StateClosed
 		if n != nil {
 			n.facts.device(s)
@@ -160,6 +187,7 @@ func (t *Tracker) end(slot uint32, how How, at time.Time) {
 func (t *Tracker) forgetEnded() {
 	e := t.ended[0]
 	t.ended = t.ended[1:]
+	t.endedGone++
 	if id := (identity{e.Key.Netns, e.Key.Token}); t.endedLast[id] == e {
 		delete(t.endedLast, id)
 	}

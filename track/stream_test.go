@@ -378,7 +378,7 @@ func TestChurnLeavesNothingBehind(t *testing.T) {
 		if pages := len(table.core) + len(table.joins) + len(table.v6) + len(table.locals); pages > 4*(batches*each/10/pageLen+3) || table.index.size > 4*pageLen {
 			t.Errorf("%d pages, index of %d", pages, table.index.size)
 		}
-		if len(tracker.ended) > bound || len(tracker.endedLast) > bound || len(tracker.closed) > 2*bound || len(tracker.finals.by) > finalsKept {
+		if len(tracker.ended) > bound || len(tracker.endedLast) > bound || len(tracker.closed) > 2*bound || len(tracker.finals.by) > recentKept || len(tracker.unsettled.by) > recentKept {
 			t.Errorf("%d ended, %d by token, %d subflows", len(tracker.ended), len(tracker.endedLast), len(tracker.closed))
 		}
 		if len(tracker.history.pages) > 1000/pageLen+1 || len(tracker.history.notes) > notesKept {

@@ -25,6 +25,9 @@ type Tracker struct {
 	ended      []*Ended
 	endedLast  map[identity]*Ended // the newest with each token
 	closed     []*ClosedSubflow
+	endedGone  uint64 // how many of ended were dropped
+	closedGone uint64 // how many of closed were
+	given      bool   // a state has both lists, too
 	namespaces []*namespace
 	events     uint64
 	lost       uint64
@@ -43,9 +46,10 @@ type Tracker struct {
 	out           []Delta // deltas of the connection at hand, to be told after it is written
 	checks        checks
 	movements     map[string][]movement // of counters, by namespace
-	finals        finals
-	marksServer   bool   // the kernel marks the server's side in CREATED
-	missed        uint64 // events lost since the last resync
+	finals        recent[mptcp.Subflow] // last figures that came before the news of the end
+	unsettled     recent[place]         // subflows that ended, and have not their last figures yet
+	marksServer   bool                  // the kernel marks the server's side in CREATED
+	missed        uint64                // events lost since the last resync
 	overlap       time.Time
 	nextResync    time.Time
 	nextReconcile time.Time
@@ -69,7 +73,6 @@ func New(source Source, config *Config) *Tracker {
 		endedLast: make(map[identity]*Ended),
 		checks:    checks{by: make(map[identity]*check)},
 		movements: make(map[string][]movement),
-		finals:    finals{by: make(map[tuple]mptcp.Subflow)},
 	}
 }
 
@@ -79,6 +82,7 @@ func (t *Tracker) State() *State {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.state == nil {
+		t.given = true
 		t.state = &State{
 			time: t.time, generation: t.generation, events: t.events, lost: t.lost, err: cmp.Or(t.dumpErr, t.lookErr),
 			counts: t.table.counts, view: t.table.freeze(), past: t.history.freeze(), limit: t.config.History,
@@ -323,7 +327,7 @@ func (t *Tracker) expire(now time.Time) {
 		t.touch()
 	}
 	for len(t.closed) > 0 && now.Sub(t.closed[0].found) >= t.config.KeepTime {
-		t.closed = t.closed[1:]
+		t.forgetClosed()
 		t.touch()
 	}
 }
