@@ -27,20 +27,15 @@ type knownSubflows struct {
 	all     bool // there are more than are remembered: every socket passes
 }
 
-// begin forgets all for a new dump.
-func (k *knownSubflows) begin(n int) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.all = n > mostKnown
-	k.cookies = make(map[uint64]struct{}, min(n, mostKnown))
-}
-
-func (k *knownSubflows) add(cookie uint64) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.cookies) < mostKnown {
-		k.cookies[cookie] = struct{}{}
+// know takes the subflows of a dump in place of those of the last one.
+func (k *knownSubflows) know(rows []track.SubflowRow) {
+	cookies := make(map[uint64]struct{}, min(len(rows), mostKnown))
+	for i := range rows[:min(len(rows), mostKnown)] {
+		cookies[rows[i].Cookie] = struct{}{}
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.all, k.cookies = len(rows) > mostKnown, cookies
 }
 
 // hear takes in the subflows that events told of, for Ended.

@@ -226,10 +226,7 @@ func (h *Host) readSubflows(ctx context.Context, s *track.Snapshot) error {
 	}
 	h.sampled.dumped(time.Since(began))
 	if h.watching.Load() {
-		h.known.begin(len(s.Subflows))
-		for i := range s.Subflows {
-			h.known.add(s.Subflows[i].Cookie)
-		}
+		h.known.know(s.Subflows)
 	}
 	return nil
 }
