@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -263,5 +265,28 @@ func TestNamesOfNamespaces(t *testing.T) {
 		}
 		p.Close()
 		await(t, "its end", func() bool { return !sees(hosts, "blue")() })
+	}
+}
+
+// fullDisk takes so many bytes, and no more.
+type fullDisk struct{ room int }
+
+func (d *fullDisk) Write(b []byte) (int, error) {
+	if len(b) > d.room {
+		return 0, syscall.ENOSPC
+	}
+	d.room -= len(b)
+	return len(b), nil
+}
+
+// A disk that is full ends the recording, and is told of once.
+func TestRecordToAFullDisk(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	err := ns.Do(func() error {
+		_, err := source.Record(t.Context(), &fullDisk{room: 2000}, &source.RecordConfig{Events: &pathmanager.ListenConfig{}})
+		return err
+	})
+	if !errors.Is(err, syscall.ENOSPC) || strings.Count(err.Error(), "no space left") != 1 {
+		t.Errorf("%v, want that the disk is full, once", err)
 	}
 }

@@ -107,7 +107,18 @@ func (r *recorder) run(ctx context.Context) (err error) {
 	err = r.snapshots(ctx)
 	stop()
 	tasks.Wait()
-	return errors.Join(err, broken, r.stop())
+	return told(err, broken, r.stop())
+}
+
+// told joins errors, each once: what broke the file is met by all that write to it.
+func told(errs ...error) error {
+	var all []error
+	for _, err := range errs {
+		if err != nil && !slices.ContainsFunc(all, func(e error) bool { return errors.Is(e, err) }) {
+			all = append(all, err)
+		}
+	}
+	return errors.Join(all...)
 }
 
 // open opens what is recorded.
