@@ -114,6 +114,7 @@ type Listener struct {
 	meter     meter
 	attended  time.Time // what came before was read, or woke the reader at once
 	unchecked int       // messages read since the queue was last known to be below its bound
+	odd       bool      // some of them were not the kernel's
 	memory    [16]uint32
 	batch     []mptcp.Event
 	rest      []mptcp.Event    // of batch, which a loop over Events left behind

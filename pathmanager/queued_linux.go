@@ -45,10 +45,11 @@ func (l *Listener) readQueued(yield func([]mptcp.Event, error) bool) error {
 		if l.isClosed() {
 			return fmt.Errorf("events: %w", os.ErrClosed)
 		}
-		n, _, errno := l.take(false)
+		n, now, errno := l.take(false)
 		read += n
 		switch errno {
 		case 0:
+			l.judge(false, now)
 			if len(l.batch) > 0 && !yield(l.batch, nil) {
 				return nil
 			}

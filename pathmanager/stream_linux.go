@@ -168,12 +168,13 @@ func (l *Listener) take(wait bool) (int, time.Time, unix.Errno) {
 		return 0, time.Time{}, errno
 	}
 	now := time.Now()
-	l.fill(n, now)
-	return n, now, l.checkLoss(n, now)
+	odd := l.fill(n, now)
+	return n, now, l.checkLoss(n, odd, now)
 }
 
-// fill decodes n messages into the batch.
-func (l *Listener) fill(n int, now time.Time) {
+// fill decodes n messages into the batch. It reports whether some were not as the
+// kernel's are, and may have been charged with more.
+func (l *Listener) fill(n int, now time.Time) (odd bool) {
 	l.batch = l.batch[:0]
 	namespace, name := OwnNamespace, ""
 	truncated := false
@@ -181,6 +182,7 @@ func (l *Listener) fill(n int, now time.Time) {
 		m := l.receiver.message(i, l.group)
 		if !m.kernel || len(m.data) < nlmsgHeaderSize || binary.NativeEndian.Uint16(m.data[4:]) != l.family.ID {
 			l.refused.Add(1)
+			odd = true
 			continue
 		}
 		if l.config.Tap != nil && !m.truncated {
@@ -201,16 +203,18 @@ func (l *Listener) fill(n int, now time.Time) {
 	if truncated {
 		l.receiver.grow(2 * l.receiver.size)
 	}
+	return odd || truncated
 }
 
 // checkLoss appends an EventLost where the kernel dropped messages.
 //
 // The kernel need not be asked while so few messages were read since the queue
-// was last empty that it cannot have been full.
-func (l *Listener) checkLoss(n int, now time.Time) unix.Errno {
+// was last empty that it cannot have been full, unless others' were among them.
+func (l *Listener) checkLoss(n int, odd bool, now time.Time) unix.Errno {
 	l.unchecked += n
+	l.odd = l.odd || odd
 	drained := n < l.config.slots
-	if drained && l.unchecked < l.buffer/mostCharge && !l.book.waiting() {
+	if drained && !l.odd && l.unchecked < l.buffer/mostCharge && !l.book.waiting() {
 		l.unchecked = 0
 		return 0
 	}
@@ -221,7 +225,7 @@ func (l *Listener) checkLoss(n int, now time.Time) unix.Errno {
 	if lost := l.book.observe(l.unchecked, drops, queued); lost > 0 {
 		l.batch = append(l.batch, mptcp.Event{Type: mptcp.EventLost, Lost: lost, Time: now})
 	}
-	l.unchecked = 0
+	l.unchecked, l.odd = 0, l.odd && !drained
 	return 0
 }
 

@@ -344,7 +344,7 @@ func (t *Tracker) lifeOf(slot uint32, k mptcp.Key, e *mptcp.Event) (age time.Dur
 		if h.derived != KindEvent || mptcp.EventType(h.kind) != mptcp.EventSubflowEstablished || !sameSubflow(h, e) {
 			return true
 		}
-		age, ok = e.Time.Sub(time.Unix(0, h.time)), h.late == 0
+		age, ok = e.Time.Sub(time.Unix(0, h.time)), h.late == 0 && t.config.Lag <= rejectedWithin
 		return false
 	})
 	return age, ok

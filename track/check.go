@@ -74,7 +74,7 @@ func (c *checks) put(id identity, due time.Time) *check {
 		heap.Push(c, k)
 		return k
 	}
-	if due.Before(k.due) {
+	if due.Before(k.due) && !k.missing { // else its CLOSED has its time to come
 		k.due = due
 		heap.Fix(c, k.place)
 	}
@@ -117,7 +117,11 @@ func (t *Tracker) check(e *mptcp.Event, after time.Duration) *check {
 		t.nextReconcile = t.now()
 		return &check{}
 	}
-	return t.checks.put(identity{e.Netns, e.Token}, t.now().Add(after))
+	id := identity{e.Netns, e.Token}
+	if k, ok := t.checks.by[id]; ok && e.Type == mptcp.EventClosed {
+		k.missing = false // what it waited for has come
+	}
+	return t.checks.put(id, t.now().Add(after))
 }
 
 // lookAtWanted has those connections asked about that a view wants fresh.
@@ -255,7 +259,7 @@ func (t *Tracker) notThere(k *check) {
 	case !k.missing:
 		// Its CLOSED may still be on the way to us.
 		again := &check{identity: k.identity, missing: true}
-		t.checks.again(again, t.now().Add(confirmAfter))
+		t.checks.again(again, t.now().Add(confirmAfter+t.config.Lag))
 	default:
 		t.aborted(slot)
 	}

@@ -32,6 +32,9 @@ type Config struct {
 	// that it accepted, as Linux does since 5.19: those without are the client's.
 	// Otherwise that is known only after the first mark.
 	MarksServer bool
+	// Lag is how much later than it came an event may be read, where the source lets
+	// events wait for each other on purpose: pathmanager.ListenConfig.Coalesce.
+	Lag time.Duration
 	// Details is for how many connections at once the figures are held that belong
 	// to the connection itself rather than to its subflows: bytes, limits, inode,
 	// user, ages; 64 bytes each. With more connections than that, some have

@@ -4,8 +4,7 @@ import (
 	"context"
 	"iter"
 	"sync"
-
-	"mptcpctl/mptcp"
+	"time"
 )
 
 // Deltas returns every kernel event and every derived event from now on, in the
@@ -101,7 +100,8 @@ type queue struct {
 	limit int
 	items []Delta
 	head  int
-	lost  uint64 // deltas that found no room since the last item
+	lost  uint64    // deltas that found no room since the last item
+	last  time.Time // of the last of them
 	end   *ending
 	ready chan struct{}
 }
@@ -110,10 +110,10 @@ func (q *queue) push(d *Delta) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.lost > 0 && len(q.items)-q.head < q.limit {
-		q.items = append(q.items, q.overflow(d))
+		q.items = append(q.items, q.overflow())
 	}
 	if len(q.items)-q.head >= q.limit {
-		q.lost++
+		q.lost, q.last = q.lost+1, d.Event.Time
 		return
 	}
 	if q.head > q.limit {
@@ -124,11 +124,10 @@ func (q *queue) push(d *Delta) {
 	q.wake()
 }
 
-// overflow returns the marker for what found no room, at the time of the delta
-// after it.
-func (q *queue) overflow(d *Delta) Delta {
+// overflow returns the marker for what found no room, at the time of the last of it.
+func (q *queue) overflow() Delta {
 	m := Delta{Kind: KindOverflow, Name: KindOverflow.String()}
-	m.Event.Lost, m.Event.Time = q.lost, d.Event.Time
+	m.Event.Lost, m.Event.Time = q.lost, q.last
 	q.lost = 0
 	return m
 }
@@ -161,7 +160,7 @@ func (q *queue) pop() (d Delta, more bool, end *ending) {
 		return d, true, nil
 	}
 	if q.lost > 0 {
-		return q.overflow(&Delta{Event: mptcp.Event{}}), true, nil
+		return q.overflow(), true, nil
 	}
 	return d, false, q.end
 }

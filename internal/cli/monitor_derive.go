@@ -15,7 +15,7 @@ const deltasAhead = 1 << 16
 // newTracker returns the tracker that derives events. That of a recording does not
 // wait: each snapshot is taken as soon as the replay comes to it.
 func newTracker(stream *eventStream) *track.Tracker {
-	config := &track.Config{Buffer: deltasAhead, Keep: 256, HistoryTotal: 1 << 12}
+	config := &track.Config{Buffer: deltasAhead, Keep: 256, HistoryTotal: 1 << 12, Lag: stream.lag}
 	if stream.recording != nil {
 		config.Reconcile, config.Sample, config.Buffer = time.Millisecond, time.Millisecond, 1<<24
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/source"
@@ -18,7 +19,8 @@ type eventStream struct {
 	queued  func() iter.Seq2[[]mptcp.Event, error] // what has come and was not read; nil: nothing
 	device  func(netns string, index int32) (string, bool)
 	refused func() uint64
-	engine  string // how events come; "" from a recording
+	engine  string        // how events come; "" from a recording
+	lag     time.Duration // that events may wait for others
 	close   func() error
 
 	// views returns what there was before the events, and what lets go of it.
@@ -43,7 +45,7 @@ func openEvents(ctx context.Context, inv *grammar.Invocation, config *pathmanage
 		}
 		return &eventStream{
 			batches: host.Batches, device: ownDevice, refused: host.Listener().Refused, engine: host.Listener().Engine(),
-			views: viewsOf(host), tracked: host, close: host.Close,
+			views: viewsOf(host), tracked: host, close: host.Close, lag: max(config.Coalesce, 0),
 		}, nil
 	}
 	listener, err := pathmanager.Listen(config)
@@ -80,7 +82,7 @@ func openAllEvents(ctx context.Context, inv *grammar.Invocation, config *pathman
 	}
 	return &eventStream{
 		batches: hosts.Batches, refused: hosts.Refused, engine: hosts.Engine(), views: viewsOf(hosts), tracked: hosts, close: hosts.Close,
-		device: hosts.DeviceName,
+		device: hosts.DeviceName, lag: max(config.Coalesce, 0),
 	}, nil
 }
 

@@ -125,6 +125,9 @@ func (h *Host) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
 	return func(yield func([]mptcp.Event, error) bool) {
 		for batch, err := range toTheEnd(ctx, h.listener) {
 			h.hear(batch)
+			for i := range batch {
+				batch[i].Netns = h.netns
+			}
 			if !yield(batch, err) {
 				return
 			}

@@ -301,7 +301,7 @@ func (r *recorder) batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] 
 	if r.hosts != nil {
 		return r.hosts.Batches(ctx)
 	}
-	return r.host.listener.Batches(ctx)
+	return r.host.Batches(ctx)
 }
 
 // readEvents writes events, those of a batch at once.
