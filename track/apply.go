@@ -327,8 +327,13 @@ func (t *Tracker) failed(slot uint32, k mptcp.Key, e *mptcp.Event) {
 		c := t.closed[i]
 		known = known || c.Key == k && c.Subflow.Local == local && c.Subflow.Remote == remote
 	}
-	if !known {
-		t.derive(e, KindSubflowFailed, Certain, failure(e)...)
+	if sure := Certain; !known {
+		if e.Time.Before(t.blind) && (t.lost > 0 || t.table.cores.at(slot).flags&coreCreated == 0) {
+			sure = Likely // SF_ESTABLISHED may be among what was missed before the dump
+		}
+		if why := failure(e); sure == Certain || len(why) > 1 {
+			t.derive(e, KindSubflowFailed, sure, why...)
+		}
 	}
 }
 

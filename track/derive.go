@@ -113,6 +113,15 @@ func (t *Tracker) risen(netns string, names []string) map[string]uint64 {
 	return out
 }
 
+// unsure returns the confidence that a rise allows: of a namespace that has just been
+// made some of it may be of the time before.
+func (t *Tracker) unsure(netns, name string, sure Confidence) Confidence {
+	if slices.ContainsFunc(t.movements[netns], func(m movement) bool { return m.whole && m.by > 0 && m.name == name }) {
+		return min(sure, Likely)
+	}
+	return sure
+}
+
 // account takes n off the rises of a counter.
 func (t *Tracker) account(netns, name string, n uint64) {
 	list := t.movements[netns]
@@ -140,10 +149,7 @@ func (t *Tracker) cause(netns string, names []string) (cause string, evidence []
 	case 0:
 		return "", nil, ConfidenceNone
 	case 1:
-		sure = Certain
-		if slices.ContainsFunc(t.movements[netns], func(m movement) bool { return m.whole && m.by > 0 && m.name == found[0] }) {
-			sure = Likely
-		}
+		sure = t.unsure(netns, found[0], Certain)
 		t.account(netns, found[0], 1)
 		return found[0], evidence, sure
 	}
@@ -198,6 +204,7 @@ func (t *Tracker) orphans(netns string, list []*check) {
 		if cause == "" {
 			continue // a connect that failed is no fallback
 		}
+		sure = min(sure, Likely) // the rise may be that of a connection that lives
 		if uint64(len(list)) > total {
 			sure = Possible
 			evidence = append(evidence, fmt.Sprintf("%d connections ended so at about this time: some may have failed to connect", len(list)))
@@ -311,7 +318,7 @@ func (t *Tracker) staleSubflows(netns string, tokens []mptcp.Token, n uint64) {
 		return // the next figures may show them
 	}
 	slices.SortStableFunc(found, func(a, b candidate) int { return cmp.Compare(b.rank, a.rank) })
-	sure := Certain
+	sure := t.unsure(netns, counterStale, Certain)
 	if uint64(len(found)) != n {
 		sure = Likely
 	}

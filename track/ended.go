@@ -28,30 +28,53 @@ type tuple struct {
 
 // recent holds what was put last, by the subflow that it is about.
 type recent[V any] struct {
-	by    map[tuple]V
-	order []tuple // as they were put; some may have been taken since
+	by    map[tuple]dated[V]
+	order []tuple
+	head  int // of order: what is before it was dropped
 }
 
-// recentKept is how many are held.
-const recentKept = 1 << 10
+type dated[V any] struct {
+	value V
+	at    time.Time
+}
 
-func (r *recent[V]) put(k tuple, v V) {
+// What is held: so many, and for so long, as the two ends of a story may be apart.
+const (
+	recentKept = 1 << 10
+	recentTime = 5 * time.Second
+)
+
+// put adds a value, or replaces the one that is there.
+func (r *recent[V]) put(k tuple, v V, now time.Time) {
 	if r.by == nil {
-		r.by = make(map[tuple]V)
+		r.by = make(map[tuple]dated[V])
 	}
-	r.by[k] = v
-	r.order = append(r.order, k)
-	if len(r.order) > recentKept {
-		delete(r.by, r.order[0])
-		r.order = r.order[1:]
+	if _, there := r.by[k]; !there {
+		r.order = append(r.order, k)
+	}
+	r.by[k] = dated[V]{v, now}
+	for len(r.order)-r.head > recentKept {
+		delete(r.by, r.order[r.head])
+		r.head++
+	}
+	if r.head > recentKept {
+		r.order, r.head = append(r.order[:0], r.order[r.head:]...), 0
 	}
 }
 
-func (r *recent[V]) take(k tuple) (v V, ok bool) {
-	if v, ok = r.by[k]; ok {
-		delete(r.by, k)
+// take returns the value, and forgets it.
+func (r *recent[V]) take(k tuple, now time.Time) (v V, ok bool) {
+	d, ok := r.by[k]
+	if !ok {
+		return v, false
 	}
-	return v, ok
+	delete(r.by, k)
+	at := len(r.order) - 1 // the two ends come one soon after the other
+	for r.order[at] != k {
+		at--
+	}
+	r.order = slices.Delete(r.order, at, at+1)
+	return d.value, now.Sub(d.at) < recentTime
 }
 
 // place is where an ended subflow is kept: in the closed ones, or with its connection
@@ -65,10 +88,11 @@ type place struct {
 // yet, they are put where it is kept.
 func (t *Tracker) settle(netns string, s *mptcp.Subflow, kept place) {
 	k := tuple{netns, s.Local, s.Remote}
-	if last, ok := t.finals.take(k); ok {
+	now := t.now()
+	if last, ok := t.finals.take(k, now); ok {
 		takeFigures(s, &last)
 	} else {
-		t.unsettled.put(k, kept)
+		t.unsettled.put(k, kept, now)
 	}
 }
 
@@ -85,10 +109,11 @@ func (t *Tracker) final(e *EndedSubflow) {
 	k := tuple{e.Netns, e.Subflow.Local, e.Subflow.Remote}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	at, ok := t.unsettled.take(k)
+	now := t.now()
+	at, ok := t.unsettled.take(k, now)
 	switch {
 	case !ok:
-		t.finals.put(k, e.Subflow)
+		t.finals.put(k, e.Subflow, now)
 	case at.ended && at.number >= t.endedGone:
 		t.amend(int(at.number-t.endedGone), func(late *Ended) {
 			late.Connection.Subflows = slices.Clone(late.Connection.Subflows)

@@ -184,6 +184,7 @@ type facts struct {
 	links       map[uint32]LinkFact
 	holders     map[netip.Addr]uint32 // device by address
 	few         []AddressFact         // holders, where a look at each is cheaper than the map
+	gone        map[netip.Addr]bool   // addresses that were here before
 	listening   map[uint16]int        // MPTCP listeners by port
 	knowsLinks  bool
 	knowsAddrs  bool
@@ -215,6 +216,25 @@ func newFacts(s *Snapshot) *facts {
 		f.listening[l.Port()]++
 	}
 	return f
+}
+
+// mostGone bounds how many addresses are remembered that have gone.
+const mostGone = 1 << 10
+
+// succeed remembers which addresses have gone since those facts.
+func (f *facts) succeed(before *facts) {
+	f.gone = make(map[netip.Addr]bool)
+	note := func(a netip.Addr) {
+		if _, here := f.holders[a]; !here && len(f.gone) < mostGone {
+			f.gone[a] = true
+		}
+	}
+	for a := range before.holders {
+		note(a)
+	}
+	for a := range before.gone {
+		note(a)
+	}
 }
 
 const fewHolders = 8

@@ -194,7 +194,9 @@ func TestJoinFindsSilentSubflows(t *testing.T) {
 		silent bool
 	}{
 		{"alive", "10.0.1.1:1", 0, 0, 90000, false},
-		{"address gone", "10.0.9.1:1", 0, 0, 0, true},
+		{"an address that a route makes local, or one that has gone", "10.0.9.1:1", 0, 0, 0, false},
+		{"address gone, and retransmitting", "10.0.9.1:1", 0, 1, 0, true},
+		{"any loopback address", "127.0.0.2:1", 0, 1, 10, false},
 		{"bound to a link that is down", "10.0.1.1:1", 4, 0, 0, true},
 		{"bound to a link that is gone", "10.0.1.1:1", 9, 0, 0, true},
 		{"backing off", "10.0.1.1:1", 0, 2, 3000, true},

@@ -64,6 +64,7 @@ func (t *Tracker) takeIn(c *mptcp.Connection, depth mergeDepth, announce bool) (
 		t.end(slot, how, t.now())
 	}
 	*r = record{Connection: *c, instance: instance}
+	r.flags |= closedBefore(c)
 	// The slice is the table's scratch from now on; the caller may go on with its.
 	r.Subflows = append([]mptcp.Subflow(nil), c.Subflows...)
 	switch {
@@ -80,6 +81,18 @@ func (t *Tracker) takeIn(c *mptcp.Connection, depth mergeDepth, announce bool) (
 	slot = t.table.insert(r)
 	t.tellOut(slot)
 	return slot, what
+}
+
+// closedBefore returns coreClosed for a connection whose CLOSED has come already, to
+// whomever: this end is on its way out, and no process holds it.
+func closedBefore(c *mptcp.Connection) coreFlags {
+	switch c.State {
+	case mptcp.StateFinWait1, mptcp.StateFinWait2, mptcp.StateClosing, mptcp.StateLastAck:
+		if c.Inode == 0 {
+			return coreClosed
+		}
+	}
+	return 0
 }
 
 // sameConnection reports whether the kernel's connection is the one that is held
@@ -107,6 +120,7 @@ func nascent(c *mptcp.Connection) bool {
 func (t *Tracker) merge(r *record, c *mptcp.Connection, depth mergeDepth) (missing bool) {
 	held := r.Connection
 	r.Connection = *c
+	r.flags |= closedBefore(c)
 	r.Since, r.FallbackCause = held.Since, held.FallbackCause
 	r.Side = orSide(held.Side, c.Side)
 	r.Fallback = held.Fallback || c.Fallback

@@ -35,6 +35,7 @@ func (t *Tracker) refresh(ctx context.Context, netns string) {
 	if before := findNamespace(t.namespaces, netns); before != nil {
 		n.snapshot.Listeners, n.facts.listening = before.snapshot.Listeners, before.facts.listening
 		n.counters, n.unread = before.counters, before.unread
+		n.facts.succeed(before.facts)
 	} else {
 		n.counters, n.unread = unrisen(), true
 	}

@@ -56,6 +56,9 @@ func (t *Tracker) reconcile(ctx context.Context, why reason) error {
 		return err
 	}
 	t.overlap = now.Add(overlapTime)
+	if why != periodic {
+		t.blind = t.overlap
+	}
 	s := &sweep{why: why, covered: make(map[string]bool), incomplete: make(map[string][]mptcp.Token), missing: make(map[string][]mptcp.Token)}
 	t.placeNamespaces(s, snapshots)
 	t.readAllCounters(ctx)
@@ -90,6 +93,7 @@ func (t *Tracker) placeNamespaces(s *sweep, snapshots []Snapshot) {
 		n := newNamespace(&snapshots[i])
 		if before := findNamespace(t.namespaces, n.snapshot.Netns); before != nil {
 			n.counters, n.unread = before.counters, before.unread
+			n.facts.succeed(before.facts)
 		} else if s.why != first {
 			n.counters, n.unread = unrisen(), true // it came meanwhile
 		}

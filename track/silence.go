@@ -23,8 +23,12 @@ func (f *facts) silence(sub *mptcp.Subflow) (evidence []string, sure Confidence)
 	}
 	addr := sub.Local.Addr()
 	holder, here := f.holder(addr)
-	if f.knowsAddrs && addr.IsValid() && !here {
+	switch {
+	case here || !f.knowsAddrs || !addr.IsValid() || addr.IsLoopback():
+	case f.gone[addr.WithZone("")]:
 		say(Certain, "address %s is no longer on this host", addr.WithZone(""))
+	case sub.Backoff > 0: // else it may be one that a route or a proxy makes local
+		say(Likely, "address %s is not on this host", addr.WithZone(""))
 	}
 	if sub.IfIndex != 0 {
 		if why := f.linkTrouble(sub.IfIndex); why != "" {

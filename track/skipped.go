@@ -24,9 +24,11 @@ func (t *Tracker) skippedEndpoints(ctx context.Context, netns string) {
 		}
 		t.refresh(ctx, netns) // the endpoint may be newer than the last dump
 		t.mu.Lock()
+		most := t.unsure(netns, counter, Certain)
 		t.account(netns, counter, by)
 		if n := findNamespace(t.namespaces, netns); n != nil {
 			for _, s := range n.skipped(counter) {
+				s.sure = min(s.sure, most)
 				t.tellSkipped(netns, s, fmt.Sprintf("counter %s rose by %d", counter, by))
 			}
 		}

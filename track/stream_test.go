@@ -3,6 +3,7 @@ package track
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -385,4 +386,37 @@ func TestChurnLeavesNothingBehind(t *testing.T) {
 			t.Errorf("%d pages of history", len(tracker.history.pages))
 		}
 	})
+}
+
+// Last figures are those of the subflow that they came with, where its addresses are
+// used again.
+func TestRecentForgets(t *testing.T) {
+	var r recent[int]
+	k := tuple{"", ap("10.0.0.1:1"), ap("10.0.0.2:80")}
+	now := time.Now()
+	r.put(k, 1, now)
+	r.put(k, 2, now)
+	if v, ok := r.take(k, now); v != 2 || !ok {
+		t.Errorf("%d %v, want the newest", v, ok)
+	}
+	if _, ok := r.take(k, now); ok {
+		t.Error("taken twice")
+	}
+	r.put(k, 3, now)
+	if _, ok := r.take(k, now.Add(recentTime)); ok {
+		t.Error("figures of long ago")
+	}
+	r.put(k, 4, now)
+	for i := range recentKept - 1 {
+		r.put(tuple{"", netip.AddrPortFrom(k.local.Addr(), uint16(2+i)), k.remote}, 5, now)
+	}
+	if v, ok := r.take(k, now); v != 4 || !ok {
+		t.Errorf("%d %v, dropped before its turn", v, ok)
+	}
+	for i := range 5 * recentKept {
+		r.put(tuple{"", netip.AddrPortFrom(k.local.Addr(), uint16(2+i)), k.remote}, 6, now)
+	}
+	if len(r.by) != recentKept || len(r.order)-r.head != recentKept || len(r.order) > 3*recentKept {
+		t.Errorf("%d values, %d of %d in order", len(r.by), len(r.order)-r.head, len(r.order))
+	}
 }

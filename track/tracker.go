@@ -51,6 +51,7 @@ type Tracker struct {
 	marksServer   bool                  // the kernel marks the server's side in CREATED
 	missed        uint64                // events lost since the last resync
 	overlap       time.Time
+	blind         time.Time // events before it may be about what was missed
 	nextResync    time.Time
 	nextReconcile time.Time
 	nextSample    time.Time
