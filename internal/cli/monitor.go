@@ -83,9 +83,6 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 		ctx.Done()
 	}
 	stream, err := openEvents(ctx, inv, config, derived)
-	if err != nil && ctx.Err() != nil {
-		return nil // the reader or the user has had enough
-	}
 	if err != nil {
 		return err
 	}

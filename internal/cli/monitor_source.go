@@ -76,7 +76,8 @@ func viewsOf(s source.Source) func() ([]source.View, func() error) {
 }
 
 func openAllEvents(ctx context.Context, inv *grammar.Invocation, config *pathmanager.ListenConfig) (*eventStream, error) {
-	hosts, err := source.DialAll(ctx, &source.HostsConfig{Events: config, Warn: func(err error) { leftOut(inv, err) }})
+	// Not with ctx: from when it begins to look for namespaces events come in.
+	hosts, err := source.DialAll(context.WithoutCancel(ctx), &source.HostsConfig{Events: config, Warn: func(err error) { leftOut(inv, err) }})
 	if err != nil {
 		return nil, subscribeError(err)
 	}

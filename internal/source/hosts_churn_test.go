@@ -282,46 +282,84 @@ func netnsNames(views []source.View) (names []string) {
 	return names
 }
 
-// TestNumberGivenLater gives a namespace its number while its events are read: each
-// comes once, by whichever socket.
-func TestNumberGivenLater(t *testing.T) {
-	w := newWorld(t)
-	ns := labtest.MPTCP(t)
-	if err := w.name(ns.Path(), "blue"); err != nil {
+// busy reads events by namespace, and takes its time for the first.
+type busy struct {
+	free  chan struct{} // closed: no more
+	ended chan error
+	stop  context.CancelFunc
+
+	mu      sync.Mutex
+	created map[string]map[mptcp.Token]int // how often, by namespace
+	lost    uint64
+}
+
+func readBusily(t *testing.T, hosts *source.Hosts) *busy {
+	b := &busy{free: make(chan struct{}), ended: make(chan error, 1), created: map[string]map[mptcp.Token]int{}}
+	ctx, stop := context.WithCancel(t.Context())
+	b.stop = stop
+	go func() { b.ended <- b.run(ctx, hosts) }()
+	return b
+}
+
+func (b *busy) run(ctx context.Context, hosts *source.Hosts) error {
+	for batch, err := range hosts.Batches(ctx) {
+		if err != nil {
+			return err
+		}
+		<-b.free
+		b.take(batch)
+	}
+	return nil
+}
+
+func (b *busy) take(batch []mptcp.Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range batch {
+		e := &batch[i]
+		b.lost += e.Lost
+		if e.Type != mptcp.EventCreated {
+			continue
+		}
+		if b.created[e.Netns] == nil {
+			b.created[e.Netns] = map[mptcp.Token]int{}
+		}
+		b.created[e.Netns][e.Token]++
+	}
+}
+
+// end reads what has come, and checks that each of n connections, with both ends, came
+// once and under that name.
+func (b *busy) end(t *testing.T, name string, n int) {
+	t.Helper()
+	b.stop()
+	if err := <-b.ended; err != nil {
 		t.Fatal(err)
 	}
-	hosts := w.dial(t, &pathmanager.ListenConfig{})
+	if len(b.created) != 1 || len(b.created[name]) != 2*n || b.lost != 0 {
+		t.Errorf("%d connections of %d; %d lost", len(b.created[name]), 2*n, b.lost)
+	}
+	for netns, tokens := range b.created {
+		for token, times := range tokens {
+			if times != 1 || netns != name {
+				t.Errorf("CREATED of %v came %d times in %q", token, times, netns)
+			}
+		}
+	}
+}
+
+// connectMany makes connections in the namespace, one after the other, and calls half
+// in the middle.
+func connectMany(t *testing.T, ns *lab.Namespace, n int, half func()) {
+	t.Helper()
 	s, err := lab.Serve(t.Context(), ns, netip.MustParseAddrPort("127.0.0.1:7000"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	var mu sync.Mutex
-	created := map[mptcp.Token]int{}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() {
-		for batch, err := range hosts.Batches(ctx) {
-			if err != nil {
-				ended <- err
-				return
-			}
-			mu.Lock()
-			for i := range batch {
-				if e := &batch[i]; e.Type == mptcp.EventCreated {
-					created[e.Token]++
-				}
-			}
-			mu.Unlock()
-		}
-		ended <- nil
-	}()
-	const connections = 40
-	for i := range connections {
-		if i == connections/2 {
-			if err := w.number(ns.Namespace); err != nil {
-				t.Fatal(err)
-			}
+	for i := range n {
+		if i == n/2 {
+			half()
 		}
 		c, err := lab.Connect(t.Context(), ns, s.Addr(), nil)
 		if err != nil {
@@ -332,16 +370,53 @@ func TestNumberGivenLater(t *testing.T) {
 		}
 		c.Close()
 	}
-	stop() // what has come by now is read
-	if err := <-ended; err != nil {
+}
+
+// TestNumberGivenLater gives a namespace its number while its events are read: each
+// comes once, by whichever socket.
+func TestNumberGivenLater(t *testing.T) {
+	w := newWorld(t)
+	ns := labtest.MPTCP(t)
+	if err := w.name(ns.Path(), "blue"); err != nil {
 		t.Fatal(err)
 	}
-	if len(created) != 2*connections {
-		t.Errorf("%d connections of %d", len(created), 2*connections)
-	}
-	for token, times := range created {
-		if times != 1 {
-			t.Errorf("CREATED of %v came %d times", token, times)
+	reader := readBusily(t, w.dial(t, &pathmanager.ListenConfig{}))
+	close(reader.free)
+	const connections = 40
+	connectMany(t, ns, connections, func() {
+		if err := w.number(ns.Namespace); err != nil {
+			t.Fatal(err)
 		}
+	})
+	reader.end(t, "blue", connections)
+}
+
+// TestEventsOfANamespaceThatWent has a namespace go while its events wait to be read:
+// they come, and under its name.
+func TestEventsOfANamespaceThatWent(t *testing.T) {
+	for _, numbered := range []bool{true, false} {
+		t.Run(fmt.Sprintf("numbered %v", numbered), func(t *testing.T) {
+			w := newWorld(t)
+			ns := labtest.MPTCP(t)
+			if err := w.name(ns.Path(), "blue"); err != nil {
+				t.Fatal(err)
+			}
+			if numbered {
+				if err := w.number(ns.Namespace); err != nil {
+					t.Fatal(err)
+				}
+			}
+			hosts := w.dial(t, &pathmanager.ListenConfig{})
+			reader := readBusily(t, hosts)
+			const connections = 60
+			connectMany(t, ns, connections, func() {})
+			if err := w.forget("blue"); err != nil {
+				t.Fatal(err)
+			}
+			await(t, "the namespace to be left", func() bool { return len(hosts.Views()) == 1 })
+			close(reader.free)
+			time.Sleep(300 * time.Millisecond)
+			reader.end(t, "blue", connections)
+		})
 	}
 }

@@ -56,6 +56,9 @@ func (h *Hosts) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
 	}
 }
 
+// underWay is how long events of a namespace that has gone may be on their way.
+const underWay = 10 * time.Second
+
 // hostsReading is one iteration of Batches.
 type hostsReading struct {
 	hosts  *Hosts
@@ -123,13 +126,13 @@ func (r *hostsReading) readMember(ctx context.Context, m *member) {
 	if !m.direct || m.Listener() == nil {
 		return
 	}
-	own, stop := context.WithCancel(ctx)
-	m.stop = stop
+	ctx, m.stop = context.WithCancel(ctx)
+	read := make(chan struct{})
+	m.read = read
 	r.tasks.Go(func() {
-		r.readOwn(m, m.Listener().Batches(own))
-		if ctx.Err() != nil {
-			r.readOwn(m, m.Listener().Queued())
-		}
+		defer close(read)
+		r.readOwn(m, m.Listener().Batches(ctx))
+		r.readOwn(m, m.Listener().Queued())
 	})
 }
 
@@ -206,28 +209,38 @@ func (h *Hosts) origin(name string) *member {
 }
 
 // nameOfNumber returns the name of the namespace with the number. One that is not
-// known yet is looked for at once.
+// known yet, or has gone, is looked for at once.
 func (h *Hosts) nameOfNumber(nsid int32) string {
-	name, known := h.numbered(nsid)
-	if !known {
-		if err := h.scan(context.Background()); err != nil {
-			h.warn("scan", err)
-		}
-		if name, known = h.numbered(nsid); !known {
-			name = "nsid " + strconv.Itoa(int(nsid))
-			h.mu.Lock()
-			h.numbers[nsid] = name // one that may not be entered
-			h.mu.Unlock()
-		}
+	n, known := h.numbered(nsid)
+	if known {
+		return n.name
 	}
-	return name
+	began := time.Now()
+	if err := h.scan(context.Background()); err != nil {
+		h.warn("scan", err)
+	}
+	if n, known = h.numbered(nsid); known {
+		return n.name
+	}
+	if n.name == "" || !n.left.IsZero() && time.Since(n.left) > underWay {
+		n.left = time.Time{}
+		n.name = "nsid " + strconv.Itoa(int(nsid)) // one that may not be entered
+	}
+	// It costs no more than a twentieth of the time to look again and again.
+	n.until = time.Now().Add(max(rescanNames, 20*time.Since(began)))
+	h.mu.Lock()
+	h.numbers[nsid] = n
+	h.mu.Unlock()
+	return n.name
 }
 
-func (h *Hosts) numbered(nsid int32) (name string, known bool) {
+// numbered returns what is known of the number, and whether that is good: somebody
+// holds it, or nobody was found who does just now.
+func (h *Hosts) numbered(nsid int32) (n number, good bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	name, known = h.numbers[nsid]
-	return name, known
+	n = h.numbers[nsid]
+	return n, n.held || time.Now().Before(n.until)
 }
 
 // rescan looks for namespaces while events are read.

@@ -49,12 +49,20 @@ type Hosts struct {
 	mu      sync.Mutex // guards what follows
 	members []*member  // the caller's own first
 	warned  map[string]bool
-	numbers map[int32]string // of namespaces with one: their names
+	numbers map[int32]number // of namespaces with one
 	scanned time.Time
 	follow  func(*member) // reads the events of one that has its own listener; nil: nobody reads
 	watch   func(*member) // reads the ends of its subflows; nil: nobody reads
 
 	scanning sync.Mutex // held by scan
+}
+
+// number is what is known of the namespace that has a number.
+type number struct {
+	name  string
+	held  bool      // by a member: else the number may be another namespace's by now
+	until time.Time // until then nobody is looked for: none was found just now
+	left  time.Time // when the member that had it was left; zero: there was none
 }
 
 // member is one namespace.
@@ -64,6 +72,7 @@ type member struct {
 	current bool
 	direct  bool // its events come by a listener of its own
 	stop    context.CancelFunc
+	read    chan struct{} // closed when its own listener was read to the end; nil: nobody reads
 	unwatch context.CancelFunc
 	dump    *dumper // of a recording
 }
@@ -71,7 +80,7 @@ type member struct {
 // DialAll opens all namespaces. What is not allowed is left out, and told to
 // HostsConfig.Warn; the error is about the caller's own namespace.
 func DialAll(ctx context.Context, c *HostsConfig) (*Hosts, error) {
-	h := &Hosts{warned: map[string]bool{}, numbers: map[int32]string{}, feed: make(chan []mptcp.Event)}
+	h := &Hosts{warned: map[string]bool{}, numbers: map[int32]number{}, feed: make(chan []mptcp.Event)}
 	if c != nil {
 		h.config = *c
 	}
@@ -253,7 +262,7 @@ func (h *Hosts) remember(ns *hostnet.Namespace, name string) bool {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.numbers[id] = name
+	h.numbers[id] = number{name: name, held: true}
 	return true
 }
 
@@ -309,19 +318,31 @@ func (h *Hosts) leave(listed map[uint64]bool) {
 		return left
 	})
 	for _, m := range gone {
-		for id, name := range h.numbers {
-			if name == m.netns {
-				delete(h.numbers, id)
+		for id, n := range h.numbers {
+			if n.name == m.netns {
+				h.numbers[id] = number{name: n.name, left: time.Now()} // what is on its way has that name still
 			}
 		}
 	}
 	h.mu.Unlock()
 	for _, m := range gone {
-		if m.dump != nil {
-			m.dump.leave()
+		if m.read == nil {
+			m.leave()
+			continue
 		}
-		_ = m.close() // it only read
+		go func() {
+			<-m.read // all that had come
+			m.leave()
+		}()
 	}
+}
+
+// leave lets go of the namespace.
+func (m *member) leave() {
+	if m.dump != nil {
+		m.dump.leave()
+	}
+	_ = m.close() // it only read
 }
 
 // close closes the member's sockets and its namespace.
