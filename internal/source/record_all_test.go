@@ -290,3 +290,52 @@ func TestRecordToAFullDisk(t *testing.T) {
 		t.Errorf("%v, want that the disk is full, once", err)
 	}
 }
+
+// slowDisk takes its time for each write.
+type slowDisk struct{ safe }
+
+func (d *slowDisk) Write(b []byte) (int, error) {
+	time.Sleep(20 * time.Millisecond)
+	return d.safe.Write(b)
+}
+
+// What had come when a recording ends is in it, also where the disk is slow.
+func TestRecordingHasWhatCame(t *testing.T) {
+	for _, all := range []bool{false, true} {
+		t.Run(fmt.Sprintf("all %v", all), func(t *testing.T) {
+			w := newWorld(t)
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			var disk slowDisk
+			ended := make(chan error, 1)
+			go func() {
+				ended <- w.own.Do(func() error {
+					_, err := source.Record(ctx, &disk, &source.RecordConfig{Events: &pathmanager.ListenConfig{}, All: all, Search: w.search, Warn: func(error) {}})
+					return err
+				})
+			}()
+			await(t, "the recording", func() bool { return len(disk.bytes()) > 1000 })
+			const connections = 60
+			connectMany(t, w.own, connections, func() {})
+			stop()
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			r, err := source.ParseRecording(disk.bytes())
+			if err != nil {
+				t.Fatal(err)
+			}
+			created := 0
+			for batch := range r.Events() {
+				for i := range batch {
+					if batch[i].Type == mptcp.EventCreated {
+						created++
+					}
+				}
+			}
+			if created != 2*connections {
+				t.Errorf("%d of %d connections are recorded", created, 2*connections)
+			}
+		})
+	}
+}
