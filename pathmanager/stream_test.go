@@ -403,3 +403,50 @@ func testCloseWithinIteration(t *testing.T, engine Engine) {
 		t.Errorf("%v", last)
 	}
 }
+
+// Large messages of others fill the queue with few: a loss behind them is told too.
+func TestLossBehindForgedMessages(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	addAddresses(t, ns, first)
+	fd, _ := mptcpListener(t, ns, anywhere)
+	l := listen(t, ns, &ListenConfig{Buffer: 256 << 10})
+	inside(t, ns, func() error {
+		from, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_GENERIC)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(from)
+		if err := unix.SetsockoptInt(from, unix.SOL_SOCKET, unix.SO_SNDBUF, 1<<20); err != nil {
+			return err
+		}
+		// The large ones first, so that no room is left between them.
+		for size := 200 << 10; size > 8<<10; size /= 2 {
+			for range 4 {
+				msg := append(forge(l.family), make([]byte, size)...)
+				if err := unix.Sendto(from, msg, 0, &unix.SockaddrNetlink{Groups: l.group.mask()}); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	const produced = 500
+	relisten(t, fd, produced)
+	if l.Lost() == 0 {
+		t.Fatal("nothing was lost: the test needs some")
+	}
+	seen, lost := uint64(0), uint64(0)
+	for batch, err := range l.Queued() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range batch {
+			if lost += batch[i].Lost; batch[i].Type == mptcp.EventListenerCreated {
+				seen++
+			}
+		}
+	}
+	if l.Refused() == 0 || seen+lost < produced || lost != l.Lost() {
+		t.Errorf("%d seen, %d lost in the stream, %d by the counter, of %d; %d refused", seen, lost, l.Lost(), produced, l.Refused())
+	}
+}

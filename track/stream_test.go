@@ -420,3 +420,37 @@ func TestRecentForgets(t *testing.T) {
 		t.Errorf("%d values, %d of %d in order", len(r.by), len(r.order)-r.head, len(r.order))
 	}
 }
+
+// A look at a connection that the kernel no longer knows leaves its CLOSED the time to
+// come.
+func TestLookLeavesClosedItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFakeKernel()
+		c := connection(1, "10.0.1.1:4000", "10.0.1.2:80")
+		k.namespace("").connections[1] = &c
+		tracker, stop := run(t, k, nil)
+		deltas := tracker.Deltas(t.Context())
+		synctest.Wait()
+		tracker.Look([]mptcp.Key{{Token: 1}})
+		time.Sleep(4900 * time.Millisecond)
+		k.mu.Lock()
+		delete(k.namespace("").connections, 1)
+		k.mu.Unlock()
+		time.Sleep(400 * time.Millisecond)
+		k.mu.Lock()
+		k.emit(mptcp.Event{Type: mptcp.EventClosed, Token: 1, Fields: mptcp.FieldToken})
+		k.mu.Unlock()
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		var names []string
+		for d := range deltas {
+			names = append(names, d.Name)
+		}
+		if !slices.Equal(names, []string{"CLOSED"}) {
+			t.Errorf("told %v, want CLOSED alone", names)
+		}
+	})
+}
