@@ -42,6 +42,7 @@ type ListenConfig struct {
 	//
 	// For EngineRing it is the size of the ring, rounded down to a power of two; 0
 	// is DefaultRing. An event takes 56 to 136 bytes of it, 104 with IPv4 addresses.
+	// The ring that EngineAuto changes to is a quarter of Buffer.
 	Buffer int
 
 	// Types are the events to receive, none for all. Others are filtered out in
@@ -98,14 +99,16 @@ type Listener struct {
 	fd       int
 	buffer   int
 	receiver *receiver
-	ring     *ring // nil with EngineNetlink
+	ring     *ring // nil while the socket itself is read; set with mu
+	move     move
 	waiter   *waiter
 
-	mu      sync.Mutex // guards the life of the descriptors, and drops
+	mu      sync.Mutex // guards the life of the descriptors, and what was counted
 	reading bool
 	closed  bool
-	drops   uint64 // as last counted
-	foreign uint64 // what the ring refused, as counted at the end
+	drops   uint64 // of the socket, as last counted
+	full    uint64 // events that found the ring full, as last counted
+	foreign uint64 // what the ring refused, as last counted
 
 	base      uint32        // the kernel's drop counter at the start
 	unread    atomic.Uint64 // messages of the kernel that could not be decoded
@@ -173,15 +176,18 @@ func (l *Listener) open() error {
 	}
 	l.group = group{number: l.family.Events, pktinfo: l.config.pktinfo || l.family.Events > 32}
 	l.batch = make([]mptcp.Event, 0, l.config.slots+2)
+	l.receiver = newReceiver(l.fd, l.config.slots, l.config.size, l.config.AllNamespaces || l.group.pktinfo)
 	if l.config.Engine == EngineRing {
-		if err := l.openRing(); err != nil {
-			return err
-		}
+		err = l.openRing()
 	} else {
-		l.receiver = newReceiver(l.fd, l.config.slots, l.config.size, l.config.AllNamespaces || l.group.pktinfo)
-		if err := l.setBuffer(); err != nil {
-			return err
-		}
+		l.move.possible = l.config.Engine == EngineAuto && !l.config.AllNamespaces
+		err = l.setBuffer()
+	}
+	if err != nil {
+		return err
+	}
+	if l.buffer, err = unix.GetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_RCVBUF); err != nil {
+		return option("SO_RCVBUF", err)
 	}
 	if l.waiter, err = newWaiter(l.fd, l.config.Output, l.config.Dedicated); err != nil {
 		return fmt.Errorf("events: %w", os.NewSyscallError("eventfd", err))
@@ -194,9 +200,6 @@ func (l *Listener) setBuffer() error {
 	err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, l.config.Buffer)
 	if err != nil {
 		err = unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, l.config.Buffer)
-	}
-	if err == nil {
-		l.buffer, err = unix.GetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
 	}
 	return option("SO_RCVBUF", err)
 }
@@ -265,8 +268,10 @@ func subscription(object string, err error) error {
 // needs its numbers: they are given out at boot.
 func (l *Listener) Family() Family { return l.family }
 
-// Engine names the engine that runs, "netlink" or "ring".
+// Engine names the engine that runs at present, "netlink" or "ring".
 func (l *Listener) Engine() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.ring != nil {
 		return EngineRing.String()
 	}
@@ -275,7 +280,14 @@ func (l *Listener) Engine() string {
 
 // Buffer returns the size of the receive buffer, as the kernel granted it, or of
 // the ring, in bytes.
-func (l *Listener) Buffer() int { return l.buffer }
+func (l *Listener) Buffer() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ring != nil {
+		return l.ring.size()
+	}
+	return l.buffer
+}
 
 // Refused returns how many messages were dropped because they did not come from
 // the kernel, or not to the event group.
@@ -296,14 +308,13 @@ func (l *Listener) Lost() uint64 {
 	if !l.closed {
 		l.countDrops()
 	}
-	return l.drops + l.unread.Load()
+	return l.drops + l.full + l.unread.Load()
 }
 
-// countDrops asks the kernel how many messages it dropped.
+// countDrops counts what the kernel dropped and the ring refused.
 func (l *Listener) countDrops() {
 	if l.ring != nil {
-		l.drops, l.foreign = l.ring.drops(), l.ring.refused()
-		return
+		l.full, l.foreign = l.ring.drops(), l.ring.refused()
 	}
 	var m [16]uint32
 	if _, drops, errno := socketMemory(l.fd, &m); errno == 0 {

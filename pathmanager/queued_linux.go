@@ -39,7 +39,7 @@ func (l *Listener) readQueued(yield func([]mptcp.Event, error) bool) error {
 	}
 	most := l.buffer / eventCharge
 	if l.ring != nil {
-		most = l.buffer / ringCharge
+		most += l.ring.size() / ringCharge
 	}
 	for read := 0; read <= most; {
 		if l.isClosed() {

@@ -21,8 +21,9 @@ import (
 // The instructions are few and never change, so they are written down rather than
 // compiled: see package bpf.
 type ring struct {
-	socket   int
+	socket   int   // of the listener; it wakes
 	files    []int // ring buffer, state, program
+	program  int
 	consumer []byte
 	producer []byte // its page, and the data twice, so that no record is cut
 	state    []byte
@@ -42,14 +43,30 @@ func createMap(typ, key, value, entries, flags uint32) (int, error) {
 	return fd, os.NewSyscallError("bpf map", err)
 }
 
-// newRing attaches a ring to the socket, which must be bound. From then on the
-// socket receives nothing but wake-ups. The size is rounded down to a power of two.
-func newRing(socket, size int, rule ringRule) (*ring, error) {
-	r := &ring{socket: socket}
+// newRing returns a ring whose program has proved itself, but is attached to nothing
+// yet. The size is rounded down to a power of two.
+func newRing(size int, rule ringRule) (*ring, error) {
+	r := &ring{socket: -1}
 	if err := r.open(size, rule); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
 	return r, nil
+}
+
+// attach puts the program in front of the socket. From then on the socket receives
+// nothing but wake-ups, and what passed a filter before this moment.
+func (r *ring) attach(socket int) error {
+	if err := r.filter(socket); err != nil {
+		return err
+	}
+	r.socket = socket
+	return nil
+}
+
+// filter makes the program the filter of the socket.
+func (r *ring) filter(socket int) error {
+	err := unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, r.program)
+	return os.NewSyscallError("socket option SO_ATTACH_BPF", err)
 }
 
 func (r *ring) open(size int, rule ringRule) error {
@@ -65,11 +82,11 @@ func (r *ring) open(size int, rule ringRule) error {
 		return err
 	}
 	r.files = append(r.files, state)
-	program, err := bpf.Load(unix.BPF_PROG_TYPE_SOCKET_FILTER, ringProgram(buffer, state, rule), 0, 0)
+	r.program, err = bpf.Load(unix.BPF_PROG_TYPE_SOCKET_FILTER, ringProgram(buffer, state, rule), 0, 0)
 	if err != nil {
 		return err
 	}
-	r.files = append(r.files, program)
+	r.files = append(r.files, r.program)
 	if r.consumer, err = unix.Mmap(buffer, 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err == nil {
 		r.producer, err = unix.Mmap(buffer, int64(page), page+2*size, unix.PROT_READ, unix.MAP_SHARED)
 	}
@@ -80,40 +97,55 @@ func (r *ring) open(size int, rule ringRule) error {
 		return os.NewSyscallError("mmap", err)
 	}
 	r.data, r.mask = r.producer[page:], uint64(size-1)
-	if err := unix.SetsockoptInt(r.socket, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, program); err != nil {
-		return os.NewSyscallError("socket option SO_ATTACH_BPF", err)
-	}
 	return r.prove()
 }
 
-// prove shows that the program sees who sends: a message of a socket of ours must
-// be refused, with the number of that socket. Where the kernel's structures are
+// prove shows that the program sees who sends: what one socket of ours sends to another
+// must be refused, with the number of the former. Where the kernel's structures are
 // others than the program knows, the engine must not be used.
 func (r *ring) prove() error {
-	self, err := unix.Getsockname(r.socket)
+	target, to, err := newProbe()
 	if err != nil {
-		return os.NewSyscallError("getsockname", err)
+		return err
 	}
-	probe, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_GENERIC)
+	defer unix.Close(target)
+	if err := r.filter(target); err != nil {
+		return err
+	}
+	probe, from, err := newProbe()
 	if err != nil {
-		return os.NewSyscallError("socket", err)
+		return err
 	}
 	defer unix.Close(probe)
-	to := &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: self.(*unix.SockaddrNetlink).Pid}
 	if err := unix.Sendto(probe, make([]byte, nlmsgHeaderSize+genlHeaderSize), 0, to); err != nil {
 		return os.NewSyscallError("sendto", err)
 	}
-	name, err := unix.Getsockname(probe)
-	if err != nil {
-		return os.NewSyscallError("getsockname", err)
-	}
 	sender := (*[2]uint32)(unsafe.Pointer(&r.state[stateSender]))
 	r.base = r.count(stateRefused)
-	if r.base != 1 || sender[0] != name.(*unix.SockaddrNetlink).Pid || sender[1] != 0 {
+	if r.base != 1 || sender[0] != from.Pid || sender[1] != 0 {
 		return fmt.Errorf("the filter does not see who sends: %w", mptcp.ErrNotSupported)
 	}
 	return nil
 }
+
+// newProbe returns a socket and its address.
+func newProbe() (int, *unix.SockaddrNetlink, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_GENERIC)
+	if err != nil {
+		return -1, nil, os.NewSyscallError("socket", err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return -1, nil, errors.Join(os.NewSyscallError("bind", err), unix.Close(fd))
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return -1, nil, errors.Join(os.NewSyscallError("getsockname", err), unix.Close(fd))
+	}
+	return fd, name.(*unix.SockaddrNetlink), nil
+}
+
+// size returns how many bytes of records the ring holds.
+func (r *ring) size() int { return int(r.mask + 1) }
 
 // count reads a counter of the program.
 func (r *ring) count(field int) uint64 {
@@ -123,10 +155,16 @@ func (r *ring) count(field int) uint64 {
 func (r *ring) drops() uint64   { return r.count(stateDrops) }
 func (r *ring) refused() uint64 { return r.count(stateRefused) - r.base }
 
-// next returns the next message, which is valid until release, and how many events
-// were lost before it. Without one it returns nil.
+// look finds out up to where records are written, or are being written.
+func (r *ring) look() { r.end = atomic.LoadUint64((*uint64)(unsafe.Pointer(&r.producer[0]))) }
+
+// known reports whether there was one more at the last look.
+func (r *ring) known() bool { return r.at != r.end }
+
+// next returns the next message up to the last look, which is valid until release, and
+// how many events were lost before it. Without one it returns nil.
 func (r *ring) next() (msg []byte, lost uint32) {
-	for r.pending() {
+	for r.known() {
 		at := r.at & r.mask
 		head := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[at])))
 		if head&unix.BPF_RINGBUF_BUSY_BIT != 0 {
@@ -152,10 +190,10 @@ func (r *ring) next() (msg []byte, lost uint32) {
 
 // pending reports whether a record is written, or is being written.
 func (r *ring) pending() bool {
-	if r.at == r.end {
-		r.end = atomic.LoadUint64((*uint64)(unsafe.Pointer(&r.producer[0])))
+	if !r.known() {
+		r.look()
 	}
-	return r.at != r.end
+	return r.known()
 }
 
 // tail returns how many events were lost after the last record, when all were read.
@@ -178,18 +216,6 @@ func (r *ring) release() {
 func (r *ring) want() bool {
 	atomic.StoreUint64((*uint64)(unsafe.Pointer(&r.state[stateWaiting])), 1)
 	return !r.pending()
-}
-
-// wakeUp takes the wake-up from the socket. Without one it returns EAGAIN, with
-// wait after the socket's SO_RCVTIMEO.
-func (r *ring) wakeUp(wait bool) syscall.Errno {
-	flags := uintptr(unix.MSG_DONTWAIT)
-	if wait {
-		flags = 0
-	}
-	var b [1]byte
-	_, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(r.socket), uintptr(unsafe.Pointer(&b[0])), 1, flags, 0, 0)
-	return errno
 }
 
 // close gives everything back.

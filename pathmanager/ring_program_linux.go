@@ -29,6 +29,9 @@ const (
 	stateSize    = 256
 )
 
+// wakeUpSize is how much of a message comes to the socket, to wake the listener.
+const wakeUpSize = 1
+
 // recordPrefix comes before the message in a record: the number of drops up to
 // then, 32 bits of it.
 const recordPrefix = 4

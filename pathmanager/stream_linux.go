@@ -96,6 +96,7 @@ func (l *Listener) read(ctx context.Context, yield func([]mptcp.Event, error) bo
 				return nil
 			}
 			l.coalesce(n, now)
+			l.countStorm(n)
 			look, interrupted = l.next(n, now), false
 		case errno == unix.EAGAIN && look:
 			look, interrupted = false, false
@@ -163,6 +164,12 @@ func (l *Listener) take(wait bool) (int, time.Time, unix.Errno) {
 	if l.ring != nil {
 		return l.takeRing(wait)
 	}
+	return l.takeSocket(wait)
+}
+
+// takeSocket is take for what the socket itself receives.
+func (l *Listener) takeSocket(wait bool) (int, time.Time, unix.Errno) {
+	l.batch = l.batch[:0]
 	n, errno := l.receiver.receive(wait)
 	if errno != 0 {
 		return 0, time.Time{}, errno
@@ -181,8 +188,10 @@ func (l *Listener) fill(n int, now time.Time) (odd bool) {
 	for i := range n {
 		m := l.receiver.message(i, l.group)
 		if !m.kernel || len(m.data) < nlmsgHeaderSize || binary.NativeEndian.Uint16(m.data[4:]) != l.family.ID {
-			l.refused.Add(1)
-			odd = true
+			if l.ring == nil || !m.kernel || len(m.data) != wakeUpSize {
+				l.refused.Add(1)
+				odd = true
+			}
 			continue
 		}
 		if l.config.Tap != nil && !m.truncated {

@@ -21,6 +21,9 @@ func Syscall(command int, attr unsafe.Pointer, size uintptr) (int, error) {
 	return int(fd), nil
 }
 
+// loadRetries is how often a program is loaded again that a signal stopped.
+const loadRetries = 10
+
 // Load loads a program and returns its descriptor. Attach is the expected type of
 // attachment, and target the BTF type that the program is attached to; both are 0
 // for types that have neither. CAP_BPF is needed, and CAP_PERFMON for most.
@@ -45,6 +48,13 @@ func Load(typ uint32, code []byte, attach, target uint32) (int, error) {
 		attach: attach, attachBTF: target,
 	}
 	fd, err := Syscall(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	// The verifier gives up when a signal comes, and the runtime sends itself some.
+	for range loadRetries {
+		if err != unix.EAGAIN {
+			break
+		}
+		fd, err = Syscall(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	}
 	runtime.KeepAlive(code)
 	runtime.KeepAlive(license)
 	return fd, os.NewSyscallError("bpf program", err)

@@ -228,15 +228,17 @@ func (h *Hosts) open(n hostnet.NamedNamespace) (*member, error) {
 		m.direct = h.main == nil || !n.Current && !h.remember(ns, name)
 	}
 	if m.direct {
-		config.Events = h.config.Events
+		listen := *h.config.Events
+		if listen.Engine == pathmanager.EngineAuto {
+			listen.Engine = pathmanager.EngineNetlink // one ring is 16 MB, and namespaces may be hundreds
+		}
+		config.Events = &listen
 	}
 	if r := h.config.recorder; r != nil {
 		m.dump = r.newDumper(name)
 		config.taps = m.dump.taps()
 		if m.direct {
-			listen := *h.config.Events
-			listen.Tap = m.dump.tapEvent
-			config.Events = &listen
+			config.Events.Tap = m.dump.tapEvent
 		}
 	}
 	if n.Current {
