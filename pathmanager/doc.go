@@ -46,7 +46,8 @@
 // as can be told, before those that were queued after it. Events received and
 // events lost add up to what the kernel sent. With AllNamespaces all namespaces
 // share the buffer, and a loss may concern any of them. A message that cannot be
-// decoded is a loss of one at its place. What the kernel itself could not allocate
+// decoded is a loss of one at its place, also one that the kernel shortened for us
+// because the socket filter of another listener did so. What the kernel itself could not allocate
 // is counted nowhere.
 //
 // # Coalescing

@@ -1,7 +1,6 @@
 package pathmanager
 
 import (
-	"encoding/binary"
 	"fmt"
 	"runtime"
 	"time"
@@ -89,22 +88,17 @@ func (l *Listener) ringRule() ringRule {
 // takeRing is take for the ring.
 func (l *Listener) takeRing(wait bool) (int, time.Time, unix.Errno) {
 	l.batch = l.batch[:0]
+	if l.ring.unask() {
+		l.overtaken.begin(true)
+	}
 	l.ring.look()
-	if l.move.ongoing {
-		if n, now, errno := l.takeLeft(); n > 0 || errno != 0 {
+	if l.overtaken.possible {
+		if n, now, errno := l.takeOvertaken(); len(l.batch) > 0 || errno != 0 {
 			return n, now, errno
 		}
 	}
 	if !l.ring.known() && uint32(l.ring.drops()) == l.ring.dropped {
-		if !l.ring.want() {
-			return 0, time.Time{}, unix.EINTR
-		}
-		if n, now, errno := l.wakeUp(wait); n > 0 || errno != 0 {
-			return n, now, errno
-		}
-		if l.move.ongoing {
-			return 0, time.Time{}, unix.EINTR // what woke us may not be the last in the socket
-		}
+		return l.takeWaking(wait)
 	}
 	now := time.Now()
 	n := l.fillFromRing(now)
@@ -123,7 +117,7 @@ func (l *Listener) takeRing(wait bool) (int, time.Time, unix.Errno) {
 // messages that were.
 func (l *Listener) fillFromRing(now time.Time) (n int) {
 	for ; n < l.config.slots; n++ {
-		if !l.ring.known() && !l.move.ongoing {
+		if !l.ring.known() && !l.overtaken.possible {
 			l.ring.look()
 		}
 		msg, lost := l.ring.next()
@@ -133,22 +127,7 @@ func (l *Listener) fillFromRing(now time.Time) (n int) {
 		if msg == nil {
 			break
 		}
-		l.appendEvent(msg, now)
+		l.appendEvent(msg, now, OwnNamespace)
 	}
 	return n
-}
-
-// appendEvent decodes a message of the ring into the batch.
-func (l *Listener) appendEvent(msg []byte, now time.Time) {
-	whole := len(msg) >= nlmsgHeaderSize && int(binary.NativeEndian.Uint32(msg)) == len(msg)
-	if l.config.Tap != nil && whole {
-		l.config.Tap(now, OwnNamespace, msg)
-	}
-	l.batch = append(l.batch, mptcp.Event{})
-	e := &l.batch[len(l.batch)-1]
-	if !whole || DecodeEvent(msg, e) != nil {
-		l.unread.Add(1)
-		*e = mptcp.Event{Type: mptcp.EventLost, Lost: 1}
-	}
-	e.Time = now
 }

@@ -79,7 +79,7 @@ func listen(t testing.TB, ns *lab.Namespace, config *ListenConfig) *Listener {
 	t.Helper()
 	var l *Listener
 	inside(t, ns, func() (err error) {
-		l, err = Listen(config)
+		l, err = listenMoved(config)
 		return err
 	})
 	t.Cleanup(func() { _ = l.Close() })

@@ -83,8 +83,9 @@ type ListenConfig struct {
 	// namespace (or OwnNamespace) and the netlink message, which it must not keep.
 	Tap func(t time.Time, nsid int32, msg []byte)
 
-	slots, size int  // of the receiver, for tests
-	pktinfo     bool // take the group from the control message, for tests
+	moveAfter   int  // for tests, as what follows
+	slots, size int  // of the receiver
+	pktinfo     bool // take the group from the control message
 }
 
 // Listener receives the events of the path manager. See the package comment for
@@ -93,15 +94,16 @@ type ListenConfig struct {
 // One goroutine at a time may iterate; the other methods are safe for concurrent
 // use.
 type Listener struct {
-	config   ListenConfig
-	family   Family
-	group    group
-	fd       int
-	buffer   int
-	receiver *receiver
-	ring     *ring // nil while the socket itself is read; set with mu
-	move     move
-	waiter   *waiter
+	config    ListenConfig
+	family    Family
+	group     group
+	fd        int
+	buffer    int
+	receiver  *receiver
+	ring      *ring // nil while the socket itself is read; set with mu
+	move      move
+	overtaken overtaken
+	waiter    *waiter
 
 	mu      sync.Mutex // guards the life of the descriptors, and what was counted
 	reading bool
@@ -152,6 +154,9 @@ func (c *ListenConfig) setDefaults() {
 		c.Buffer = DefaultRing
 	default:
 		c.Buffer = DefaultBuffer
+	}
+	if c.moveAfter == 0 {
+		c.moveAfter = moveAfter
 	}
 	if c.slots == 0 {
 		c.slots = receiveSlots
@@ -240,6 +245,7 @@ func (l *Listener) join() error {
 	}
 	l.base, l.book.seen = drops, drops
 	l.attended = time.Now()
+	l.meter.last = l.attended
 	err := unix.SetsockoptInt(l.fd, uapi.SOL_NETLINK, uapi.NetlinkAddMembership, int(l.group.number))
 	if err != nil {
 		return subscription("", err)

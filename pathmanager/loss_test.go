@@ -69,7 +69,7 @@ func TestMeter(t *testing.T) {
 			now = now.Add(time.Second / time.Duration(tt.perSecond))
 			m.add(1, now, false)
 		}
-		if m.above(busyEvents) != tt.busy || m.above(stormEvents) != tt.storm {
+		if m.above(busyEvents, now) != tt.busy || m.above(stormEvents, now) != tt.storm {
 			t.Errorf("%d/s: recent %.1f", tt.perSecond, m.recent)
 		}
 	}
@@ -85,18 +85,38 @@ func TestMeterOfBacklog(t *testing.T) {
 		m.add(128, start.Add(3*time.Second), true)
 	}
 	m.add(96, start.Add(3*time.Second), false)
-	if m.above(busyEvents) {
+	if m.above(busyEvents, start.Add(3*time.Second)) {
 		t.Errorf("2,400 events of 3 s are a rate of %.1f in a window", m.recent)
 	}
 	m = meter{}
 	m.add(1, start, false)
 	m.add(128, start.Add(2*time.Millisecond), true)
 	m.add(72, start.Add(2*time.Millisecond), false)
-	if !m.above(stormEvents) {
+	if !m.above(stormEvents, start.Add(2*time.Millisecond)) {
 		t.Errorf("200 events of 2 ms are a rate of %.1f in a window", m.recent)
 	}
-	if m.add(1, start.Add(time.Second), false); m.above(busyEvents) {
+	if m.add(1, start.Add(time.Second), false); m.above(busyEvents, start.Add(time.Second)) {
 		t.Error("busy a second after the storm")
+	}
+}
+
+// Whoever never comes to the end of the queue knows of the storm all the same, and whoever
+// was stopped for long does not take what gathered for one.
+func TestMeterOfEndlessQueue(t *testing.T) {
+	start := time.Unix(1, 0)
+	for _, tt := range []struct {
+		before time.Duration // since the queue was last empty
+		storm  bool
+	}{{0, true}, {10 * time.Second, false}} {
+		m := meter{last: start.Add(-tt.before)}
+		now := start
+		for range 1000 {
+			now = now.Add(time.Millisecond)
+			m.add(128, now, true)
+		}
+		if m.above(stormEvents, now) != tt.storm {
+			t.Errorf("128 events in each of 1,000 ms, and %v before them: %.1f in a window", tt.before, m.count(now))
+		}
 	}
 }
 

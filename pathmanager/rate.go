@@ -21,21 +21,26 @@ type meter struct {
 }
 
 // add counts n events that were read at t. With more they did not empty the queue.
-//
-// A backlog tells nothing of what comes next: it counts as if it had gathered
-// evenly since the queue was last empty.
 func (m *meter) add(n int, t time.Time, more bool) {
 	if m.queued += n; more {
 		return
 	}
-	gathered := float64(m.queued)
-	if d := t.Sub(m.last); d > 0 {
-		m.recent /= 1 + float64(d)/float64(rateWindow)
-		gathered *= min(1, float64(rateWindow)/float64(d))
-	}
-	m.recent += gathered
+	m.recent = m.count(t)
 	m.queued, m.last = 0, t
 }
 
-// above reports whether more events than that came in the last window.
-func (m *meter) above(events float64) bool { return m.recent > events }
+// count returns how many events came in the last window before t.
+//
+// A backlog tells nothing of what comes next: it counts as if it had gathered
+// evenly since the queue was last empty.
+func (m *meter) count(t time.Time) float64 {
+	recent, gathered := m.recent, float64(m.queued)
+	if d := t.Sub(m.last); d > 0 {
+		recent /= 1 + float64(d)/float64(rateWindow)
+		gathered *= min(1, float64(rateWindow)/float64(d))
+	}
+	return recent + gathered
+}
+
+// above reports whether more events than that came in the last window before t.
+func (m *meter) above(events float64, t time.Time) bool { return m.count(t) > events }

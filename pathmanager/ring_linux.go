@@ -16,12 +16,12 @@ import (
 )
 
 // ring is the engine without system calls: a socket filter copies the kernel's
-// events into a BPF ring buffer, which is mapped here, and drops the messages.
+// events into a BPF ring buffer, which is mapped here, and drops the messages. Whoever
+// waits asks for the next one to come to the socket instead.
 //
 // The instructions are few and never change, so they are written down rather than
 // compiled: see package bpf.
 type ring struct {
-	socket   int   // of the listener; it wakes
 	files    []int // ring buffer, state, program
 	program  int
 	consumer []byte
@@ -34,6 +34,7 @@ type ring struct {
 	end     uint64 // what is known to be written up to
 	dropped uint32 // what the newest record that was read says
 	base    uint64 // refused messages that were our own proof
+	asked   bool   // for a message in the socket, to be woken
 }
 
 // createMap creates a map.
@@ -46,25 +47,16 @@ func createMap(typ, key, value, entries, flags uint32) (int, error) {
 // newRing returns a ring whose program has proved itself, but is attached to nothing
 // yet. The size is rounded down to a power of two.
 func newRing(size int, rule ringRule) (*ring, error) {
-	r := &ring{socket: -1}
+	r := &ring{}
 	if err := r.open(size, rule); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
 	return r, nil
 }
 
-// attach puts the program in front of the socket. From then on the socket receives
-// nothing but wake-ups, and what passed a filter before this moment.
+// attach makes the program the filter of the socket. From then on the socket receives
+// nothing but what is asked for, and what passed a filter before this moment.
 func (r *ring) attach(socket int) error {
-	if err := r.filter(socket); err != nil {
-		return err
-	}
-	r.socket = socket
-	return nil
-}
-
-// filter makes the program the filter of the socket.
-func (r *ring) filter(socket int) error {
 	err := unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, r.program)
 	return os.NewSyscallError("socket option SO_ATTACH_BPF", err)
 }
@@ -109,7 +101,7 @@ func (r *ring) prove() error {
 		return err
 	}
 	defer unix.Close(target)
-	if err := r.filter(target); err != nil {
+	if err := r.attach(target); err != nil {
 		return err
 	}
 	probe, from, err := newProbe()
@@ -212,11 +204,25 @@ func (r *ring) release() {
 	atomic.StoreUint64((*uint64)(unsafe.Pointer(&r.consumer[0])), r.at)
 }
 
-// want asks to be woken by the next record. It reports whether there is none yet.
-func (r *ring) want() bool {
-	atomic.StoreUint64((*uint64)(unsafe.Pointer(&r.state[stateWaiting])), 1)
+// ask asks for the next message to come to the socket, to be woken by it. It reports
+// whether there is none in the ring yet.
+func (r *ring) ask() bool {
+	atomic.StoreUint64(r.waiting(), 1)
+	r.asked = true
 	return !r.pending()
 }
+
+// unask takes back what ask asked for. It reports whether it was too late: a message
+// is in the socket, or comes there.
+func (r *ring) unask() (late bool) {
+	if !r.asked {
+		return false
+	}
+	r.asked = false
+	return atomic.SwapUint64(r.waiting(), 0) == 0
+}
+
+func (r *ring) waiting() *uint64 { return (*uint64)(unsafe.Pointer(&r.state[stateWaiting])) }
 
 // close gives everything back.
 func (r *ring) close() error {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,8 +19,8 @@ import (
 
 // eachEngine runs the test with each engine that this process may use.
 func eachEngine(t *testing.T, test func(t *testing.T, engine Engine)) {
-	for _, engine := range []Engine{EngineNetlink, EngineRing} {
-		t.Run(engine.String(), func(t *testing.T) {
+	for _, engine := range []Engine{EngineNetlink, EngineRing, engineMoving, engineMoved} {
+		t.Run(map[Engine]string{engineMoving: "moving", engineMoved: "moved"}[engine]+engine.String(), func(t *testing.T) {
 			needEngine(t, engine)
 			test(t, engine)
 		})
@@ -30,7 +32,7 @@ func eachEngine(t *testing.T, test func(t *testing.T, engine Engine)) {
 // missing; for root a kernel without it is a reason to fail where none may be.
 func needEngine(t testing.TB, engine Engine) {
 	t.Helper()
-	if engine != EngineRing {
+	if engine == EngineNetlink {
 		return
 	}
 	users, err := os.ReadFile("/proc/self/uid_map")
@@ -58,8 +60,11 @@ func needEngine(t testing.TB, engine Engine) {
 
 // smallBuffer holds far less than a thousand events.
 func smallBuffer(engine Engine) int {
-	if engine == EngineRing {
+	switch engine {
+	case EngineRing:
 		return 16 << 10
+	case engineMoving, engineMoved:
+		return 16 << 10 * moveShare
 	}
 	return 100 << 10
 }
@@ -228,5 +233,124 @@ func TestEngineNames(t *testing.T) {
 	}
 	if _, err := ParseEngine("engine 3"); err == nil || Engine(3).String() != "engine 3" {
 		t.Error("engine 3 is none")
+	}
+}
+
+// Other listeners of the group get every message whole, also those that wake the ring's
+// reader. The kernel serves the youngest listener first, with the message itself, and
+// the others with copies: what a filter cuts off for the first is missing in them all.
+func TestRingLeavesOthersAlone(t *testing.T) {
+	labtest.NeedListenerEvents(t)
+	needEngine(t, EngineRing)
+	ns := labtest.MPTCP(t)
+	addAddresses(t, ns, first)
+	fd, _ := mptcpListener(t, ns, anywhere)
+	other := listen(t, ns, nil)
+	l := listen(t, ns, &ListenConfig{Engine: EngineRing})
+	const events = 20
+	seen := make(chan mptcp.EventType, events)
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		for e, err := range l.Events(t.Context()) {
+			if err != nil {
+				break
+			}
+			seen <- e.Type
+		}
+	})
+	for range events {
+		time.Sleep(2 * time.Millisecond) // the reader waits
+		relisten(t, fd, 1)
+		select {
+		case typ := <-seen:
+			if typ != mptcp.EventListenerCreated {
+				t.Error(typ)
+			}
+		case <-time.After(patience):
+			t.Fatal("the reader sleeps on")
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	reader.Wait()
+	if l.overtaken.possible {
+		t.Error("what woke the reader is expected once more")
+	}
+	got := 0
+	for batch, err := range other.Queued() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += len(batch)
+	}
+	if got != events || other.Refused() != 0 || l.Lost() != 0 || l.Refused() != 0 {
+		t.Errorf("the other listener got %d events of %d and refused %d; the ring lost %d and refused %d",
+			got, events, other.Refused(), l.Lost(), l.Refused())
+	}
+}
+
+// The event that a reader asked for comes to the socket, those after it to the ring:
+// they keep their order, and none comes twice, or late.
+func TestAskedEventKeepsItsPlace(t *testing.T) {
+	labtest.NeedListenerEvents(t)
+	needEngine(t, EngineRing)
+	ns := labtest.MPTCP(t)
+	addAddresses(t, ns, first)
+	l := listen(t, ns, &ListenConfig{Engine: EngineRing, slots: 4})
+	for round := range 10 {
+		for range l.Queued() {
+			t.Fatal("there was nothing")
+		}
+		var want []uint16
+		for range 8 {
+			_, addr := mptcpListener(t, ns, anywhere)
+			want = append(want, addr.Port())
+		}
+		var got []uint16
+		for batch, err := range l.Queued() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range batch {
+				got = append(got, batch[i].Sport)
+			}
+		}
+		if !slices.Equal(got, want) || l.overtaken.possible {
+			t.Errorf("round %d: listeners of %d, want %d; more is expected in the socket: %v", round, got, want, l.overtaken.possible)
+		}
+	}
+}
+
+// When the event that was asked for does not come, the others are not held up, and it
+// does not cost a look into the socket for ever.
+func TestAskedEventMayFailToCome(t *testing.T) {
+	labtest.NeedListenerEvents(t)
+	needEngine(t, EngineRing)
+	ns := labtest.MPTCP(t)
+	addAddresses(t, ns, first)
+	l := listen(t, ns, &ListenConfig{Engine: EngineRing})
+	for range l.Queued() {
+		t.Fatal("there was nothing")
+	}
+	// Somebody has taken the request, and is on his way.
+	atomic.StoreUint64(l.ring.waiting(), 0)
+	fd, _ := mptcpListener(t, ns, anywhere)
+	relisten(t, fd, 2)
+	take := func() (n int) {
+		for batch, err := range l.Queued() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += len(batch)
+		}
+		return n
+	}
+	if n := take(); n != 3 || !l.overtaken.possible {
+		t.Errorf("%d events of 3; the one that is missing is expected: %v", n, l.overtaken.possible)
+	}
+	l.overtaken.since = l.overtaken.since.Add(-overtakenTime)
+	if n := take(); n != 0 || l.overtaken.possible {
+		t.Errorf("%d events; it is expected for ever: %v", n, l.overtaken.possible)
 	}
 }

@@ -16,8 +16,9 @@ const (
 	helperProbeReadKernel = 113
 	helperRingbufReserve  = 131
 	helperRingbufSubmit   = 132
+	helperRingbufDiscard  = 133
 
-	ringNoWakeup = 1 // a flag of the last
+	ringNoWakeup = 1 // a flag of the last two
 )
 
 // Fields of the program's state, which it shares with the listener.
@@ -28,9 +29,6 @@ const (
 	stateWaiting = 128 // u64: 1 while the listener wants to be woken, on a cache line of its own
 	stateSize    = 256
 )
-
-// wakeUpSize is how much of a message comes to the socket, to wake the listener.
-const wakeUpSize = 1
 
 // recordPrefix comes before the message in a record: the number of drops up to
 // then, 32 bits of it.
@@ -75,9 +73,10 @@ func typeMask(types []mptcp.EventType) uint64 {
 type assembler struct{ bpf.Program }
 
 // ringProgram returns the socket filter that moves the kernel's events into the
-// ring. It lets no message through to the socket, but one byte of one when the
-// listener waits: that wakes it as any message does, while the ring's own wake-up
-// is an interrupt, measured at 2 to 4 us for the producer of the event.
+// ring. One message goes to the socket instead when the listener waits: that wakes it
+// as any message does, while the ring's own wake-up is an interrupt, measured at 2 to
+// 4 us for the producer of the event. It goes there whole: what a filter cuts off is
+// missing in the copies of all listeners of the group that the kernel serves later.
 //
 // Its registers: 6 the message's sk_buff, 7 its length, 8 the state, 9 the record.
 // On its stack: the sender at -32, the two headers at -24.
@@ -96,8 +95,9 @@ func ringProgram(ring, state int, rule ringRule) []byte {
 		a.Op(bpf.And, 2, 0, 0, 1)
 		a.Jump(bpf.IfEqual, 2, 0, "drop")
 	}
+	a.ringWakeUp()
 	a.Op(bpf.Read4, 7, 6, 0, 0) // __sk_buff.len
-	a.Jump(bpf.IfLess, 7, headers, "foreign")
+	a.Jump(bpf.IfLess, 7, headers, "lost")
 	a.Jump(bpf.IfMore, 7, rule.most, "long")
 	for _, size := range recordSizes {
 		a.Op(bpf.Set, 2, 0, 0, size)
@@ -113,6 +113,9 @@ func ringProgram(ring, state int, rule ringRule) []byte {
 	a.Op(bpf.Atomic8, 8, 1, stateDrops, unix.BPF_ADD)
 	a.Label("drop")
 	a.Op(bpf.Set, 0, 0, 0, 0)
+	a.Op(bpf.Exit, 0, 0, 0, 0)
+	a.Label("pass")
+	a.Op(bpf.Set, 0, 0, 0, -1)
 	a.Op(bpf.Exit, 0, 0, 0, 0)
 	a.Label("foreign")
 	a.Op(bpf.Read8, 1, 10, sender, 0)
@@ -144,14 +147,24 @@ func (a *assembler) ringTrust(rule ringRule, sender, header int16, headers int32
 	a.Op(bpf.Add, 3, 0, 0, int32(header))
 	a.Op(bpf.Set, 4, 0, 0, headers)
 	a.Op(bpf.Call, 0, 0, 0, helperSkbLoadBytes)
-	a.Jump(bpf.IfNot, 0, 0, "foreign")
+	a.Jump(bpf.IfNot, 0, 0, "pass")     // another socket's filter cut it off
 	a.Op(bpf.Read2, 1, 10, header+4, 0) // nlmsg_type
 	a.Jump(bpf.IfNot, 1, int32(rule.family), "foreign")
 }
 
-// ringRecord writes the record, of the size in register 2, and lets one byte through
-// if the listener waits. The exchange is a barrier: either the program sees that the
-// listener waits, or the listener sees that a record is reserved.
+// ringWakeUp lets the message through when the listener waits.
+func (a *assembler) ringWakeUp() {
+	a.Op(bpf.Read8, 1, 8, stateWaiting, 0)
+	a.Jump(bpf.IfEqual, 1, 0, "awake")
+	a.Op(bpf.Set, 7, 0, 0, 0)
+	a.Op(bpf.Atomic8, 8, 7, stateWaiting, unix.BPF_XCHG)
+	a.Jump(bpf.IfNot, 7, 0, "pass")
+	a.Label("awake")
+}
+
+// ringRecord writes the record, of the size in register 2, unless the listener waits by
+// now. The exchange is a barrier: either the program sees that the listener waits, or
+// the listener sees that a record is reserved.
 func (a *assembler) ringRecord(ring int) {
 	a.Label("reserve")
 	a.Wide(1, unix.BPF_PSEUDO_MAP_FD, int32(ring), 0)
@@ -171,7 +184,10 @@ func (a *assembler) ringRecord(ring int) {
 	a.Op(bpf.Atomic8, 8, 7, stateWaiting, unix.BPF_XCHG)
 	a.Op(bpf.Copy, 1, 9, 0, 0)
 	a.Op(bpf.Set, 2, 0, 0, ringNoWakeup)
+	a.Jump(bpf.IfNot, 7, 0, "discard")
 	a.Op(bpf.Call, 0, 0, 0, helperRingbufSubmit)
-	a.Op(bpf.Copy, 0, 7, 0, 0) // bytes of the message for the socket
-	a.Op(bpf.Exit, 0, 0, 0, 0)
+	a.Jump(bpf.Always, 0, 0, "drop")
+	a.Label("discard")
+	a.Op(bpf.Call, 0, 0, 0, helperRingbufDiscard)
+	a.Jump(bpf.Always, 0, 0, "pass")
 }

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"mptcpctl/mptcp"
@@ -96,7 +97,7 @@ func (l *Listener) read(ctx context.Context, yield func([]mptcp.Event, error) bo
 				return nil
 			}
 			l.coalesce(n, now)
-			l.countStorm(n)
+			l.countStorm(n, now)
 			look, interrupted = l.next(n, now), false
 		case errno == unix.EAGAIN && look:
 			look, interrupted = false, false
@@ -187,32 +188,38 @@ func (l *Listener) fill(n int, now time.Time) (odd bool) {
 	truncated := false
 	for i := range n {
 		m := l.receiver.message(i, l.group)
-		if !m.kernel || len(m.data) < nlmsgHeaderSize || binary.NativeEndian.Uint16(m.data[4:]) != l.family.ID {
-			if l.ring == nil || !m.kernel || len(m.data) != wakeUpSize {
-				l.refused.Add(1)
-				odd = true
-			}
+		if !m.kernel || len(m.data) >= nlmsgHeaderSize && binary.NativeEndian.Uint16(m.data[4:]) != l.family.ID {
+			l.refused.Add(1)
+			odd = true
 			continue
-		}
-		if l.config.Tap != nil && !m.truncated {
-			l.config.Tap(now, m.namespace, m.data)
 		}
 		if m.namespace != namespace {
 			namespace, name = m.namespace, l.netns(m.namespace)
 		}
-		l.batch = l.batch[:len(l.batch)+1] // it has room for all slots, and DecodeEvent clears it
-		e := &l.batch[len(l.batch)-1]
 		truncated = truncated || m.truncated
-		if m.truncated || DecodeEvent(m.data, e) != nil {
-			l.unread.Add(1)
-			*e = mptcp.Event{Type: mptcp.EventLost, Lost: 1}
-		}
-		e.Time, e.Netns = now, name
+		l.appendEvent(m.data, now, namespace)
+		l.batch[len(l.batch)-1].Netns = name
 	}
 	if truncated {
 		l.receiver.grow(2 * l.receiver.size)
 	}
 	return odd || truncated
+}
+
+// appendEvent decodes a message of the kernel into the batch. One that is cut short, for
+// want of room or by the filter of another socket, is a loss.
+func (l *Listener) appendEvent(msg []byte, now time.Time, namespace int32) {
+	whole := len(msg) >= nlmsgHeaderSize && int(binary.NativeEndian.Uint32(msg)) == len(msg)
+	if l.config.Tap != nil && whole {
+		l.config.Tap(now, namespace, msg)
+	}
+	l.batch = slices.Grow(l.batch, 1)[:len(l.batch)+1] // DecodeEvent clears it
+	e := &l.batch[len(l.batch)-1]
+	if !whole || DecodeEvent(msg, e) != nil {
+		l.unread.Add(1)
+		*e = mptcp.Event{Type: mptcp.EventLost, Lost: 1}
+	}
+	e.Time = now
 }
 
 // checkLoss appends an EventLost where the kernel dropped messages.
@@ -246,7 +253,7 @@ func (l *Listener) coalesce(n int, now time.Time) {
 	if span == 0 {
 		span, many = DefaultCoalesce, stormEvents
 	}
-	if span < 0 || more || !l.meter.above(many) {
+	if span < 0 || more || !l.meter.above(many, now) {
 		return
 	}
 	if d := span - time.Since(now); d > 0 {
