@@ -46,9 +46,9 @@
 // as can be told, before those that were queued after it. Events received and
 // events lost add up to what the kernel sent. With AllNamespaces all namespaces
 // share the buffer, and a loss may concern any of them. A message that cannot be
-// decoded is a loss of one at its place, also one that the kernel shortened for us
-// because the socket filter of another listener did so. What the kernel itself could not allocate
-// is counted nowhere.
+// decoded is a loss of one at its place, also one that came short because the socket
+// filter of another listener cut it off for all. What the kernel itself could not
+// allocate is counted nowhere.
 //
 // # Coalescing
 //
@@ -64,8 +64,11 @@
 // [EngineNetlink] receives from the socket, [EngineRing] reads a BPF ring buffer
 // without system calls. Both give the same events. The ring tells the place of a
 // loss exactly, as it notes the count of losses in each record; it holds more
-// events in less memory, and costs several times less when many come. What it
-// needs says [EngineRing]; nobody gets it who did not ask for it.
+// events in less memory, and costs several times less when many come. What it needs
+// says [EngineRing]. By default, [EngineAuto], a listener begins with the former, and
+// changes to the latter in the middle of the stream when storms of events have shown
+// that it pays, and where it is allowed: nothing is missing then, comes twice, or out
+// of order. Other listeners of the group notice nothing of either.
 //
 // # Trust
 //
