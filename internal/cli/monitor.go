@@ -39,8 +39,8 @@ func (a *app) monitorCommand() grammar.Command {
 		Flags: []grammar.Flag{
 			{Name: "json-array", Summary: "one JSON array in the form of iproute2 7.1"},
 			{Name: "coalesce", Value: grammar.Duration, Metavar: "TIME", Summary: "how long an event may wait for others when more than 1,500 come a second (default: 2ms, above 18,000 a second only; 0: none ever waits)"},
-			{Name: "buffer", Value: grammar.Number, Metavar: "MIB", Summary: "receive buffer in MiB (default 64; 16 with --engine ring)"},
-			{Name: "engine", Value: grammar.Name, Metavar: "ENGINE", Choices: []string{"auto", "netlink", "ring"}, Summary: "netlink, or ring: cheaper when many events come, needs CAP_BPF and CAP_PERFMON (default auto: netlink)"},
+			{Name: "buffer", Value: grammar.Number, Metavar: "MIB", Summary: "receive buffer in MiB (default 64; 16 with --engine ring); the ring that auto changes to is a quarter of it"},
+			{Name: "engine", Value: grammar.Name, Metavar: "ENGINE", Choices: []string{"auto", "netlink", "ring"}, Summary: "netlink, or ring: cheaper when many events come, needs CAP_BPF and CAP_PERFMON, not with -a (default auto: netlink, and ring from when a storm of events has shown that it pays, where it is allowed)"},
 		},
 		Operand: grammar.Filter,
 		IPRoute: true,
@@ -228,6 +228,7 @@ type monitor struct {
 	devices *deviceNames
 	expr    *filter.Expr
 	context *flowContext // nil without a filter
+	note    func()       // tells of what changed apart from events; nil: nothing does
 
 	buffer  []byte
 	printed bool

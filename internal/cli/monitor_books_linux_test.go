@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -70,7 +71,7 @@ func stop(t *testing.T, p *lab.Process) {
 // says was lost is what the kernel made.
 func TestMonitorKeepsItsBooks(t *testing.T) {
 	for name, options := range map[string][]string{
-		"netlink": {"--engine", "netlink"}, "ring": {"--engine", "ring"}, "derived": {"-d"}, "all": {"-a"}, "all derived": {"-a", "-d"},
+		"netlink": {"--engine", "netlink"}, "ring": {"--engine", "ring"}, "auto": nil, "derived": {"-d"}, "all": {"-a"}, "all derived": {"-a", "-d"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ns := loopback(t)
@@ -103,6 +104,39 @@ func TestMonitorKeepsItsBooks(t *testing.T) {
 			}
 			t.Logf("printed %d, lost %d in %d places, of %d", printed, lost, marks, a.made)
 		})
+	}
+}
+
+// TestMonitorMovesToTheRing has a storm of events come until the monitor says that it
+// changed the engine for them: it told all of them once.
+func TestMonitorMovesToTheRing(t *testing.T) {
+	if !initialUserNamespace(t) {
+		t.Skip("the ring engine needs the initial user namespace")
+	}
+	ns := loopback(t)
+	a := newAnnouncer(t, ns)
+	p := listening(t, ns, tool("-j", "monitor", "-d"))
+	said := func(engine string) bool {
+		return slices.ContainsFunc(p.Lines(), func(l lab.Line) bool {
+			return l.Stream == lab.Stderr && strings.HasSuffix(l.Text, "events come by "+engine)
+		})
+	}
+	waitFor(t, "the move to the ring", func() bool {
+		a.make(t, 5000)
+		return said("ring")
+	})
+	a.make(t, 5000)
+	if err := p.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if code, err := p.Wait(t.Context()); code != 0 || err != nil {
+		t.Fatalf("exit code %d, %v", code, err)
+	}
+	if printed, lost, _ := books(t, p); printed != a.made || lost != 0 {
+		t.Errorf("printed %d, lost %d, of %d", printed, lost, a.made)
+	}
+	if !said("netlink") {
+		t.Error("it did not begin with the socket")
 	}
 }
 

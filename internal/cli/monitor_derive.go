@@ -32,6 +32,9 @@ func (m *monitor) printDeltas(deltas iter.Seq2[track.Delta, error], recording *s
 		if err != nil {
 			return nil // Run returns it too
 		}
+		if m.note != nil {
+			m.note()
+		}
 		if recording != nil {
 			d.Event.Time = recording.Recorded(d.Event.Time)
 		}

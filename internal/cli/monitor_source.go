@@ -19,7 +19,7 @@ type eventStream struct {
 	queued  func() iter.Seq2[[]mptcp.Event, error] // what has come and was not read; nil: nothing
 	device  func(netns string, index int32) (string, bool)
 	refused func() uint64
-	engine  string        // how events come; "" from a recording
+	engine  func() string // how events come at present; nil from a recording
 	lag     time.Duration // that events may wait for others
 	close   func() error
 
@@ -44,7 +44,7 @@ func openEvents(ctx context.Context, inv *grammar.Invocation, config *pathmanage
 			return nil, subscribeError(err)
 		}
 		return &eventStream{
-			batches: host.Batches, device: ownDevice, refused: host.Listener().Refused, engine: host.Listener().Engine(),
+			batches: host.Batches, device: ownDevice, refused: host.Listener().Refused, engine: host.Listener().Engine,
 			views: viewsOf(host), tracked: host, close: host.Close, lag: max(config.Coalesce, 0),
 		}, nil
 	}
@@ -53,7 +53,7 @@ func openEvents(ctx context.Context, inv *grammar.Invocation, config *pathmanage
 		return nil, subscribeError(err)
 	}
 	return &eventStream{
-		batches: listener.Batches, queued: listener.Queued, device: ownDevice, refused: listener.Refused, engine: listener.Engine(), close: listener.Close,
+		batches: listener.Batches, queued: listener.Queued, device: ownDevice, refused: listener.Refused, engine: listener.Engine, close: listener.Close,
 		views: func() ([]source.View, func() error) {
 			host, err := source.Dial(nil)
 			if err != nil {
@@ -63,6 +63,9 @@ func openEvents(ctx context.Context, inv *grammar.Invocation, config *pathmanage
 		},
 	}, nil
 }
+
+// constantly returns what is always the same.
+func constantly(s string) func() string { return func() string { return s } }
 
 // ownDevice names the devices of the program's own namespace.
 func ownDevice(_ string, index int32) (string, bool) {
@@ -82,7 +85,7 @@ func openAllEvents(ctx context.Context, inv *grammar.Invocation, config *pathman
 		return nil, subscribeError(err)
 	}
 	return &eventStream{
-		batches: hosts.Batches, refused: hosts.Refused, engine: hosts.Engine(), views: viewsOf(hosts), tracked: hosts, close: hosts.Close,
+		batches: hosts.Batches, refused: hosts.Refused, engine: constantly(hosts.Engine()), views: viewsOf(hosts), tracked: hosts, close: hosts.Close,
 		device: hosts.DeviceName, lag: max(config.Coalesce, 0),
 	}, nil
 }
@@ -120,8 +123,15 @@ func openRecordedEvents(inv *grammar.Invocation) (*eventStream, error) {
 // derive prints the events of the kernel and those that a tracker derives, in the
 // order in which the tracker takes them in.
 func (m *monitor) derive(ctx context.Context, inv *grammar.Invocation, stream *eventStream) error {
-	if stream.engine != "" {
-		fmt.Fprintf(inv.Stderr, "%s: events come by %s\n", inv.Program, stream.engine)
+	if stream.engine != nil {
+		engine := ""
+		m.note = func() {
+			if now := stream.engine(); now != engine {
+				engine = now
+				fmt.Fprintf(inv.Stderr, "%s: events come by %s\n", inv.Program, engine)
+			}
+		}
+		m.note()
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	tracker := newTracker(stream)

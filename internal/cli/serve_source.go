@@ -21,8 +21,8 @@ type servedSource struct {
 	source.Source
 	tracked   track.Source // as the tracker reads it
 	config    track.Config
-	noEvents  string // why there are no events, "" where there are
-	engine    string // how they come
+	noEvents  string        // why there are no events, "" where there are
+	engine    func() string // how they come at present; nil: not at all
 	recording *source.Recording
 	replay    string // the recording's name
 	device    func(netns string, index int32) string
@@ -49,7 +49,7 @@ func openServed(ctx context.Context, inv *grammar.Invocation, log *slog.Logger) 
 		kept: "this kernel ties subflows to connections only for CAP_NET_ADMIN",
 	}
 	if l := host.Listener(); l != nil {
-		s.engine = l.Engine()
+		s.engine = l.Engine
 	}
 	return s, nil
 }
@@ -71,7 +71,7 @@ func openServedHosts(ctx context.Context, log *slog.Logger) (*servedSource, erro
 		return nil, err
 	}
 	s := &servedSource{
-		Source: hosts, tracked: hosts, config: servedConfig(noEvents), noEvents: noEvents, engine: hosts.Engine(),
+		Source: hosts, tracked: hosts, config: servedConfig(noEvents), noEvents: noEvents, engine: constantly(hosts.Engine()),
 		device: func(netns string, index int32) string {
 			name, _ := hosts.DeviceName(netns, index)
 			return name
@@ -92,7 +92,7 @@ func openServedRecording(inv *grammar.Invocation) (*servedSource, error) {
 		return nil, err
 	}
 	return &servedSource{
-		Source: recording, tracked: recording, config: *replayConfig(), recording: recording, engine: "recording", replay: filepath.Base(inv.Options.Replay),
+		Source: recording, tracked: recording, config: *replayConfig(), recording: recording, engine: constantly("recording"), replay: filepath.Base(inv.Options.Replay),
 		device: func(netns string, index int32) string {
 			name, _ := recording.DeviceName(netns, index)
 			return name

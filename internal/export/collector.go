@@ -25,9 +25,20 @@ type Config struct {
 	// cheap. Nil: there is no doctor.
 	Findings func() []Finding
 
-	Engine    string // how events come; "" where the state is polled without them
+	// Engine tells how events come at present. Nil, or "": the state is polled without
+	// them.
+	Engine func() string
+
 	Version   string // of the program
 	GoVersion string // that it was built with
+}
+
+// engine tells how events come at present.
+func (c *Collector) engine() string {
+	if c.config.Engine == nil {
+		return "none"
+	}
+	return cmp.Or(c.config.Engine(), "none")
 }
 
 // sampling is how often the figures of the subflows are added up.
@@ -302,6 +313,6 @@ func (c *Collector) appendOwn(b []byte, began time.Time) []byte {
 	build := newFamily(gauge, "mptcp_exporter_build_info", "The program's version; the value is always 1.", "version", "goversion")
 	build.set(1, c.config.Version, c.config.GoVersion)
 	engine := newFamily(gauge, "mptcp_monitor_engine_info", "How the kernel's events come; the value is always 1. With none the state is polled.", "engine")
-	engine.set(1, cmp.Or(c.config.Engine, "none"))
+	engine.set(1, c.engine())
 	return build.append(engine.append(took.append(missed.append(b))))
 }

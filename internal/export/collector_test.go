@@ -104,7 +104,7 @@ func newFixture() *fixture {
 func collected(t *testing.T, f *fixture, findings func() []Finding) string {
 	t.Helper()
 	tracker := track.New(f, nil)
-	c := New(Config{Tracker: tracker, Findings: findings, Engine: "netlink", Version: "v1.2.3", GoVersion: "go1.26"})
+	c := New(Config{Tracker: tracker, Findings: findings, Engine: func() string { return "netlink" }, Version: "v1.2.3", GoVersion: "go1.26"})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var running sync.WaitGroup

@@ -189,9 +189,9 @@ func run(t *testing.T, tracker *track.Tracker) (stop func() error) {
 // nothing else; and it was told of as many lost events as the kernel dropped. In
 // every other round one beside it reads all the time.
 func TestTrackerAgreesWithTheKernelAfterChurn(t *testing.T) {
-	for _, engine := range []pathmanager.Engine{pathmanager.EngineNetlink, pathmanager.EngineRing} {
+	for _, engine := range []pathmanager.Engine{pathmanager.EngineNetlink, pathmanager.EngineRing, pathmanager.EngineAuto} {
 		t.Run(engine.String(), func(t *testing.T) {
-			if engine == pathmanager.EngineRing {
+			if engine != pathmanager.EngineNetlink {
 				needRing(t)
 			}
 			var all tally
