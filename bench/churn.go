@@ -16,7 +16,7 @@ func churn(ctx context.Context, s *settings, r *report) error {
 			return err
 		}
 		tax.add("", "nobody reads", events*alone/1e3)
-		for _, m := range s.monitors(ours, waiting, prompt, peer, ring, bare) {
+		for _, m := range s.monitors(ours, waiting, prompt, peer, ring, plain, bare) {
 			spent, err := trial{load: load}.measure(ctx, m)
 			if err != nil {
 				return err
@@ -24,7 +24,7 @@ func churn(ctx context.Context, s *settings, r *report) error {
 			file.add("", m.name, spent.reader)
 			tax.add("", m.name, events*spent.workload/1e3)
 		}
-		for _, m := range s.monitors(ours, peer, ring, bare) {
+		for _, m := range s.monitors(ours, peer, ring, plain, bare) {
 			spent, err := trial{load: load, pipe: true}.measure(ctx, m)
 			if err != nil {
 				return err

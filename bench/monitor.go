@@ -21,6 +21,7 @@ const (
 	waiting = "mptcpctl --coalesce 1ms"
 	prompt  = "mptcpctl --coalesce 0"
 	ring    = "mptcpctl --engine ring"
+	plain   = "mptcpctl --engine netlink"
 	bare    = "bare drain"
 )
 
@@ -38,6 +39,7 @@ func (s *settings) monitors(names ...string) []monitor {
 		{ours, []string{mptcpctl, "monitor"}, true},
 		{waiting, []string{mptcpctl, "monitor", "--coalesce", "1ms"}, true},
 		{prompt, []string{mptcpctl, "monitor", "--coalesce", "0"}, true},
+		{plain, []string{mptcpctl, "monitor", "--engine", "netlink"}, true},
 		{peer, []string{s.ips[0], "mptcp", "monitor"}, false},
 	}
 	if s.ring {
