@@ -85,23 +85,24 @@ func (l *Listener) ringRule() ringRule {
 	return ringRule{family: l.family.ID, group: l.group.number, types: typeMask(l.config.Types), most: int32(l.config.size)}
 }
 
-// takeRing is take for the ring.
-func (l *Listener) takeRing(wait bool) (int, time.Time, unix.Errno) {
+// takeRing is take for the ring, and for what comes to the socket instead.
+func (l *Listener) takeRing(wait bool) (n int, now time.Time, errno unix.Errno) {
 	l.batch = l.batch[:0]
 	if l.ring.unask() {
 		l.overtaken.begin(true)
 	}
 	l.ring.look()
+	now = time.Now()
 	if l.overtaken.possible {
-		if n, now, errno := l.takeOvertaken(); len(l.batch) > 0 || errno != 0 {
-			return n, now, errno
-		}
+		n, errno = l.takeOvertaken(now)
 	}
-	if !l.ring.known() && uint32(l.ring.drops()) == l.ring.dropped {
-		return l.takeWaking(wait)
+	if errno == 0 && len(l.batch) == 0 && !l.ring.known() && uint32(l.ring.drops()) == l.ring.dropped {
+		n, now, errno = l.takeWaking(wait)
 	}
-	now := time.Now()
-	n := l.fillFromRing(now)
+	if errno != 0 || n == l.config.slots {
+		return n, now, errno
+	}
+	n = l.fillFromRing(n, now)
 	l.ring.release()
 	if lost := l.ring.tail(); lost > 0 {
 		l.batch = append(l.batch, mptcp.Event{Type: mptcp.EventLost, Lost: uint64(lost), Time: now})
@@ -113,9 +114,9 @@ func (l *Listener) takeRing(wait bool) (int, time.Time, unix.Errno) {
 	return n, now, 0
 }
 
-// fillFromRing decodes what is in the ring into the batch, and returns how many
-// messages that were.
-func (l *Listener) fillFromRing(now time.Time) (n int) {
+// fillFromRing decodes what is in the ring behind the n messages that are in the batch,
+// and returns how many these are then.
+func (l *Listener) fillFromRing(n int, now time.Time) int {
 	for ; n < l.config.slots; n++ {
 		if !l.ring.known() && !l.overtaken.possible {
 			l.ring.look()

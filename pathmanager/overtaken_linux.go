@@ -33,23 +33,21 @@ func (o *overtaken) begin(one bool) {
 // found notes that the socket had some.
 func (o *overtaken) found() { o.possible = o.possible && !o.one }
 
-// takeOvertaken takes what is in the socket into the batch. That is nothing most times,
-// and no error.
-func (l *Listener) takeOvertaken() (int, time.Time, unix.Errno) {
-	for {
-		n, now, errno := l.takeSocket(false)
-		if errno == unix.EAGAIN {
-			if now = time.Now(); now.Sub(l.overtaken.since) < overtakenTime {
-				return 0, now, 0
-			}
-			l.overtaken.possible = false
-			return 0, now, l.checkLoss(0, true, now) // one that did not come was dropped
-		}
-		if errno != 0 || len(l.batch) > 0 {
+// takeOvertaken takes what is in the socket into the batch, and returns how many messages
+// that are: none, most times.
+func (l *Listener) takeOvertaken(now time.Time) (int, unix.Errno) {
+	n, _, errno := l.takeSocket(false)
+	if errno != unix.EAGAIN {
+		if len(l.batch) > 0 {
 			l.overtaken.found()
-			return n, now, errno
 		}
+		return n, errno
 	}
+	if now.Sub(l.overtaken.since) < overtakenTime {
+		return 0, 0
+	}
+	l.overtaken.possible = false
+	return 0, l.checkLoss(0, true, now) // one that did not come was dropped
 }
 
 // takeWaking asks for the next event to come to the socket, and takes it from there.
