@@ -41,15 +41,15 @@ func listenMoved(config *ListenConfig) (*Listener, error) {
 }
 
 // unfiltered makes events pass by the ring into the socket, as those of a sender do
-// that had passed the filter when the ring took its place.
+// that had passed the filter when the ring took its place. Any goroutine may call it.
 func unfiltered(t *testing.T, l *Listener, produce func()) {
 	t.Helper()
 	if err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	produce()
 	if err := l.ring.attach(l.fd); err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 }
 
@@ -109,13 +109,17 @@ func TestMoveWaitsForNobody(t *testing.T) {
 	if e := s.next(); e.Type != mptcp.EventListenerCreated {
 		t.Fatalf("%+v", e)
 	}
-	late := time.AfterFunc(50*time.Millisecond, func() { unfiltered(t, l, func() { relisten(t, fd, 2) }) })
-	defer late.Stop()
+	var late sync.WaitGroup
+	late.Go(func() {
+		time.Sleep(50 * time.Millisecond) // the reader waits by now; if it does not, the test is as true
+		unfiltered(t, l, func() { relisten(t, fd, 2) })
+	})
 	for range 2 {
 		if e := s.next(); e.Type != mptcp.EventListenerCreated || e.Sport != addr.Port() {
 			t.Errorf("%+v", e)
 		}
 	}
+	late.Wait()
 	relisten(t, fd, 1)
 	if e := s.next(); e.Type != mptcp.EventListenerCreated {
 		t.Errorf("%+v", e)
