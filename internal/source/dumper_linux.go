@@ -119,6 +119,13 @@ func (d *dumper) sockets(protocol uint32, datagram []byte) {
 const ulpMPTCP = "mptcp"
 
 func (d *dumper) readSockets(ctx context.Context, h *Host) error {
+	// Subflows first, for the reason that gathering.sockets gives.
+	d.fact(&fact{Fact: factSockets, Protocol: unix.IPPROTO_TCP})
+	for _, err := range h.diag.Subflows(ctx, &sockdiag.Request{States: sockdiag.AllStates}) {
+		if err != nil {
+			return err
+		}
+	}
 	d.fact(&fact{Fact: factSockets, Protocol: uapi.IPPROTO_MPTCP})
 	for c, err := range h.diag.Connections(ctx, nil) {
 		if err != nil {
@@ -134,12 +141,6 @@ func (d *dumper) readSockets(ctx context.Context, h *Host) error {
 			return err
 		}
 		d.inodes[l.Inode] = true
-	}
-	d.fact(&fact{Fact: factSockets, Protocol: unix.IPPROTO_TCP})
-	for _, err := range h.diag.Subflows(ctx, &sockdiag.Request{States: sockdiag.AllStates}) {
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }

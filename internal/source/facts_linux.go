@@ -211,12 +211,15 @@ func (g *gathering) sockets(ctx context.Context) {
 	if g.f.Limits != nil {
 		snapshot.Limits = *g.f.Limits
 	}
-	if err := g.h.readConnections(ctx, &snapshot); err != nil {
-		g.miss("connections", err)
-	}
+	// In this order: a connection that ends in between has none of its own subflows left
+	// over, and what is no longer there is judged by nobody. The other way round it would
+	// seem to have lost them all.
 	tcp, err := g.h.readTCP(ctx, &snapshot)
 	if err != nil {
 		g.miss("the subflows of connections, and TCP sockets", err)
+	}
+	if err := g.h.readConnections(ctx, &snapshot); err != nil {
+		g.miss("connections", err)
 	}
 	if len(snapshot.Subflows) == 0 {
 		if err := g.h.CheckSubflows(ctx); errors.Is(err, fs.ErrPermission) {
