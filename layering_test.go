@@ -23,7 +23,7 @@ var imports = map[string][]string{
 	"internal/pcapng":      {},
 	"internal/bpf":         {},
 	"pathmanager":          {"mptcp", "internal/uapi", "internal/bpf"},
-	"sockdiag":             {"mptcp", "internal/uapi"},
+	"sockdiag":             {"mptcp", "internal/uapi", "internal/bpf"},
 	"counters":             {"mptcp"},
 	"hostnet":              {"mptcp", "internal/uapi", "internal/bpf"},
 	"track":                {"mptcp"},

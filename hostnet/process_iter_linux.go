@@ -42,28 +42,21 @@ func (s *Sockets) walk(ctx context.Context) error {
 	return w.walk(ctx, "/proc")
 }
 
-// The inodes of the first namespaces (PROC_USER_INIT_INO, PROC_PID_INIT_INO).
-const (
-	initialUserNamespace = 0xeffffffd
-	initialPIDNamespace  = 0xeffffffc
-)
+// initialPIDNamespace is the inode of the first namespace of process ids
+// (PROC_PID_INIT_INO).
+const initialPIDNamespace = 0xeffffffc
 
 // errOtherNamespace says that the process is in a container of a kind.
 var errOtherNamespace = errors.New("the process is not in the initial namespaces")
 
-// atHome checks that /proc shows the process ids that the kernel itself has, and that
-// capabilities are those of the host: the kernel takes no others for a program.
+// atHome checks that /proc shows the process ids that the kernel itself has.
 func atHome() error {
-	for path, initial := range map[string]uint64{
-		"/proc/self/ns/user": initialUserNamespace, "/proc/self/ns/pid": initialPIDNamespace,
-	} {
-		var stat unix.Stat_t
-		if err := unix.Stat(path, &stat); err != nil {
-			return err
-		}
-		if stat.Ino != initial {
-			return errOtherNamespace
-		}
+	var stat unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &stat); err != nil {
+		return err
+	}
+	if stat.Ino != initialPIDNamespace {
+		return errOtherNamespace
 	}
 	self, err := os.Readlink("/proc/self")
 	if err != nil {
@@ -129,7 +122,7 @@ const sockfsMagic = 0x534f434b
 // openSocketIterator loads the program and returns what runs it when it is read.
 func openSocketIterator() (*os.File, error) {
 	// Cheap questions first: most have no privilege.
-	if err := errors.Join(mayLoad(), atHome()); err != nil {
+	if err := errors.Join(bpf.MayLoad(), atHome()); err != nil {
 		return nil, err
 	}
 	if strconv.IntSize < 64 {
@@ -161,21 +154,6 @@ func openSocketIterator() (*os.File, error) {
 	}
 	defer unix.Close(program)
 	return bpf.Iterate(program)
-}
-
-// mayLoad reports whether the process has CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN.
-// The kernel checks it again, and that they are not those of a user namespace only.
-func mayLoad() error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&header, &data[0]); err != nil {
-		return err
-	}
-	has := func(c uint) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
-	if has(unix.CAP_SYS_ADMIN) || has(unix.CAP_BPF) && has(unix.CAP_PERFMON) {
-		return nil
-	}
-	return unix.EPERM
 }
 
 // socketIterator returns the program, which the kernel runs for each open file of

@@ -133,6 +133,7 @@ func BenchmarkDump(b *testing.B) {
 		{"connections", newQuery("", uapi.IPPROTO_MPTCP, nil), connections(nil)},
 		{"connections-no-info", newQuery("", uapi.IPPROTO_MPTCP, &Request{NoInfo: true}), connections(&Request{NoInfo: true})},
 		{"subflows", tcp, subflows(nil)},
+		{"subflows-iterated", tcp, subflows(&Request{Brief: true, Expected: manySubflows})}, // or dumped, where it is not allowed
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			b.ReportAllocs()

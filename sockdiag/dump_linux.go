@@ -127,6 +127,16 @@ func (c *Client) EachSubflow(ctx context.Context, r *Request) iter.Seq2[*Subflow
 		q.states &^= 1 << mptcp.StateTimeWait
 	}
 	return func(yield func(*Subflow, error) bool) {
+		if c.iterable(r) {
+			if i, err := c.openIterator(ctx); err == nil {
+				defer i.file.Close()
+				if err := i.all(ctx, func(s *Subflow) bool { return yield(s, nil) }); err != nil {
+					yield(nil, &Error{Op: q.op, Err: err})
+				}
+				return
+			}
+			// Whatever it lacked, the dump does not need.
+		}
 		var row Subflow
 		err := c.dump(ctx, q, func(payload []byte) (bool, error) {
 			wanted, err := decodeSubflow(payload, &row, all)

@@ -35,6 +35,17 @@ type Request struct {
 	Match      []Match      // sockets that satisfy one of these; empty: all
 	NoInfo     bool         // leave Info, or TCP, MPTCP and ULP, empty: less than half the cost. Without AllTCP, Subflows does not heed it: it could not tell subflows from other sockets
 	AllTCP     bool         // Subflows only: also sockets that are not known to be subflows
+
+	// Brief asks Subflows for no more than a list without details shows: Family, State,
+	// Local, Remote, Mapped and IfIndex, TokenLocal, the ids and Flags, of TCP RTTMicros,
+	// RTTVarMicros, Cwnd, Backoff, and the bytes sent, received and retransmitted.
+	// Other fields may be zero.
+	Brief bool
+	// Expected is about how many subflows there are. With Brief, no condition above and
+	// no tap, many are read by a BPF program instead of dumped, for a third of the cost,
+	// where that is allowed (CAP_BPF and CAP_PERFMON, Linux 5.9 with BTF). It proves
+	// itself on the running kernel before it is believed.
+	Expected int
 }
 
 // query is a request as the kernel takes it.

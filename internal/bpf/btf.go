@@ -10,10 +10,12 @@ import (
 type Layout struct {
 	Kind    Kind
 	Name    string
-	Members []string // whose offsets are wanted; members of nameless members do not count
+	Members []string // whose offsets are wanted
+	Deep    bool     // members of nameless members count too, and bit fields; else neither does
 
 	ID      uint32   // number of the type; 0: there is none with such members
 	Offsets []uint32 // of Members, in bytes
+	Bits    []uint8  // of Members, if Deep: the first bit within that byte, as a little-endian machine counts them
 }
 
 // Kind is a kind of type (BTF_KIND_*).
@@ -62,38 +64,72 @@ func Layouts(btf []byte, questions []Layout) error {
 	if err != nil {
 		return err
 	}
+	d := description{types: types, text: text}
 	names := make([]uint32, len(questions))
-	open := 0
+	open, deep := 0, 0
 	for i := range questions {
 		q := &questions[i]
-		q.ID, q.Offsets = 0, make([]uint32, len(q.Members))
+		q.ID, q.Offsets, q.Bits = 0, make([]uint32, len(q.Members)), make([]uint8, len(q.Members))
 		if at := bytes.Index(text, []byte("\x00"+q.Name+"\x00")); at >= 0 && q.Name != "" {
 			names[i] = uint32(at + 1)
 			open++
+			if q.Deep {
+				deep++
+			}
 		}
 	}
-	ne := binary.NativeEndian
-	for id := uint32(1); len(types) > 0 && open > 0; id++ {
-		if len(types) < typeHead {
-			return errBTF
+	var later []candidate // what nameless members are, may stand behind
+	for id := uint32(1); len(types) > 0 && (open > 0 || deep > 0); id++ {
+		record, err := typeRecord(types)
+		if err != nil {
+			return err
 		}
-		name, info := ne.Uint32(types), ne.Uint32(types[4:])
-		kind, parts := Kind(info>>24&0x1f), int(info&0xffff)
-		size, ok := recordSize(kind, parts)
-		if size += typeHead; !ok || size > len(types) {
-			return errBTF
+		if id%indexed == 0 && deep > 0 {
+			d.index = append(d.index, uint32(len(d.types)-len(types)))
 		}
+		types = types[len(record):]
 		for i := range questions {
 			q := &questions[i]
-			if names[i] == name && name != 0 && q.ID == 0 && q.Kind == kind && q.members(types[typeHead:size], text, info>>31 != 0) {
+			switch {
+			case q.ID != 0 || names[i] == 0 || names[i] != recordName(record) || q.Kind != recordKind(record):
+			case q.Deep:
+				later = append(later, candidate{q, id, record})
+			case q.members(record[typeHead:], text, hasBitFields(record)):
 				q.ID = id
 				open--
 			}
 		}
-		types = types[size:]
+	}
+	for _, c := range later {
+		if c.question.ID == 0 && d.deepMembers(c.question, c.record) {
+			c.question.ID = c.id
+		}
 	}
 	return nil
 }
+
+// candidate is a type that may be what a question asks for.
+type candidate struct {
+	question *Layout
+	id       uint32
+	record   []byte
+}
+
+// typeRecord returns the first record of the types, with its parts.
+func typeRecord(types []byte) ([]byte, error) {
+	if len(types) < typeHead {
+		return nil, errBTF
+	}
+	size, ok := recordSize(recordKind(types), int(binary.NativeEndian.Uint32(types[4:])&0xffff))
+	if size += typeHead; !ok || size > len(types) {
+		return nil, errBTF
+	}
+	return types[:size], nil
+}
+
+func recordName(record []byte) uint32 { return binary.NativeEndian.Uint32(record) }
+func recordKind(record []byte) Kind   { return Kind(binary.NativeEndian.Uint32(record[4:]) >> 24 & 0x1f) }
+func hasBitFields(record []byte) bool { return binary.NativeEndian.Uint32(record[4:])>>31 != 0 }
 
 // sections returns the types and the strings of a description.
 func sections(btf []byte) (types, text []byte, err error) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mptcpctl/mptcp"
+	"mptcpctl/sockdiag"
 	"mptcpctl/track"
 )
 
@@ -49,7 +50,8 @@ func (h *Host) listConnections(ctx context.Context, l *track.Listing) error {
 
 func (h *Host) listSubflows(ctx context.Context, l *track.Listing) error {
 	var row track.SubflowRow
-	for s, err := range h.diag.EachSubflow(ctx, nil) {
+	request := &sockdiag.Request{Brief: l.Brief, Expected: l.Len()}
+	for s, err := range h.diag.EachSubflow(ctx, request) {
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,227 @@
+package sockdiag
+
+import (
+	"encoding/binary"
+	"math"
+	"net/netip"
+
+	"mptcpctl/internal/bpf"
+	"mptcpctl/mptcp"
+
+	"golang.org/x/sys/unix"
+)
+
+// Helpers of BPF that golang.org/x/sys lacks.
+const (
+	helperProbeReadKernel = 113
+	helperSeqWrite        = 127
+	helperToTCPSocket     = 137 // bpf_skc_to_tcp_sock
+)
+
+// What the iterator writes of a subflow: these fields, and then the part of struct
+// mptcp_subflow_context that has all that is wanted of it.
+const (
+	recordAddresses   = 0  // the remote and the local IPv4 address, in network order
+	recordPorts       = 8  // the remote port in network order, the local one in the host's
+	recordFamily      = 12 // u32, as the next two
+	recordState       = 16
+	recordDevice      = 20
+	recordRemote6     = 24
+	recordLocal6      = 40
+	recordRTT         = 56 // u32, eighths of a microsecond
+	recordRTTVar      = 60 // u32, quarters
+	recordCwnd        = 64
+	recordBackoff     = 68
+	recordSent        = 72 // u64, as the next two
+	recordReceived    = 80
+	recordRetransmits = 88
+	recordContext     = 96
+
+	// mostContext is the longest part of the context that is read.
+	mostContext = 192
+)
+
+// Members of struct mptcp_subflow_context, as subflowLayout asks for them. The flags
+// are in the order of their bits in [SubflowFlags] (subflow_get_info).
+const (
+	contextToken = iota
+	contextLocalID
+	contextRemoteID
+	contextFlags
+)
+
+// subflowLayout is where the running kernel has what the iterator reads.
+type subflowLayout struct {
+	program uint32 // BTF type of bpf_iter_tcp
+	common  []uint32
+	ulpData uint32
+	backoff uint32
+	tcp     []uint32
+
+	first, size uint32 // the part of the context
+	context     []uint32
+	bits        []uint8
+	wideID      bool // the local id has 16 bits, and is below 0 while there is none
+}
+
+// readSubflowLayout asks the kernel for it.
+func readSubflowLayout() (*subflowLayout, error) {
+	all := []bpf.Layout{
+		{Kind: bpf.KindFunction, Name: "bpf_iter_tcp"},
+		{Kind: bpf.KindStruct, Name: "sock_common", Deep: true, Members: []string{
+			"skc_daddr", "skc_dport", "skc_family", "skc_state", "skc_bound_dev_if", "skc_v6_daddr", "skc_v6_rcv_saddr",
+		}},
+		{Kind: bpf.KindStruct, Name: "inet_connection_sock", Members: []string{"icsk_ulp_data", "icsk_backoff"}},
+		{Kind: bpf.KindStruct, Name: "tcp_sock", Members: []string{
+			"is_mptcp", "srtt_us", "mdev_us", "snd_cwnd", "bytes_sent", "bytes_received", "bytes_retrans",
+		}},
+		{Kind: bpf.KindStruct, Name: "mptcp_subflow_context", Deep: true, Members: []string{
+			"token", "local_id", "remote_id",
+			"mp_capable", "request_mptcp", "mp_join", "request_join", "backup", "request_bkup", "fully_established", "conn_finished", "map_valid",
+		}},
+	}
+	if err := bpf.KernelLayouts(all); err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if all[i].ID == 0 {
+			return nil, mptcp.ErrNotSupported
+		}
+		for _, offset := range all[i].Offsets {
+			if offset > math.MaxInt16 {
+				return nil, mptcp.ErrNotSupported
+			}
+		}
+	}
+	l := &subflowLayout{
+		program: all[0].ID, common: all[1].Offsets, ulpData: all[2].Offsets[0], backoff: all[2].Offsets[1],
+		tcp: all[3].Offsets, context: all[4].Offsets, bits: all[4].Bits,
+	}
+	return l, l.frame()
+}
+
+// frame finds the part of the context that has all members.
+func (l *subflowLayout) frame() error {
+	const token = 4 // bytes; of the others one is enough
+	l.first = l.context[0]
+	end := l.first + token
+	for _, at := range l.context {
+		l.first, end = min(l.first, at), max(end, at+1)
+	}
+	l.size = end - l.first
+	l.wideID = l.context[contextRemoteID] != l.context[contextLocalID]+1
+	if l.size > mostContext {
+		return mptcp.ErrNotSupported
+	}
+	return nil
+}
+
+// record returns the size of a record.
+func (l *subflowLayout) record() int { return recordContext + int(l.size+7)&^7 }
+
+// code returns the program, which the kernel runs for each TCP socket of the namespace.
+// Its context is struct bpf_iter__tcp: meta, socket. It writes a record for those that
+// are subflows, as the socket's diagnostics see them: sockets of their own (not
+// requests nor in TIME-WAIT), which do not listen and are MPTCP's.
+//
+// Its registers: 6 the seq_file, 7 the TCP socket.
+func (l *subflowLayout) code() []byte {
+	const meta, socket = 0, 8
+	p := &bpf.Program{}
+	record := -int16(l.record())
+	field := func(read, write uint8, from uint32, to int16) {
+		p.Op(read, 2, 7, int16(from), 0)
+		p.Op(write, 10, 2, record+to, 0)
+	}
+	p.Op(bpf.Read8, 6, 1, meta, 0)
+	p.Op(bpf.Read8, 6, 6, 0, 0) // bpf_iter_meta.seq
+	p.Op(bpf.Read8, 1, 1, socket, 0)
+	p.Jump(bpf.IfEqual, 1, 0, "next")
+	p.Op(bpf.Call, 0, 0, 0, helperToTCPSocket)
+	p.Jump(bpf.IfEqual, 0, 0, "next")
+	p.Op(bpf.Copy, 7, 0, 0, 0)
+	p.Op(bpf.Read1, 2, 7, int16(l.tcp[0]), 0)
+	p.Jump(bpf.IfEqual, 2, 0, "next")
+	p.Op(bpf.Read1, 2, 7, int16(l.common[3]), 0)
+	p.Jump(bpf.IfEqual, 2, int32(mptcp.StateListen), "next")
+	p.Op(bpf.Write4, 10, 2, record+recordState, 0)
+	p.Op(bpf.Read8, 3, 7, int16(l.ulpData), 0)
+	p.Jump(bpf.IfEqual, 3, 0, "next")
+	p.Op(bpf.Zero8, 10, 0, -8, 0) // the last bytes may be padding
+	p.Op(bpf.Copy, 1, 10, 0, 0)
+	p.Op(bpf.Add, 1, 0, 0, int32(record+recordContext))
+	p.Op(bpf.Set, 2, 0, 0, int32(l.size))
+	p.Op(bpf.Add, 3, 0, 0, int32(l.first))
+	p.Op(bpf.Call, 0, 0, 0, helperProbeReadKernel)
+	p.Jump(bpf.IfNot, 0, 0, "next")
+	field(bpf.Read8, bpf.Write8, l.common[0], recordAddresses)
+	field(bpf.Read4, bpf.Write4, l.common[1], recordPorts)
+	field(bpf.Read2, bpf.Write4, l.common[2], recordFamily)
+	field(bpf.Read4, bpf.Write4, l.common[4], recordDevice)
+	for half := range uint32(2) {
+		field(bpf.Read8, bpf.Write8, l.common[5]+8*half, recordRemote6+8*int16(half))
+		field(bpf.Read8, bpf.Write8, l.common[6]+8*half, recordLocal6+8*int16(half))
+	}
+	field(bpf.Read4, bpf.Write4, l.tcp[1], recordRTT)
+	field(bpf.Read4, bpf.Write4, l.tcp[2], recordRTTVar)
+	field(bpf.Read4, bpf.Write4, l.tcp[3], recordCwnd)
+	field(bpf.Read1, bpf.Write4, l.backoff, recordBackoff)
+	field(bpf.Read8, bpf.Write8, l.tcp[4], recordSent)
+	field(bpf.Read8, bpf.Write8, l.tcp[5], recordReceived)
+	field(bpf.Read8, bpf.Write8, l.tcp[6], recordRetransmits)
+	p.Op(bpf.Copy, 1, 6, 0, 0)
+	p.Op(bpf.Copy, 2, 10, 0, 0)
+	p.Op(bpf.Add, 2, 0, 0, int32(record))
+	p.Op(bpf.Set, 3, 0, 0, int32(l.record()))
+	p.Op(bpf.Call, 0, 0, 0, helperSeqWrite) // without room the kernel runs it for the socket again
+	p.Label("next")
+	p.Op(bpf.Set, 0, 0, 0, 0)
+	p.Op(bpf.Exit, 0, 0, 0, 0)
+	return p.Bytes()
+}
+
+// decode reads a record into what Request.Brief promises, and clears the rest. It
+// returns what tells the socket from others.
+func (l *subflowLayout) decode(b []byte, s *Subflow) (key uint64) {
+	ne := binary.NativeEndian
+	b = b[:l.record()]
+	*s = Subflow{ULP: ulpMPTCP, HasMPTCP: true}
+	s.Family = mptcp.Family(ne.Uint32(b[recordFamily:]))
+	s.State = mptcp.SocketState(ne.Uint32(b[recordState:]))
+	s.IfIndex = ne.Uint32(b[recordDevice:])
+	local, remote := ne.Uint16(b[recordPorts+2:]), binary.BigEndian.Uint16(b[recordPorts:])
+	key = spread(uint64(s.IfIndex)<<32|uint64(ne.Uint32(b[recordPorts:]))) ^ uint64(s.Family)
+	if s.Family == unix.AF_INET6 {
+		from, to := netip.AddrFrom16([16]byte(b[recordLocal6:])), netip.AddrFrom16([16]byte(b[recordRemote6:]))
+		s.Mapped = from.Is4In6() || to.Is4In6()
+		s.Local, s.Remote = netip.AddrPortFrom(from.Unmap(), local), netip.AddrPortFrom(to.Unmap(), remote)
+		for at := recordRemote6; at < recordRTT; at += 8 {
+			key = spread(key) ^ ne.Uint64(b[at:])
+		}
+	} else {
+		s.Local = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[recordAddresses+4:])), local)
+		s.Remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[recordAddresses:])), remote)
+		key = spread(key) ^ ne.Uint64(b[recordAddresses:])
+	}
+	s.TCP.RTTMicros, s.TCP.RTTVarMicros = ne.Uint32(b[recordRTT:])>>3, ne.Uint32(b[recordRTTVar:])>>2
+	s.TCP.Cwnd, s.TCP.Backoff = ne.Uint32(b[recordCwnd:]), b[recordBackoff]
+	s.TCP.BytesSent, s.TCP.BytesReceived = ne.Uint64(b[recordSent:]), ne.Uint64(b[recordReceived:])
+	s.TCP.BytesRetransmitted = ne.Uint64(b[recordRetransmits:])
+	l.decodeContext(b[recordContext:], &s.MPTCP)
+	return spread(key) ^ uint64(s.MPTCP.TokenLocal)
+}
+
+// decodeContext reads the part of the context, as subflow_get_info tells of it.
+func (l *subflowLayout) decodeContext(b []byte, i *SubflowInfo) {
+	ne := binary.NativeEndian
+	at := func(member int) []byte { return b[l.context[member]-l.first:] }
+	i.TokenLocal = mptcp.Token(ne.Uint32(at(contextToken)))
+	i.RemoteID = mptcp.AddressID(at(contextRemoteID)[0])
+	if id := at(contextLocalID); !l.wideID || int16(ne.Uint16(id)) >= 0 {
+		i.LocalID = mptcp.AddressID(id[0])
+	}
+	for bit := range len(l.context) - contextFlags {
+		member := contextFlags + bit
+		i.Flags |= SubflowFlags(at(member)[0]>>l.bits[member]&1) << bit
+	}
+}

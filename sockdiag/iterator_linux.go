@@ -1,0 +1,174 @@
+package sockdiag
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"strconv"
+	"unsafe"
+
+	"mptcpctl/internal/bpf"
+	"mptcpctl/mptcp"
+
+	"golang.org/x/sys/unix"
+)
+
+// manySubflows is from how many on the iterator pays: it costs some 6 ms to set up and
+// to go over the kernel's table, and a subflow takes a third of the time that it takes
+// in a dump, which locks each socket and writes all that there is of it.
+const manySubflows = 5000
+
+// iterable reports whether the request may be answered by the iterator.
+func (c *Client) iterable(r *Request) bool {
+	return r != nil && r.Brief && r.Expected >= manySubflows && c.config.Tap == nil && !r.AllTCP && !r.NoInfo &&
+		r.States == 0 && r.Family == 0 && r.LocalPort == 0 && r.RemotePort == 0 && len(r.Match) == 0
+}
+
+// subflowIterator reads the subflows of a namespace by a BPF program that the kernel
+// runs for each TCP socket.
+type subflowIterator struct {
+	layout *subflowLayout
+	file   *os.File
+	buffer []byte // the kernel gives no more at once
+	filled int
+	seen   cookieSet
+}
+
+// openIterator returns an iterator that has proved itself. Any error says that a dump
+// must serve, and the kernel was only asked questions.
+func (c *Client) openIterator(ctx context.Context) (*subflowIterator, error) {
+	if err := bpf.MayLoad(); err != nil {
+		return nil, err
+	}
+	if strconv.IntSize < 64 || binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		return nil, mptcp.ErrNotSupported // bits are counted from the other end there
+	}
+	layout, err := readSubflowLayout()
+	if err != nil {
+		return nil, err
+	}
+	return c.iterate(ctx, layout)
+}
+
+// iterate is openIterator for what lies there.
+func (c *Client) iterate(ctx context.Context, layout *subflowLayout) (*subflowIterator, error) {
+	program, err := bpf.Load(unix.BPF_PROG_TYPE_TRACING, layout.code(), unix.BPF_TRACE_ITER, layout.program)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(program)
+	i := &subflowIterator{layout: layout, buffer: make([]byte, 32<<10)}
+	// It goes over the sockets of the namespace that it was made in.
+	err = c.home.do(func() (err error) {
+		i.file, err = bpf.Iterate(program)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(i.read(), i.prove(ctx, c)); err != nil {
+		return nil, errors.Join(err, i.file.Close())
+	}
+	return i, nil
+}
+
+// read reads what the kernel gives at once; nothing is the end.
+func (i *subflowIterator) read() error {
+	for {
+		n, _, errno := unix.RawSyscall(unix.SYS_READ, i.file.Fd(), uintptr(unsafe.Pointer(unsafe.SliceData(i.buffer))), uintptr(len(i.buffer)))
+		switch {
+		case errno == unix.EINTR, errno == unix.EAGAIN: // so many sockets of others
+			continue
+		case errno != 0:
+			return os.NewSyscallError("read", errno)
+		case int(n)%i.layout.record() != 0:
+			return io.ErrUnexpectedEOF
+		}
+		i.filled = int(n)
+		return nil
+	}
+}
+
+// proofs is how many subflows are looked up before the program is believed.
+const proofs = 4
+
+// errUnproved says that what the program reads is not what the kernel tells.
+var errUnproved = errors.New("the program and the kernel's own answers differ")
+
+// prove compares some of the first subflows with what the kernel says of them when it
+// is asked. Names and places of members come from the kernel itself; what they mean
+// does not.
+func (i *subflowIterator) prove(ctx context.Context, c *Client) error {
+	size := i.layout.record()
+	count := i.filled / size
+	var told []Subflow
+	for n := range min(proofs, count) {
+		var s Subflow
+		i.layout.decode(i.buffer[n*count/proofs*size:], &s)
+		s.Cookie = anyCookie
+		told = append(told, s)
+	}
+	sockets := make([]Socket, len(told))
+	for n := range told {
+		sockets[n] = told[n].Socket
+	}
+	n, proved := 0, 0
+	for s, err := range c.SubflowsBySocket(ctx, sockets) {
+		t := &told[n]
+		switch n++; {
+		case err != nil && !errors.Is(err, unix.ENOENT):
+			return err
+		case err != nil, s.State != t.State: // it ended meanwhile
+		case !s.HasMPTCP, !agree(t, &s):
+			return errUnproved
+		default:
+			proved++
+		}
+	}
+	if proved == 0 {
+		return errUnproved
+	}
+	return nil
+}
+
+// anyCookie is INET_DIAG_NOCOOKIE, for both words.
+const anyCookie = ^uint64(0)
+
+// agree reports whether what the program read can be what the kernel tells a moment
+// later.
+func agree(before, after *Subflow) bool {
+	const changing = SubflowFullyEstablished | SubflowConnected | SubflowMapValid | SubflowBackupLocal | SubflowBackupRemote
+	b, a := &before.TCP, &after.TCP
+	grown := func(b, a uint64) bool { return a >= b && a-b < 1<<40 }
+	if before.Family != after.Family || before.Local != after.Local || before.Remote != after.Remote || before.IfIndex != after.IfIndex ||
+		before.MPTCP.TokenLocal != after.MPTCP.TokenLocal || before.MPTCP.LocalID != after.MPTCP.LocalID || before.MPTCP.RemoteID != after.MPTCP.RemoteID ||
+		before.MPTCP.Flags&^changing != after.MPTCP.Flags&^changing ||
+		!grown(b.BytesSent, a.BytesSent) || !grown(b.BytesReceived, a.BytesReceived) || !grown(b.BytesRetransmitted, a.BytesRetransmitted) {
+		return false
+	}
+	quiet := a.BytesSent == b.BytesSent && a.BytesReceived == b.BytesReceived && a.BytesRetransmitted == b.BytesRetransmitted
+	return !quiet || a.RTTMicros == b.RTTMicros && a.RTTVarMicros == b.RTTVarMicros && a.Cwnd == b.Cwnd && a.Backoff == b.Backoff
+}
+
+// all hands on the subflows, each once, until row returns false.
+func (i *subflowIterator) all(ctx context.Context, row func(*Subflow) bool) error {
+	var s Subflow
+	size := i.layout.record()
+	for i.filled > 0 {
+		for records := i.buffer[:i.filled]; len(records) > 0; records = records[size:] {
+			// The kernel finds its place again by counting, as in a dump.
+			if key := i.layout.decode(records, &s); i.seen.add(key) && !row(&s) {
+				return nil
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := i.read(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
