@@ -1,7 +1,6 @@
 package bpf
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 )
@@ -34,22 +33,30 @@ var errBTF = errors.New("the kernel's description of its types has an unknown fo
 // btfMagic begins a description.
 const btfMagic = 0xeb9f
 
-// recordSize returns the bytes of a type record of that kind with n parts, without
-// its 12 bytes of head; false if the kind is not known.
-func recordSize(kind Kind, n int) (int, bool) {
-	switch kind {
-	case 1, 14, 17: // INT, VAR, DECL_TAG
-		return 4, true
-	case 2, 7, 8, 9, 10, 11, KindFunction, 16, 18: // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FLOAT, TYPE_TAG
-		return 0, true
-	case 3: // ARRAY
-		return 12, true
-	case KindStruct, 5, 15, 19: // UNION, DATASEC, ENUM64
-		return 12 * n, true
-	case 6, 13: // ENUM, FUNC_PROTO
-		return 8 * n, true
+// parts is what a type record has behind its 12 bytes of head: a fixed number of bytes,
+// and some for each part.
+type parts struct {
+	known       bool
+	fixed, each uint8
+}
+
+// partsOf are those of each kind.
+func partsOf() *[32]parts {
+	kinds := &[32]parts{}
+	for _, kind := range []Kind{1, 14, 17} { // INT, VAR, DECL_TAG
+		kinds[kind] = parts{true, 4, 0}
 	}
-	return 0, false
+	for _, kind := range []Kind{2, 7, 8, 9, 10, 11, KindFunction, 16, 18} { // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FLOAT, TYPE_TAG
+		kinds[kind] = parts{true, 0, 0}
+	}
+	kinds[3] = parts{true, 12, 0}                        // ARRAY
+	for _, kind := range []Kind{KindStruct, 5, 15, 19} { // UNION, DATASEC, ENUM64
+		kinds[kind] = parts{true, 0, 12}
+	}
+	for _, kind := range []Kind{6, 13} { // ENUM, FUNC_PROTO
+		kinds[kind] = parts{true, 0, 8}
+	}
+	return kinds
 }
 
 const typeHead = 12
@@ -64,23 +71,24 @@ func Layouts(btf []byte, questions []Layout) error {
 	if err != nil {
 		return err
 	}
-	d := description{types: types, text: text}
-	names := make([]uint32, len(questions))
+	d := description{types: types, text: text, kinds: partsOf()}
 	open, deep := 0, 0
+	var wanted [32]bool // kinds
 	for i := range questions {
 		q := &questions[i]
 		q.ID, q.Offsets, q.Bits = 0, make([]uint32, len(q.Members)), make([]uint8, len(q.Members))
-		if at := bytes.Index(text, []byte("\x00"+q.Name+"\x00")); at >= 0 && q.Name != "" {
-			names[i] = uint32(at + 1)
-			open++
-			if q.Deep {
-				deep++
-			}
+		if q.Name == "" {
+			continue
+		}
+		open++
+		wanted[q.Kind&0x1f] = true
+		if q.Deep {
+			deep++
 		}
 	}
 	var later []candidate // what nameless members are, may stand behind
 	for id := uint32(1); len(types) > 0 && (open > 0 || deep > 0); id++ {
-		record, err := typeRecord(types)
+		record, err := d.first(types)
 		if err != nil {
 			return err
 		}
@@ -88,10 +96,13 @@ func Layouts(btf []byte, questions []Layout) error {
 			d.index = append(d.index, uint32(len(d.types)-len(types)))
 		}
 		types = types[len(record):]
+		if !wanted[recordKind(record)] {
+			continue
+		}
 		for i := range questions {
 			q := &questions[i]
 			switch {
-			case q.ID != 0 || names[i] == 0 || names[i] != recordName(record) || q.Kind != recordKind(record):
+			case q.ID != 0 || q.Name == "" || q.Kind != recordKind(record) || !named(text, recordName(record), q.Name):
 			case q.Deep:
 				later = append(later, candidate{q, id, record})
 			case q.members(record[typeHead:], text, hasBitFields(record)):
@@ -115,13 +126,15 @@ type candidate struct {
 	record   []byte
 }
 
-// typeRecord returns the first record of the types, with its parts.
-func typeRecord(types []byte) ([]byte, error) {
+// first returns the first record of the types, with its parts.
+func (d *description) first(types []byte) ([]byte, error) {
 	if len(types) < typeHead {
 		return nil, errBTF
 	}
-	size, ok := recordSize(recordKind(types), int(binary.NativeEndian.Uint32(types[4:])&0xffff))
-	if size += typeHead; !ok || size > len(types) {
+	info := binary.NativeEndian.Uint32(types[4:])
+	kind := &d.kinds[info>>24&0x1f]
+	size := typeHead + int(kind.fixed) + int(kind.each)*int(info&0xffff)
+	if !kind.known || size > len(types) {
 		return nil, errBTF
 	}
 	return types[:size], nil

@@ -16,6 +16,7 @@ const kindUnion Kind = 5
 // their numbers.
 type description struct {
 	types, text []byte
+	kinds       *[32]parts
 	index       []uint32 // where each indexed-th type begins
 }
 
@@ -29,7 +30,7 @@ func (d *description) at(id uint32) []byte {
 		first, types = n*indexed, d.types[d.index[n-1]:]
 	}
 	for ; ; first++ {
-		record, err := typeRecord(types)
+		record, err := d.first(types)
 		if err != nil || first == id {
 			return record
 		}

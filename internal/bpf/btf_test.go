@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -14,7 +15,8 @@ import (
 type member struct {
 	name string
 	bits uint32
-	size uint8 // of a bit field
+	size uint8  // of a bit field
+	typ  uint32 // its type; 0 is the first one
 }
 
 type typ struct {
@@ -27,7 +29,7 @@ type typ struct {
 
 // describe writes a description as the kernel does.
 func describe(list []typ) []byte {
-	ne := binary.NativeEndian
+	ne, kinds := binary.NativeEndian, partsOf()
 	text := []byte{0}
 	word := func(s string) uint32 {
 		if s == "" {
@@ -42,7 +44,8 @@ func describe(list []typ) []byte {
 	var types []byte
 	for _, t := range list {
 		parts := t.parts
-		if t.kind == KindStruct {
+		structure := len(t.members) > 0 || t.kind == KindStruct
+		if structure {
 			parts = len(t.members)
 		}
 		info := uint32(t.kind)<<24 | uint32(parts)
@@ -52,16 +55,16 @@ func describe(list []typ) []byte {
 		types = ne.AppendUint32(types, word(t.name))
 		types = ne.AppendUint32(types, info)
 		types = ne.AppendUint32(types, 0)
-		if t.kind == KindStruct {
+		if structure {
 			for _, m := range t.members {
 				types = ne.AppendUint32(types, word(m.name))
-				types = ne.AppendUint32(types, 1)
+				types = ne.AppendUint32(types, max(m.typ, 1))
 				types = ne.AppendUint32(types, m.bits|uint32(m.size)<<24)
 			}
 			continue
 		}
-		size, _ := recordSize(t.kind, parts)
-		types = append(types, make([]byte, size)...)
+		kind := kinds[t.kind]
+		types = append(types, make([]byte, int(kind.fixed)+int(kind.each)*parts)...)
 	}
 	b := ne.AppendUint16(nil, btfMagic)
 	b = append(b, 1, 0)
@@ -103,6 +106,40 @@ func TestLayouts(t *testing.T) {
 	}
 	if !slices.Equal(questions[0].Offsets, []uint32{40, 0x200000}) || !slices.Equal(questions[2].Offsets, []uint32{8}) {
 		t.Errorf("offsets %v and %v", questions[0].Offsets, questions[2].Offsets)
+	}
+}
+
+// Members of nameless members are found where they lie, wherever their types stand, and
+// bit fields with their bits.
+func TestLayoutsDeep(t *testing.T) {
+	list := []typ{
+		{kind: 1, name: "int"},
+		{kind: KindStruct, name: "flow", members: []member{{name: "plain", bits: 8}, {bits: 128, typ: 600}, {name: "named", bits: 512, typ: 4}}},
+		{kind: KindStruct, name: "flow", members: []member{{name: "plain", bits: 32}, {bits: 64, typ: 600}}},
+		{kind: KindStruct, members: []member{{name: "inside", bits: 8}}},
+		{kind: KindStruct, name: "loop", members: []member{{bits: 8, typ: 5}}},
+	}
+	for len(list) < 599 { // more than one place of the index
+		list = append(list, typ{kind: 2, name: "pointer"})
+	}
+	list = append(list, typ{kind: kindUnion, members: []member{{name: "whole", bits: 0}, {bits: 32, typ: 601}}},
+		typ{kind: KindStruct, fields: true, members: []member{{name: "first", bits: 0, size: 1}, {name: "tenth", bits: 9, size: 1}, {name: "word", bits: 32}}})
+	questions := []Layout{
+		{Kind: KindStruct, Name: "flow", Deep: true, Members: []string{"plain", "whole", "first", "tenth", "word"}},
+		{Kind: KindStruct, Name: "flow", Members: []string{"whole"}},
+		{Kind: KindStruct, Name: "flow", Deep: true, Members: []string{"inside"}},
+		{Kind: KindStruct, Name: "loop", Deep: true, Members: []string{"none"}},
+	}
+	if err := Layouts(describe(list), questions); err != nil {
+		t.Fatal(err)
+	}
+	for i, id := range []uint32{2, 0, 0, 0} {
+		if questions[i].ID != id {
+			t.Errorf("%v: type %d, want %d", questions[i].Members, questions[i].ID, id)
+		}
+	}
+	if q := questions[0]; !slices.Equal(q.Offsets, []uint32{1, 16, 20, 21, 24}) || !slices.Equal(q.Bits, []uint8{0, 0, 0, 1, 0}) {
+		t.Errorf("offsets %v, bits %v", q.Offsets, q.Bits)
 	}
 }
 
@@ -166,7 +203,14 @@ func FuzzLayouts(f *testing.F) {
 	f.Add(describe([]typ{{kind: KindStruct, name: "file", members: []member{{name: "f_inode", bits: 64}}}}), "file", "f_inode")
 	f.Add(describe([]typ{{kind: 30}}), "file", "f_inode")
 	f.Fuzz(func(t *testing.T, btf []byte, name, part string) {
+		if strings.Contains(name+part, "\x00") {
+			t.Skip("no name") // it ends a string
+		}
+		deep := []Layout{{Kind: KindStruct, Name: name, Members: []string{part}, Deep: true}}
 		questions := []Layout{{Kind: KindStruct, Name: name, Members: []string{part}}}
+		if Layouts(btf, deep) == nil && Layouts(btf, questions) == nil && questions[0].ID != 0 && deep[0].ID == 0 {
+			t.Fatalf("who looks deeper does not find %s of %s", part, name)
+		}
 		if err := Layouts(btf, questions); err != nil || questions[0].ID == 0 {
 			return
 		}
@@ -176,9 +220,11 @@ func FuzzLayouts(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		kinds := partsOf()
 		for range questions[0].ID - 1 {
-			size, _ := recordSize(Kind(ne.Uint32(types[4:])>>24&0x1f), int(ne.Uint32(types[4:])&0xffff))
-			types = types[typeHead+size:]
+			info := ne.Uint32(types[4:])
+			kind := kinds[info>>24&0x1f]
+			types = types[typeHead+int(kind.fixed)+int(kind.each)*int(info&0xffff):]
 		}
 		string0 := func(at uint32) string {
 			s, _, _ := bytes.Cut(text[at:], []byte{0})
