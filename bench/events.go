@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -59,8 +60,14 @@ func (t trial) measure(ctx context.Context, m monitor) (s spent, err error) {
 }
 
 // meet measures the running monitor. The first time is not counted: it warms the
-// monitor up.
+// monitor up. What it costs by itself to be stopped is not counted either.
 func (r *running) meet(ctx context.Context, stopped bool, produce func() (int, error)) (s spent, err error) {
+	var pause time.Duration
+	if stopped {
+		if pause, err = r.pause(ctx); err != nil {
+			return s, err
+		}
+	}
 	for range 2 {
 		before := r.cpu()
 		if stopped {
@@ -76,9 +83,31 @@ func (r *running) meet(ctx context.Context, stopped bool, produce func() (int, e
 		if err = errors.Join(err, failed, unrest); err != nil {
 			return s, err
 		}
-		s = spent{float64(after-before) / float64(n), float64(workload) / float64(n)}
+		s = spent{float64(after-before-pause) / float64(n), float64(workload) / float64(n)}
 	}
 	return s, nil
+}
+
+// pausesEach is how often a monitor is stopped to know what that costs.
+const pausesEach = 3
+
+// pause returns what it costs the monitor to be stopped and to go on when nothing has
+// happened meanwhile: every thread of it is woken twice. It is the median of some.
+func (r *running) pause(ctx context.Context) (time.Duration, error) {
+	var costs []time.Duration
+	for range pausesEach {
+		before := r.cpu()
+		err := r.signal(syscall.SIGSTOP)
+		time.Sleep(10 * time.Millisecond) // about as long as the events take to be made
+		err = errors.Join(err, r.signal(syscall.SIGCONT))
+		after, unrest := r.rest(ctx)
+		if err = errors.Join(err, unrest); err != nil {
+			return 0, err
+		}
+		costs = append(costs, after-before)
+	}
+	slices.Sort(costs)
+	return costs[len(costs)/2], nil
 }
 
 // alone measures the load when nobody reads its events.

@@ -18,7 +18,7 @@ import (
 // manySubflows is from how many on the iterator pays: it costs some 6 ms to set up and
 // to go over the kernel's table, and a subflow takes a third of the time that it takes
 // in a dump, which locks each socket and writes all that there is of it.
-const manySubflows = 5000
+const manySubflows = 10_000
 
 // iterable reports whether the request may be answered by the iterator.
 func (c *Client) iterable(r *Request) bool {

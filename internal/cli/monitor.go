@@ -90,6 +90,9 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 	devices := newDeviceNames()
 	devices.find = stream.device
 	m := &monitor{out: inv.Stdout, format: eventFormat(inv, devices), devices: devices, expr: expr.WithDevices(devices.Name)}
+	if config.Dedicated {
+		m.begun = calmWatchdog
+	}
 	if expr != nil {
 		views, done := stream.views()
 		m.context = newFlowContext(ctx, views)
@@ -229,6 +232,7 @@ type monitor struct {
 	expr    *filter.Expr
 	context *flowContext // nil without a filter
 	note    func()       // tells of what changed apart from events; nil: nothing does
+	begun   func()       // called after the first events, which need not wait for it; nil: nothing is to be done
 
 	buffer  []byte
 	printed bool
@@ -259,6 +263,10 @@ func (m *monitor) printAll(batches iter.Seq2[[]mptcp.Event, error]) error {
 		}
 		if err := m.print(batch); err != nil {
 			return err
+		}
+		if m.begun != nil {
+			m.begun()
+			m.begun = nil
 		}
 	}
 	return nil
