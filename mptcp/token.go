@@ -15,10 +15,8 @@ const hexDigits = "0123456789abcdef"
 
 // Append appends the token as eight hexadecimal digits.
 func (t Token) Append(b []byte) []byte {
-	for shift := 28; shift >= 0; shift -= 4 {
-		b = append(b, hexDigits[(t>>shift)&0xf])
-	}
-	return b
+	const d = hexDigits
+	return append(b, d[t>>28], d[t>>24&0xf], d[t>>20&0xf], d[t>>16&0xf], d[t>>12&0xf], d[t>>8&0xf], d[t>>4&0xf], d[t&0xf])
 }
 
 // String returns the token as eight hexadecimal digits, as `ip mptcp monitor`

@@ -14,10 +14,9 @@ func (f *EventText) AppendDelta(b []byte, d *track.Delta) []byte {
 	e := &d.Event
 	b = f.appendTime(b, e.Time)
 	b = append(b, '[')
-	for range nameWidth - len(d.Kind.String()) {
-		b = append(b, ' ')
-	}
-	b = append(b, d.Kind.String()...)
+	name := d.Kind.String()
+	b = append(b, padding[min(len(name), nameWidth):]...)
+	b = append(b, name...)
 	b = append(b, ']')
 	if e.Lost > 0 {
 		b = appendField(b, " lost=", e.Lost)

@@ -36,6 +36,9 @@ type EventText struct {
 // nameWidth is the width of an event's name since iproute2 6.2 (14 before).
 const nameWidth = 16
 
+// padding is as many spaces; no name is longer.
+const padding = "                "
+
 // Append appends the event's line or lines, each with its line break.
 func (f *EventText) Append(b []byte, e *mptcp.Event) []byte {
 	b = f.appendTime(b, e.Time)
@@ -46,9 +49,7 @@ func (f *EventText) Append(b []byte, e *mptcp.Event) []byte {
 		return append(b, ']', '\n')
 	}
 	b = append(b, '[')
-	for range nameWidth - len(name) {
-		b = append(b, ' ')
-	}
+	b = append(b, padding[min(len(name), nameWidth):]...)
 	b = append(b, name...)
 	b = append(b, ']')
 	if e.Type == mptcp.EventLost {
