@@ -17,6 +17,13 @@
 // yet. Confirm with [Client.Connection] that a connection is gone before believing
 // it.
 //
+// Long lists of subflows need not be dumps: see [Request] Expected. A BPF program that
+// the kernel runs for each TCP socket reads of the subflows what a list shows, which is
+// cheaper than to have all that is known of every socket written into messages. It
+// takes its places in the kernel's structures from the kernel's own description, and
+// what it reads is held against the kernel's answers about some of the subflows before
+// anything is shown. A dump serves where that fails.
+//
 // # What is not there
 //
 // The table of tokens has no row for a connection that the peer aborted, for
@@ -30,7 +37,8 @@
 // Reading needs none since Linux 6.15. Before, the kernel tells only the holder of
 // CAP_NET_ADMIN which TCP sockets are subflows (tcp_diag_get_aux):
 // [Client.Subflows] yields nothing for others there, and [Client.CheckSubflows] says
-// so. The mapping in SubflowInfo needs it everywhere, and so does [Client.Destroy].
+// so. The mapping in SubflowInfo needs it everywhere, and so does [Client.Destroy]. The
+// iterator needs CAP_BPF and CAP_PERFMON in the initial user namespace.
 //
 // # Concurrency
 //
