@@ -100,7 +100,7 @@ func (a *app) command(ctx context.Context, o grammar.Options, args []string, ent
 	if inv.Options.Netns != entered {
 		return a.report(inv, enterNetns(inv.Options.Netns))
 	}
-	if !inv.Command.IPRoute {
+	if !inv.Command.IPRoute && !inv.Command.Quick {
 		ctx.Done() // catches signals before there is anything to clear up
 	}
 	return a.report(inv, inv.Command.Run(ctx, inv))

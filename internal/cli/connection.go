@@ -40,6 +40,7 @@ func (a *app) connectionCommand() grammar.Command {
 			Flags:    []grammar.Flag{{Name: "no-processes", Summary: "leave out which processes hold the sockets: cheaper on a host with many processes"}},
 			Keywords: []grammar.Keyword{{Name: "listen", Summary: "the MPTCP listeners"}},
 			Operand:  grammar.Filter,
+			Quick:    true,
 			Run:      a.connectionShow,
 		}, a.connectionCloseSubflowCommand(), a.connectionCloseCommand()},
 	}

@@ -34,7 +34,7 @@ func (a *app) countersCommand() grammar.Command {
 		},
 		Verbs: []grammar.Command{{
 			Name: "show", Summary: "the counters that are not zero", Synopsis: []string{"[ NAME ... ]"},
-			Operand: grammar.Name, Run: a.countersShow,
+			Operand: grammar.Name, Quick: true, Run: a.countersShow,
 		}, {
 			Name: "watch", Summary: "what is counted, interval by interval", Synopsis: []string{"[ interval TIME ] [ NAME ... ]"},
 			Keywords: []grammar.Keyword{{Name: "interval", Value: grammar.Duration, Summary: "how long to count (default 1s)"}},

@@ -64,6 +64,7 @@ type Command struct {
 	Hidden   bool // not in usage, completion and manual
 	Trouble  int  // the exit code of all errors, wrong usage too; 0: the usual ones
 	IPRoute  bool // has iproute2's exit codes, also for its verbs
+	Quick    bool // is over soon and leaves nothing behind: signals may end it at once, as they end ip
 	Run      Run
 }
 
