@@ -7,8 +7,6 @@ import (
 
 	"mptcpctl/internal/bpf"
 	"mptcpctl/mptcp"
-
-	"golang.org/x/sys/unix"
 )
 
 // Helpers of BPF that golang.org/x/sys lacks.
@@ -50,11 +48,12 @@ const (
 	contextFlags
 )
 
-// subflowLayout is where the running kernel has what the iterator reads.
+// subflowLayout is where the running kernel has what the iterator reads. Its lists are in
+// the order of subflowLayouts.
 type subflowLayout struct {
-	program uint32 // BTF type of bpf_iter_tcp
-	common  []uint32
-	ulpData uint32
+	program uint32   // BTF type of bpf_iter_tcp
+	common  []uint32 // of struct sock_common, with which a tcp_sock begins
+	ulpData uint32   // of struct inet_connection_sock, likewise
 	backoff uint32
 	tcp     []uint32
 
@@ -64,9 +63,9 @@ type subflowLayout struct {
 	wideID      bool // the local id has 16 bits, and is below 0 while there is none
 }
 
-// readSubflowLayout asks the kernel for it.
-func readSubflowLayout() (*subflowLayout, error) {
-	all := []bpf.Layout{
+// subflowLayouts are the questions that a subflowLayout answers.
+func subflowLayouts() []bpf.Layout {
+	return []bpf.Layout{
 		{Kind: bpf.KindFunction, Name: "bpf_iter_tcp"},
 		{Kind: bpf.KindStruct, Name: "sock_common", Deep: true, Members: []string{
 			"skc_daddr", "skc_dport", "skc_family", "skc_state", "skc_bound_dev_if", "skc_v6_daddr", "skc_v6_rcv_saddr",
@@ -80,9 +79,11 @@ func readSubflowLayout() (*subflowLayout, error) {
 			"mp_capable", "request_mptcp", "mp_join", "request_join", "backup", "request_bkup", "fully_established", "conn_finished", "map_valid",
 		}},
 	}
-	if err := bpf.KernelLayouts(all); err != nil {
-		return nil, err
-	}
+}
+
+// newSubflowLayout puts the answers together. The error is [mptcp.ErrNotSupported] where
+// one is missing.
+func newSubflowLayout(all []bpf.Layout) (*subflowLayout, error) {
 	for i := range all {
 		if all[i].ID == 0 {
 			return nil, mptcp.ErrNotSupported
@@ -191,7 +192,7 @@ func (l *subflowLayout) decode(b []byte, s *Subflow) (key uint64) {
 	s.IfIndex = ne.Uint32(b[recordDevice:])
 	local, remote := ne.Uint16(b[recordPorts+2:]), binary.BigEndian.Uint16(b[recordPorts:])
 	key = spread(uint64(s.IfIndex)<<32|uint64(ne.Uint32(b[recordPorts:]))) ^ uint64(s.Family)
-	if s.Family == unix.AF_INET6 {
+	if s.Family == mptcp.FamilyINET6 {
 		from, to := netip.AddrFrom16([16]byte(b[recordLocal6:])), netip.AddrFrom16([16]byte(b[recordRemote6:]))
 		s.Mapped = from.Is4In6() || to.Is4In6()
 		s.Local, s.Remote = netip.AddrPortFrom(from.Unmap(), local), netip.AddrPortFrom(to.Unmap(), remote)
