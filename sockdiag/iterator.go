@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"net/netip"
+	"time"
 
 	"mptcpctl/internal/bpf"
 	"mptcpctl/mptcp"
@@ -12,6 +13,7 @@ import (
 // Helpers of BPF that golang.org/x/sys lacks.
 const (
 	helperProbeReadKernel = 113
+	helperJiffies         = 118
 	helperSeqWrite        = 127
 	helperToTCPSocket     = 137 // bpf_skc_to_tcp_sock
 )
@@ -33,7 +35,9 @@ const (
 	recordSent        = 72 // u64, as the next two
 	recordReceived    = 80
 	recordRetransmits = 88
-	recordContext     = 96
+	recordNow         = 96 // u32, ticks of the kernel's clock
+	recordAck         = 100
+	recordContext     = 104
 
 	// mostContext is the longest part of the context that is read.
 	mostContext = 192
@@ -61,6 +65,8 @@ type subflowLayout struct {
 	context     []uint32
 	bits        []uint8
 	wideID      bool // the local id has 16 bits, and is below 0 while there is none
+
+	hertz uint32 // ticks of the kernel's clock a second
 }
 
 // subflowLayouts are the questions that a subflowLayout answers.
@@ -72,7 +78,7 @@ func subflowLayouts() []bpf.Layout {
 		}},
 		{Kind: bpf.KindStruct, Name: "inet_connection_sock", Members: []string{"icsk_ulp_data", "icsk_backoff"}},
 		{Kind: bpf.KindStruct, Name: "tcp_sock", Members: []string{
-			"is_mptcp", "srtt_us", "mdev_us", "snd_cwnd", "bytes_sent", "bytes_received", "bytes_retrans",
+			"is_mptcp", "srtt_us", "mdev_us", "snd_cwnd", "bytes_sent", "bytes_received", "bytes_retrans", "rcv_tstamp",
 		}},
 		{Kind: bpf.KindStruct, Name: "mptcp_subflow_context", Deep: true, Members: []string{
 			"token", "local_id", "remote_id",
@@ -81,9 +87,12 @@ func subflowLayouts() []bpf.Layout {
 	}
 }
 
-// newSubflowLayout puts the answers together. The error is [mptcp.ErrNotSupported] where
-// one is missing.
-func newSubflowLayout(all []bpf.Layout) (*subflowLayout, error) {
+// newSubflowLayout puts the answers together, for a kernel whose clock ticks every so
+// often. The error is [mptcp.ErrNotSupported] where an answer is missing.
+func newSubflowLayout(all []bpf.Layout, tick time.Duration) (*subflowLayout, error) {
+	if tick <= 0 || tick > time.Second {
+		return nil, mptcp.ErrNotSupported
+	}
 	for i := range all {
 		if all[i].ID == 0 {
 			return nil, mptcp.ErrNotSupported
@@ -97,17 +106,18 @@ func newSubflowLayout(all []bpf.Layout) (*subflowLayout, error) {
 	l := &subflowLayout{
 		program: all[0].ID, common: all[1].Offsets, ulpData: all[2].Offsets[0], backoff: all[2].Offsets[1],
 		tcp: all[3].Offsets, context: all[4].Offsets, bits: all[4].Bits,
+		hertz: uint32((time.Second + tick/2) / tick),
 	}
 	return l, l.frame()
 }
 
 // frame finds the part of the context that has all members.
 func (l *subflowLayout) frame() error {
-	const token = 4 // bytes; of the others one is enough
+	const longest = 4 // bytes that are read of a member: the token's
 	l.first = l.context[0]
-	end := l.first + token
+	end := uint32(0)
 	for _, at := range l.context {
-		l.first, end = min(l.first, at), max(end, at+1)
+		l.first, end = min(l.first, at), max(end, at+longest)
 	}
 	l.size = end - l.first
 	l.wideID = l.context[contextRemoteID] != l.context[contextLocalID]+1
@@ -170,6 +180,9 @@ func (l *subflowLayout) code() []byte {
 	field(bpf.Read8, bpf.Write8, l.tcp[4], recordSent)
 	field(bpf.Read8, bpf.Write8, l.tcp[5], recordReceived)
 	field(bpf.Read8, bpf.Write8, l.tcp[6], recordRetransmits)
+	field(bpf.Read4, bpf.Write4, l.tcp[7], recordAck)
+	p.Op(bpf.Call, 0, 0, 0, helperJiffies)
+	p.Op(bpf.Write4, 10, 0, record+recordNow, 0)
 	p.Op(bpf.Copy, 1, 6, 0, 0)
 	p.Op(bpf.Copy, 2, 10, 0, 0)
 	p.Op(bpf.Add, 2, 0, 0, int32(record))
@@ -208,6 +221,8 @@ func (l *subflowLayout) decode(b []byte, s *Subflow) (key uint64) {
 	s.TCP.Cwnd, s.TCP.Backoff = ne.Uint32(b[recordCwnd:]), b[recordBackoff]
 	s.TCP.BytesSent, s.TCP.BytesReceived = ne.Uint64(b[recordSent:]), ne.Uint64(b[recordReceived:])
 	s.TCP.BytesRetransmitted = ne.Uint64(b[recordRetransmits:])
+	ticks := ne.Uint32(b[recordNow:]) - ne.Uint32(b[recordAck:])
+	s.TCP.LastAckRecvMS = uint32(uint64(ticks) * 1000 / uint64(l.hertz))
 	l.decodeContext(b[recordContext:], &s.MPTCP)
 	return spread(key) ^ uint64(s.MPTCP.TokenLocal)
 }

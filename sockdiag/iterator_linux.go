@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"time"
 	"unsafe"
 
 	"mptcpctl/internal/bpf"
@@ -58,7 +59,11 @@ func readSubflowLayout() (*subflowLayout, error) {
 	if err := bpf.KernelLayouts(all); err != nil {
 		return nil, err
 	}
-	return newSubflowLayout(all)
+	var tick unix.Timespec // the coarse clock moves with the kernel's own
+	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &tick); err != nil {
+		return nil, err
+	}
+	return newSubflowLayout(all, time.Duration(tick.Nano()))
 }
 
 // iterate is openIterator for what lies there.
@@ -157,6 +162,10 @@ func agree(before, after *Subflow) bool {
 		before.MPTCP.TokenLocal != after.MPTCP.TokenLocal || before.MPTCP.LocalID != after.MPTCP.LocalID || before.MPTCP.RemoteID != after.MPTCP.RemoteID ||
 		before.MPTCP.Flags&^changing != after.MPTCP.Flags&^changing ||
 		!grown(b.BytesSent, a.BytesSent) || !grown(b.BytesReceived, a.BytesReceived) || !grown(b.BytesRetransmitted, a.BytesRetransmitted) {
+		return false
+	}
+	const moment = 10_000 // ms; rather too strict to one that is acknowledged right now
+	if a.LastAckRecvMS-b.LastAckRecvMS+moment > 2*moment {
 		return false
 	}
 	quiet := a.BytesSent == b.BytesSent && a.BytesReceived == b.BytesReceived && a.BytesRetransmitted == b.BytesRetransmitted

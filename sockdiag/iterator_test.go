@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"mptcpctl/internal/bpf"
 	"mptcpctl/internal/lab/labtest"
@@ -94,12 +95,21 @@ func TestIteratorAgreesWithDump(t *testing.T) {
 
 	// A moment may change a figure between the two.
 	eventually(t, func() error {
+		began := time.Now()
 		got := w.iterated()
 		var want []Subflow
 		for _, s := range collect(t, w.client.Subflows(t.Context(), nil)) {
-			if s.HasMPTCP {
-				want = append(want, brief(s))
+			if !s.HasMPTCP {
+				continue
 			}
+			if n := len(want); n < len(got) { // time passes
+				late := int(s.TCP.LastAckRecvMS) - int(got[n].TCP.LastAckRecvMS)
+				if late < 0 || late > int(time.Since(began).Milliseconds())+10 {
+					return fmt.Errorf("last acknowledgements %d and %d ms ago", got[n].TCP.LastAckRecvMS, s.TCP.LastAckRecvMS)
+				}
+				got[n].TCP.LastAckRecvMS = 0
+			}
+			want = append(want, brief(s))
 		}
 		if len(got) < 18+12 || !slices.Equal(got, want) {
 			return fmt.Errorf("iterator %d:\n%+v\ndump %d:\n%+v", len(got), got, len(want), want)
@@ -151,6 +161,7 @@ func TestIteratorProvesItself(t *testing.T) {
 	for name, change := range map[string]func(*subflowLayout){
 		"addresses":   func(l *subflowLayout) { l.common[0] = l.common[5] },
 		"time":        func(l *subflowLayout) { l.tcp[1], l.tcp[2] = l.tcp[2], l.tcp[1] },
+		"last time":   func(l *subflowLayout) { l.tcp[7] = l.tcp[1] },
 		"bytes":       func(l *subflowLayout) { l.tcp[4], l.tcp[5] = l.tcp[5], l.tcp[4] },
 		"token":       func(l *subflowLayout) { l.context[contextToken] += 4 },
 		"address ids": func(l *subflowLayout) { l.context[contextLocalID] = l.context[contextRemoteID] },
@@ -179,7 +190,7 @@ func TestIteratorProvesItself(t *testing.T) {
 
 // layoutOf returns a layout as a kernel might have it.
 func layoutOf(t *rapid.T) *subflowLayout {
-	l := &subflowLayout{first: 0, bits: make([]uint8, contextFlags+9)}
+	l := &subflowLayout{bits: make([]uint8, contextFlags+9), hertz: rapid.SampledFrom([]uint32{100, 250, 300, 1000}).Draw(t, "HZ")}
 	at := rapid.Uint32Range(0, 64).Draw(t, "first")
 	next := func(step uint32) uint32 { at += step; return at - step }
 	l.context = []uint32{next(4), 0, 0}
@@ -250,6 +261,10 @@ func TestIteratorRecords(t *testing.T) {
 		ne.PutUint64(b[recordSent:], want.TCP.BytesSent)
 		ne.PutUint64(b[recordReceived:], want.TCP.BytesReceived)
 		ne.PutUint64(b[recordRetransmits:], want.TCP.BytesRetransmitted)
+		now, ticks := rapid.Uint32().Draw(t, "now"), rapid.Uint32().Draw(t, "ticks")
+		ne.PutUint32(b[recordNow:], now)
+		ne.PutUint32(b[recordAck:], now-ticks) // the clock wraps around
+		want.TCP.LastAckRecvMS = uint32(uint64(ticks) * 1000 / uint64(l.hertz))
 		at := func(member int) []byte { return b[recordContext+l.context[member]-l.first:] }
 		ne.PutUint32(at(contextToken), uint32(want.MPTCP.TokenLocal))
 		at(contextLocalID)[0], at(contextRemoteID)[0] = byte(want.MPTCP.LocalID), byte(want.MPTCP.RemoteID)
@@ -275,7 +290,7 @@ func TestIteratorAgrees(t *testing.T) {
 	was := Subflow{
 		Socket: Socket{Family: mptcp.FamilyINET, State: mptcp.StateEstablished, Local: netip.MustParseAddrPort("10.0.0.1:1"), Remote: netip.MustParseAddrPort("10.0.0.2:2")},
 		MPTCP:  SubflowInfo{TokenLocal: 5, LocalID: 1, Flags: SubflowJoinLocal},
-		TCP:    TCPInfo{BytesSent: 100, BytesReceived: 10, RTTMicros: 50, RTTVarMicros: 20, Cwnd: 10},
+		TCP:    TCPInfo{BytesSent: 100, BytesReceived: 10, RTTMicros: 50, RTTVarMicros: 20, Cwnd: 10, LastAckRecvMS: 40_000},
 	}
 	for name, tt := range map[string]struct {
 		change func(*Subflow)
@@ -287,6 +302,9 @@ func TestIteratorAgrees(t *testing.T) {
 		"less sent":    {func(s *Subflow) { s.TCP.BytesSent-- }, false},
 		"nonsense":     {func(s *Subflow) { s.TCP.BytesReceived += 1 << 50 }, false},
 		"another time": {func(s *Subflow) { s.TCP.RTTMicros++ }, false},
+		"acknowledged": {func(s *Subflow) { s.TCP.LastAckRecvMS = 39_000 }, true},
+		"a bit later":  {func(s *Subflow) { s.TCP.LastAckRecvMS += 300 }, true},
+		"much later":   {func(s *Subflow) { s.TCP.LastAckRecvMS += 300_000 }, false},
 		"another id":   {func(s *Subflow) { s.MPTCP.LocalID++ }, false},
 		"another one":  {func(s *Subflow) { s.MPTCP.TokenLocal++ }, false},
 		"no join":      {func(s *Subflow) { s.MPTCP.Flags = SubflowCapableLocal }, false},

@@ -38,7 +38,8 @@ type Request struct {
 
 	// Brief asks Subflows for no more than a list without details shows: Family, State,
 	// Local, Remote, Mapped and IfIndex, TokenLocal, the ids and Flags, of TCP RTTMicros,
-	// RTTVarMicros, Cwnd, Backoff, and the bytes sent, received and retransmitted.
+	// RTTVarMicros, Cwnd, Backoff, LastAckRecvMS, and the bytes sent, received and
+	// retransmitted.
 	// Other fields may be zero.
 	Brief bool
 	// Expected is about how many subflows there are. With Brief, no condition above and

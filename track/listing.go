@@ -24,8 +24,8 @@ type Listing struct {
 
 	// Brief leaves out what only a close look needs: Cookie, UID, Limits, Checksum,
 	// the ages, BytesRetransmitted and BytesAcked of connections; Cookie, Inode,
-	// TokenRemote, MinRTTMicros, LastAckMS, LastDataSentMS, Unacked and Lost of subflows.
-	// It is set before the first connection is added.
+	// TokenRemote, MinRTTMicros, LastDataSentMS, Unacked and Lost of subflows. It is
+	// set before the first connection is added.
 	Brief bool
 
 	connections arena[listedConnection]
@@ -73,14 +73,14 @@ type connectionDetail struct {
 	checksum                     bool
 }
 
-// listedSubflow is what is held of a subflow: 72 bytes.
+// listedSubflow is what is held of a subflow: 80 bytes.
 type listedSubflow struct {
 	local, remote                 listedAddress
 	token                         uint32
 	before                        uint32 // number plus one of the one before it in the strand
 	ifindex                       uint32
-	rtt, rttvar, cwnd             uint32
 	sent, received, retransmitted uint64
+	rtt, rttvar, cwnd, lastAck    uint32
 	localID, remoteID             mptcp.AddressID
 	state                         mptcp.SubflowState
 	tcp                           mptcp.SocketState
@@ -101,8 +101,7 @@ const (
 type subflowDetail struct {
 	cookie             uint64
 	inode, tokenRemote uint32
-	minRTT             uint32
-	lastAck, lastSent  uint32
+	minRTT, lastSent   uint32
 	unacked, lost      uint32
 }
 
@@ -196,7 +195,7 @@ func (l *Listing) AddSubflow(s *SubflowRow) {
 	*l.subflows.add() = listedSubflow{
 		local: l.address(s.Local), remote: l.address(s.Remote), token: uint32(s.Token), ifindex: s.IfIndex,
 		sent: s.BytesSent, received: s.BytesReceived, retransmitted: s.BytesRetransmitted,
-		rtt: s.RTTMicros, rttvar: s.RTTVarMicros, cwnd: s.Cwnd,
+		rtt: s.RTTMicros, rttvar: s.RTTVarMicros, cwnd: s.Cwnd, lastAck: s.LastAckMS,
 		localID: s.LocalID, remoteID: s.RemoteID, state: s.State, tcp: s.TCP, backoff: s.Backoff,
 		flags: bit(s.Join, listedJoin) | bit(s.Requested, listedRequested) | bit(s.FullyEstablished, listedFully) |
 			bit(s.BackupLocal, listedBackupLocal) | bit(s.BackupRemote, listedBackupRemote),
@@ -205,7 +204,7 @@ func (l *Listing) AddSubflow(s *SubflowRow) {
 	if !l.Brief {
 		*l.particulars.add() = subflowDetail{
 			cookie: s.Cookie, inode: s.Inode, tokenRemote: uint32(s.TokenRemote),
-			minRTT: s.MinRTTMicros, lastAck: s.LastAckMS, lastSent: s.LastDataSentMS, unacked: s.Unacked, lost: s.Lost,
+			minRTT: s.MinRTTMicros, lastSent: s.LastDataSentMS, unacked: s.Unacked, lost: s.Lost,
 		}
 	}
 }
@@ -275,13 +274,13 @@ func (l *Listing) loadSubflow(number int, r *mptcp.Subflow) (t tie, before uint3
 		State: s.state, TCP: s.tcp, IfIndex: s.ifindex,
 		BackupLocal: s.flags&listedBackupLocal != 0, BackupRemote: s.flags&listedBackupRemote != 0,
 		FullyEstablished: s.flags&listedFully != 0,
-		RTTMicros:        s.rtt, RTTVarMicros: s.rttvar, Cwnd: s.cwnd, Backoff: s.backoff,
+		RTTMicros:        s.rtt, RTTVarMicros: s.rttvar, Cwnd: s.cwnd, LastAckMS: s.lastAck, Backoff: s.backoff,
 		BytesSent: s.sent, BytesReceived: s.received, BytesRetransmitted: s.retransmitted,
 	}
 	if !l.Brief {
 		d := l.particulars.at(number)
 		r.Cookie, r.Inode, r.TokenRemote = d.cookie, d.inode, mptcp.Token(d.tokenRemote)
-		r.MinRTTMicros, r.LastAckMS, r.LastDataSentMS, r.Unacked, r.Lost = d.minRTT, d.lastAck, d.lastSent, d.unacked, d.lost
+		r.MinRTTMicros, r.LastDataSentMS, r.Unacked, r.Lost = d.minRTT, d.lastSent, d.unacked, d.lost
 	}
 	return s.tie(), s.before
 }

@@ -95,7 +95,7 @@ func gone(c *mptcp.Connection) {
 	c.BytesRetransmitted, c.BytesAcked = 0, 0
 	for i := range c.Subflows {
 		s := &c.Subflows[i]
-		s.Cookie, s.Inode, s.TokenRemote, s.MinRTTMicros, s.LastAckMS, s.LastDataSentMS, s.Unacked, s.Lost = 0, 0, 0, 0, 0, 0, 0, 0
+		s.Cookie, s.Inode, s.TokenRemote, s.MinRTTMicros, s.LastDataSentMS, s.Unacked, s.Lost = 0, 0, 0, 0, 0, 0, 0
 	}
 }
 
