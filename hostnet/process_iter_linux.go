@@ -113,8 +113,6 @@ func decodeHolding(record []byte) (pid int, inode uint32) {
 	return int(int32(binary.NativeEndian.Uint32(record))), binary.NativeEndian.Uint32(record[4:])
 }
 
-const helperSeqWrite = 127
-
 // sockfsMagic marks the file system of sockets (SOCKFS_MAGIC): a socket's name in
 // another one, opened by its path, is none.
 const sockfsMagic = 0x534f434b
@@ -191,7 +189,7 @@ func socketIterator(layouts []bpf.Layout) []byte {
 	p.Op(bpf.Copy, 2, 10, 0, 0)
 	p.Op(bpf.Add, 2, 0, 0, record)
 	p.Op(bpf.Set, 3, 0, 0, holdingSize)
-	p.Op(bpf.Call, 0, 0, 0, helperSeqWrite) // without room the kernel runs it for the file again
+	p.Op(bpf.Call, 0, 0, 0, bpf.SeqWrite) // without room the kernel runs it for the file again
 	p.Label("next")
 	p.Op(bpf.Set, 0, 0, 0, 0)
 	p.Op(bpf.Exit, 0, 0, 0, 0)

@@ -10,16 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Numbers of linux/bpf.h that golang.org/x/sys lacks.
-const (
-	helperSkbLoadBytes    = 26
-	helperProbeReadKernel = 113
-	helperRingbufReserve  = 131
-	helperRingbufSubmit   = 132
-	helperRingbufDiscard  = 133
-
-	ringNoWakeup = 1 // a flag of the last two
-)
+// ringNoWakeup is a flag of RingbufSubmit and RingbufDiscard (BPF_RB_NO_WAKEUP).
+const ringNoWakeup = 1
 
 // Fields of the program's state, which it shares with the listener.
 const (
@@ -135,7 +127,7 @@ func (a *assembler) ringTrust(rule ringRule, sender, header int16, headers int32
 	a.Op(bpf.Set, 2, 0, 0, 8)
 	a.Op(bpf.Copy, 3, 6, 0, 0)
 	a.Op(bpf.Add, 3, 0, 0, senderOffset)
-	a.Op(bpf.Call, 0, 0, 0, helperProbeReadKernel)
+	a.Op(bpf.Call, 0, 0, 0, bpf.ProbeReadKernel)
 	a.Jump(bpf.IfNot, 0, 0, "foreign")
 	a.Op(bpf.Read4, 1, 10, sender, 0)
 	a.Jump(bpf.IfNot, 1, 0, "foreign")
@@ -146,7 +138,7 @@ func (a *assembler) ringTrust(rule ringRule, sender, header int16, headers int32
 	a.Op(bpf.Copy, 3, 10, 0, 0)
 	a.Op(bpf.Add, 3, 0, 0, int32(header))
 	a.Op(bpf.Set, 4, 0, 0, headers)
-	a.Op(bpf.Call, 0, 0, 0, helperSkbLoadBytes)
+	a.Op(bpf.Call, 0, 0, 0, bpf.SkbLoadBytes)
 	a.Jump(bpf.IfNot, 0, 0, "pass")     // another socket's filter cut it off
 	a.Op(bpf.Read2, 1, 10, header+4, 0) // nlmsg_type
 	a.Jump(bpf.IfNot, 1, int32(rule.family), "foreign")
@@ -169,7 +161,7 @@ func (a *assembler) ringRecord(ring int) {
 	a.Label("reserve")
 	a.Wide(1, unix.BPF_PSEUDO_MAP_FD, int32(ring), 0)
 	a.Op(bpf.Set, 3, 0, 0, 0)
-	a.Op(bpf.Call, 0, 0, 0, helperRingbufReserve)
+	a.Op(bpf.Call, 0, 0, 0, bpf.RingbufReserve)
 	a.Jump(bpf.IfEqual, 0, 0, "lost")
 	a.Op(bpf.Copy, 9, 0, 0, 0)
 	a.Op(bpf.Read8, 1, 8, stateDrops, 0)
@@ -179,15 +171,15 @@ func (a *assembler) ringRecord(ring int) {
 	a.Op(bpf.Copy, 3, 9, 0, 0)
 	a.Op(bpf.Add, 3, 0, 0, recordPrefix)
 	a.Op(bpf.Copy, 4, 7, 0, 0)
-	a.Op(bpf.Call, 0, 0, 0, helperSkbLoadBytes)
+	a.Op(bpf.Call, 0, 0, 0, bpf.SkbLoadBytes)
 	a.Op(bpf.Set, 7, 0, 0, 0)
 	a.Op(bpf.Atomic8, 8, 7, stateWaiting, unix.BPF_XCHG)
 	a.Op(bpf.Copy, 1, 9, 0, 0)
 	a.Op(bpf.Set, 2, 0, 0, ringNoWakeup)
 	a.Jump(bpf.IfNot, 7, 0, "discard")
-	a.Op(bpf.Call, 0, 0, 0, helperRingbufSubmit)
+	a.Op(bpf.Call, 0, 0, 0, bpf.RingbufSubmit)
 	a.Jump(bpf.Always, 0, 0, "drop")
 	a.Label("discard")
-	a.Op(bpf.Call, 0, 0, 0, helperRingbufDiscard)
+	a.Op(bpf.Call, 0, 0, 0, bpf.RingbufDiscard)
 	a.Jump(bpf.Always, 0, 0, "pass")
 }

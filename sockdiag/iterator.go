@@ -10,14 +10,6 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// Helpers of BPF that golang.org/x/sys lacks.
-const (
-	helperProbeReadKernel = 113
-	helperJiffies         = 118
-	helperSeqWrite        = 127
-	helperToTCPSocket     = 137 // bpf_skc_to_tcp_sock
-)
-
 // What the iterator writes of a subflow: these fields, and then the part of struct
 // mptcp_subflow_context that has all that is wanted of it.
 const (
@@ -148,7 +140,7 @@ func (l *subflowLayout) code() []byte {
 	p.Op(bpf.Read8, 6, 6, 0, 0) // bpf_iter_meta.seq
 	p.Op(bpf.Read8, 1, 1, socket, 0)
 	p.Jump(bpf.IfEqual, 1, 0, "next")
-	p.Op(bpf.Call, 0, 0, 0, helperToTCPSocket)
+	p.Op(bpf.Call, 0, 0, 0, bpf.ToTCPSocket)
 	p.Jump(bpf.IfEqual, 0, 0, "next")
 	p.Op(bpf.Copy, 7, 0, 0, 0)
 	p.Op(bpf.Read1, 2, 7, int16(l.tcp[0]), 0)
@@ -163,7 +155,7 @@ func (l *subflowLayout) code() []byte {
 	p.Op(bpf.Add, 1, 0, 0, int32(record+recordContext))
 	p.Op(bpf.Set, 2, 0, 0, int32(l.size))
 	p.Op(bpf.Add, 3, 0, 0, int32(l.first))
-	p.Op(bpf.Call, 0, 0, 0, helperProbeReadKernel)
+	p.Op(bpf.Call, 0, 0, 0, bpf.ProbeReadKernel)
 	p.Jump(bpf.IfNot, 0, 0, "next")
 	field(bpf.Read8, bpf.Write8, l.common[0], recordAddresses)
 	field(bpf.Read4, bpf.Write4, l.common[1], recordPorts)
@@ -181,13 +173,13 @@ func (l *subflowLayout) code() []byte {
 	field(bpf.Read8, bpf.Write8, l.tcp[5], recordReceived)
 	field(bpf.Read8, bpf.Write8, l.tcp[6], recordRetransmits)
 	field(bpf.Read4, bpf.Write4, l.tcp[7], recordAck)
-	p.Op(bpf.Call, 0, 0, 0, helperJiffies)
+	p.Op(bpf.Call, 0, 0, 0, bpf.Jiffies)
 	p.Op(bpf.Write4, 10, 0, record+recordNow, 0)
 	p.Op(bpf.Copy, 1, 6, 0, 0)
 	p.Op(bpf.Copy, 2, 10, 0, 0)
 	p.Op(bpf.Add, 2, 0, 0, int32(record))
 	p.Op(bpf.Set, 3, 0, 0, int32(l.record()))
-	p.Op(bpf.Call, 0, 0, 0, helperSeqWrite) // without room the kernel runs it for the socket again
+	p.Op(bpf.Call, 0, 0, 0, bpf.SeqWrite) // without room the kernel runs it for the socket again
 	p.Label("next")
 	p.Op(bpf.Set, 0, 0, 0, 0)
 	p.Op(bpf.Exit, 0, 0, 0, 0)

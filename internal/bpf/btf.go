@@ -49,8 +49,8 @@ func partsOf() *[32]parts {
 	for _, kind := range []Kind{2, 7, 8, 9, 10, 11, KindFunction, 16, 18} { // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FLOAT, TYPE_TAG
 		kinds[kind] = parts{true, 0, 0}
 	}
-	kinds[3] = parts{true, 12, 0}                        // ARRAY
-	for _, kind := range []Kind{KindStruct, 5, 15, 19} { // UNION, DATASEC, ENUM64
+	kinds[3] = parts{true, 12, 0}                                // ARRAY
+	for _, kind := range []Kind{KindStruct, kindUnion, 15, 19} { // DATASEC, ENUM64
 		kinds[kind] = parts{true, 0, 12}
 	}
 	for _, kind := range []Kind{6, 13} { // ENUM, FUNC_PROTO
