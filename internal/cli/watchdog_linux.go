@@ -15,6 +15,8 @@ const watchdogSlack = 4 * time.Millisecond
 // turn: beside one goroutine that reads events and makes way by itself that takes up to
 // a tenth of the processor time of a burst. It is the thread that the runtime started
 // first; where that is another, or the process may not (CAP_SYS_NICE), nothing is lost.
+// Threads that it starts may be as late; the listener, which waits for a millisecond,
+// sees to that itself.
 func calmWatchdog() {
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
