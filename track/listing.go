@@ -291,7 +291,7 @@ func (l *Listing) indexTokens() {
 	for size < l.connections.len()+l.connections.len()/2 {
 		size *= 2
 	}
-	l.strands = make([]strand, size)
+	l.strands = fresh[strand](size)
 	for i := range l.connections.len() {
 		if token := l.connections.at(i).token; token != 0 {
 			l.strand(token).token = token
@@ -399,7 +399,7 @@ func (l *Listing) sorted() []sortKey {
 		return l.keys
 	}
 	// IPv4, and what has no address at all, comes before IPv6.
-	l.keys = make([]sortKey, 0, l.connections.len())
+	l.keys = fresh[sortKey](l.connections.len())[:0]
 	for _, six := range []bool{false, true} {
 		start := len(l.keys)
 		for i := range l.connections.len() {
@@ -445,25 +445,4 @@ func (l *Listing) compare(a, b sortKey) int {
 		cmp.Compare(x.token, y.token),
 		cmp.Compare(a.number, b.number),
 	)
-}
-
-// arena holds records in blocks, so that it grows without copying them.
-type arena[T any] struct {
-	blocks [][]T
-	used   int
-}
-
-const arenaBlock = 1024
-
-func (a *arena[T]) len() int { return a.used }
-
-func (a *arena[T]) at(i int) *T { return &a.blocks[i/arenaBlock][i%arenaBlock] }
-
-// add returns a new record.
-func (a *arena[T]) add() *T {
-	if a.used == len(a.blocks)*arenaBlock {
-		a.blocks = append(a.blocks, make([]T, arenaBlock))
-	}
-	a.used++
-	return a.at(a.used - 1)
 }
