@@ -40,3 +40,31 @@ func TestSubscribedIsTheProcessItself(t *testing.T) {
 		t.Errorf("of a process that has ended: %v, %v", ok, err)
 	}
 }
+
+// On a busy machine a program may have asked the path manager something long before it
+// listens to events. Who takes that for listening stops it too early, and it never
+// loses any.
+func TestSubscribedIsMoreThanASocket(t *testing.T) {
+	labtest.MPTCP(t)
+	ns := labtest.Namespace(t)
+	socket := -1
+	err := ns.Do(func() (err error) {
+		// Not closed by exec: the process inherits it.
+		if socket, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_GENERIC); err != nil {
+			return err
+		}
+		return unix.Bind(socket, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(socket)
+	p, err := ns.StartProcess(t.Context(), lab.ProcessConfig{Args: []string{"sleep", "100"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if ok, err := p.Subscribed(time.Minute); ok || err != nil {
+		t.Errorf("a socket that is in no group counts: %v, %v", ok, err)
+	}
+}
