@@ -67,7 +67,7 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 	if inv.Has("json-array") && derived {
 		return inv.Usage("--json-array is iproute2's form, which has no place for derived events and what -d adds")
 	}
-	config.Dedicated = !derived && !inv.Options.AllNetns
+	config.Dedicated = !derived && !inv.Options.AllNetns && inv.Options.Replay == ""
 	if !config.Dedicated {
 		var done context.CancelFunc
 		ctx, done = whileRead(ctx, inv.Stdout)
