@@ -9,7 +9,7 @@ import (
 const manyPages = 32 << 10
 
 // fresh returns n zero records, which will all be written to soon. The kernel is asked
-// for their memory in one go, in place of one fault a page: that is a twelfth of a long
+// for their memory in one go, in place of one fault a page: that is a tenth of a long
 // list's time where a fault is dear, as in a virtual machine within another. T must not
 // have pointers.
 func fresh[T any](n int) []T {
