@@ -1,8 +1,9 @@
 package track
 
 import (
-	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // manyPages is from how many bytes on memory is asked for at once.
@@ -20,13 +21,11 @@ func fresh[T any](n int) []T {
 	return records
 }
 
-// populate has the kernel give the memory its pages (Linux 5.14). Refused, they come
-// one by one.
+// populate has the kernel give the memory its whole pages (Linux 5.14). Refused, they
+// come one by one.
 func populate(b []byte) {
-	const populateWrite = 23 // MADV_POPULATE_WRITE
-	page := uintptr(syscall.Getpagesize())
-	start := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
-	end := start + uintptr(len(b))
-	start &^= page - 1
-	_, _, _ = syscall.RawSyscall(syscall.SYS_MADVISE, start, (end-start+page-1)&^(page-1), populateWrite)
+	page := uintptr(unix.Getpagesize())
+	if skip := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) & (page - 1); skip < uintptr(len(b)) {
+		_ = unix.Madvise(b[skip:], unix.MADV_POPULATE_WRITE)
+	}
 }
