@@ -46,7 +46,13 @@ func createMap(typ, key, value, entries, flags uint32) (int, error) {
 
 // newRing returns a ring whose program has proved itself, but is attached to nothing
 // yet. The size is rounded down to a power of two.
+//
+// It asks for the privilege before it calls bpf(2): under a seccomp list without that
+// call, such as systemd's @system-service, the call would kill the process.
 func newRing(size int, rule ringRule) (*ring, error) {
+	if err := bpf.MayLoad(); err != nil {
+		return nil, err
+	}
 	r := &ring{}
 	if err := r.open(size, rule); err != nil {
 		return nil, errors.Join(err, r.close())
