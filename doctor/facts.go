@@ -56,10 +56,10 @@ type Facts struct {
 	// MaybeManagers are those of which it cannot be seen whether they run in this
 	// network namespace.
 	MaybeManagers []mptcp.Process
-	Elsewhere     []Namespace       // what the other namespaces hold, if ElsewhereWanted says so
-	Firewall      *hostnet.Firewall // nil: unknown
-	Probes        []Probe           // own connects, where the user asked for them
-	IPRoute2      string            // version of the ip command, such as "6.1.0"; "" where there is none
+	Elsewhere     []Namespace // what the other namespaces hold, if ElsewhereWanted says so
+	Firewall      *Firewall   // nil: unknown
+	Probes        []Probe     // own connects, where the user asked for them
+	IPRoute2      string      // version of the ip command, such as "6.1.0"; "" where there is none
 
 	// BlackholeSeen is when an observer saw the counter Blackhole move, at the
 	// latest; zero: not seen.

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"mptcpctl/counters"
-	"mptcpctl/hostnet"
+	"mptcpctl/internal/firewall"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -109,8 +109,8 @@ func (v *view) fallbackFinding(c *mptcp.Connection, cause Cause, around counters
 // stripsHere reports whether the firewall of this host removes MPTCP from the
 // handshake of such a connection for sure.
 func (v *view) stripsHere(c *mptcp.Connection) bool {
-	return slices.ContainsFunc(v.filtered(suspectCapable, c.Local, c.Remote, v.way(c.Local, c.Remote, "")), func(h hostnet.Hit) bool {
-		return h.Sure && h.Deed == hostnet.Strips
+	return slices.ContainsFunc(v.filtered(suspectCapable, c.Local, c.Remote, v.way(c.Local, c.Remote, "")), func(h firewall.Hit) bool {
+		return h.Sure && h.Deed == firewall.Strips
 	})
 }
 

@@ -5,9 +5,14 @@ import (
 	"net/netip"
 
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/firewall"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
+
+// Firewall is the packet filter of the namespace: the rules of nf_tables as the kernel
+// gave them, which [Diagnose] judges. It goes through JSON like the other facts.
+type Firewall = firewall.Firewall
 
 // suspect is a kind of packets that seem to get lost.
 type suspect struct {
@@ -19,31 +24,31 @@ type suspect struct {
 
 // The suspects.
 var (
-	suspectCapable = suspect{"SYN with MP_CAPABLE", 0, "SYN/ACK with MP_CAPABLE", hostnet.FlagSYN}
-	suspectJoin    = suspect{"SYN with MP_JOIN", 1, "SYN/ACK with MP_JOIN", hostnet.FlagSYN}
-	suspectData    = suspect{"data with DSS", 2, "data with DSS", hostnet.FlagACK}
+	suspectCapable = suspect{"SYN with MP_CAPABLE", 0, "SYN/ACK with MP_CAPABLE", firewall.FlagSYN}
+	suspectJoin    = suspect{"SYN with MP_JOIN", 1, "SYN/ACK with MP_JOIN", firewall.FlagSYN}
+	suspectData    = suspect{"data with DSS", 2, "data with DSS", firewall.FlagACK}
 )
 
 // filtered tells what the firewall of this host does to such packets from local to
 // remote, and to what comes back.
-func (v *view) filtered(s suspect, local, remote netip.AddrPort, device string) []hostnet.Hit {
+func (v *view) filtered(s suspect, local, remote netip.AddrPort, device string) []firewall.Hit {
 	if v.Firewall == nil || !remote.IsValid() {
 		return nil
 	}
 	option := []byte{s.subtype << 4}
-	hits := v.Firewall.Judge(&hostnet.Packet{Device: device, Source: local, Destination: remote, Flags: s.flags, MPTCP: option})
-	return append(hits, v.Firewall.Judge(&hostnet.Packet{
-		Incoming: true, Device: device, Source: remote, Destination: local, Flags: s.flags | hostnet.FlagACK, MPTCP: option,
+	hits := v.Firewall.Judge(&firewall.Packet{Device: device, Source: local, Destination: remote, Flags: s.flags, MPTCP: option})
+	return append(hits, v.Firewall.Judge(&firewall.Packet{
+		Incoming: true, Device: device, Source: remote, Destination: local, Flags: s.flags | firewall.FlagACK, MPTCP: option,
 	})...)
 }
 
 // blame adds to a finding what the firewall of this host does to such packets. What
 // it does for sure makes the finding certain.
-func (v *view) blame(f *Finding, s suspect, hits []hostnet.Hit) {
+func (v *view) blame(f *Finding, s suspect, hits []firewall.Hit) {
 	for i := range hits {
 		h := &hits[i]
 		what := s.what
-		if h.Hook == hostnet.HookInput || h.Hook == hostnet.HookPrerouting {
+		if h.Hook == firewall.HookInput || h.Hook == firewall.HookPrerouting {
 			what = s.answer
 		}
 		word := "may do so: it"

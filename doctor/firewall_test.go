@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"mptcpctl/hostnet"
+	"mptcpctl/internal/firewall"
 	"mptcpctl/track"
 )
 
@@ -21,20 +21,20 @@ func attribute(kind uint16, data ...byte) []byte {
 func big(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
 
 // exthdr looks at TCP option 30: takes it out, or compares its subtype, and drops.
-func exthdr(strip bool, subtype byte) []hostnet.Expression {
+func exthdr(strip bool, subtype byte) []firewall.Expression {
 	option := slices.Concat(attribute(2, 30), attribute(6, big(1)...)) // NFTA_EXTHDR_TYPE, NFTA_EXTHDR_OP
 	if strip {
-		return []hostnet.Expression{{Name: "exthdr", Data: option}}
+		return []firewall.Expression{{Name: "exthdr", Data: option}}
 	}
 	load := slices.Concat(option, attribute(1, big(1)...), attribute(3, big(2)...), attribute(4, big(1)...))
 	compare := slices.Concat(attribute(1, big(1)...), attribute(2, big(0)...), attribute(3, attribute(1, subtype<<4)...))
 	verdict := slices.Concat(attribute(1, big(0)...), attribute(2, attribute(2, attribute(1, big(0)...)...)...))
-	return []hostnet.Expression{{Name: "exthdr", Data: load}, {Name: "cmp", Data: compare}, {Name: "immediate", Data: verdict}}
+	return []firewall.Expression{{Name: "exthdr", Data: load}, {Name: "cmp", Data: compare}, {Name: "immediate", Data: verdict}}
 }
 
-func filter(hook hostnet.Hook, e []hostnet.Expression) *hostnet.Firewall {
-	return &hostnet.Firewall{Chains: []hostnet.FirewallChain{{
-		Family: "inet", Table: "filter", Name: "mine", Hook: hook, Rules: []hostnet.FirewallRule{{Handle: 7, Expressions: e}},
+func filter(hook firewall.Hook, e []firewall.Expression) *firewall.Firewall {
+	return &firewall.Firewall{Chains: []firewall.FirewallChain{{
+		Family: "inet", Table: "filter", Name: "mine", Hook: hook, Rules: []firewall.FirewallRule{{Handle: 7, Expressions: e}},
 	}}}
 }
 
@@ -44,17 +44,17 @@ func TestFirewallIsEvidence(t *testing.T) {
 	const told = "the firewall of this host does so: it "
 	for _, tt := range []struct {
 		name, rule string
-		firewall   *hostnet.Firewall
+		firewall   *firewall.Firewall
 		change     func(*Facts)
 		evidence   string // "" for none
 	}{
-		{"join", "D35", filter(hostnet.HookOutput, exthdr(false, 1)), func(f *Facts) { pend(f) }, told + "drops SYN with MP_JOIN, in inet filter mine handle 7 (hook output)"},
-		{"its answer", "D35", filter(hostnet.HookInput, exthdr(false, 1)), func(f *Facts) { pend(f) }, told + "drops SYN/ACK with MP_JOIN, in inet filter mine handle 7 (hook input)"},
-		{"another option", "D35", filter(hostnet.HookOutput, exthdr(false, 0)), func(f *Facts) { pend(f) }, ""},
-		{"handshake stripped", "D07", filter(hostnet.HookOutput, exthdr(true, 0)), func(f *Facts) { fellBack(f, "MPCapableFallbackSYNACK") }, told + "takes MPTCP out of SYN with MP_CAPABLE, in inet filter mine handle 7 (hook output)"},
-		{"blackhole", "D33", filter(hostnet.HookPostrouting, exthdr(false, 0)), func(f *Facts) { f.Blackholed = []Flow{{Local: f.Connections[0].Local, Remote: server}} }, told + "drops SYN with MP_CAPABLE, in inet filter mine handle 7 (hook postrouting)"},
-		{"data", "D38", filter(hostnet.HookPrerouting, exthdr(true, 0)), func(f *Facts) { fellBack(f, "DssFallback") }, told + "takes MPTCP out of data with DSS, in inet filter mine handle 7 (hook prerouting)"},
-		{"nothing wrong", "", filter(hostnet.HookOutput, exthdr(false, 1)), func(*Facts) {}, ""},
+		{"join", "D35", filter(firewall.HookOutput, exthdr(false, 1)), func(f *Facts) { pend(f) }, told + "drops SYN with MP_JOIN, in inet filter mine handle 7 (hook output)"},
+		{"its answer", "D35", filter(firewall.HookInput, exthdr(false, 1)), func(f *Facts) { pend(f) }, told + "drops SYN/ACK with MP_JOIN, in inet filter mine handle 7 (hook input)"},
+		{"another option", "D35", filter(firewall.HookOutput, exthdr(false, 0)), func(f *Facts) { pend(f) }, ""},
+		{"handshake stripped", "D07", filter(firewall.HookOutput, exthdr(true, 0)), func(f *Facts) { fellBack(f, "MPCapableFallbackSYNACK") }, told + "takes MPTCP out of SYN with MP_CAPABLE, in inet filter mine handle 7 (hook output)"},
+		{"blackhole", "D33", filter(firewall.HookPostrouting, exthdr(false, 0)), func(f *Facts) { f.Blackholed = []Flow{{Local: f.Connections[0].Local, Remote: server}} }, told + "drops SYN with MP_CAPABLE, in inet filter mine handle 7 (hook postrouting)"},
+		{"data", "D38", filter(firewall.HookPrerouting, exthdr(true, 0)), func(f *Facts) { fellBack(f, "DssFallback") }, told + "takes MPTCP out of data with DSS, in inet filter mine handle 7 (hook prerouting)"},
+		{"nothing wrong", "", filter(firewall.HookOutput, exthdr(false, 1)), func(*Facts) {}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := healthy(t)

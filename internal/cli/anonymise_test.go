@@ -15,6 +15,7 @@ import (
 
 	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/firewall"
 	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
 
@@ -157,7 +158,7 @@ func factsOfSecrets(t *rapid.T) (f doctor.Facts, addrs []netip.Addr) {
 	dev := secret()
 	where := netip.PrefixFrom(addr(), 24)
 	f = doctor.Facts{
-		Time: time.Unix(1700000000, 0).UTC(), Netns: secret(), Focus: "process " + secret() + " and dst " + addr().String(), Firewall: &hostnet.Firewall{Chains: []hostnet.FirewallChain{{Name: secret()}}},
+		Time: time.Unix(1700000000, 0).UTC(), Netns: secret(), Focus: "process " + secret() + " and dst " + addr().String(), Firewall: &firewall.Firewall{Chains: []firewall.FirewallChain{{Name: secret()}}},
 		Kernel: doctor.Kernel{Release: "6.18.4-" + secret()}, Endpoints: []mptcp.Endpoint{{ID: 1, Address: addr(), Flags: mptcp.FlagSubflow}},
 		Connections: []mptcp.Connection{{
 			Token: 7, Netns: secret(), Local: flow(), Remote: flow(), Processes: processes(),

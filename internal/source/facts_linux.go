@@ -11,6 +11,7 @@ import (
 	"mptcpctl/counters"
 	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/firewall"
 	"mptcpctl/mptcp"
 	"mptcpctl/sockdiag"
 	"mptcpctl/track"
@@ -163,7 +164,7 @@ func (g *gathering) network(ctx context.Context) {
 func (g *gathering) firewall(ctx context.Context) {
 	const what = "the firewall of this host"
 	err := g.h.inside(func() (err error) {
-		g.f.Firewall, err = hostnet.ReadFirewall(ctx)
+		g.f.Firewall, err = firewall.Read(ctx)
 		return err
 	})
 	if err != nil {

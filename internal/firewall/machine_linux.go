@@ -1,4 +1,4 @@
-package hostnet
+package firewall
 
 import (
 	"encoding/binary"

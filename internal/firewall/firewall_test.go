@@ -1,4 +1,4 @@
-package hostnet_test
+package firewall_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"mptcpctl/hostnet"
+	"mptcpctl/internal/firewall"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 
@@ -19,13 +19,13 @@ import (
 )
 
 // recorded returns a firewall as nft or iptables-nft made it and the kernel dumped it.
-func recorded(t testing.TB, name string) *hostnet.Firewall {
+func recorded(t testing.TB, name string) *firewall.Firewall {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", "firewall-"+name+".json"))
+	text, err := os.ReadFile(filepath.Join("testdata", name+".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var f hostnet.Firewall
+	var f firewall.Firewall
 	if err := json.Unmarshal(text, &f); err != nil {
 		t.Fatal(err)
 	}
@@ -34,10 +34,10 @@ func recorded(t testing.TB, name string) *hostnet.Firewall {
 
 // packet makes one of "SYN", "SYN/ACK" or "ACK" with an MPTCP option of that
 // subtype, none for a negative one.
-func packet(from, to, device, flags string, subtype int) *hostnet.Packet {
-	p := &hostnet.Packet{
+func packet(from, to, device, flags string, subtype int) *firewall.Packet {
+	p := &firewall.Packet{
 		Source: netip.MustParseAddrPort(from), Destination: netip.MustParseAddrPort(to), Device: device,
-		Flags: map[string]byte{"SYN": hostnet.FlagSYN, "SYN/ACK": hostnet.FlagSYN | hostnet.FlagACK, "ACK": hostnet.FlagACK}[flags],
+		Flags: map[string]byte{"SYN": firewall.FlagSYN, "SYN/ACK": firewall.FlagSYN | firewall.FlagACK, "ACK": firewall.FlagACK}[flags],
 	}
 	if subtype >= 0 {
 		p.MPTCP = []byte{byte(subtype << 4)}
@@ -45,12 +45,12 @@ func packet(from, to, device, flags string, subtype int) *hostnet.Packet {
 	return p
 }
 
-func incoming(p *hostnet.Packet) *hostnet.Packet {
+func incoming(p *firewall.Packet) *firewall.Packet {
 	p.Incoming = true
 	return p
 }
 
-func told(hits []hostnet.Hit) string {
+func told(hits []firewall.Hit) string {
 	var words []string
 	for i := range hits {
 		sure := "maybe "
@@ -68,7 +68,7 @@ func TestJudge(t *testing.T) {
 	const joins = 1
 	for _, tt := range []struct {
 		firewall, name string
-		packet         *hostnet.Packet
+		packet         *firewall.Packet
 		want           string
 	}{
 		{"server", "established", incoming(packet(server, client, "eth0", "SYN/ACK", joins)), ""},
@@ -108,14 +108,14 @@ func TestJudge(t *testing.T) {
 
 // A policy to drop counts where no rule accepts.
 func TestJudgePolicy(t *testing.T) {
-	f := &hostnet.Firewall{Chains: []hostnet.FirewallChain{{Family: "ip", Table: "t", Name: "c", Hook: hostnet.HookOutput, Drops: true}}}
+	f := &firewall.Firewall{Chains: []firewall.FirewallChain{{Family: "ip", Table: "t", Name: "c", Hook: firewall.HookOutput, Drops: true}}}
 	if got, want := told(f.Judge(packet("10.0.0.1:1", "10.0.0.2:2", "eth0", "SYN", 1))), "drops ip t c policy (hook output)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got := told(f.Judge(packet("[2001:db8::1]:1", "[2001:db8::2]:2", "eth0", "SYN", 1))); got != "" {
 		t.Errorf("IPv6: %q", got)
 	}
-	var none *hostnet.Firewall
+	var none *firewall.Firewall
 	if got := none.Judge(packet("10.0.0.1:1", "10.0.0.2:2", "eth0", "SYN", 1)); got != nil {
 		t.Errorf("no firewall: %v", got)
 	}
@@ -123,20 +123,20 @@ func TestJudgePolicy(t *testing.T) {
 
 // Chains that jump to each other end.
 func TestJudgeEnds(t *testing.T) {
-	jump := func(to string) hostnet.FirewallRule {
+	jump := func(to string) firewall.FirewallRule {
 		attribute := func(kind byte, data ...byte) []byte {
 			b := []byte{byte(4 + len(data)), 0, kind, 0} // of a little-endian machine, as the recordings are
 			b = append(b, data...)
 			return append(b, make([]byte, (4-len(b)%4)%4)...)
 		}
 		verdict := append(attribute(1, 0xff, 0xff, 0xff, 0xfd), attribute(2, append([]byte(to), 0)...)...)
-		return hostnet.FirewallRule{Expressions: []hostnet.Expression{{
+		return firewall.FirewallRule{Expressions: []firewall.Expression{{
 			Name: "immediate", Data: append(attribute(1, 0, 0, 0, 0), attribute(2, attribute(2, verdict...)...)...),
 		}}}
 	}
-	f := &hostnet.Firewall{Chains: []hostnet.FirewallChain{
-		{Family: "ip", Table: "t", Name: "a", Hook: hostnet.HookOutput, Rules: []hostnet.FirewallRule{jump("b"), jump("b"), jump("b")}},
-		{Family: "ip", Table: "t", Name: "b", Rules: []hostnet.FirewallRule{jump("a"), jump("a"), jump("a")}},
+	f := &firewall.Firewall{Chains: []firewall.FirewallChain{
+		{Family: "ip", Table: "t", Name: "a", Hook: firewall.HookOutput, Rules: []firewall.FirewallRule{jump("b"), jump("b"), jump("b")}},
+		{Family: "ip", Table: "t", Name: "b", Rules: []firewall.FirewallRule{jump("a"), jump("a"), jump("a")}},
 	}}
 	if got := told(f.Judge(packet("10.0.0.1:1", "10.0.0.2:2", "eth0", "SYN", 1))); got != "" {
 		t.Errorf("got %q", got)
@@ -146,10 +146,10 @@ func TestJudgeEnds(t *testing.T) {
 // What the lab asks the kernel for is read back, and judged as the kernel does it.
 func TestReadFirewall(t *testing.T) {
 	ns := labtest.Namespace(t)
-	read := func() (f *hostnet.Firewall) {
+	read := func() (f *firewall.Firewall) {
 		t.Helper()
 		err := ns.Do(func() (err error) {
-			f, err = hostnet.ReadFirewall(t.Context())
+			f, err = firewall.Read(t.Context())
 			return err
 		})
 		if err != nil {
@@ -203,7 +203,7 @@ func TestReadFirewallUnprivileged(t *testing.T) {
 		if err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &capabilities[0]); err != nil {
 			t.Error(err)
 		}
-		_, err := hostnet.ReadFirewall(t.Context())
+		_, err := firewall.Read(t.Context())
 		return err
 	})
 	if !errors.Is(err, fs.ErrPermission) {
@@ -224,11 +224,11 @@ func FuzzJudge(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, name string, data []byte, name2 string, data2 []byte) {
-		rule := hostnet.FirewallRule{Handle: 1, Expressions: []hostnet.Expression{{Name: name, Data: data}, {Name: name2, Data: data2}}}
-		firewall := &hostnet.Firewall{Chains: []hostnet.FirewallChain{{Family: "inet", Table: "t", Name: "c", Hook: hostnet.HookOutput, Rules: []hostnet.FirewallRule{rule}}}}
+		rule := firewall.FirewallRule{Handle: 1, Expressions: []firewall.Expression{{Name: name, Data: data}, {Name: name2, Data: data2}}}
+		whole := &firewall.Firewall{Chains: []firewall.FirewallChain{{Family: "inet", Table: "t", Name: "c", Hook: firewall.HookOutput, Rules: []firewall.FirewallRule{rule}}}}
 		p := packet("10.0.1.2:40000", "10.0.1.1:443", "eth1", "SYN", 1)
-		hits := firewall.Judge(p)
-		if again := firewall.Judge(p); told(again) != told(hits) {
+		hits := whole.Judge(p)
+		if again := whole.Judge(p); told(again) != told(hits) {
 			t.Errorf("%q, then %q", told(hits), told(again))
 		}
 		decides := bytes.Contains([]byte(name+" "+name2), []byte("immediate")) || strings.Contains(name+name2, "reject") ||

@@ -1,10 +1,11 @@
-package hostnet
+package firewall
 
 import (
 	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -17,16 +18,16 @@ import (
 // legacyTables is where the kernel lists the tables of iptables-legacy.
 var legacyTables = [...]string{"/proc/thread-self/net/ip_tables_names", "/proc/thread-self/net/ip6_tables_names"}
 
-// ReadFirewall reads the packet filter of the calling thread's network namespace.
+// Read reads the packet filter of the calling thread's network namespace.
 // It needs CAP_NET_ADMIN there: the error is [io/fs.ErrPermission] without. A
 // kernel without nf_tables has no rules.
-func ReadFirewall(ctx context.Context) (*Firewall, error) {
+func Read(ctx context.Context) (*Firewall, error) {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
 		return &Firewall{}, nil
 	}
 	if err != nil {
-		return nil, &Error{Op: "open nfnetlink", Err: err}
+		return nil, fmt.Errorf("open nfnetlink: %w", err)
 	}
 	defer conn.Close()
 	var f Firewall
@@ -42,7 +43,7 @@ func ReadFirewall(ctx context.Context) (*Firewall, error) {
 		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP):
 			messages = nil // no nf_tables
 		case err != nil:
-			return nil, &Error{Op: "firewall dump", Err: err}
+			return nil, fmt.Errorf("firewall dump: %w", err)
 		}
 		for _, m := range messages {
 			dump.take(&f, m.Data)
@@ -51,6 +52,9 @@ func ReadFirewall(ctx context.Context) (*Firewall, error) {
 	slices.SortStableFunc(f.Chains, func(a, b FirewallChain) int { return cmp.Compare(a.Priority, b.Priority) })
 	return &f, f.readLegacy()
 }
+
+// dumpAttempts is how often a dump is begun anew when something changed under it.
+const dumpAttempts = 5
 
 // dumpTables asks for all chains or rules, again where they changed meanwhile.
 func dumpTables(conn *netlink.Conn, kind netlink.HeaderType) ([]netlink.Message, error) {
@@ -74,7 +78,7 @@ func (f *Firewall) readLegacy() error {
 			continue // none, or the namespace is not the caller's to ask
 		}
 		if err != nil {
-			return &Error{Op: "read", Object: name, Err: err}
+			return fmt.Errorf("read %s: %w", name, err)
 		}
 		for _, table := range strings.Fields(string(text)) {
 			if !slices.Contains(f.Legacy, table) {
