@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mptcpctl/doctor"
+	"mptcpctl/internal/bundle"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
@@ -76,7 +77,7 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 		leftOut(inv, errors.New("no connection and no plain TCP socket is as the filter wants: only what concerns all was judged"))
 	}
 	if inv.Has("anonymise") {
-		if err := hideAll(facts); err != nil {
+		if err := bundle.Hide(facts); err != nil {
 			return fmt.Errorf("doctor: %w", err)
 		}
 	}
@@ -87,7 +88,7 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 		}
 	}
 	if name, given := inv.Value("bundle"); given {
-		if err := writeBundle(name, facts, &report, recording); err != nil {
+		if err := bundle.Write(name, facts, &report, recording); err != nil {
 			return fmt.Errorf("doctor: %w", err)
 		}
 	}
@@ -95,6 +96,17 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 		return err
 	}
 	return verdictStatus(report.Verdict)
+}
+
+// recordMeanwhile records for the bundle while doctor looks. What it returns ends the
+// recording, and is nil where there is none.
+func recordMeanwhile(ctx context.Context, inv *grammar.Invocation) (stop func() []byte) {
+	// A recording has the kernel's own messages: nothing can be hidden in them.
+	live := inv.Options.Replay == "" && !inv.Has("from") && !inv.Options.AllNetns
+	if !inv.Has("bundle") || !live || inv.Has("anonymise") {
+		return func() []byte { return nil }
+	}
+	return bundle.RecordMeanwhile(ctx, func(err error) { leftOut(inv, err) })
 }
 
 // hasFocus reports whether the facts have anything left that a filter narrows.
@@ -225,7 +237,7 @@ func gatherFacts(ctx context.Context, inv *grammar.Invocation, r *doctorRequest)
 		facts, err = factsFrom(inv, name, r)
 		return facts, nil, err
 	}
-	if name := inv.Options.Replay; name != "" && isBundle(name) {
+	if name := inv.Options.Replay; name != "" && bundle.Is(name) {
 		facts, err = factsOfBundle(name, r)
 		return facts, nil, err
 	}
@@ -251,7 +263,7 @@ func factsFrom(inv *grammar.Invocation, name string, r *doctorRequest) ([]doctor
 }
 
 func factsOfBundle(name string, r *doctorRequest) ([]doctor.Facts, error) {
-	facts, err := readBundle(name)
+	facts, err := bundle.ReadFacts(name)
 	if err != nil {
 		return nil, fmt.Errorf("doctor: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mptcpctl/doctor"
+	"mptcpctl/internal/bundle"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/sockdiag"
@@ -139,7 +140,7 @@ func TestDoctorBundle(t *testing.T) {
 	if _, errs, code := ranHere(t, "--replay", hidden, "limits", "show"); code == 0 || !strings.Contains(errs, "anonymised") {
 		t.Errorf("exit %d: %s", code, errs)
 	}
-	facts, err := readBundle(hidden)
+	facts, err := bundle.ReadFacts(hidden)
 	if err != nil {
 		t.Fatal(err)
 	}

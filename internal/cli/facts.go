@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"mptcpctl/internal/bundle"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
@@ -43,8 +44,8 @@ func leftOut(inv *grammar.Invocation, err error) {
 // openRecording opens the recording of --replay.
 func openRecording(inv *grammar.Invocation) (*source.Recording, error) {
 	opened := source.OpenRecording
-	if isBundle(inv.Options.Replay) {
-		opened = readBundleRecording
+	if bundle.Is(inv.Options.Replay) {
+		opened = bundle.ReadRecording
 	}
 	recording, err := opened(inv.Options.Replay)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mptcpctl/doctor"
+	"mptcpctl/internal/bundle"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/source"
 	"mptcpctl/internal/tui"
@@ -50,7 +51,7 @@ func topDoctor(inv *grammar.Invocation, views []source.View) func(context.Contex
 	}
 	if name := inv.Options.Replay; name != "" {
 		config.Window = 0 // all of the recording
-		if !isBundle(name) {
+		if !bundle.Is(name) {
 			gather = func(ctx context.Context) ([]doctor.Facts, error) { return gatherViews(ctx, views, config) }
 		}
 	}

@@ -1,4 +1,4 @@
-package cli
+package bundle
 
 import (
 	"archive/tar"
@@ -17,7 +17,6 @@ import (
 
 	"mptcpctl/counters"
 	"mptcpctl/doctor"
-	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
 	"mptcpctl/pathmanager"
@@ -25,19 +24,19 @@ import (
 
 // The members of a bundle.
 const (
-	bundleFacts     = "facts.json"
-	bundleReport    = "report.json"
-	bundleText      = "report.txt"
-	bundleRecording = "recording.pcapng"
+	memberFacts     = "facts.json"
+	memberReport    = "report.json"
+	memberText      = "report.txt"
+	memberRecording = "recording.pcapng"
 )
 
-// largestBundle bounds what is read of a bundle's facts.
-const largestBundle = 1 << 30
+// largestMember bounds what is read of a bundle's facts.
+const largestMember = 1 << 30
 
-// writeBundle writes facts, findings and a recording, nil for none, into one file.
-func writeBundle(name string, facts []doctor.Facts, report *doctor.Report, recording []byte) (err error) {
+// Write writes facts, findings and a recording, nil for none, into one file.
+func Write(name string, facts []doctor.Facts, report *doctor.Report, recording []byte) (err error) {
 	members := map[string][]byte{}
-	for member, content := range map[string]any{bundleFacts: facts, bundleReport: present.DoctorJSON(report)} {
+	for member, content := range map[string]any{memberFacts: facts, memberReport: present.DoctorJSON(report)} {
 		if members[member], err = json.MarshalIndent(content, "", "  "); err != nil {
 			return err
 		}
@@ -46,8 +45,8 @@ func writeBundle(name string, facts []doctor.Facts, report *doctor.Report, recor
 	if err := (&present.DoctorText{All: true}).Write(&text, report); err != nil {
 		return err
 	}
-	members[bundleText] = text.Bytes()
-	members[bundleRecording] = recording
+	members[memberText] = text.Bytes()
+	members[memberRecording] = recording
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -59,7 +58,7 @@ func writeArchive(w io.Writer, members map[string][]byte) error {
 	zip := gzip.NewWriter(w)
 	archive := tar.NewWriter(zip)
 	now := time.Now()
-	for _, name := range []string{bundleText, bundleReport, bundleFacts, bundleRecording} {
+	for _, name := range []string{memberText, memberReport, memberFacts, memberRecording} {
 		content := members[name]
 		if content == nil {
 			continue
@@ -75,15 +74,10 @@ func writeArchive(w io.Writer, members map[string][]byte) error {
 	return errors.Join(archive.Close(), zip.Close())
 }
 
-// recordMeanwhile records while doctor looks: two dumps, and the events between them
+// RecordMeanwhile records while doctor looks: two dumps, and the events between them
 // where that is allowed and changes nothing. It returns what ends the recording and
-// returns it, nil where the bundle is to have none.
-func recordMeanwhile(ctx context.Context, inv *grammar.Invocation) (stop func() []byte) {
-	// A recording has the kernel's own messages: nothing can be hidden in them.
-	live := inv.Options.Replay == "" && !inv.Has("from") && !inv.Options.AllNetns
-	if !inv.Has("bundle") || !live || inv.Has("anonymise") {
-		return func() []byte { return nil }
-	}
+// returns it; after an error, of which it warns, that is nil.
+func RecordMeanwhile(ctx context.Context, warn func(error)) (stop func() []byte) {
 	ctx, cancel := context.WithCancel(ctx)
 	var b bytes.Buffer
 	begun, ended := make(chan struct{}), make(chan error, 1)
@@ -110,15 +104,15 @@ func recordMeanwhile(ctx context.Context, inv *grammar.Invocation) (stop func() 
 	return func() []byte {
 		cancel()
 		if err := <-ended; err != nil {
-			leftOut(inv, fmt.Errorf("the bundle has no recording: %w", err))
+			warn(fmt.Errorf("the bundle has no recording: %w", err))
 			return nil
 		}
 		return b.Bytes()
 	}
 }
 
-// isBundle reports whether the file is a bundle rather than a recording.
-func isBundle(name string) bool {
+// Is reports whether the file is a bundle rather than a recording.
+func Is(name string) bool {
 	info, err := os.Stat(name)
 	if err != nil || !info.Mode().IsRegular() {
 		return false // what comes from a pipe can be read once
@@ -137,15 +131,15 @@ func isBundle(name string) bool {
 	return err == nil && magic != [4]byte{0x0a, 0x0d, 0x0d, 0x0a} // of pcapng: a compressed recording
 }
 
-// readBundle reads the facts of a bundle. They are foreign.
-func readBundle(name string) (facts []doctor.Facts, err error) {
-	err = readMember(name, bundleFacts, func(r io.Reader) error { return json.NewDecoder(r).Decode(&facts) })
+// ReadFacts reads the facts of a bundle. They are foreign.
+func ReadFacts(name string) (facts []doctor.Facts, err error) {
+	err = readMember(name, memberFacts, func(r io.Reader) error { return json.NewDecoder(r).Decode(&facts) })
 	return facts, err
 }
 
-// readBundleRecording reads the recording of a bundle.
-func readBundleRecording(name string) (recording *source.Recording, err error) {
-	err = readMember(name, bundleRecording, func(r io.Reader) error {
+// ReadRecording reads the recording of a bundle.
+func ReadRecording(name string) (recording *source.Recording, err error) {
+	err = readMember(name, memberRecording, func(r io.Reader) error {
 		data, err := io.ReadAll(r)
 		if err == nil {
 			recording, err = source.ParseRecording(data)
@@ -182,15 +176,15 @@ func readMember(name, member string, read func(io.Reader) error) error {
 		if header.Name != "mptcpctl-doctor/"+member {
 			continue
 		}
-		if err := read(io.LimitReader(archive, largestBundle)); err != nil {
+		if err := read(io.LimitReader(archive, largestMember)); err != nil {
 			return fmt.Errorf("%s: %s: %w", name, member, err)
 		}
 		return nil
 	}
 }
 
-// hideAll hides addresses and names in the facts, differently each time.
-func hideAll(facts []doctor.Facts) error {
+// Hide hides addresses and names in the facts, differently each time.
+func Hide(facts []doctor.Facts) error {
 	key := make([]byte, 32)
 	if _, err := rand.Read(key); err != nil {
 		return err
