@@ -33,7 +33,7 @@ var imports = map[string][]string{
 	"internal/source":      {"mptcp", "internal/uapi", "track", "pathmanager", "sockdiag", "counters", "hostnet", "internal/firewall", "doctor", "internal/pcapng"},
 	"internal/present":     {"mptcp", "track", "doctor", "counters", "hostnet"},
 	"internal/netcat":      {"mptcp", "internal/uapi"},
-	"internal/probe":       {"internal/uapi", "internal/netcat"},
+	"internal/probe":       {"mptcp", "internal/uapi", "internal/netcat", "track", "counters", "hostnet", "doctor", "internal/source", "internal/present"},
 	"internal/force":       {"mptcp", "internal/uapi"},
 	"internal/policy":      {"mptcp"},
 	"internal/lab":         {"mptcp", "internal/uapi", "hostnet"},

@@ -12,6 +12,7 @@ import (
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/probe"
 )
 
 // trial brings a scenario of the lab about.
@@ -82,8 +83,8 @@ func TestProbe(t *testing.T) {
 					t.Fatalf("%v: %s%s", err, out, errs)
 				}
 				got = joinsTold(p)
-				late := p.Verdict == "mptcp" && (strings.HasPrefix(got, joinNone) || strings.HasPrefix(got, joinPending))
-				if test.joins != joinUp || !late || time.Now().After(deadline) {
+				late := p.Verdict == "mptcp" && (strings.HasPrefix(got, probe.JoinNone) || strings.HasPrefix(got, probe.JoinPending))
+				if test.joins != probe.JoinUp || !late || time.Now().After(deadline) {
 					break
 				}
 				t.Logf("no join yet: %s", got)
@@ -204,11 +205,11 @@ func TestProbeWithEndpoints(t *testing.T) {
 		if err := json.Unmarshal([]byte(out), &p); err != nil {
 			t.Fatalf("%v: %s%s", err, out, errs)
 		}
-		if len(p.Joins) != 1 || p.Joins[0].State == joinUp || time.Now().After(deadline) {
+		if len(p.Joins) != 1 || p.Joins[0].State == probe.JoinUp || time.Now().After(deadline) {
 			break
 		}
 	}
-	if len(p.Joins) != 1 || p.Joins[0].State != joinUp || code != 0 {
+	if len(p.Joins) != 1 || p.Joins[0].State != probe.JoinUp || code != 0 {
 		t.Errorf("exit %d, joins %+v, want one: %s", code, p.Joins, errs)
 	}
 	if after, _, _ := runIn(t, client, "endpoint"); after != before {

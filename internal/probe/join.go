@@ -1,0 +1,137 @@
+package probe
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"mptcpctl/doctor"
+	"mptcpctl/internal/present"
+	"mptcpctl/internal/source"
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// The states of a join.
+const (
+	JoinUp      = "established"
+	JoinPending = "pending"
+	JoinNone    = "none"
+)
+
+// joinPatience is how long joins have to come up, at most.
+const joinPatience = 3 * time.Second
+
+// joins looks which endpoints join the connection.
+func (p *Prober) joins(ctx context.Context, first *Conn) error {
+	var expected []mptcp.Endpoint
+	for e, err := range p.Host.Endpoints(ctx) {
+		if err != nil {
+			return err
+		}
+		other := e.Address.Unmap() != first.Local.Addr() && e.Address.Unmap().Is4() == first.Local.Addr().Is4()
+		if e.Flags.Has(mptcp.FlagSubflow) && e.Flags&mptcp.FlagImplicit == 0 && other {
+			expected = append(expected, e)
+		}
+	}
+	switch {
+	case len(expected) == 0:
+		p.Out.Notes = append(p.Out.Notes, "no endpoint would join: `mptcpctl paths to "+p.Out.Address.Addr().String()+"` says which addresses could")
+		return nil
+	case p.Silent:
+		p.Out.Notes = append(p.Out.Notes, "nothing was sent: joins cannot start")
+		return nil
+	}
+	if err := first.Send([]byte("\r\n")); err != nil {
+		return fmt.Errorf("sending a line break: %w", err)
+	}
+	deadline := time.Now().Add(min(p.Patience, joinPatience))
+	p.Progress("waiting for joins ...")
+	for {
+		c, err := p.find(ctx, first.Local)
+		if err != nil {
+			return err
+		}
+		joins, up := joinsOf(c, expected, p.Host)
+		if up == len(expected) || c == nil || time.Now().After(deadline) {
+			p.Out.Joins = joins
+			if up < len(expected) && c != nil {
+				return p.reasons(ctx, c.Token)
+			}
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// find returns the connection with that local address, nil where it has ended.
+func (p *Prober) find(ctx context.Context, local netip.AddrPort) (*mptcp.Connection, error) {
+	snapshot, err := p.Host.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	connections := track.Join(snapshot)
+	for i := range connections {
+		if connections[i].Local == local {
+			return &connections[i], nil
+		}
+	}
+	return nil, nil
+}
+
+// joinsOf tells for each endpoint what became of it.
+func joinsOf(c *mptcp.Connection, expected []mptcp.Endpoint, host *source.Host) (joins []present.ProbeJoin, up int) {
+	for _, e := range expected {
+		j := present.ProbeJoin{Address: e.Address, State: JoinNone}
+		if e.IfIndex != 0 {
+			j.Device = host.DeviceName(e.IfIndex)
+		}
+		for i := 0; c != nil && i < len(c.Subflows); i++ {
+			s := &c.Subflows[i]
+			if s.Local.Addr() != e.Address.Unmap() {
+				continue
+			}
+			switch {
+			case s.State == mptcp.SubflowPending && j.State == JoinNone:
+				j.State = JoinPending
+			case s.TCP == mptcp.StateEstablished && s.State != mptcp.SubflowPending:
+				j.State = JoinUp
+			}
+		}
+		if j.State == JoinUp {
+			up++
+		}
+		joins = append(joins, j)
+	}
+	return joins, up
+}
+
+// reasons asks doctor why joins did not come up.
+func (p *Prober) reasons(ctx context.Context, token mptcp.Token) error {
+	facts, err := p.Host.Facts(ctx, &source.FactsConfig{
+		Alone: true, Focus: "token " + token.String(), Match: func(c *mptcp.Connection) bool { return c.Token == token },
+	})
+	if err != nil {
+		return err
+	}
+	facts.Probes = p.facts
+	report := doctor.Diagnose(facts)
+	for i := range p.Out.Joins {
+		j := &p.Out.Joins[i]
+		if j.State == JoinUp {
+			continue
+		}
+		for _, f := range report.Findings {
+			if f.Subject.Endpoint.Unmap() == j.Address.Unmap() {
+				j.Rule, j.Reason = f.Rule, f.Title
+				break
+			}
+		}
+	}
+	return nil
+}
