@@ -41,6 +41,7 @@ var imports = map[string][]string{
 	"internal/tui":         {"mptcp", "track", "doctor", "counters", "hostnet", "internal/present", "internal/filter"},
 	"internal/web":         {"mptcp", "track", "doctor", "counters", "hostnet", "internal/present", "internal/filter"},
 	"internal/export":      {"mptcp", "track", "doctor", "counters", "hostnet", "internal/present", "internal/filter"},
+	"internal/device":      {},
 	"internal/bundle":      {"doctor", "counters", "pathmanager", "internal/present", "internal/source"},
 	"internal/cli":         {"*"},
 	"cmd/mptcpctl":         {"internal/cli"},

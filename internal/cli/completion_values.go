@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/device"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/sockdiag"
@@ -90,7 +91,7 @@ func addressCandidates(ctx context.Context) []grammar.Candidate {
 	var usable []grammar.Candidate
 	for i := range addresses {
 		if a := &addresses[i]; !a.Addr.IsLoopback() {
-			usable = append(usable, grammar.Candidate{Word: a.Addr.String(), Summary: deviceName(int32(a.IfIndex))})
+			usable = append(usable, grammar.Candidate{Word: a.Addr.String(), Summary: device.Name(int32(a.IfIndex))})
 		}
 	}
 	return usable

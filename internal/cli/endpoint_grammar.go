@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/netip"
 
+	"mptcpctl/internal/device"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/mptcp"
 )
@@ -110,10 +111,10 @@ func (r *endpointRequest) keyword(keyword, value string) error {
 		}
 		r.id, r.hasID = mptcp.AddressID(n), true
 	case "dev":
-		if !checkDeviceName(value) {
+		if !device.ValidName(value) {
 			return wrongArgument("invalid interface name\n", value)
 		}
-		index, ok := deviceIndex(value)
+		index, ok := device.Index(value)
 		if !ok {
 			return wrongArgument("device does not exist\n", value)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"mptcpctl/internal/bundle"
+	"mptcpctl/internal/device"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
@@ -117,7 +118,7 @@ func (a *app) showRun(verb func(*app, context.Context, []place, *grammar.Invocat
 			if err != nil {
 				return named(inv, err)
 			}
-			return named(inv, verb(a, ctx, []place{{pathManagerView: pm, device: deviceName}}, inv))
+			return named(inv, verb(a, ctx, []place{{pathManagerView: pm, device: device.Name}}, inv))
 		}
 		facts, err := open(ctx, inv)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"time"
 
+	"mptcpctl/internal/device"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
@@ -87,8 +88,8 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 		return err
 	}
 	defer stream.close()
-	devices := newDeviceNames()
-	devices.find = stream.device
+	devices := device.NewNames()
+	devices.Find = stream.device
 	m := &monitor{out: inv.Stdout, format: eventFormat(inv, devices), devices: devices, expr: expr.WithDevices(devices.Name)}
 	if config.Dedicated {
 		m.begun = calmWatchdog
@@ -206,7 +207,7 @@ type eventForm struct {
 	open, between, end, shut string
 }
 
-func eventFormat(inv *grammar.Invocation, devices *deviceNames) eventForm {
+func eventFormat(inv *grammar.Invocation, devices *device.Names) eventForm {
 	o := &inv.Options
 	switch {
 	case inv.Has("json-array"):
@@ -228,7 +229,7 @@ func eventFormat(inv *grammar.Invocation, devices *deviceNames) eventForm {
 type monitor struct {
 	out     io.Writer
 	format  eventForm
-	devices *deviceNames
+	devices *device.Names
 	expr    *filter.Expr
 	context *flowContext // nil without a filter
 	note    func()       // tells of what changed apart from events; nil: nothing does
@@ -275,7 +276,7 @@ func (m *monitor) printAll(batches iter.Seq2[[]mptcp.Event, error]) error {
 func (m *monitor) print(batch []mptcp.Event) error {
 	m.buffer = m.buffer[:0]
 	for i := range batch {
-		m.devices.netns = batch[i].Netns
+		m.devices.Netns = batch[i].Netns
 		if !m.wants(&batch[i]) {
 			continue
 		}

@@ -63,17 +63,3 @@ func TestFlowLosesSubflows(t *testing.T) {
 		t.Errorf("%d subflows are left", len(c.Subflows))
 	}
 }
-
-// The names of devices that come and go are not remembered for ever.
-func TestDeviceNamesAreForgotten(t *testing.T) {
-	d := newDeviceNames()
-	d.find = func(string, int32) (string, bool) { return "veth", true }
-	for index := range int32(3 * mostDeviceNames) {
-		if got := d.Name(index); got != "veth" {
-			t.Fatal(got)
-		}
-	}
-	if n := len(d.known); n > mostDeviceNames {
-		t.Errorf("%d names are remembered", n)
-	}
-}

@@ -38,7 +38,7 @@ func (m *monitor) printDeltas(deltas iter.Seq2[track.Delta, error], recording *s
 		if recording != nil {
 			d.Event.Time = recording.Recorded(d.Event.Time)
 		}
-		m.devices.netns = d.Event.Netns
+		m.devices.Netns = d.Event.Netns
 		if !m.wantsDelta(&d) {
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"time"
 
+	"mptcpctl/internal/device"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
@@ -44,7 +45,7 @@ func openEvents(ctx context.Context, inv *grammar.Invocation, config *pathmanage
 			return nil, subscribeError(err)
 		}
 		return &eventStream{
-			batches: host.Batches, device: ownDevice, refused: host.Listener().Refused, engine: host.Listener().Engine,
+			batches: host.Batches, device: device.Own, refused: host.Listener().Refused, engine: host.Listener().Engine,
 			views: viewsOf(host), tracked: host, close: host.Close, lag: max(config.Coalesce, 0),
 		}, nil
 	}
@@ -53,7 +54,7 @@ func openEvents(ctx context.Context, inv *grammar.Invocation, config *pathmanage
 		return nil, subscribeError(err)
 	}
 	return &eventStream{
-		batches: listener.Batches, queued: listener.Queued, device: ownDevice, refused: listener.Refused, engine: listener.Engine, close: listener.Close,
+		batches: listener.Batches, queued: listener.Queued, device: device.Own, refused: listener.Refused, engine: listener.Engine, close: listener.Close,
 		views: func() ([]source.View, func() error) {
 			host, err := source.Dial(nil)
 			if err != nil {
@@ -66,12 +67,6 @@ func openEvents(ctx context.Context, inv *grammar.Invocation, config *pathmanage
 
 // constantly returns what is always the same.
 func constantly(s string) func() string { return func() string { return s } }
-
-// ownDevice names the devices of the program's own namespace.
-func ownDevice(_ string, index int32) (string, bool) {
-	name, err := nameDevice(index)
-	return name, err == nil
-}
 
 // viewsOf returns the views of a source that is closed elsewhere.
 func viewsOf(s source.Source) func() ([]source.View, func() error) {

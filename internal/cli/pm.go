@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"mptcpctl/internal/device"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/mptcp"
@@ -246,7 +247,7 @@ func (a *app) pmKeyword(ctx context.Context, inv *grammar.Invocation, r *pmReque
 		}
 		r.local.Port = uint16(n)
 	case "dev":
-		index, ok := deviceIndex(value)
+		index, ok := device.Index(value)
 		if !ok {
 			return fmt.Errorf("%s: device %q does not exist", inv.Path, value)
 		}
@@ -341,7 +342,7 @@ func (a *app) pmAddresses(ctx context.Context, pm pathManager, inv *grammar.Invo
 		if err != nil {
 			return err
 		}
-		return a.writeEndpoints(inv, []present.EndpointList{{Endpoints: []mptcp.Endpoint{e}, Device: deviceName}})
+		return a.writeEndpoints(inv, []present.EndpointList{{Endpoints: []mptcp.Endpoint{e}, Device: device.Name}})
 	}
 	var all []mptcp.Endpoint
 	for e, err := range pm.Addresses(ctx, r.token) {
@@ -350,5 +351,5 @@ func (a *app) pmAddresses(ctx context.Context, pm pathManager, inv *grammar.Invo
 		}
 		all = append(all, e)
 	}
-	return a.writeEndpoints(inv, []present.EndpointList{{Endpoints: a.ofFamily(inv, all), Device: deviceName}})
+	return a.writeEndpoints(inv, []present.EndpointList{{Endpoints: a.ofFamily(inv, all), Device: device.Name}})
 }

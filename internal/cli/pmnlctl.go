@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"mptcpctl/internal/device"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 )
@@ -129,7 +130,7 @@ func (w *helperWords) pair(keyword, value string) error {
 	case "token":
 		w.token, w.hasToken = mptcp.Token(atoi(value)), true
 	case "dev":
-		index, err := askDevice(value)
+		index, err := device.Lookup(value)
 		if err != nil {
 			return complain("unknown device %s: %v", value, cError(err))
 		}

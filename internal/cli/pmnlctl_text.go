@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 
+	"mptcpctl/internal/device"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
@@ -30,7 +31,7 @@ func appendHelperEndpoint(b []byte, e *mptcp.Endpoint) []byte {
 	}
 	b = append(b, ' ')
 	if e.IfIndex != 0 {
-		if name, err := nameDevice(e.IfIndex); err == nil {
+		if name, err := device.NameOf(e.IfIndex); err == nil {
 			b = append(append(append(b, "dev "...), present.Escape(name)...), ' ')
 		} else {
 			b = fmt.Appendf(b, "dev unknown/%d", e.IfIndex)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"mptcpctl/internal/device"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/policy"
 )
@@ -201,6 +202,6 @@ func (a *app) policyExport(ctx context.Context, inv *grammar.Invocation) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", inv.Path, err)
 	}
-	_, err = inv.Stdout.Write(policy.Export(present, deviceName))
+	_, err = inv.Stdout.Write(policy.Export(present, device.Name))
 	return err
 }

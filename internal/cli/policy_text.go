@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"mptcpctl/counters"
+	"mptcpctl/internal/device"
 	"mptcpctl/internal/policy"
 	"mptcpctl/internal/present"
 	"mptcpctl/mptcp"
@@ -86,7 +87,7 @@ func endpointText(e mptcp.Endpoint) string {
 		parts = append(parts, e.Flags.String())
 	}
 	if e.IfIndex != 0 {
-		parts = append(parts, "dev "+deviceName(e.IfIndex))
+		parts = append(parts, "dev "+device.Name(e.IfIndex))
 	}
 	return strings.Join(parts, " ")
 }

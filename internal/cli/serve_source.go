@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mptcpctl/internal/device"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
@@ -113,7 +114,7 @@ func replayConfig() *track.Config {
 // names of devices of the program's own namespace.
 func sharedDeviceNames() func(string, int32) string {
 	var mu sync.Mutex
-	names := newDeviceNames()
+	names := device.NewNames()
 	return func(_ string, index int32) string {
 		mu.Lock()
 		defer mu.Unlock()

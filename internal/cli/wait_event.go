@@ -7,6 +7,7 @@ import (
 	"iter"
 	"time"
 
+	"mptcpctl/internal/device"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/mptcp"
@@ -26,8 +27,8 @@ func waitEvent(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr, 
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	devices := newDeviceNames()
-	devices.find = stream.device
+	devices := device.NewNames()
+	devices.Find = stream.device
 	w := &eventWait{inv: inv, stream: stream, devices: devices, expr: expr.WithDevices(devices.Name)}
 	found, err := w.run(ctx)
 	switch {
@@ -54,7 +55,7 @@ func waitStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr)
 	if err != nil {
 		return nil, err
 	}
-	stream := &eventStream{device: ownDevice, close: host.Close, tracked: host, views: viewsOf(host)}
+	stream := &eventStream{device: device.Own, close: host.Close, tracked: host, views: viewsOf(host)}
 	if noEvents != "" {
 		if !expr.OnlyDerived() {
 			return nil, errors.Join(errors.New(noEvents), host.Close())
@@ -84,7 +85,7 @@ func waitAllStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Ex
 type eventWait struct {
 	inv     *grammar.Invocation
 	stream  *eventStream
-	devices *deviceNames
+	devices *device.Names
 	expr    *filter.Expr
 }
 
@@ -105,7 +106,7 @@ func (w *eventWait) follow(ctx context.Context, tracker *track.Tracker, deltas i
 		if err != nil {
 			return false, nil // Run returns it too
 		}
-		w.devices.netns = d.Event.Netns
+		w.devices.Netns = d.Event.Netns
 		if !w.expr.Tells(&d, w.connection(ctx, tracker, d.Key)) {
 			continue
 		}
