@@ -14,16 +14,10 @@ import (
 
 func (a *app) connectionCommand() grammar.Command {
 	return grammar.Command{
-		Name:     "connection",
-		Summary:  "the connections with their subflows, as trees",
-		Synopsis: []string{"[ show ] [ FILTER ]", "[ show ] listen [ FILTER ]", "close-subflow CONNECTION ...", "close CONNECTION ..."},
-		Help: "Shows each MPTCP connection of the network namespace with its subflows: what `ss -M`, `ss -ti` and `ss -p` say of them, joined by the token. " +
-			"Connections that are older than the command are shown too.\n\n" +
-			"A connection's line has the token, the state, the side, both addresses, whether it fell back to plain TCP, its bytes and its processes. " +
-			"A subflow's line has its state, addresses, address ids (local:remote), device, who asked for backup, round-trip time and its variance, " +
-			"congestion window, bytes, and its share of the bytes of all subflows. The device is the one that the subflow is bound to, " +
-			"else the one that holds its local address: by which device its packets leave, the routes decide (`paths` says it).\n\n" +
-			"`connection show listen` shows the listeners that take MPTCP, with their queues.",
+		Name:      "connection",
+		Summary:   "the connections with their subflows, as trees",
+		Synopsis:  []string{"[ show ] [ FILTER ]", "[ show ] listen [ FILTER ]", "close-subflow CONNECTION ...", "close CONNECTION ..."},
+		Help:      connectionHelp,
 		Privilege: "none; the processes of other users are shown to root (CAP_SYS_PTRACE), and long lists of them cost less with CAP_BPF and CAP_PERFMON; close and close-subflow: CAP_NET_ADMIN",
 		Default:   "show",
 		Lenient:   true,

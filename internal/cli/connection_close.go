@@ -19,12 +19,10 @@ import (
 
 func (a *app) connectionCloseSubflowCommand() grammar.Command {
 	return grammar.Command{
-		Name:     "close-subflow",
-		Summary:  "end one subflow; the connection goes on over the others",
-		Synopsis: []string{"CONNECTION { id LOCAL[:REMOTE] | from ADDRESS[:PORT] | to ADDRESS[:PORT] }... [ -y ]"},
-		Help: "The peer gets a reset of that subflow. What the words say must hold for one subflow of the connection. " +
-			"CONNECTION is its token, or a filter, as one word, that matches it alone.\n\n" +
-			"It asks before it does so; where there is no terminal, -y must be given. The in-kernel path manager does not create the subflow again by itself.",
+		Name:      "close-subflow",
+		Summary:   "end one subflow; the connection goes on over the others",
+		Synopsis:  []string{"CONNECTION { id LOCAL[:REMOTE] | from ADDRESS[:PORT] | to ADDRESS[:PORT] }... [ -y ]"},
+		Help:      connectionCloseSubflowHelp,
 		Privilege: "CAP_NET_ADMIN in the network namespace",
 		Flags:     []grammar.Flag{yesFlag("do not ask")},
 		Keywords: []grammar.Keyword{
@@ -43,12 +41,10 @@ func (a *app) connectionCloseSubflowCommand() grammar.Command {
 
 func (a *app) connectionCloseCommand() grammar.Command {
 	return grammar.Command{
-		Name:     "close",
-		Summary:  "end all subflows of a connection",
-		Synopsis: []string{"{ TOKEN | FILTER } [ --all ] [ -y ]"},
-		Help: "The kernel cannot end an MPTCP connection for others: this ends its subflows, one by one. The peer gets a reset of each. " +
-			"The connection itself stays for up to net.mptcp.close_timeout without a subflow (since Linux 6.7; it ends at once before), in which time a new subflow can revive it, and its program learns of the end only then.\n\n" +
-			"It asks before it does so; where there is no terminal, -y must be given. A filter that matches several connections is refused without --all.",
+		Name:      "close",
+		Summary:   "end all subflows of a connection",
+		Synopsis:  []string{"{ TOKEN | FILTER } [ --all ] [ -y ]"},
+		Help:      connectionCloseHelp,
 		Privilege: "CAP_NET_ADMIN in the network namespace",
 		Flags:     []grammar.Flag{yesFlag("do not ask"), {Name: "all", Summary: "every connection that the filter matches"}},
 		Operand:   grammar.Filter,

@@ -16,13 +16,10 @@ import (
 func (a *app) countersCommand() grammar.Command {
 	all := grammar.Flag{Name: "all", Summary: "show also the counters that are zero"}
 	return grammar.Command{
-		Name:     "counters",
-		Summary:  "the kernel's MPTCP counters, with what each means",
-		Synopsis: []string{"[ show ] [ NAME ... ]", "watch [ interval TIME ] [ NAME ... ]"},
-		Help: "Shows the counters of the network namespace (MPTcpExt in /proc/net/netstat) that are not zero. A '!' marks those that tell of trouble when they move; " +
-			"-d adds what to do about them. Names may be parts of names, in any case.\n\n" +
-			"`counters watch` prints what was counted in each interval in which something was.\n\n" +
-			"The kernel starts to count with the first MPTCP socket of the namespace. Which counters there are depends on the kernel.",
+		Name:      "counters",
+		Summary:   "the kernel's MPTCP counters, with what each means",
+		Synopsis:  []string{"[ show ] [ NAME ... ]", "watch [ interval TIME ] [ NAME ... ]"},
+		Help:      countersHelp,
 		Privilege: "none",
 		Flags:     []grammar.Flag{all},
 		Default:   "show",

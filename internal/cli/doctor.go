@@ -20,18 +20,10 @@ import (
 
 func (a *app) doctorCommand() grammar.Command {
 	return grammar.Command{
-		Name:     "doctor",
-		Summary:  "why there is no second subflow, and why a connection fell back to TCP",
-		Synopsis: []string{"[ FILTER ]", "--watch [ TIME ] [ FILTER ]", "--from FILE [ FILTER ]", "RULE", "explain [ RULE ]"},
-		Help: "Compares the path manager's settings, the sockets, counters, links, routes and listeners, and says what is wrong, what to mend first, on what evidence, and with which command. " +
-			"A filter narrows it to some connections, or to some of the plain TCP flows.\n\n" +
-			"A healthy host is told to be healthy, and no more: -d adds explanations of what may surprise, all connections with the paths that they leave unused and why, and what could not be seen. " +
-			"What needs a privilege that is missing is said to be not seen; nothing is guessed in its place.\n\n" +
-			"Counters, and events where CAP_NET_ADMIN allows, are watched for a short time (--window). --watch goes on, and prints what changes.\n\n" +
-			"Of a recording (--replay) the last dump is judged, with the events and counters of all of it, and what was found earlier is listed; --watch goes through its dumps. " +
-			"A bundle may stand in place of a recording.\n\n" +
-			"`doctor D17` explains a rule, `doctor explain` lists them.\n\n" +
-			"The exit code is 0 for healthy, 1 for warnings, 2 for failures, and 3 where there is no verdict: wrong usage, facts that cannot be read, or subflows that the kernel keeps back (before Linux 6.15, from who lacks CAP_NET_ADMIN).",
+		Name:      "doctor",
+		Summary:   "why there is no second subflow, and why a connection fell back to TCP",
+		Synopsis:  []string{"[ FILTER ]", "--watch [ TIME ] [ FILTER ]", "--from FILE [ FILTER ]", "RULE", "explain [ RULE ]"},
+		Help:      doctorHelp,
 		Privilege: "none; with CAP_NET_ADMIN the events count as evidence, root sees the processes of others",
 		Flags: []grammar.Flag{
 			{Name: "watch", Letter: 'w', Summary: "go on, and print what changes"},

@@ -15,12 +15,9 @@ import (
 
 func (a *app) endpointCommand() grammar.Command {
 	return grammar.Command{
-		Name:    "endpoint",
-		Summary: "the addresses that the path manager may use for more subflows",
-		Help: "An endpoint is an address of this host that the in-kernel path manager may create subflows from (subflow) " +
-			"or announce to the peer (signal). Grammar, output and exit codes are those of `ip mptcp endpoint`.\n\n" +
-			"What iproute2 does without a word is told on stderr here: flags that a change takes away, flags that the kernel does not know, " +
-			"and that deleting id 0 closes the initial subflows of connections.",
+		Name:      "endpoint",
+		Summary:   "the addresses that the path manager may use for more subflows",
+		Help:      endpointHelp,
 		Privilege: "show: none; the others: CAP_NET_ADMIN in the network namespace",
 		IPRoute:   true,
 		Default:   "show",

@@ -17,14 +17,10 @@ import (
 
 func (a *app) endpointCheckCommand() grammar.Command {
 	return grammar.Command{
-		Name:     "check",
-		Summary:  "tell what would happen if an endpoint were added",
-		Synopsis: []string{"ADDRESS [ dev DEV ] [ port PORT ] [ to PEER ] [ signal | subflow | backup | fullmesh | laminar ]..."},
-		Help: "Changes nothing. Looks whether the address is on this host and its link is up, which routes and rules its packets to the peer would take, " +
-			"whether they would pass rp_filter, whether family, limits and the table of endpoints leave room, and for signal whether somebody listens. " +
-			"Says what would be in the way, and the command that makes it work.\n\n" +
-			"Without `to` the peers are those of the connections that this host has opened, or what the default route leads to. Without flags it is subflow.\n\n" +
-			"The exit code is 0 where the endpoint would work, else 1.",
+		Name:      "check",
+		Summary:   "tell what would happen if an endpoint were added",
+		Synopsis:  []string{"ADDRESS [ dev DEV ] [ port PORT ] [ to PEER ] [ signal | subflow | backup | fullmesh | laminar ]..."},
+		Help:      endpointCheckHelp,
 		Privilege: "none",
 		Operand:   grammar.Address,
 		Keywords: []grammar.Keyword{

@@ -12,11 +12,10 @@ import (
 
 func (a *app) helpCommand() grammar.Command {
 	return grammar.Command{
-		Name:     "help",
-		Summary:  "what a command does, its grammar and examples",
-		Synopsis: []string{"[ COMMAND [ VERB ] ]", "filter"},
-		Help: "Without a command: the list of the commands. The same text comes with -h behind a command. `help filter` describes the words that pick connections.\n\n" +
-			"--man writes the manual page of the command, or of the program, for mandoc or man; --man-list names the pages that there are.",
+		Name:      "help",
+		Summary:   "what a command does, its grammar and examples",
+		Synopsis:  []string{"[ COMMAND [ VERB ] ]", "filter"},
+		Help:      helpHelp,
 		Privilege: "none",
 		Flags:     []grammar.Flag{{Name: "man", Summary: "write a manual page (mdoc) instead"}, {Name: "man-list", Summary: "name the manual pages, for an installer"}},
 		Operand:   grammar.Subject,

@@ -13,14 +13,8 @@ func filterTopic() grammar.Topic {
 	topic := grammar.Topic{
 		Name:    "filter",
 		Summary: "the words that pick connections and events, behind connection, monitor, wait, doctor and top",
-		Help: "A filter is made of terms: a word, and what it takes. Terms side by side must all match, as with `and`; `or`, `not` and brackets combine them. " +
-			"&&, || and ! mean the same. The shell reads ( ) < > ! & and | itself: quote them, or the whole filter.\n\n" +
-			"  FILTER := AND { or AND }\n  AND    := NOT { [ and ] NOT }\n  NOT    := not NOT | ( FILTER ) | TERM\n\n" +
-			"= or != may stand in front of a value. A COMPARISON is = != < <= > >= or eq ne lt le gt ge. " +
-			"`state A state B` means either, `exclude A` all but A. Values with blanks or signs are quoted within the filter.\n\n" +
-			"Addresses, ports, devices, ids and backup are those of any subflow, or of the connection itself; != is true where no subflow has that value. " +
-			"An event is judged by what it carries and by its connection. What neither tells is unknown, and does not match, nor does its negation.",
-		Title: "Terms",
+		Help:    filterHelp,
+		Title:   "Terms",
 		Examples: []grammar.Example{
 			{Line: "connection dst 192.0.2.0/24 and dport 443", Meaning: "connections to port 443 of a network"},
 			{Line: "connection 'state established and subflows < 2 and not fallback'", Meaning: "those that have no second subflow"},

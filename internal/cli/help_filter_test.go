@@ -42,3 +42,15 @@ func TestFilterTopic(t *testing.T) {
 		}
 	}
 }
+
+// The help texts are files, so that they cannot name the program's constants: they must agree with them.
+func TestHelpTextsNameTheDefaults(t *testing.T) {
+	for _, c := range []struct{ text, fact string }{
+		{serveHelp, defaultListen},
+		{policyHelp, policyDirectory},
+	} {
+		if !strings.Contains(strings.ReplaceAll(c.text, "\n", " "), c.fact) {
+			t.Errorf("no %s in %q", c.fact, c.text)
+		}
+	}
+}

@@ -14,18 +14,10 @@ import (
 
 func (a *app) labCommand() grammar.Command {
 	return grammar.Command{
-		Name:     "lab",
-		Summary:  "MPTCP on the real kernel, in network namespaces, on one machine",
-		Synopsis: []string{"[ demo ]", "list", "run { NAME | --all }", "shell [ NAME ]"},
-		Help: "`lab` runs the procedure of Red Hat's chapter on monitoring MPTCP subflows, step by step, with this program's own commands: " +
-			"a server and a client with two links, made of network namespaces. It shows each command, the monitor's lines as they come, the connection with one and with two subflows, " +
-			"and at last what the procedure promises beside what was seen. The exit code is 0 only if every promise was kept.\n\n" +
-			"`lab list` names further networks. `lab run NAME` builds one, connects over it and shows which subflows come up. " +
-			"`lab shell` opens a shell in the client, with this program at hand and a server that listens at port 12345.\n\n" +
-			"It names scenarios, too: networks with traffic in which one thing is wrong, or nothing, and the rule of `doctor` that tells what. " +
-			"`lab run NAME` brings one about, waits until the kernel shows it, and asks doctor. `lab run --all` does so with all of them: " +
-			"the exit code is 0 only if doctor names the rule of each. `lab shell NAME` opens a shell on the host where doctor is to look.\n\n" +
-			"Packets stay within the namespaces, and nothing is left behind. Without root it runs in a user namespace.",
+		Name:      "lab",
+		Summary:   "MPTCP on the real kernel, in network namespaces, on one machine",
+		Synopsis:  []string{"[ demo ]", "list", "run { NAME | --all }", "shell [ NAME ]"},
+		Help:      labHelp,
 		Privilege: "none where user namespaces are allowed, else root",
 		Default:   "demo",
 		Examples: []grammar.Example{

@@ -11,10 +11,9 @@ import (
 
 func (a *app) limitsCommand() grammar.Command {
 	return grammar.Command{
-		Name:    "limits",
-		Summary: "how many subflows and announced addresses a connection may have",
-		Help: "The limits of the in-kernel path manager in this network namespace. Both ends have some: a subflow comes up only if both allow it. " +
-			"Grammar, output and exit codes are those of `ip mptcp limits`; -j gives JSON, which ip does not.",
+		Name:      "limits",
+		Summary:   "how many subflows and announced addresses a connection may have",
+		Help:      limitsHelp,
 		Privilege: "show: none; set: CAP_NET_ADMIN in the network namespace",
 		IPRoute:   true,
 		Default:   "show",

@@ -22,20 +22,10 @@ import (
 
 func (a *app) monitorCommand() grammar.Command {
 	return grammar.Command{
-		Name:     "monitor",
-		Summary:  "the path manager's events as they come, one line each",
-		Synopsis: []string{"[ FILTER ]"},
-		Help: "Prints each event of the kernel's path manager in the line of `ip mptcp monitor`, with -j as one JSON object a line, whether -p is given or not. " +
-			"-t and -ts print the time at which the event was read. Where the monitor had been stopped, or its output was not taken, events may have come earlier: " +
-			"-j says by how much at most (late_ms), -d too.\n\n" +
-			"-d adds the names of errors and reset reasons, and events that the kernel does not announce, in their place, each with the evidence and how sure it is: " +
-			"FALLBACK, SF_PENDING, SF_FAILED, SF_SILENT, SF_STALE, ABORTED, ENDPOINT_SKIPPED, and RESYNC after a loss. A filter that names one, `event FALLBACK`, needs no -d. -a takes the events of all network namespaces, and names them; those of a namespace that is made and used at once may come before it is found, and are missed.\n\n" +
-			"When events come faster than they can be printed, the kernel drops some: a LOST line says how many, at their place. " +
-			"Messages that do not come from the kernel are refused; the end of the output says on stderr how many there were.\n\n" +
-			"^C and SIGTERM end it in order, with exit code 0, and so does the end of the program that reads its output from a pipe. SIGHUP ends it as it ends any program: a shell tells 129.\n\n" +
-			"An event belongs to its connection: `monitor dst :443` also prints the CLOSED of such a connection, which carries a token and nothing else.\n\n" +
-			"While anybody listens to these events, servers with the userspace path manager accept joins that they refuse otherwise, in all network namespaces: " +
-			"the kernel takes any listener for the path manager's daemon.",
+		Name:      "monitor",
+		Summary:   "the path manager's events as they come, one line each",
+		Synopsis:  []string{"[ FILTER ]"},
+		Help:      monitorHelp,
 		Privilege: "CAP_NET_ADMIN in the network namespace",
 		Flags: []grammar.Flag{
 			{Name: "json-array", Summary: "one JSON array in the form of iproute2 7.1"},

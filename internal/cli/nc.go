@@ -13,14 +13,10 @@ import (
 
 func (a *app) ncCommand() grammar.Command {
 	return grammar.Command{
-		Name:     "nc",
-		Summary:  "netcat on MPTCP sockets",
-		Synopsis: []string{"[ -46Nnv ] [ -p PORT ] [ -s ADDRESS ] [ -w SECONDS ] HOST PORT", "-l [ -46knv ] [ -p PORT ] [ HOST ] [ PORT ]"},
-		Help: "Connects to a server, or with -l is one, and copies between the connection and the standard streams. The flags are those of netcat-openbsd; the sockets are MPTCP's, never plain TCP's. " +
-			"A peer without MPTCP makes the kernel fall back to TCP: -v says which of the two is spoken.\n\n" +
-			"End of input shuts the sending side down if anything was sent, with -N in any case; the other direction goes on. " +
-			"A listener with -k takes any number of clients at once: what they send goes to the output, the input goes to all of them. " +
-			"A listener without -k takes one client, and listens on until that one has ended: no further subflow could join a connection whose listener is gone.",
+		Name:      "nc",
+		Summary:   "netcat on MPTCP sockets",
+		Synopsis:  []string{"[ -46Nnv ] [ -p PORT ] [ -s ADDRESS ] [ -w SECONDS ] HOST PORT", "-l [ -46knv ] [ -p PORT ] [ HOST ] [ PORT ]"},
+		Help:      ncHelp,
 		Privilege: "none; ports below 1024 as for any program",
 		Flags: []grammar.Flag{
 			{Name: "listen", Letter: 'l', Summary: "be the server"},

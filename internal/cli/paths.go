@@ -17,14 +17,10 @@ import (
 
 func (a *app) pathsCommand() grammar.Command {
 	return grammar.Command{
-		Name:     "paths",
-		Summary:  "the addresses of this host as candidate paths, and how to use them",
-		Synopsis: []string{"[ to HOST ]"},
-		Help: "Shows for each destination which address and device the initial subflow takes, and which other addresses of this host could carry subflows: " +
-			"their link, metric and gateway, whether they have an endpoint, and the command that gives them one. " +
-			"Without a destination it is what the default routes lead to.\n\n" +
-			"A subflow from an address leaves by the device that the routes choose, which need not be the one that has the address: an endpoint with `dev` binds it. " +
-			"-d also shows addresses that cannot be used, with the reason. -a shows the paths of each network namespace. Where a destination cannot be reached the exit code is 1.",
+		Name:      "paths",
+		Summary:   "the addresses of this host as candidate paths, and how to use them",
+		Synopsis:  []string{"[ to HOST ]"},
+		Help:      pathsHelp,
 		Privilege: "none",
 		Keywords:  []grammar.Keyword{{Name: "to", Value: grammar.Host, Summary: "the destination"}},
 		Examples: []grammar.Example{

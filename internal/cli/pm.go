@@ -17,12 +17,9 @@ import (
 
 func (a *app) pmCommand() grammar.Command {
 	return grammar.Command{
-		Name:    "pm",
-		Summary: "the userspace path manager's commands, on one connection",
-		Help: "These act on connections that were created while the sysctl net.mptcp.path_manager was \"userspace\" " +
-			"(net.mptcp.pm_type=1 before Linux 6.15); the in-kernel path manager keeps the others to itself. " +
-			"A connection is named by its token, as `connection` and `monitor` print it, or by a filter, as one word, that matches it alone. " +
-			"What the kernel would refuse without saying why is refused here first, with the reason.",
+		Name:      "pm",
+		Summary:   "the userspace path manager's commands, on one connection",
+		Help:      pmHelp,
 		Privilege: "addresses: none; the others: CAP_NET_ADMIN in the network namespace",
 		Verbs: []grammar.Command{
 			a.pmAnnounceCommand(), a.pmRemoveCommand(), a.pmCreateCommand(), a.pmDestroyCommand(), a.pmFlagsCommand(), a.pmAddressesCommand(),

@@ -13,12 +13,9 @@ import (
 
 func (a *app) policyCommand() grammar.Command {
 	return grammar.Command{
-		Name:    "policy",
-		Summary: "endpoints and limits as a file says, and kept so",
-		Help: "The file is TOML: [limits] with subflows and add_addr_accepted, and an [[endpoint]] for each address or for the addresses of links; see `policy export` and the manual. " +
-			"One file is in force in a network namespace: what an earlier one made and this one does not want goes away.\n\n" +
-			"Endpoints that others made (by hand, NetworkManager, mptcpd) are left alone and told of; --exclusive takes them over. " +
-			"The kernel does not say who made an endpoint: what is ours is kept in " + policyDirectory + ".",
+		Name:      "policy",
+		Summary:   "endpoints and limits as a file says, and kept so",
+		Help:      policyHelp,
 		Privilege: "plan and export: none; apply and watch: CAP_NET_ADMIN in the network namespace",
 		Verbs: []grammar.Command{
 			a.policyVerb("plan", "what `apply` would change", a.policyPlan,
@@ -40,10 +37,7 @@ func (a *app) policyVerb(name, summary string, run func(context.Context, *policy
 	return grammar.Command{
 		Name: name, Summary: summary, Synopsis: []string{"FILE [ --exclusive ] [ --state DIR ]"},
 		Help: map[string]string{
-			"watch": "It looks again when the kernel tells of a change of links or addresses, and every few seconds in any case, and reads the file again when that has changed. " +
-				"An endpoint that comes and goes, or that somebody else keeps removing, is added with growing pauses.\n\n" +
-				"The kernel tries an endpoint once for each connection. Where a subflow has died and its path is back, the endpoint is removed and added again, which makes the kernel try again: " +
-				"when at least as many connections lack a subflow from it as have one, after 3 seconds, then with pauses of 10 seconds to 10 minutes.",
+			"watch": policyWatchHelp,
 		}[name],
 		Operand: grammar.File,
 		Flags: []grammar.Flag{

@@ -15,15 +15,10 @@ import (
 
 func (a *app) probeCommand() grammar.Command {
 	return grammar.Command{
-		Name:     "probe",
-		Summary:  "connect to a server, and tell whether MPTCP works and where it fails",
-		Synopsis: []string{"[ -w SECONDS ] [ --no-data ] [ --with-endpoints ] HOST PORT"},
-		Help: "Connects over MPTCP and over plain TCP, then over MPTCP from each other usable address of this host, and tells whether MPTCP was negotiated or why not, " +
-			"and for each endpoint whether a join comes up on the first connection. It needs no cooperation of the server.\n\n" +
-			"It makes at most eight connections, one after the other, and closes them at once. A join can only start after data went both ways: " +
-			"one line break is sent for that, unless --no-data is given.\n\n" +
-			"Nothing is changed, but with --with-endpoints: then addresses without an endpoint get one for the time of the probe (CAP_NET_ADMIN).\n\n" +
-			"The exit code is 0 where MPTCP was negotiated and every endpoint joined, else 1.",
+		Name:      "probe",
+		Summary:   "connect to a server, and tell whether MPTCP works and where it fails",
+		Synopsis:  []string{"[ -w SECONDS ] [ --no-data ] [ --with-endpoints ] HOST PORT"},
+		Help:      probeHelp,
 		Privilege: "none; --with-endpoints: CAP_NET_ADMIN",
 		Operand:   grammar.Host,
 		Flags: []grammar.Flag{

@@ -20,16 +20,10 @@ import (
 
 func (a *app) recordCommand() grammar.Command {
 	return grammar.Command{
-		Name:     "record",
-		Summary:  "write what the kernel says to a file that doctor, top and monitor replay",
-		Synopsis: []string{"FILE [ for TIME ] [ every TIME ]"},
-		Help: "Records the path manager's events of the network namespace, or with -a of all, as they come, and everything that the commands show at the start, every 5 seconds and at the end: " +
-			"connections, subflows, listeners, endpoints, limits, counters, settings, links, addresses, routes, rules, and which processes hold the MPTCP sockets. " +
-			"It ends at ^C, SIGTERM or after the time. `--replay FILE` has doctor, top, monitor, connection, counters, wait, paths, endpoint show and limits show answer from the file as they would have then.\n\n" +
-			"With -a the namespaces that the caller may enter are recorded, also those that come later; each has an interface of its own in the file, with its name.\n\n" +
-			"The file holds the kernel's netlink messages in pcapng: Wireshark and tshark open it. It names addresses, ports, users and processes of MPTCP connections, and no other sockets, " +
-			"no payload and no host name. \"-\" is the standard output. A file whose name ends in .gz is compressed, and is replayed and opened as it is.\n\n" +
-			"A file of that name is not overwritten without --force. What a crash leaves of a file is good up to there.",
+		Name:      "record",
+		Summary:   "write what the kernel says to a file that doctor, top and monitor replay",
+		Synopsis:  []string{"FILE [ for TIME ] [ every TIME ]"},
+		Help:      recordHelp,
 		Privilege: "CAP_NET_ADMIN in the network namespace for events; without it only the dumps are recorded",
 		Flags:     []grammar.Flag{{Name: "force", Letter: 'f', Summary: "overwrite a file that exists"}},
 		Keywords: []grammar.Keyword{

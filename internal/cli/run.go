@@ -15,15 +15,10 @@ import (
 
 func (a *app) runCommand() grammar.Command {
 	return grammar.Command{
-		Name:     "run",
-		Summary:  "run any program with MPTCP where it asks for TCP",
-		Synopsis: []string{"[ -v ] [ -- ] PROGRAM [ ARGUMENT... ]", "--service UNIT [ -y ] [ --undo ] [ --directory DIR ]"},
-		Help: "Starts a program. Each TCP socket that it or its children ask for is an MPTCP socket instead: the kernel stops the socket() call and hands the other socket over, " +
-			"so that static and Go programs are served like others, and no privilege is needed. UDP, UNIX and other sockets, and everything but socket(), are left alone. " +
-			"The exit code is the program's; 125, 126 and 127 are those of env(1). Where MPTCP is off the program gets TCP, and a line on stderr says so once.\n\n" +
-			"With -v it tells at the end, for each socket, whether MPTCP was used or fell back, and how many subflows it had.\n\n" +
-			"--service writes a systemd drop-in that gives a unit MPTCP: SocketProtocol=mptcp for NAME.socket, this command in front of what it starts for NAME.service. " +
-			"It is shown first, and written after a yes or with -y; --undo removes it again.\n\n" + strings.ReplaceAll(force.Limits, "\n  - ", "\n\n- "),
+		Name:      "run",
+		Summary:   "run any program with MPTCP where it asks for TCP",
+		Synopsis:  []string{"[ -v ] [ -- ] PROGRAM [ ARGUMENT... ]", "--service UNIT [ -y ] [ --undo ] [ --directory DIR ]"},
+		Help:      runHelp + "\n" + strings.ReplaceAll(force.Limits, "\n  - ", "\n\n- "),
 		Privilege: "none; --service: write access to the units",
 		Flags: []grammar.Flag{
 			{Name: "verbose", Letter: 'v', Summary: "tell at the end what became of each socket"},

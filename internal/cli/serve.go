@@ -27,17 +27,10 @@ const defaultListen = "127.0.0.1:9099"
 
 func (a *app) serveCommand() grammar.Command {
 	return grammar.Command{
-		Name:     "serve",
-		Summary:  "a web page, a JSON API and metrics of the live state",
-		Synopsis: []string{"[ --listen ADDR:PORT ] [ --token-file FILE ] [ --tls-cert FILE --tls-key FILE ] [ --client-ca FILE ]"},
-		Help: "Follows the connections of the network namespace, or with -a of all, and shows them: a page for browsers at /, a JSON API below /api/v1/ (described by /api/v1/openapi.json), " +
-			"metrics for Prometheus at /metrics, and /healthz and /readyz for whoever watches the service. It changes nothing.\n\n" +
-			"It listens on " + defaultListen + ", where everybody on this host may read. On another address it starts only with a token, which clients send as `Authorization: Bearer TOKEN` " +
-			"and browsers once as /?token=TOKEN, or with client certificates.\n\n" +
-			"Once its sockets are open it gives up all privileges. It then shows the processes only that its own user may look at.\n\n" +
-			"With -a it keeps the capabilities that it takes to enter network namespaces that come later. With --replay it shows a recording as it was at its end, with the times of the recording.\n\n" +
-			"Without CAP_NET_ADMIN there are no events: the state is then polled, and the page says so. " +
-			"SIGTERM ends it in good order; it tells systemd when it is ready and that it is alive (Type=notify, WatchdogSec).",
+		Name:      "serve",
+		Summary:   "a web page, a JSON API and metrics of the live state",
+		Synopsis:  []string{"[ --listen ADDR:PORT ] [ --token-file FILE ] [ --tls-cert FILE --tls-key FILE ] [ --client-ca FILE ]"},
+		Help:      serveHelp,
 		Privilege: "none; CAP_NET_ADMIN in the network namespace for events, given up after the start",
 		Flags: []grammar.Flag{
 			{Name: "listen", Value: grammar.Host, Metavar: "ADDR:PORT", Summary: "where to listen (default " + defaultListen + ")"},

@@ -16,17 +16,10 @@ import (
 
 func (a *app) topCommand() grammar.Command {
 	return grammar.Command{
-		Name:     "top",
-		Summary:  "a live terminal view of connections, events, endpoints and findings",
-		Synopsis: []string{"[ --screen NAME ] [ --plain [ --interval TIME ] [ --count NUMBER ] ] [ --allow-changes ] [ FILTER ]"},
-		Help: "Shows the MPTCP connections of the network namespace as they are, and keeps them so: an overview with the doctor's verdict, the connections as trees with each path's share of the bytes, " +
-			"one connection with a timeline that has a lane for each subflow, the events, the endpoints and limits with how far they are used, and the doctor's findings. " +
-			"The keys stand at the bottom; ? explains all of them, / takes a filter, q ends it.\n\n" +
-			"Without CAP_NET_ADMIN there are no events: the state is then read anew every second, and the view says so.\n\n" +
-			"With --replay it plays a recording and stays at its end; with -a it shows all network namespaces.\n\n" +
-			"With --plain it prints lines in place of a screen: on a terminal once, and again for each line that is typed (the number of a screen, 3 TOKEN, /FILTER, ?, q); " +
-			"otherwise every second. It needs no terminal, and is good for screen readers.\n\n" +
-			"It changes nothing, unless --allow-changes is given: then endpoints and limits may be changed on screen 5, each change after a question.",
+		Name:      "top",
+		Summary:   "a live terminal view of connections, events, endpoints and findings",
+		Synopsis:  []string{"[ --screen NAME ] [ --plain [ --interval TIME ] [ --count NUMBER ] ] [ --allow-changes ] [ FILTER ]"},
+		Help:      topHelp,
 		Privilege: "none; CAP_NET_ADMIN in the network namespace for events and changes; the processes of other users are shown to root",
 		Operand:   grammar.Filter,
 		Flags: []grammar.Flag{

@@ -15,11 +15,10 @@ import (
 
 func versionCommand() grammar.Command {
 	return grammar.Command{
-		Name:     "version",
-		Summary:  "the versions of the program, of Go and of the kernel, and what this kernel can do",
-		Synopsis: []string{""},
-		Help: "Prints what a report of a fault should name: the versions, and which features of MPTCP the running kernel has. With -j as one JSON object.\n\n" +
-			"Whether the kernel knows the laminar flag shows only by asking for it: root does so in a network namespace of its own, which leaves no trace; others are told that it is not known.",
+		Name:      "version",
+		Summary:   "the versions of the program, of Go and of the kernel, and what this kernel can do",
+		Synopsis:  []string{""},
+		Help:      versionHelp,
 		Privilege: "none",
 		Examples:  []grammar.Example{{Line: "version", Meaning: "the versions of this program and of the running kernel"}},
 		Run: func(ctx context.Context, inv *grammar.Invocation) error {

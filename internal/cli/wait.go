@@ -20,14 +20,10 @@ import (
 
 func (a *app) waitCommand() grammar.Command {
 	return grammar.Command{
-		Name:     "wait",
-		Summary:  "return when a connection is as wanted",
-		Synopsis: []string{"FILTER [ timeout TIME ]"},
-		Help: "Returns with exit code 0 as soon as a connection matches the filter, and prints it. After the timeout it fails with exit code 1 and says what there was instead. " +
-			"Without a timeout it waits for ever.\n\n" +
-			"With a term about events it waits for such an event from now on, of the kernel or derived (`event FALLBACK`), and prints that. " +
-			"The kernel's need CAP_NET_ADMIN.\n\n" +
-			"For scripts and tests: `mptcpctl wait 'dst :443 and subflows >= 2' timeout 5s`.",
+		Name:      "wait",
+		Summary:   "return when a connection is as wanted",
+		Synopsis:  []string{"FILTER [ timeout TIME ]"},
+		Help:      waitHelp,
 		Privilege: "none; with CAP_NET_ADMIN the kernel's events make it look at once, without it looks every 50 ms",
 		Keywords:  []grammar.Keyword{{Name: "timeout", Value: grammar.Duration, Summary: "how long to wait"}},
 		Operand:   grammar.Filter,
