@@ -106,6 +106,7 @@ func sections() []section {
 		{"memory", "Memory of a monitor", memory},
 		{"lists", "Lists of connections, both ends on this host", lists},
 		{"tracker", "A million tracked connections", tracker},
+		{"metrics", "Metrics of 60,000 connections with two subflows", metrics},
 	}
 }
 

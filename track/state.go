@@ -261,6 +261,15 @@ func (s *State) Namespaces() []Snapshot {
 	return out
 }
 
+// Namespace returns what Namespaces does of the network namespace with that name, nil
+// where the state does not have it.
+func (s *State) Namespace(netns string) *Snapshot {
+	if n := findNamespace(s.namespaces, netns); n != nil {
+		return &n.snapshot
+	}
+	return nil
+}
+
 // Counters returns the MPTCP counters of a network namespace as they were last
 // read, nil where they were not. They are shared: not to be changed.
 func (s *State) Counters(netns string) Counters {

@@ -15,7 +15,8 @@ import (
 // alert rules against those that are exported.
 func TestDashboardAsksForMetricsThatExist(t *testing.T) {
 	exported := map[string]bool{"mptcp_doctor_findings": true}
-	for _, f := range append(gather(track.NewState(time.Time{}, nil)), New(Config{}).counted()...) {
+	families := append(gather(track.NewState(time.Time{}, nil)), newBook().counts.families()...)
+	for _, f := range append(families, newSampler().families()...) {
 		exported[f.name] = true
 		if f.kind == histogram {
 			exported[f.name+"_bucket"], exported[f.name+"_count"] = true, true

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 	"unicode"
@@ -12,73 +13,152 @@ import (
 
 // gather returns the metrics that a state alone tells.
 func gather(s *track.State) []*family {
-	families := append(gatherConnections(s), gatherEndpoints(s)...)
-	return append(families, gatherCounters(s)...)
+	tallies := tallyAll(s)
+	return append(append(gatherConnections(tallies), gatherEndpoints(s, tallies)...), gatherCounters(s)...)
 }
 
-func gatherConnections(s *track.State) []*family {
-	connections := newFamily(gauge, "mptcp_connections", "MPTCP connections, those that fell back included.", "netns", "side", "state")
-	fallback := newFamily(gauge, "mptcp_connections_fallback", "Connections that speak plain TCP since they fell back.", "netns")
-	subflows := newFamily(gauge, "mptcp_subflows", "Subflows, by the device that they are bound to, else the one that holds their address. An established one that either end asked to use as backup counts as backup.", "netns", "device", "state")
-	for _, n := range s.Namespaces() {
-		fallback.add(0, n.Netns)
-		connections.add(0, n.Netns, mptcp.SideClient.String(), mptcp.StateEstablished.String())
-		connections.add(0, n.Netns, mptcp.SideServer.String(), mptcp.StateEstablished.String())
-	}
-	for c := range s.Connections() {
-		connections.add(1, c.Netns, c.Side.String(), c.State.String())
-		if c.Fallback {
-			fallback.add(1, c.Netns)
+// tally is what the connections of one network namespace add up to.
+type tally struct {
+	netns     *track.Snapshot // nil: nothing but its connections is known
+	name      string
+	states    [sides][states]int // connections by side and state
+	fallbacks int
+	subflows  map[string]*[subflowStates]int // by device and state; the last is backup
+	used      []int                          // connections, by the index of the endpoint
+}
+
+// Numbers of sides and states, as they are held.
+const (
+	sides         = 3
+	states        = 16
+	subflowStates = 9
+	backup        = subflowStates - 1
+)
+
+// tallyAll counts all connections in one pass, by the names of their namespaces.
+func tallyAll(s *track.State) map[string]*tally {
+	tallies := make(map[string]*tally)
+	of := func(name string) *tally {
+		t := tallies[name]
+		if t == nil {
+			t = &tally{name: name, netns: s.Namespace(name), subflows: make(map[string]*[subflowStates]int)}
+			if t.netns != nil {
+				t.used = make([]int, len(t.netns.Endpoints))
+			}
+			tallies[name] = t
 		}
-		for i := range c.Subflows {
-			subflows.add(1, c.Netns, c.Subflows[i].Device, subflowState(&c.Subflows[i]))
+		return t
+	}
+	for _, n := range s.Namespaces() {
+		of(n.Netns)
+	}
+	var last *tally
+	for now := range s.Since(nil) {
+		if last == nil || last.name != now.Connection.Netns {
+			last = of(now.Connection.Netns)
+		}
+		last.add(&now.Connection)
+	}
+	return tallies
+}
+
+func (t *tally) add(c *mptcp.Connection) {
+	t.states[c.Side%sides][c.State%states]++
+	if c.Fallback {
+		t.fallbacks++
+	}
+	for i := range c.Subflows {
+		device := c.Subflows[i].Device
+		counts := t.subflows[device]
+		if counts == nil {
+			counts = new([subflowStates]int)
+			t.subflows[device] = counts
+		}
+		counts[subflowState(&c.Subflows[i])]++
+	}
+	for i := range t.used {
+		if uses(c, t.netns.Endpoints[i].Address.Unmap()) {
+			t.used[i]++
+		}
+	}
+}
+
+// uses reports whether the connection has a subflow from the address.
+func uses(c *mptcp.Connection, address netip.Addr) bool {
+	for i := range c.Subflows {
+		if c.Subflows[i].Local.Addr() == address {
+			return true
+		}
+	}
+	return false
+}
+
+// subflowState returns the number of the subflow's state, backup where it is one.
+func subflowState(f *mptcp.Subflow) int {
+	if f.State == mptcp.SubflowEstablished && (f.BackupLocal || f.BackupRemote) {
+		return backup
+	}
+	return int(f.State % backup)
+}
+
+func gatherConnections(tallies map[string]*tally) []*family {
+	connections := newFamily(gauge, "mptcp_connections",
+		"MPTCP connections, those that fell back included.", "netns", "side", "state")
+	fallback := newFamily(gauge, "mptcp_connections_fallback",
+		"Connections that speak plain TCP since they fell back.", "netns")
+	subflows := newFamily(gauge, "mptcp_subflows",
+		"Subflows, by the device that they are bound to, else the one that holds their address. "+
+			"An established one that either end asked to use as backup counts as backup.", "netns", "device", "state")
+	for name, t := range tallies {
+		fallback.set(float64(t.fallbacks), name)
+		for side := range t.states {
+			for state, n := range t.states[side] {
+				usual := mptcp.Side(side) != mptcp.SideUnknown && mptcp.SocketState(state) == mptcp.StateEstablished
+				if n > 0 || usual && t.netns != nil {
+					connections.add(float64(n), name, mptcp.Side(side).String(), mptcp.SocketState(state).String())
+				}
+			}
+		}
+		for device, counts := range t.subflows {
+			for state, n := range counts {
+				if n > 0 {
+					subflows.add(float64(n), name, device, subflowStateName(state))
+				}
+			}
 		}
 	}
 	return []*family{connections, fallback, subflows}
 }
 
-func subflowState(f *mptcp.Subflow) string {
-	if f.State == mptcp.SubflowEstablished && (f.BackupLocal || f.BackupRemote) {
+func subflowStateName(state int) string {
+	if state == backup {
 		return "backup"
 	}
-	return f.State.String()
+	return mptcp.SubflowState(state).String()
 }
 
-func gatherEndpoints(s *track.State) []*family {
-	info := newFamily(gauge, "mptcp_endpoint_info", "An endpoint of the in-kernel path manager; the value is always 1.", "netns", "id", "address", "device", "flags")
-	used := newFamily(gauge, "mptcp_endpoint_connections", "Connections with a subflow from the address of the endpoint.", "netns", "id")
-	limits := newFamily(gauge, "mptcp_limit", "Limits of the in-kernel path manager, for each connection.", "netns", "kind")
-	for _, n := range s.Namespaces() {
-		limits.set(float64(n.Limits.Subflows), n.Netns, "subflows")
-		limits.set(float64(n.Limits.AddAddrAccepted), n.Netns, "add_addr_accepted")
-		for i := range n.Endpoints {
-			e := &n.Endpoints[i]
-			id := strconv.Itoa(int(e.ID))
-			info.set(1, n.Netns, id, e.Address.String(), deviceOf(s, n.Netns, e.Address.Unmap(), e.IfIndex), strings.Join(e.Flags.Names(), ","))
-			used.add(0, n.Netns, id)
+func gatherEndpoints(s *track.State, tallies map[string]*tally) []*family {
+	info := newFamily(gauge, "mptcp_endpoint_info",
+		"An endpoint of the in-kernel path manager; the value is always 1.", "netns", "id", "address", "device", "flags")
+	used := newFamily(gauge, "mptcp_endpoint_connections",
+		"Connections with a subflow from the address of the endpoint.", "netns", "id")
+	limits := newFamily(gauge, "mptcp_limit",
+		"Limits of the in-kernel path manager, for each connection.", "netns", "kind")
+	for name, t := range tallies {
+		if t.netns == nil {
+			continue
 		}
-	}
-	for c := range s.Connections() {
-		for _, n := range s.Namespaces() {
-			if n.Netns == c.Netns {
-				countUse(used, &n, &c)
-			}
+		limits.set(float64(t.netns.Limits.Subflows), name, "subflows")
+		limits.set(float64(t.netns.Limits.AddAddrAccepted), name, "add_addr_accepted")
+		for i := range t.netns.Endpoints {
+			e := &t.netns.Endpoints[i]
+			id := strconv.Itoa(int(e.ID))
+			device := deviceOf(s, name, e.Address.Unmap(), e.IfIndex)
+			info.set(1, name, id, e.Address.String(), device, strings.Join(e.Flags.Names(), ","))
+			used.add(float64(t.used[i]), name, id)
 		}
 	}
 	return []*family{info, used, limits}
-}
-
-// countUse counts the connection for each endpoint that it has a subflow from.
-func countUse(used *family, n *track.Snapshot, c *mptcp.Connection) {
-	for i := range n.Endpoints {
-		address := n.Endpoints[i].Address.Unmap()
-		for j := range c.Subflows {
-			if c.Subflows[j].Local.Addr() == address {
-				used.add(1, n.Netns, strconv.Itoa(int(n.Endpoints[i].ID)))
-				break
-			}
-		}
-	}
 }
 
 // gatherCounters returns the kernel's own counters, each under its name.

@@ -18,17 +18,24 @@ const (
 	histogram kind = "histogram"
 )
 
-// family is a metric with all its series.
+// labels are the values of a family's labels, in their order; the rest is empty.
+type labels [5]string
+
+// family is a metric with all its series. Labels are rendered when it is written, and
+// not when something is added: there are far more additions than series.
 type family struct {
 	name, help string
 	kind       kind
 	labels     []string
-	series     map[string]float64 // by rendered labels
-	spread     map[string]*spread // of a histogram
+	series     map[labels]float64
+	spread     map[labels]*spread // of a histogram
 }
 
-func newFamily(k kind, name, help string, labels ...string) *family {
-	return &family{name: name, help: help, kind: k, labels: labels, series: make(map[string]float64), spread: make(map[string]*spread)}
+func newFamily(k kind, name, help string, names ...string) *family {
+	return &family{
+		name: name, help: help, kind: k, labels: names,
+		series: make(map[labels]float64), spread: make(map[labels]*spread),
+	}
 }
 
 // set gives a series its value, add adds to it. The values are those of the labels,
@@ -39,38 +46,44 @@ func (f *family) add(value float64, values ...string) { f.series[f.key(values)] 
 
 // forget drops the series whose first label has that value.
 func (f *family) forget(first string) {
-	prefix := appendLabel(nil, f.labels[0], first)
-	gone := func(key string) bool {
-		rest, ok := strings.CutPrefix(key, string(prefix))
-		return ok && (rest == "" || rest[0] == ',')
-	}
-	maps.DeleteFunc(f.series, func(key string, _ float64) bool { return gone(key) })
-	maps.DeleteFunc(f.spread, func(key string, _ *spread) bool { return gone(key) })
+	maps.DeleteFunc(f.series, func(key labels, _ float64) bool { return key[0] == first })
+	maps.DeleteFunc(f.spread, func(key labels, _ *spread) bool { return key[0] == first })
 }
 
-// key renders the labels of a series. Values may be foreign: whatever they are, the
-// text stays one line.
-func (f *family) key(values []string) string {
+func (f *family) key(values []string) (key labels) {
 	if len(values) != len(f.labels) {
 		panic("export: " + f.name + ": values for other labels") // a mistake of this package
 	}
-	if len(values) == 0 {
-		return ""
-	}
+	copy(key[:], values)
+	return key
+}
+
+// render returns the labels of a series as they are written. Values may be foreign:
+// whatever they are, the text stays one line.
+func (f *family) render(key labels) string {
 	var b []byte
 	for i, label := range f.labels {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendLabel(b, label, values[i])
+		b = appendLabel(b, label, key[i])
 	}
 	return string(b)
 }
 
 func appendLabel(b []byte, label, value string) []byte {
-	escape := strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 	b = append(append(b, label...), `="`...)
-	b = append(b, escape.Replace(strings.ToValidUTF8(value, "\uFFFD"))...)
+	value = strings.ToValidUTF8(value, "\uFFFD")
+	for i := range len(value) {
+		switch value[i] {
+		case '\\', '"':
+			b = append(b, '\\', value[i])
+		case '\n':
+			b = append(b, '\\', 'n')
+		default:
+			b = append(b, value[i])
+		}
+	}
 	return append(b, '"')
 }
 
@@ -81,13 +94,12 @@ type spread struct {
 	sum    float64
 }
 
-func (f *family) observe(bounds []float64, value float64, values ...string) {
-	key := f.key(values)
-	s := f.spread[key]
-	if s == nil {
-		s = &spread{bounds: bounds, counts: make([]uint64, len(bounds)+1)}
-		f.spread[key] = s
-	}
+func newSpread(bounds []float64) *spread {
+	return &spread{bounds: bounds, counts: make([]uint64, len(bounds)+1)}
+}
+
+// observe counts one value.
+func (s *spread) observe(value float64) {
 	i, _ := slices.BinarySearch(s.bounds, value)
 	s.counts[i]++
 	s.sum += value
@@ -100,11 +112,11 @@ func (f *family) append(b []byte) []byte {
 	}
 	help := strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(f.help)
 	b = fmt.Appendf(b, "# HELP %s %s\n# TYPE %s %s\n", f.name, help, f.name, f.kind)
-	for _, key := range sortedKeys(f.series) {
-		b = appendSeries(b, f.name, key, f.series[key])
+	for _, one := range inOrder(f, f.series) {
+		b = appendSeries(b, f.name, one.labels, one.value)
 	}
-	for _, key := range sortedKeys(f.spread) {
-		b = f.spread[key].append(b, f.name, key)
+	for _, one := range inOrder(f, f.spread) {
+		b = one.value.append(b, f.name, one.labels)
 	}
 	return b
 }
@@ -144,6 +156,22 @@ func number(v float64) string {
 		return "+Inf"
 	}
 	return strconv.FormatFloat(v, 'g', -1, 64)
+}
+
+// rendered is a series with its labels as they are written.
+type rendered[V any] struct {
+	labels string
+	value  V
+}
+
+// inOrder returns the series in the order of their rendered labels.
+func inOrder[V any](f *family, series map[labels]V) []rendered[V] {
+	out := make([]rendered[V], 0, len(series))
+	for key, value := range series {
+		out = append(out, rendered[V]{f.render(key), value})
+	}
+	slices.SortFunc(out, func(a, b rendered[V]) int { return strings.Compare(a.labels, b.labels) })
+	return out
 }
 
 func sortedKeys[V any](m map[string]V) []string {
