@@ -1,6 +1,6 @@
 // Package hostnet reads what the host's network looks like from where MPTCP
-// stands: links, addresses, routes, rules and route lookups (rtnetlink), the
-// processes that hold sockets, and network namespaces.
+// stands: links, addresses, routes, rules and route lookups (rtnetlink), and network
+// namespaces.
 //
 // A [Reader] asks the kernel; all of its questions are free to everybody. What
 // the answers mean for MPTCP is worked out by pure functions over plain values:

@@ -4,11 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"os"
 
 	"mptcpctl/hostnet"
-
-	"golang.org/x/sys/unix"
 )
 
 // The paths of a host with two links, worked out from what is known of it.
@@ -60,29 +57,4 @@ func ExampleReader_Links() {
 		}
 	}
 	// Output: 1 lo
-}
-
-// Who holds a socket, of which the kernel tells the inode.
-func ExampleProcesses() {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer unix.Close(fd)
-	var stat unix.Stat_t
-	if err := unix.Fstat(fd, &stat); err != nil {
-		fmt.Println(err)
-		return
-	}
-	inode := uint32(stat.Ino)
-	owners, err := hostnet.Processes(context.Background(), func(i uint32) bool { return i == inode })
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	for _, p := range owners[inode] {
-		fmt.Println("this process:", p.PID == os.Getpid())
-	}
-	// Output: this process: true
 }

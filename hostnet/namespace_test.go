@@ -2,14 +2,19 @@ package hostnet_test
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/lab/labtest"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -121,5 +126,93 @@ func TestClosedReader(t *testing.T) {
 		if !errors.Is(err, os.ErrClosed) {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+}
+
+func TestNamespaces(t *testing.T) {
+	ns := labtest.Namespace(t)
+	inode, err := ns.Inode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := t.TempDir()
+	if err := os.Symlink(ns.Path(), filepath.Join(named, "blue")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(named, "left-over"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	child := labtest.Hold(t, ns.Start)
+
+	list, err := hostnet.NamespaceSearch{Named: []string{named, filepath.Join(named, "absent")}}.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !list.Namespaces[0].Current || list.Namespaces[0].PID == 0 {
+		t.Errorf("first %+v", list.Namespaces[0])
+	}
+	i := slices.IndexFunc(list.Namespaces, func(n hostnet.NamedNamespace) bool { return n.Inode == inode })
+	if i < 0 {
+		t.Fatalf("not in %+v", list.Namespaces)
+	}
+	if n := list.Namespaces[i]; n.Name != "blue" || n.PID != child || n.Current || n.String() != "blue" || n.Process == "" {
+		t.Errorf("%+v", n)
+	}
+	seen := map[uint64]bool{}
+	for _, n := range list.Namespaces {
+		if n.Name == "left-over" || seen[n.Inode] {
+			t.Errorf("listed twice or no namespace: %+v", n)
+		}
+		seen[n.Inode] = true
+	}
+
+	// Without a name it is known by its process.
+	list, err = hostnet.NamespaceSearch{Named: []string{}}.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i = slices.IndexFunc(list.Namespaces, func(n hostnet.NamedNamespace) bool { return n.Inode == inode })
+	if i < 0 {
+		t.Fatalf("not in %+v", list.Namespaces)
+	}
+	n := list.Namespaces[i]
+	if n.String() != fmt.Sprintf("pid %d", child) {
+		t.Errorf("%+v is called %q", n, n)
+	}
+	again, err := hostnet.OpenNamespace(n.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if got, err := again.Inode(); err != nil || got != inode {
+		t.Errorf("its path leads to %d, %v, want %d", got, err, inode)
+	}
+	if _, err := hostnet.Namespaces(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNSID(t *testing.T) {
+	here, there := labtest.Namespace(t), labtest.Namespace(t)
+	r := reader(t, here)
+	if id, ok, err := r.NSID(there.Namespace); err != nil || ok {
+		t.Fatalf("a namespace that was not named to this one has the id %d, %v, %v", id, ok, err)
+	}
+	do(t, here, func() error {
+		h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		if err != nil {
+			return err
+		}
+		defer h.Close()
+		return h.SetNetNsIdByFd(there.Fd(), 0) // 0 is an id like any other
+	})
+	if id, ok, err := r.NSID(there.Namespace); err != nil || !ok || id != 0 {
+		t.Errorf("id %d, %v, %v, want 0", id, ok, err)
+	}
+	if _, _, err := r.NSIDOfProcess(os.Getpid()); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := r.NSIDOfProcess(1 << 30); !errors.Is(err, unix.ESRCH) && !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no such process: %v", err)
 	}
 }

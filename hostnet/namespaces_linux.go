@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 
+	"mptcpctl/internal/owners"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -149,20 +151,8 @@ func (f *namespaceFinder) named(dir string) error {
 
 // processes lists the namespaces of the processes.
 func (f *namespaceFinder) processes(ctx context.Context) error {
-	dir, err := openDirectory(unix.AT_FDCWD, f.proc)
-	if err != nil {
-		return &Error{Op: "open", Object: f.proc, Err: err}
-	}
-	defer unix.Close(dir)
-	return eachName(dir, make([]byte, 32<<10), func(name []byte) error {
-		pid, ok := parseNumber(name)
-		if !ok {
-			return nil
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		path := filepath.Join(f.proc, string(name), "ns", "net")
+	err := owners.Each(ctx, f.proc, func(pid int) error {
+		path := filepath.Join(f.proc, strconv.Itoa(pid), "ns", "net")
 		id, err := identify(path)
 		switch {
 		case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
@@ -174,20 +164,15 @@ func (f *namespaceFinder) processes(ctx context.Context) error {
 		if i, ok := f.index[id]; ok && f.list.Namespaces[i].PID != 0 {
 			return nil // known with a process already: most processes end here
 		}
-		f.add(id, f.ofProcess(int(pid), path, dir))
+		f.add(id, NamedNamespace{
+			PID: pid, Path: path, Process: owners.Name(f.proc, pid), Container: owners.Container(f.proc, pid),
+		})
 		return nil
 	})
-}
-
-// ofProcess returns the namespace of a process with what is known about that.
-func (f *namespaceFinder) ofProcess(pid int, path string, proc int) NamedNamespace {
-	cgroup, err := os.ReadFile(filepath.Join(f.proc, strconv.Itoa(pid), "cgroup"))
-	if err != nil {
-		cgroup = nil // it has ended, or is another's: no hint
+	if refused, ok := errors.AsType[*fs.PathError](err); ok {
+		return &Error{Op: refused.Op, Object: refused.Path, Err: refused.Err}
 	}
-	return NamedNamespace{
-		PID: pid, Path: path, Process: readName(proc, strconv.Itoa(pid)+"/comm"), Container: containerHint(string(cgroup)),
-	}
+	return err
 }
 
 // identify returns which namespace the file is. The error is [unix.EINVAL] where

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -74,11 +75,11 @@ func network(t *testing.T, text string) Network {
 
 func number(t *testing.T, s string) int {
 	t.Helper()
-	n, ok := parseNumber([]byte(s))
-	if !ok {
-		t.Fatalf("no number: %q", s)
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return int(n)
+	return n
 }
 
 // lookupIn answers lookups as the kernel does: a table by source address, then

@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"mptcpctl/hostnet"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/owners"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 
@@ -320,7 +320,7 @@ func TestDestroyedSaysWhatItMissed(t *testing.T) {
 // this kind in the namespace. Another that watches all namespaces of the machine may
 // have its own there.
 func diagDrops(w *world) (drops uint64, err error) {
-	own, err := hostnet.SocketsOf(0)
+	own, err := owners.SocketsOf(0)
 	if err != nil {
 		return 0, err
 	}

@@ -6,8 +6,8 @@ import (
 	"iter"
 	"runtime/debug"
 
-	"mptcpctl/hostnet"
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/owners"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
@@ -19,7 +19,7 @@ import (
 type connectionList struct {
 	listings []*track.Listing // of the namespaces
 	options  *grammar.Options
-	sockets  *hostnet.Sockets // with the processes that hold them; nil: not asked for
+	sockets  *owners.Sockets // with the processes that hold them; nil: not asked for
 }
 
 // openConnections reads the connections that the options ask for, with their
@@ -52,7 +52,7 @@ func openConnections(ctx context.Context, inv *grammar.Invocation, brief bool) (
 		return list, nil
 	}
 	// One walk finds the processes of all namespaces.
-	list.sockets = hostnet.NewSockets(total)
+	list.sockets = owners.NewSockets(total)
 	for _, listing := range list.listings {
 		for inode := range listing.Inodes() {
 			list.sockets.Add(inode)
@@ -96,7 +96,7 @@ func readConnections(ctx context.Context, inv *grammar.Invocation) ([]mptcp.Conn
 
 // addProcesses adds the processes that hold the connections' sockets.
 func addProcesses(ctx context.Context, view source.View, connections []mptcp.Connection) error {
-	sockets := hostnet.NewSockets(len(connections))
+	sockets := owners.NewSockets(len(connections))
 	for i := range connections {
 		sockets.Add(connections[i].Inode)
 	}

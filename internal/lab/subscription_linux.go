@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"mptcpctl/hostnet"
+	"mptcpctl/internal/owners"
 	"mptcpctl/internal/uapi"
 
 	"github.com/vishvananda/netlink"
@@ -77,7 +77,7 @@ func (p *Process) subscriptions() ([]subscription, error) {
 	case err != nil:
 		return nil, err
 	}
-	held, err := hostnet.SocketsOf(p.Pid())
+	held, err := owners.SocketsOf(p.Pid())
 	hidden := errors.Is(err, fs.ErrPermission) // a program with file capabilities: all sockets there count
 	if err != nil && !hidden {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 
 	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/owners"
 	"mptcpctl/internal/pcapng"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
@@ -78,7 +79,7 @@ func (d *dumper) begin(ctx context.Context, h *Host, round int) error {
 
 // end ends the snapshot with the processes that hold its sockets, and returns its
 // blocks, which are good until the next.
-func (d *dumper) end(sockets *hostnet.Sockets) ([]byte, error) {
+func (d *dumper) end(sockets *owners.Sockets) ([]byte, error) {
 	processes := map[uint32][]mptcp.Process{}
 	for inode := range d.inodes {
 		if holders := sockets.Holders(inode); len(holders) > 0 {

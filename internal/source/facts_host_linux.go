@@ -16,7 +16,7 @@ import (
 
 	"mptcpctl/counters"
 	"mptcpctl/doctor"
-	"mptcpctl/hostnet"
+	"mptcpctl/internal/owners"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 
@@ -119,7 +119,7 @@ func (g *gathering) subscribers(ctx context.Context) {
 		g.miss("who listens to events", err)
 		return
 	}
-	own, _ := hostnet.SocketsOf(0) // where /proc is hidden, all count
+	own, _ := owners.SocketsOf(0) // where /proc is hidden, all count
 	listening := map[uint32]bool{}
 	for _, s := range sockets {
 		if s.Protocol == protocol && s.PortID != 0 && s.Groups&(1<<(group-1)) != 0 && !own[s.Inode] {
@@ -128,7 +128,7 @@ func (g *gathering) subscribers(ctx context.Context) {
 	}
 	if len(listening) > 0 {
 		// Where it is not known who holds a socket, it may be a daemon.
-		holders, _ := hostnet.Processes(ctx, func(inode uint32) bool { return listening[inode] })
+		holders, _ := owners.Processes(ctx, func(inode uint32) bool { return listening[inode] })
 		for inode, processes := range holders {
 			if !slices.ContainsFunc(processes, func(p mptcp.Process) bool { return !slices.Contains(watchers, p.Name) }) {
 				delete(listening, inode)

@@ -12,6 +12,7 @@ import (
 	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/firewall"
+	"mptcpctl/internal/owners"
 	"mptcpctl/mptcp"
 	"mptcpctl/sockdiag"
 	"mptcpctl/track"
@@ -282,7 +283,7 @@ func (g *gathering) processes(ctx context.Context, lists []*[]mptcp.Connection) 
 	if len(inodes) == 0 {
 		return
 	}
-	walk, err := hostnet.WalkProcesses(ctx, "", func(inode uint32) bool { return inodes[inode] })
+	walk, err := owners.WalkProcesses(ctx, "", func(inode uint32) bool { return inodes[inode] })
 	if err != nil {
 		g.miss("processes", err)
 		return

@@ -14,8 +14,8 @@ import (
 	"syscall"
 	"testing"
 
-	"mptcpctl/hostnet"
 	"mptcpctl/internal/lab"
+	"mptcpctl/internal/owners"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 
@@ -161,7 +161,7 @@ func startForger(t *testing.T, ns *lab.Namespace, flags uintptr) *forging {
 // many were sent, how many the kernel refused, and how many listeners it saw.
 func (f *forging) forge(t *testing.T, family pathmanager.Family, token mptcp.Token) (sent, refused, listeners int) {
 	t.Helper()
-	own, err := hostnet.SocketsOf(0)
+	own, err := owners.SocketsOf(0)
 	if err != nil {
 		t.Fatal(err)
 	}

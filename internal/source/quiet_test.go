@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mptcpctl/counters"
-	"mptcpctl/hostnet"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/owners"
 	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
@@ -18,7 +18,7 @@ import (
 // watches all namespaces of the machine may have its own there.
 func listening(t *testing.T, ns *lab.Namespace, group uint32) (n int) {
 	t.Helper()
-	own, err := hostnet.SocketsOf(0)
+	own, err := owners.SocketsOf(0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/owners"
 	"mptcpctl/internal/pcapng"
 	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
@@ -160,7 +161,7 @@ func knowsHolder(t *testing.T, r *source.Recording, netns string) bool {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sockets := hostnet.NewSockets(0)
+		sockets := owners.NewSockets(0)
 		for i := range s.Connections {
 			sockets.Add(s.Connections[i].Inode)
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/owners"
 	"mptcpctl/internal/pcapng"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
@@ -230,7 +231,7 @@ func (r *recorder) snapshot(ctx context.Context, round int) error {
 	if err != nil {
 		return err
 	}
-	sockets := hostnet.NewSockets(0)
+	sockets := owners.NewSockets(0)
 	for _, d := range dumpers {
 		for inode := range d.inodes {
 			sockets.Add(inode)

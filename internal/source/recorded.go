@@ -16,6 +16,7 @@ import (
 	"mptcpctl/counters"
 	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/owners"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
@@ -236,7 +237,7 @@ func (s *recorded) Processes(_ context.Context, wanted func(inode uint32) bool) 
 }
 
 // Holders notes the recorded processes.
-func (s *recorded) Holders(_ context.Context, sockets *hostnet.Sockets) error {
+func (s *recorded) Holders(_ context.Context, sockets *owners.Sockets) error {
 	for inode, processes := range s.holders() {
 		for _, p := range processes {
 			sockets.Hold(inode, p)

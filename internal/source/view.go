@@ -8,6 +8,7 @@ import (
 	"mptcpctl/counters"
 	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/owners"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -36,8 +37,8 @@ type View interface {
 	// of other network namespaces too: an inode is the host's.
 	Processes(ctx context.Context, wanted func(inode uint32) bool) (map[uint32][]mptcp.Process, error)
 	// Holders finds the processes that hold the sockets of a set, as
-	// [hostnet.Sockets.Find] does.
-	Holders(ctx context.Context, sockets *hostnet.Sockets) error
+	// [owners.Sockets.Find] does.
+	Holders(ctx context.Context, sockets *owners.Sockets) error
 	// MPTCPCounters returns the counters. The error is [mptcp.ErrNotSupported]
 	// where the kernel has none.
 	MPTCPCounters() (counters.Values, error)

@@ -7,6 +7,7 @@ import (
 
 	"mptcpctl/counters"
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/owners"
 	"mptcpctl/mptcp"
 )
 
@@ -23,11 +24,11 @@ func (h *Host) Views() []View { return []View{h} }
 
 // Processes walks /proc once. Processes of other users are found by root only.
 func (h *Host) Processes(ctx context.Context, wanted func(inode uint32) bool) (map[uint32][]mptcp.Process, error) {
-	return hostnet.Processes(ctx, wanted)
+	return owners.Processes(ctx, wanted)
 }
 
 // Holders finds the processes that hold the sockets.
-func (h *Host) Holders(ctx context.Context, sockets *hostnet.Sockets) error { return sockets.Find(ctx) }
+func (h *Host) Holders(ctx context.Context, sockets *owners.Sockets) error { return sockets.Find(ctx) }
 
 // MPTCPCounters returns the namespace's counters.
 func (h *Host) MPTCPCounters() (values counters.Values, err error) {

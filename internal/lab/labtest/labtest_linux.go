@@ -28,6 +28,7 @@ func Main(m *testing.M) {
 // them by other means. For an ordinary user it starts the test binary again in a
 // user namespace, and does not return.
 func Enter() {
+	holdIfAsked()
 	hearSignals()
 	// A program built with the race detector lingers for a second when it ends, as
 	// each command does that a test starts.

@@ -1,4 +1,4 @@
-package hostnet
+package owners
 
 import (
 	"context"
@@ -61,7 +61,7 @@ func TestSocketsFind(t *testing.T) {
 	_, own := unixSocket(t)
 	_, unwanted := unixSocket(t)
 	child := exec.Command("/proc/self/exe")
-	child.Env = append(os.Environ(), "MPTCPCTL_TEST_HOLD=1")
+	child.Env = append(os.Environ(), "MPTCPCTL_TEST_HOLD=1") // as labtest.Hold does, which imports this package
 	child.ExtraFiles = []*os.File{file}
 	stdin, err1 := child.StdinPipe()
 	stdout, err2 := child.StdoutPipe()

@@ -1,9 +1,11 @@
-package hostnet
+package owners
 
 import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"strconv"
@@ -73,7 +75,7 @@ func SocketsOf(pid int) (map[uint32]bool, error) {
 	}
 	proc, err := openDirectory(unix.AT_FDCWD, root)
 	if err != nil {
-		return nil, &Error{Op: "open", Object: root, Err: err}
+		return nil, &fs.PathError{Op: "open", Path: root, Err: err}
 	}
 	defer unix.Close(proc)
 	held := map[uint32]bool{}
@@ -82,7 +84,7 @@ func SocketsOf(pid int) (map[uint32]bool, error) {
 		err = unix.EACCES
 	}
 	if err != nil {
-		return nil, &Error{Op: "read", Object: "the descriptors of process " + strconv.Itoa(pid), Err: err}
+		return nil, fmt.Errorf("read the descriptors of process %d: %w", pid, err)
 	}
 	return held, nil
 }
@@ -102,24 +104,13 @@ type walker struct {
 func (w *walker) walk(ctx context.Context, root string) error {
 	proc, err := openDirectory(unix.AT_FDCWD, root)
 	if err != nil {
-		return &Error{Op: "open", Object: root, Err: err}
+		return &fs.PathError{Op: "open", Path: root, Err: err}
 	}
 	defer unix.Close(proc)
 	w.proc, w.buffer = proc, make([]byte, 32<<10)
-	// The list of processes has a buffer of its own: the walk over descriptors
-	// happens inside it.
-	err = eachName(proc, make([]byte, 32<<10), func(name []byte) error {
-		pid, ok := parseNumber(name)
-		if !ok {
-			return nil
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		return w.process(int(pid))
-	})
+	err = eachProcess(ctx, proc, w.process) // with a buffer of its own: the walk over descriptors happens inside
 	if err != nil && ctx.Err() == nil {
-		err = &Error{Op: "read", Object: root, Err: err}
+		err = &fs.PathError{Op: "read", Path: root, Err: err}
 	}
 	return err
 }

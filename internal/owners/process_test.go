@@ -1,4 +1,4 @@
-package hostnet_test
+package owners_test
 
 import (
 	"context"
@@ -16,9 +16,9 @@ import (
 
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/owners"
 	"mptcpctl/mptcp"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -49,9 +49,9 @@ func TestProcessesOfASocket(t *testing.T) {
 	// A child holds the socket as well.
 	file := os.NewFile(uintptr(mustDup(t, fd)), "socket")
 	defer file.Close()
-	child := hold(t, (*exec.Cmd).Start, file)
+	child := labtest.Hold(t, (*exec.Cmd).Start, file)
 
-	walk, err := hostnet.WalkProcesses(t.Context(), "", func(i uint32) bool { return i == inode })
+	walk, err := owners.WalkProcesses(t.Context(), "", func(i uint32) bool { return i == inode })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestProcessesOfASocket(t *testing.T) {
 	if !slices.Contains(walk.Owners[inode], own) {
 		t.Errorf("owners %v, want %v among them", walk.Owners[inode], own)
 	}
-	owners, err := hostnet.Processes(t.Context(), func(i uint32) bool { return i == other })
+	owners, err := owners.Processes(t.Context(), func(i uint32) bool { return i == other })
 	if err != nil || len(owners[other]) != 1 || owners[other][0].PID != os.Getpid() {
 		t.Errorf("%v, %v", owners, err)
 	}
@@ -86,9 +86,9 @@ func TestSocketsOf(t *testing.T) {
 	_, other := socket(t)
 	file := os.NewFile(uintptr(mustDup(t, fd)), "socket")
 	defer file.Close()
-	child := hold(t, (*exec.Cmd).Start, file)
+	child := labtest.Hold(t, (*exec.Cmd).Start, file)
 	for pid, want := range map[int][]bool{0: {true, true}, os.Getpid(): {true, true}, child: {true, false}} {
-		held, err := hostnet.SocketsOf(pid)
+		held, err := owners.SocketsOf(pid)
 		if err != nil || held[inode] != want[0] || held[other] != want[1] {
 			t.Errorf("process %d: %v, %v; want of %d and %d: %v", pid, held, err, inode, other, want)
 		}
@@ -97,7 +97,7 @@ func TestSocketsOf(t *testing.T) {
 	if err := ended.Run(); err != nil {
 		t.Fatal(err)
 	}
-	if held, err := hostnet.SocketsOf(ended.Process.Pid); err != nil || len(held) != 0 {
+	if held, err := owners.SocketsOf(ended.Process.Pid); err != nil || len(held) != 0 {
 		t.Errorf("a process that has ended: %v, %v", held, err)
 	}
 }
@@ -143,7 +143,7 @@ func TestWalkProcessesOfATree(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	walk, err := hostnet.WalkProcesses(t.Context(), root, func(uint32) bool { return true })
+	walk, err := owners.WalkProcesses(t.Context(), root, func(uint32) bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,12 +163,12 @@ func TestWalkProcessesOfATree(t *testing.T) {
 }
 
 func TestWalkProcessesErrors(t *testing.T) {
-	if _, err := hostnet.WalkProcesses(t.Context(), "/no/such/directory", nil); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := owners.WalkProcesses(t.Context(), "/no/such/directory", nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no root: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := hostnet.WalkProcesses(ctx, "", func(uint32) bool { return false }); !errors.Is(err, context.Canceled) {
+	if _, err := owners.WalkProcesses(ctx, "", func(uint32) bool { return false }); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
@@ -180,7 +180,7 @@ func TestWalkProcessesOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	check := func() error {
-		walk, err := hostnet.WalkProcesses(context.Background(), root, func(uint32) bool { return true })
+		walk, err := owners.WalkProcesses(context.Background(), root, func(uint32) bool { return true })
 		if err != nil {
 			return err
 		}
@@ -207,92 +207,4 @@ func dropOverride() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	return unix.Capset(&header, &data[0])
-}
-
-func TestNamespaces(t *testing.T) {
-	ns := labtest.Namespace(t)
-	inode, err := ns.Inode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	named := t.TempDir()
-	if err := os.Symlink(ns.Path(), filepath.Join(named, "blue")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(named, "left-over"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	child := hold(t, ns.Start)
-
-	list, err := hostnet.NamespaceSearch{Named: []string{named, filepath.Join(named, "absent")}}.List(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !list.Namespaces[0].Current || list.Namespaces[0].PID == 0 {
-		t.Errorf("first %+v", list.Namespaces[0])
-	}
-	i := slices.IndexFunc(list.Namespaces, func(n hostnet.NamedNamespace) bool { return n.Inode == inode })
-	if i < 0 {
-		t.Fatalf("not in %+v", list.Namespaces)
-	}
-	if n := list.Namespaces[i]; n.Name != "blue" || n.PID != child || n.Current || n.String() != "blue" || n.Process == "" {
-		t.Errorf("%+v", n)
-	}
-	seen := map[uint64]bool{}
-	for _, n := range list.Namespaces {
-		if n.Name == "left-over" || seen[n.Inode] {
-			t.Errorf("listed twice or no namespace: %+v", n)
-		}
-		seen[n.Inode] = true
-	}
-
-	// Without a name it is known by its process.
-	list, err = hostnet.NamespaceSearch{Named: []string{}}.List(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	i = slices.IndexFunc(list.Namespaces, func(n hostnet.NamedNamespace) bool { return n.Inode == inode })
-	if i < 0 {
-		t.Fatalf("not in %+v", list.Namespaces)
-	}
-	n := list.Namespaces[i]
-	if n.String() != fmt.Sprintf("pid %d", child) {
-		t.Errorf("%+v is called %q", n, n)
-	}
-	again, err := hostnet.OpenNamespace(n.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer again.Close()
-	if got, err := again.Inode(); err != nil || got != inode {
-		t.Errorf("its path leads to %d, %v, want %d", got, err, inode)
-	}
-	if _, err := hostnet.Namespaces(t.Context()); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestNSID(t *testing.T) {
-	here, there := labtest.Namespace(t), labtest.Namespace(t)
-	r := reader(t, here)
-	if id, ok, err := r.NSID(there.Namespace); err != nil || ok {
-		t.Fatalf("a namespace that was not named to this one has the id %d, %v, %v", id, ok, err)
-	}
-	do(t, here, func() error {
-		h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-		if err != nil {
-			return err
-		}
-		defer h.Close()
-		return h.SetNetNsIdByFd(there.Fd(), 0) // 0 is an id like any other
-	})
-	if id, ok, err := r.NSID(there.Namespace); err != nil || !ok || id != 0 {
-		t.Errorf("id %d, %v, %v, want 0", id, ok, err)
-	}
-	if _, _, err := r.NSIDOfProcess(os.Getpid()); err != nil {
-		t.Error(err)
-	}
-	if _, _, err := r.NSIDOfProcess(1 << 30); !errors.Is(err, unix.ESRCH) && !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("no such process: %v", err)
-	}
 }
