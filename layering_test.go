@@ -43,6 +43,8 @@ var imports = map[string][]string{
 	"internal/web":         {"mptcp", "track", "doctor", "counters", "hostnet", "internal/present", "internal/filter"},
 	"internal/export":      {"mptcp", "track", "doctor", "counters", "hostnet", "internal/present", "internal/filter"},
 	"internal/device":      {},
+	"internal/exit":        {},
+	"internal/compat":      {},
 	"internal/bundle":      {"doctor", "counters", "pathmanager", "internal/present", "internal/source"},
 	"internal/cli":         {"*"},
 	"cmd/mptcpctl":         {"internal/cli"},

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path"
 
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/force"
 	"mptcpctl/internal/grammar"
 )
@@ -74,7 +75,7 @@ func (a *app) main(ctx context.Context, args []string) int {
 		return a.report(nil, grammar.WriteOverview(a.Stdout, a.program, a.commands()))
 	case len(rest) == 0:
 		_ = grammar.WriteOverview(a.Stderr, a.program, a.commands())
-		return codeUsage
+		return exit.Usage
 	}
 	return a.command(ctx, o, rest, entered)
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 
+	"mptcpctl/internal/compat"
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 )
 
@@ -22,7 +24,7 @@ func (a *app) batch(ctx context.Context, o grammar.Options, operands int) int {
 	}
 	lines, done, err := a.openBatch(o.Batch)
 	if err != nil {
-		return a.report(nil, failWith(codeFailed, err))
+		return a.report(nil, exit.With(exit.Failed, err))
 	}
 	defer done()
 	return a.batchLines(ctx, lines, &o, func(words []string) (code int, fatal bool) {
@@ -45,7 +47,7 @@ func (a *app) openBatch(name string) (r io.Reader, done func(), err error) {
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, nil, fmt.Errorf("Cannot open file %q for reading: %w", name, cError(err)) //lint:ignore ST1005 iproute2's words
+		return nil, nil, fmt.Errorf("Cannot open file %q for reading: %w", name, compat.CError(err)) //lint:ignore ST1005 iproute2's words
 	}
 	return f, func() { f.Close() }, nil
 }
@@ -61,7 +63,7 @@ func (a *app) batchLines(ctx context.Context, r io.Reader, o *grammar.Options, r
 			return result
 		}
 		if err != nil {
-			return a.report(nil, failWith(codeFailed, fmt.Errorf("%s:%d: %w", o.Batch, lines.number, err)))
+			return a.report(nil, exit.With(exit.Failed, fmt.Errorf("%s:%d: %w", o.Batch, lines.number, err)))
 		}
 		if len(words) == 0 {
 			continue
@@ -72,7 +74,7 @@ func (a *app) batchLines(ctx context.Context, r io.Reader, o *grammar.Options, r
 		}
 		if code != 0 {
 			fmt.Fprintf(a.Stderr, "Command failed %s:%d\n", o.Batch, lines.number)
-			result = codeFailed
+			result = exit.Failed
 			if !o.Force {
 				return result
 			}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 )
 
@@ -41,5 +42,5 @@ func confirm(ctx context.Context, inv *grammar.Invocation, question string) erro
 		}
 	}
 	fmt.Fprintln(inv.Stderr, "nothing was changed")
-	return exitStatus(codeFailed)
+	return exit.Status(exit.Failed)
 }

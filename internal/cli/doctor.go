@@ -11,6 +11,7 @@ import (
 
 	"mptcpctl/doctor"
 	"mptcpctl/internal/bundle"
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
@@ -33,7 +34,7 @@ func (a *app) doctorCommand() grammar.Command {
 			{Name: "anonymise", Summary: "hide addresses and the names of processes, devices and namespaces, each always by the same one"},
 		},
 		Operand: grammar.Filter,
-		Trouble: codeNoVerdict,
+		Trouble: exit.NoVerdict,
 		Examples: []grammar.Example{
 			{Line: "doctor", Meaning: "what is wrong on this host"},
 			{Line: "-d doctor dst 192.0.2.1", Meaning: "all that is known about the connections to one peer"},
@@ -111,7 +112,7 @@ func verdictStatus(v doctor.Verdict) error {
 	if v == doctor.Healthy {
 		return nil
 	}
-	return exitStatus(int(v))
+	return exit.Status(int(v))
 }
 
 func doctorText(inv *grammar.Invocation) *present.DoctorText {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/mptcp"
@@ -223,7 +224,7 @@ func (a *app) findEndpoint(ctx context.Context, p place, r *endpointRequest) ([]
 		}
 	}
 	if found == nil {
-		return nil, failWith(codeIPRefused, fmt.Errorf("%v: address not found%w", r.address, quiet{fs.ErrNotExist}))
+		return nil, exit.With(exit.IPRefused, fmt.Errorf("%v: address not found%w", r.address, quiet{fs.ErrNotExist}))
 	}
 	return found, nil
 }

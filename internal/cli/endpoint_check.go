@@ -9,6 +9,7 @@ import (
 
 	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
@@ -80,7 +81,7 @@ func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error 
 	if err := writeCheck(inv, check); err != nil || check.Works {
 		return err
 	}
-	return exitStatus(codeFailed)
+	return exit.Status(exit.Failed)
 }
 
 func writeCheck(inv *grammar.Invocation, check *present.EndpointCheck) error {

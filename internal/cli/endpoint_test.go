@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 
+	"mptcpctl/internal/compat"
+	"mptcpctl/internal/exit"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 )
@@ -97,10 +99,10 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 	}{
 		{&pathmanager.Error{Op: "endpoint add", Object: "10.0.0.1", Err: fs.ErrPermission}, "mptcpctl: endpoint add 10.0.0.1: permission denied (this needs CAP_NET_ADMIN", 2},
 		{mptcp.ErrNotSupported, "mptcpctl: endpoint add: not supported by this kernel (MPTCP needs Linux 5.6", 2},
-		{context.Canceled, "", codeInterrupted},
+		{context.Canceled, "", exit.Interrupted},
 		{&fs.PathError{Op: "open", Path: "x", Err: fs.ErrPermission}, "mptcpctl: endpoint add: open x: permission denied\n", 2},
 		{fmt.Errorf("x: needs CAP_NET_ADMIN%w", quiet{fs.ErrPermission}), "mptcpctl: endpoint add: x: needs CAP_NET_ADMIN\n", 2},
-		{&enterError{"x", errnoText{syscall.EPERM}}, "mptcpctl: endpoint add: setting the network namespace \"x\" failed: Operation not permitted (entering a network namespace needs CAP_SYS_ADMIN", 2},
+		{&enterError{"x", compat.CError(syscall.EPERM)}, "mptcpctl: endpoint add: setting the network namespace \"x\" failed: Operation not permitted (entering a network namespace needs CAP_SYS_ADMIN", 2},
 		{errors.New("odd"), "mptcpctl: endpoint add: odd\n", 2},
 	} {
 		got := runFake(&fakePathManager{refuse: c.refuse}, "endpoint add 10.0.0.1")

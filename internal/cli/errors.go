@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"syscall"
-	"unicode"
-	"unicode/utf8"
 
+	"mptcpctl/internal/compat"
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/force"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/lab"
@@ -16,45 +16,14 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// The exit codes. Those of iproute2 hold in rows with IPRoute set.
-const (
-	codeFailed        = 1
-	codeUsage         = 2
-	codeNoVerdict     = 3   // of doctor, whose 1 and 2 are verdicts
-	codeRunFailed     = 125 // of run, whose other codes are the program's
-	codeIPRefused     = 2   // by the kernel
-	codeIPUsage       = 255 // exit(-1)
-	codeIPBadAddress  = 1
-	codeInterrupted   = 128 + int(syscall.SIGINT)
-	codeIPUnknownName = 1 // of an object
-)
-
-// exitStatus ends the program with this code and without a message: the command
-// has said what there is to say.
-type exitStatus int
-
-func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
-
-// failure is an error with an exit code of its own.
-type failure struct {
-	code int
-	err  error
-}
-
-// failWith returns err with the exit code that it is to end the program with.
-func failWith(code int, err error) error { return &failure{code, err} }
-
-func (e *failure) Error() string { return e.err.Error() }
-func (e *failure) Unwrap() error { return e.err }
-
 // report tells what went wrong and returns the exit code. inv is nil where the
 // command line was not understood so far.
 func (a *app) report(inv *grammar.Invocation, err error) int {
 	code := exitCode(inv, err)
-	if code == 0 || code == codeInterrupted {
+	if code == 0 || code == exit.Interrupted {
 		return code
 	}
-	if _, silent := errors.AsType[exitStatus](err); silent {
+	if _, silent := errors.AsType[exit.Status](err); silent {
 		return code
 	}
 	fmt.Fprintf(a.Stderr, "%s: %v%s\n", a.program, err, advice(err))
@@ -74,28 +43,28 @@ func exitCode(inv *grammar.Invocation, err error) int {
 	if err == nil || errors.Is(err, syscall.EPIPE) {
 		return 0 // the reader of our output has seen enough
 	}
-	if status, ok := errors.AsType[exitStatus](err); ok {
+	if status, ok := errors.AsType[exit.Status](err); ok {
 		return int(status)
 	}
-	if f, ok := errors.AsType[*failure](err); ok {
-		return f.code
+	if f, ok := errors.AsType[*exit.Failure](err); ok {
+		return f.Code
 	}
 	if inv != nil && inv.Command.Trouble != 0 && !errors.Is(err, context.Canceled) {
 		return inv.Command.Trouble
 	}
 	if _, ok := errors.AsType[*grammar.UsageError](err); ok {
 		if ipRoute {
-			return codeIPUsage
+			return exit.IPUsage
 		}
-		return codeUsage
+		return exit.Usage
 	}
 	if errors.Is(err, context.Canceled) {
-		return codeInterrupted
+		return exit.Interrupted
 	}
 	if ipRoute {
-		return codeIPRefused
+		return exit.IPRefused
 	}
-	return codeFailed
+	return exit.Failed
 }
 
 // advice says what to do about an error, in brackets, where the error does not say
@@ -131,7 +100,7 @@ func advice(err error) string {
 func saidWhich(err error) bool {
 	_, file := errors.AsType[*fs.PathError](err)
 	_, program := errors.AsType[*force.Error](err)
-	_, named := errors.AsType[errnoText](err)
+	_, named := errors.AsType[compat.Errno](err)
 	_, worded := errors.AsType[quiet](err)
 	return file || program || named || worded
 }
@@ -144,10 +113,3 @@ type hinted struct {
 
 func (e *hinted) Error() string { return e.err.Error() }
 func (e *hinted) Unwrap() error { return e.err }
-
-// strerror returns the error number's text as the C library spells it.
-func strerror(e syscall.Errno) string {
-	text := e.Error()
-	first, size := utf8.DecodeRuneInString(text)
-	return string(unicode.ToUpper(first)) + text[size:]
-}

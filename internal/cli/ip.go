@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 
+	"mptcpctl/internal/compat"
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
@@ -68,10 +70,10 @@ func (a *app) ipMPTCP(ctx context.Context, args []string) int {
 }
 
 // ipUsage ends ip with its usage text.
-func ipUsage() error { return &argumentError{ipUsageText, codeIPUsage} }
+func ipUsage() error { return &argumentError{ipUsageText, exit.IPUsage} }
 
 // ipMPTCPUsage ends `ip mptcp` with its usage text.
-func ipMPTCPUsage() error { return &argumentError{ipMPTCPUsageText, codeIPUsage} }
+func ipMPTCPUsage() error { return &argumentError{ipMPTCPUsageText, exit.IPUsage} }
 
 const ipUsageText = `Usage: ip [ OPTIONS ] mptcp { endpoint | limits | monitor | help } ...
        ip [ -force ] -batch FILE
@@ -122,7 +124,7 @@ func ipFront(o *grammar.Options, args []string) ([]string, error) {
 			value, args = args[0], args[1:]
 		}
 		if options[i].name == "netns" && value == "" {
-			return nil, failWith(codeIPUsage, &enterError{"", cError(syscall.EINVAL)})
+			return nil, exit.With(exit.IPUsage, &enterError{"", compat.CError(syscall.EINVAL)})
 		}
 		options[i].set(o, value)
 	}
@@ -130,7 +132,7 @@ func ipFront(o *grammar.Options, args []string) ([]string, error) {
 }
 
 func ipUnknownOption(word string) error {
-	return &argumentError{fmt.Sprintf("Option %q is unknown, try \"ip -help\".", word), codeIPUsage}
+	return &argumentError{fmt.Sprintf("Option %q is unknown, try \"ip -help\".", word), exit.IPUsage}
 }
 
 // ipColor takes -c, -color and their values.
@@ -158,7 +160,7 @@ func (a *app) ipObject(ctx context.Context, o grammar.Options, args []string) er
 	case grammar.Matches(args[0], "help"):
 		return ipUsage()
 	case len(args[0]) < 2 || !grammar.Matches(args[0], "mptcp"):
-		return &argumentError{fmt.Sprintf("Object %q is unknown, try \"ip help\".", args[0]), codeIPUnknownName}
+		return &argumentError{fmt.Sprintf("Object %q is unknown, try \"ip help\".", args[0]), exit.IPUnknownName}
 	}
 	args = args[1:]
 	if len(args) == 0 || grammar.Matches(args[0], "help") {
@@ -181,7 +183,7 @@ func (a *app) ipObject(ctx context.Context, o grammar.Options, args []string) er
 }
 
 func ipUnknownCommand(word string) error {
-	return &argumentError{fmt.Sprintf("Command %q is unknown, try \"ip mptcp help\".", word), codeIPUsage}
+	return &argumentError{fmt.Sprintf("Command %q is unknown, try \"ip mptcp help\".", word), exit.IPUsage}
 }
 
 func (a *app) ipVerb(ctx context.Context, inv *grammar.Invocation, object grammar.Command, args []string) error {
@@ -212,7 +214,7 @@ func (a *app) ipMonitor(ctx context.Context, o grammar.Options) error {
 	inv.Program, inv.Stdin, inv.Stdout, inv.Stderr = a.program, a.Stdin, a.Stdout, a.Stderr
 	err = inv.Command.Run(ctx, inv)
 	if errors.Is(err, fs.ErrPermission) {
-		return &argumentError{"can't subscribe to mptcp events: Operation not permitted", codeIPUsage}
+		return &argumentError{"can't subscribe to mptcp events: Operation not permitted", exit.IPUsage}
 	}
 	return err
 }
@@ -221,13 +223,13 @@ func (a *app) ipMonitor(ctx context.Context, o grammar.Options) error {
 func (a *app) ipBatch(ctx context.Context, o *grammar.Options) int {
 	lines, done, err := a.openBatch(o.Batch)
 	if err != nil {
-		return a.reportIP(failWith(codeFailed, err))
+		return a.reportIP(exit.With(exit.Failed, err))
 	}
 	defer done()
 	return a.batchLines(ctx, lines, o, func(words []string) (int, bool) {
 		err := a.ipObject(ctx, *o, words)
 		wrong, isWrong := errors.AsType[*argumentError](err)
-		fatal := isWrong && wrong.code != codeIPRefused && !strings.HasPrefix(wrong.text, "Object ")
+		fatal := isWrong && wrong.code != exit.IPRefused && !strings.HasPrefix(wrong.text, "Object ")
 		return a.reportIP(err), fatal
 	})
 }
@@ -243,18 +245,18 @@ func (a *app) reportIP(err error) int {
 	}
 	if refusal, ok := errors.AsType[*pathmanager.Error](err); ok {
 		fmt.Fprintln(a.Stderr, ipRefusal(refusal))
-		return codeIPRefused
+		return exit.IPRefused
 	}
 	if errors.Is(err, mptcp.ErrNotSupported) {
-		fmt.Fprintf(a.Stderr, "RTNETLINK answers: %s\nError talking to the kernel\n", strerror(syscall.ENOENT))
-		return codeFailed
+		fmt.Fprintf(a.Stderr, "RTNETLINK answers: %s\nError talking to the kernel\n", compat.Strerror(syscall.ENOENT))
+		return exit.Failed
 	}
-	if f, ok := errors.AsType[*failure](err); ok {
-		fmt.Fprintln(a.Stderr, f.err)
-		return f.code
+	if f, ok := errors.AsType[*exit.Failure](err); ok {
+		fmt.Fprintln(a.Stderr, f.Err)
+		return f.Code
 	}
-	fmt.Fprintln(a.Stderr, cError(err))
-	return codeFailed
+	fmt.Fprintln(a.Stderr, compat.CError(err))
+	return exit.Failed
 }
 
 // ipRefusal returns the line that ip prints for the kernel's refusal.
@@ -262,5 +264,5 @@ func ipRefusal(e *pathmanager.Error) string {
 	if e.Message != "" {
 		return "Error: " + strings.TrimSuffix(e.Message, ".") + "."
 	}
-	return fmt.Sprint("RTNETLINK answers: ", cError(e))
+	return fmt.Sprint("RTNETLINK answers: ", compat.CError(e))
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/pathmanager"
 )
@@ -26,28 +27,28 @@ func (e *argumentError) Error() string {
 
 // wrongArgument is iproute2's invarg. Some of its reasons end in a line break.
 func wrongArgument(why, argument string) error {
-	return &argumentError{fmt.Sprintf("Error: argument %q is wrong: %s", argument, why), codeIPUsage}
+	return &argumentError{fmt.Sprintf("Error: argument %q is wrong: %s", argument, why), exit.IPUsage}
 }
 
 // missingArgument is iproute2's missarg.
 func missingArgument(name string) error {
-	return &argumentError{fmt.Sprintf("Error: argument %q is required", name), codeIPUsage}
+	return &argumentError{fmt.Sprintf("Error: argument %q is required", name), exit.IPUsage}
 }
 
 // wrongAddress is the complaint about a word that is neither keyword nor address.
 func wrongAddress(word string) error {
-	return &argumentError{fmt.Sprintf("Error: any valid address is expected rather than %q.", word), codeIPBadAddress}
+	return &argumentError{fmt.Sprintf("Error: any valid address is expected rather than %q.", word), exit.IPBadAddress}
 }
 
 // incompleteLine is the complaint about a keyword without its value.
 func incompleteLine() error {
-	return &argumentError{`Command line is not complete. Try option "help"`, codeIPUsage}
+	return &argumentError{`Command line is not complete. Try option "help"`, exit.IPUsage}
 }
 
 // refused is what the kernel would answer to a request that pathmanager does not
 // even send, in the kernel's words.
 func refused(words string) error {
-	return &argumentError{"Error: " + words + ".", codeIPRefused}
+	return &argumentError{"Error: " + words + ".", exit.IPRefused}
 }
 
 // named gives an error of the iproute2-shaped commands the command's name, unless
@@ -57,7 +58,7 @@ func named(inv *grammar.Invocation, err error) error {
 		return nil
 	}
 	if wrong, ok := errors.AsType[*argumentError](err); ok {
-		return failWith(wrong.code, fmt.Errorf("%s: %w", inv.Path, err))
+		return exit.With(wrong.code, fmt.Errorf("%s: %w", inv.Path, err))
 	}
 	if _, ok := errors.AsType[*pathmanager.Error](err); ok {
 		return err

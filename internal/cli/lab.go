@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/present"
@@ -60,7 +61,7 @@ func enterLab() error {
 		return fmt.Errorf("lab: %w", err)
 	}
 	if ran {
-		return exitStatus(code)
+		return exit.Status(code)
 	}
 	ns, err := lab.NewNamespace()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/lab"
 )
@@ -122,8 +123,8 @@ func (d *toolDirectory) shell(inv *grammar.Invocation, host string) *exec.Cmd {
 
 // shellStatus passes the shell's exit code on.
 func shellStatus(err error) error {
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() >= 0 {
-		return exitStatus(exit.ExitCode())
+	if ended, ok := errors.AsType[*exec.ExitError](err); ok && ended.ExitCode() >= 0 {
+		return exit.Status(ended.ExitCode())
 	}
 	return err
 }

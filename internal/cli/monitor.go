@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mptcpctl/internal/device"
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
@@ -158,10 +159,10 @@ func neededEvents(expr *filter.Expr) []mptcp.EventType {
 // subscribeError says what is missing for events, and what works without.
 func subscribeError(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return failWith(codeIPUsage, fmt.Errorf("monitor: can't subscribe to mptcp events: Operation not permitted: "+
+		return exit.With(exit.IPUsage, fmt.Errorf("monitor: can't subscribe to mptcp events: Operation not permitted: "+
 			"events need CAP_NET_ADMIN in the network namespace (root); without it these work: connection, endpoint show, limits show, paths, counters, doctor%w", quiet{err}))
 	}
-	return failWith(codeIPUsage, fmt.Errorf("monitor: can't subscribe to mptcp events: %w", err))
+	return exit.With(exit.IPUsage, fmt.Errorf("monitor: can't subscribe to mptcp events: %w", err))
 }
 
 // quiet hides the text of an error that has been put in better words, and keeps

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mptcpctl/internal/device"
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
@@ -88,7 +89,7 @@ func openAllEvents(ctx context.Context, inv *grammar.Invocation, config *pathman
 func openRecordedEvents(inv *grammar.Invocation) (*eventStream, error) {
 	recording, err := openRecording(inv)
 	if err != nil {
-		return nil, failWith(codeIPUsage, fmt.Errorf("monitor: %w", err))
+		return nil, exit.With(exit.IPUsage, fmt.Errorf("monitor: %w", err))
 	}
 	return &eventStream{
 		batches: func(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {

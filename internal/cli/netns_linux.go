@@ -10,6 +10,9 @@ import (
 	"strings"
 	"syscall"
 
+	"mptcpctl/internal/compat"
+	"mptcpctl/internal/exit"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -48,16 +51,16 @@ func (e *enterError) Unwrap() error { return e.err }
 func enterNetnsWith(name string, args []string) error {
 	ns, err := openNetns(name)
 	if err != nil {
-		return failWith(codeIPUsage, err)
+		return exit.With(exit.IPUsage, err)
 	}
 	defer ns.Close()
 	runtime.LockOSThread() // not unlocked: nobody else may run in that namespace
 	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-		return failWith(codeIPUsage, &enterError{name, cError(err)})
+		return exit.With(exit.IPUsage, &enterError{name, compat.CError(err)})
 	}
 	env := append(os.Environ(), enteredEnv+"="+name)
 	err = syscall.Exec(ownCommand()[0], args, env)
-	return failWith(codeIPUsage, fmt.Errorf("start again inside the network namespace %q: %w", name, err))
+	return exit.With(exit.IPUsage, fmt.Errorf("start again inside the network namespace %q: %w", name, err))
 }
 
 // openNetns opens a namespace by a name of ip-netns(8), a path, or the id of a
@@ -72,21 +75,7 @@ func openNetns(name string) (*os.File, error) {
 		f, err = os.Open("/proc/" + name + "/ns/net")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("Cannot open network namespace %q: %w", name, cError(err)) //lint:ignore ST1005 iproute2's words
+		return nil, fmt.Errorf("Cannot open network namespace %q: %w", name, compat.CError(err)) //lint:ignore ST1005 iproute2's words
 	}
 	return f, nil
-}
-
-// errnoText is an errno in the C library's spelling.
-type errnoText struct{ syscall.Errno }
-
-func (e errnoText) Error() string { return strerror(e.Errno) }
-func (e errnoText) Unwrap() error { return e.Errno }
-
-// cError reduces an error to its errno, spelled as the C library does.
-func cError(err error) error {
-	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return errnoText{errno}
-	}
-	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
@@ -55,7 +56,7 @@ func (a *app) paths(ctx context.Context, inv *grammar.Invocation) error {
 		return err
 	}
 	if destination.IsValid() && !reached {
-		return exitStatus(codeFailed)
+		return exit.Status(exit.Failed)
 	}
 	return nil
 }

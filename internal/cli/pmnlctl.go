@@ -9,7 +9,9 @@ import (
 	"strings"
 	"syscall"
 
+	"mptcpctl/internal/compat"
 	"mptcpctl/internal/device"
+	"mptcpctl/internal/exit"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 )
@@ -47,14 +49,14 @@ func (a *app) pmNlCtl(ctx context.Context, name string, args []string) int {
 	}
 	if own, ok := errors.AsType[*helperError](err); ok {
 		fmt.Fprintf(h.Stderr, "%s: %s\n", name, own.text)
-		return codeFailed
+		return exit.Failed
 	}
 	errno, ok := errors.AsType[syscall.Errno](err)
 	if !ok {
 		errno = syscall.EINVAL // what pathmanager does not send, the kernel would refuse
 	}
-	fmt.Fprintf(h.Stderr, "netlink error -%d (%s)\n%s: bailing out due to netlink error[s]\n", int(errno), strerror(errno), name)
-	return codeFailed
+	fmt.Fprintf(h.Stderr, "netlink error -%d (%s)\n%s: bailing out due to netlink error[s]\n", int(errno), compat.Strerror(errno), name)
+	return exit.Failed
 }
 
 const helperSyntax = `add|ann|rem|csf|dsf|get|set|del|flush|dump|limits|events|listen [ARGUMENTS]
@@ -132,7 +134,7 @@ func (w *helperWords) pair(keyword, value string) error {
 	case "dev":
 		index, err := device.Lookup(value)
 		if err != nil {
-			return complain("unknown device %s: %v", value, cError(err))
+			return complain("unknown device %s: %v", value, compat.CError(err))
 		}
 		w.endpoint.IfIndex = index
 	default:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"mptcpctl/internal/compat"
 	"mptcpctl/pathmanager"
 
 	"golang.org/x/sys/unix"
@@ -26,7 +27,7 @@ func (h *helper) events(ctx context.Context, _ []string) error {
 	config := &pathmanager.ListenConfig{Coalesce: -1, Tap: tapEvents(out)}
 	listener, err := pathmanager.Listen(config)
 	if err != nil {
-		return complain("could not join the mptcp_pm_events mcast group: %v", cError(err))
+		return complain("could not join the mptcp_pm_events mcast group: %v", compat.CError(err))
 	}
 	defer listener.Close()
 	for _, err := range listener.Batches(ctx) {
@@ -57,11 +58,11 @@ func (h *helper) listen(ctx context.Context, args []string) error {
 	}
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_MPTCP)
 	if err != nil {
-		return complain("can't create listener sock: %v", cError(err))
+		return complain("can't create listener sock: %v", compat.CError(err))
 	}
 	defer unix.Close(fd)
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-		return complain("can't set SO_REUSEADDR on listener sock: %v", cError(err))
+		return complain("can't set SO_REUSEADDR on listener sock: %v", compat.CError(err))
 	}
 	if unix.Bind(fd, bound) != nil || unix.Listen(fd, 30) != nil {
 		return nil

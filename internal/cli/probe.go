@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/probe"
@@ -77,7 +78,7 @@ func (a *app) probe(ctx context.Context, inv *grammar.Invocation) error {
 		err = doctorText(inv).Probe(inv.Stdout, &p.Out)
 	}
 	if err == nil && !p.Fine() {
-		return exitStatus(codeFailed)
+		return exit.Status(exit.Failed)
 	}
 	return err
 }

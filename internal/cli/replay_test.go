@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/exit"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -73,7 +75,7 @@ func TestReplayGolden(t *testing.T) {
 func TestReplayDoctor(t *testing.T) {
 	for _, name := range fixtures(t) {
 		out, errs, code := runHere("--replay", name, "-d", "doctor")
-		if errs != "" || code == codeNoVerdict || !strings.Contains(out, "plain TCP sockets: a recording holds those of MPTCP only") {
+		if errs != "" || code == exit.NoVerdict || !strings.Contains(out, "plain TCP sockets: a recording holds those of MPTCP only") {
 			t.Errorf("%s: exit %d: %s%s", name, code, out, errs)
 		}
 	}
@@ -96,7 +98,7 @@ func TestReplayDoctorReadsOnce(t *testing.T) {
 		_, _ = w.Write(data[:len(data)-10]) // a reader that ends early shows below
 	}()
 	out, errs, code := runHere("--replay", fmt.Sprintf("/dev/fd/%d", r.Fd()), "doctor")
-	if code == codeNoVerdict || out == "" || strings.Count(errs, "ends in the middle of a block") != 1 || strings.Count(errs, "\n") != 1 {
+	if code == exit.NoVerdict || out == "" || strings.Count(errs, "ends in the middle of a block") != 1 || strings.Count(errs, "\n") != 1 {
 		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
 }
@@ -127,22 +129,22 @@ func TestReplayRefusals(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{"--replay", name, "endpoint", "flush"}, codeIPUsage, "acts on this host"},
-		{[]string{"--replay", name, "limits", "set", "subflows", "1"}, codeIPUsage, "acts on this host"},
-		{[]string{"--replay", name, "nc", "127.0.0.1", "1"}, codeUsage, "acts on this host"},
-		{[]string{"--replay", name, "record", "x"}, codeUsage, "a recording is made of what lives"},
-		{[]string{"--replay", name, "-a", "connection"}, codeUsage, "-a has no meaning"},
-		{[]string{"--replay", name, "-n", "x", "connection"}, codeUsage, "-n has no meaning"},
-		{[]string{"--replay", name, "policy", "export"}, codeUsage, "--replay has no recording of this"},
-		{[]string{"--replay", name, "pm", "addresses", "token", "1"}, codeUsage, "--replay has no recording of this"},
-		{[]string{"--replay", name, "lab", "list"}, codeUsage, "--replay has no recording of this"},
-		{[]string{"-a", "policy", "export"}, codeUsage, "one network namespace"},
-		{[]string{"--replay", name, "paths", "to", "198.51.100.77"}, codeFailed, "not recorded"},
-		{[]string{"--replay", name, "wait", "subflows > 77"}, codeFailed, "no connection matched"},
-		{[]string{"--replay", name, "monitor", "-d", "--json-array"}, codeIPUsage, "no place"},
-		{[]string{"--replay", name, "endpoint", "show", "id", "99"}, codeIPRefused, "address not found"},
-		{[]string{"--replay", "replay_test.go", "connection"}, codeFailed, "pcapng"},
-		{[]string{"--replay", "/nonexistent", "connection"}, codeFailed, "no such file"},
+		{[]string{"--replay", name, "endpoint", "flush"}, exit.IPUsage, "acts on this host"},
+		{[]string{"--replay", name, "limits", "set", "subflows", "1"}, exit.IPUsage, "acts on this host"},
+		{[]string{"--replay", name, "nc", "127.0.0.1", "1"}, exit.Usage, "acts on this host"},
+		{[]string{"--replay", name, "record", "x"}, exit.Usage, "a recording is made of what lives"},
+		{[]string{"--replay", name, "-a", "connection"}, exit.Usage, "-a has no meaning"},
+		{[]string{"--replay", name, "-n", "x", "connection"}, exit.Usage, "-n has no meaning"},
+		{[]string{"--replay", name, "policy", "export"}, exit.Usage, "--replay has no recording of this"},
+		{[]string{"--replay", name, "pm", "addresses", "token", "1"}, exit.Usage, "--replay has no recording of this"},
+		{[]string{"--replay", name, "lab", "list"}, exit.Usage, "--replay has no recording of this"},
+		{[]string{"-a", "policy", "export"}, exit.Usage, "one network namespace"},
+		{[]string{"--replay", name, "paths", "to", "198.51.100.77"}, exit.Failed, "not recorded"},
+		{[]string{"--replay", name, "wait", "subflows > 77"}, exit.Failed, "no connection matched"},
+		{[]string{"--replay", name, "monitor", "-d", "--json-array"}, exit.IPUsage, "no place"},
+		{[]string{"--replay", name, "endpoint", "show", "id", "99"}, exit.IPRefused, "address not found"},
+		{[]string{"--replay", "replay_test.go", "connection"}, exit.Failed, "pcapng"},
+		{[]string{"--replay", "/nonexistent", "connection"}, exit.Failed, "no such file"},
 	} {
 		stdout, stderr, code := runHere(test.args...)
 		if code != test.code || !strings.Contains(stderr, test.says) || stdout != "" {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/force"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/sockdiag"
@@ -29,7 +30,7 @@ func (a *app) runCommand() grammar.Command {
 		},
 		Operand:  grammar.Program,
 		Verbatim: true,
-		Trouble:  codeRunFailed,
+		Trouble:  exit.RunFailed,
 		Examples: []grammar.Example{
 			{Line: "run curl https://example.org/", Meaning: "curl over MPTCP"},
 			{Line: "run -v -- python3 client.py -v", Meaning: "and a report about its sockets"},
@@ -75,7 +76,7 @@ func (a *app) runProgram(ctx context.Context, inv *grammar.Invocation) error {
 	}
 	code, err := force.Run(context.WithoutCancel(ctx), c)
 	if err != nil {
-		return failWith(code, fmt.Errorf("run: %w", err))
+		return exit.With(code, fmt.Errorf("run: %w", err))
 	}
-	return exitStatus(code)
+	return exit.Status(code)
 }

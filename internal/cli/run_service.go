@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/force"
 	"mptcpctl/internal/grammar"
 )
@@ -49,12 +50,12 @@ func (a *app) runService(ctx context.Context, inv *grammar.Invocation, unit stri
 // ofService gives what fails without a program the exit codes of other commands.
 func ofService(err error) error {
 	if _, usage := errors.AsType[*grammar.UsageError](err); usage {
-		return failWith(codeUsage, err)
+		return exit.With(exit.Usage, err)
 	}
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return failWith(codeFailed, err)
+	return exit.With(exit.Failed, err)
 }
 
 // undoService removes the drop-in.

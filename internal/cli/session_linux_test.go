@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/mptcp"
@@ -240,7 +241,7 @@ func TestWithoutPrivilege(t *testing.T) {
 		return lab.ProcessConfig{Args: append([]string{"unshare", "-U", path}, args...)}
 	}
 	_, errs, code := ran(t, ns, unprivileged("monitor"))
-	if code != codeIPUsage || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "CAP_NET_ADMIN") || !strings.Contains(errs, "connection") {
+	if code != exit.IPUsage || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "CAP_NET_ADMIN") || !strings.Contains(errs, "connection") {
 		t.Errorf("monitor: exit %d, %q", code, errs)
 	}
 	defer connect(t, ns)()
@@ -256,17 +257,17 @@ func TestWithoutPrivilege(t *testing.T) {
 	}
 	_, errs, code = ran(t, ns, unprivileged("-a", "wait", "event FALLBACK", "timeout", "30ms"))
 	lines := slices.Sorted(strings.Lines(errs))
-	if told := slices.Compact(slices.Clone(lines)); code != codeFailed || len(told) != len(lines) || strings.Contains(errs, "CAP_NET_BROADCAST") {
+	if told := slices.Compact(slices.Clone(lines)); code != exit.Failed || len(told) != len(lines) || strings.Contains(errs, "CAP_NET_BROADCAST") {
 		t.Errorf("wait: exit %d, what is left out is not told once, and as it is without events: %s", code, errs)
 	}
-	if _, errs, code := ran(t, ns, unprivileged("limits", "set", "subflows", "2")); code != codeIPRefused || !strings.Contains(errs, "CAP_NET_ADMIN") {
+	if _, errs, code := ran(t, ns, unprivileged("limits", "set", "subflows", "2")); code != exit.IPRefused || !strings.Contains(errs, "CAP_NET_ADMIN") {
 		t.Errorf("limits set: exit %d: %s", code, errs)
 	}
 }
 
 func TestWait(t *testing.T) {
 	ns := loopback(t)
-	if out, errs, code := ran(t, ns, tool("wait", "dport = :7001", "timeout", "30ms")); code != codeFailed || out != "" || !strings.Contains(errs, "there is no MPTCP connection") {
+	if out, errs, code := ran(t, ns, tool("wait", "dport = :7001", "timeout", "30ms")); code != exit.Failed || out != "" || !strings.Contains(errs, "there is no MPTCP connection") {
 		t.Errorf("nothing there: exit %d, %q, %q", code, out, errs)
 	}
 	p := started(t, ns, tool("-j", "wait", "dport = :7001 and state established", "timeout", "70s"))
@@ -276,12 +277,12 @@ func TestWait(t *testing.T) {
 	if code, err := p.Wait(ctx); code != 0 || err != nil {
 		t.Fatalf("exit %d, %v: %v", code, err, p.Lines())
 	}
-	if _, errs, code := ran(t, ns, tool("wait", "subflows >= 2", "timeout", "30ms")); code != codeFailed || !strings.Contains(errs, "has 1 subflow (") {
+	if _, errs, code := ran(t, ns, tool("wait", "subflows >= 2", "timeout", "30ms")); code != exit.Failed || !strings.Contains(errs, "has 1 subflow (") {
 		t.Errorf("too few subflows: exit %d, %q", code, errs)
 	}
 	for _, args := range [][]string{{"wait"}, {"wait", "timeout", "1s"}, {"wait", "fallback", "timeout", "soon"}, {"wait", "subflows >>> 2"}} {
-		if _, _, code := ran(t, ns, tool(args...)); code != codeUsage {
-			t.Errorf("%q: exit %d, want %d", args, code, codeUsage)
+		if _, _, code := ran(t, ns, tool(args...)); code != exit.Usage {
+			t.Errorf("%q: exit %d, want %d", args, code, exit.Usage)
 		}
 	}
 }
@@ -323,12 +324,12 @@ func TestNetcatCommand(t *testing.T) {
 	if code := ended(t, server, syscall.SIGTERM); code != 0 {
 		t.Errorf("server: exit %d", code)
 	}
-	if _, errs, code := ran(t, ns, tool("nc", "127.0.0.1", "7003")); code != codeFailed || !strings.Contains(errs, "Connection refused") {
+	if _, errs, code := ran(t, ns, tool("nc", "127.0.0.1", "7003")); code != exit.Failed || !strings.Contains(errs, "Connection refused") {
 		t.Errorf("refused: exit %d, %q", code, errs)
 	}
 	for _, args := range [][]string{{"nc"}, {"nc", "-l"}, {"nc", "-k", "host", "1"}, {"nc", "-w", "x", "h", "1"}, {"nc", "-l", "a", "b", "c"}} {
-		if _, _, code := ran(t, ns, tool(args...)); code != codeUsage {
-			t.Errorf("%q: exit %d, want %d", args, code, codeUsage)
+		if _, _, code := ran(t, ns, tool(args...)); code != exit.Usage {
+			t.Errorf("%q: exit %d, want %d", args, code, exit.Usage)
 		}
 	}
 }
@@ -338,7 +339,7 @@ func TestNetcatWithoutMPTCP(t *testing.T) {
 	if err := ns.Do(func() error { return os.WriteFile("/proc/sys/net/mptcp/enabled", []byte("0"), 0) }); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, code := ran(t, ns, tool("nc", "127.0.0.1", "7003")); code != codeFailed || strings.Count(errs, "sysctl -w net.mptcp.enabled=1") != 1 {
+	if _, errs, code := ran(t, ns, tool("nc", "127.0.0.1", "7003")); code != exit.Failed || strings.Count(errs, "sysctl -w net.mptcp.enabled=1") != 1 {
 		t.Errorf("exit %d, %q: it should name the sysctl, once", code, errs)
 	}
 }
@@ -349,7 +350,7 @@ func TestLabForbidden(t *testing.T) {
 	// A user that is not known in its user namespace may make no other.
 	// An ordinary user's test run has entered one already: the program must not know.
 	c := lab.ProcessConfig{Args: []string{"unshare", "-U", "env", "-u", "MPTCPCTL_LAB_ENTERED", toolPath(t), "lab"}}
-	if _, errs, code := ran(t, ns, c); code != codeFailed || !strings.Contains(errs, "user namespaces missing") || strings.Contains(errs, "CAP_NET_ADMIN") {
+	if _, errs, code := ran(t, ns, c); code != exit.Failed || !strings.Contains(errs, "user namespaces missing") || strings.Contains(errs, "CAP_NET_ADMIN") {
 		t.Errorf("exit %d, %q", code, errs)
 	}
 }
@@ -421,7 +422,7 @@ func TestLabInterrupted(t *testing.T) {
 	if _, err := p.WaitLine(t.Context(), func(l lab.Line) bool { return strings.Contains(l.Text, "nc -l -k") }); err != nil {
 		t.Fatal(err)
 	}
-	if code := ended(t, p, syscall.SIGINT); code != codeInterrupted && code != 0 { // 0: it was done already
+	if code := ended(t, p, syscall.SIGINT); code != exit.Interrupted && code != 0 { // 0: it was done already
 		t.Errorf("exit code %d", code)
 	}
 	waitFor(t, "its children to end", func() bool { return !hasChildren(t, p.Pid()) })
