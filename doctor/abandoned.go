@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -27,7 +28,7 @@ func abandoned(v *view) []Finding {
 		}
 		g.add(c.Remote.String(), c, func() Finding {
 			f := Finding{
-				Rule: "D42", Severity: Fail, Confidence: track.Certain,
+				Rule: rule.NotRetried, Severity: Fail, Confidence: track.Certain,
 				Title:   fmt.Sprintf("the last subflow to %s has gone: the connection carries nothing", c.Remote),
 				Subject: Subject{Netns: v.Netns, Remote: c.Remote},
 				Evidence: []string{

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -20,7 +21,7 @@ func plainTCP(v *view) []Finding {
 		return nil
 	}
 	f := Finding{
-		Rule: "D06", Severity: Info, Confidence: track.Certain,
+		Rule: rule.ApplicationUsesTCP, Severity: Info, Confidence: track.Certain,
 		Title:    "programs here use TCP sockets, none uses MPTCP",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: []string{example, "programs: " + names},
@@ -88,7 +89,7 @@ func idle(v *view) []Finding {
 		}
 		g.add("", c, func() Finding {
 			return Finding{
-				Rule: "D11", Severity: Info, Confidence: track.Certain,
+				Rule: rule.NothingSent, Severity: Info, Confidence: track.Certain,
 				Title:    "nothing was sent yet: further subflows start after the first data",
 				Evidence: []string{fmt.Sprintf("connection %s to %s: not fully established, no bytes sent or received", c.Token, c.Remote)},
 				Fix:      []string{"nothing: this is normal"},
@@ -110,7 +111,7 @@ func lonelyServer(v *view) []Finding {
 		}
 		g.add(c.Local.String(), c, func() Finding {
 			return Finding{
-				Rule: "D08", Severity: Info, Confidence: track.Certain,
+				Rule: rule.ListenerClosed, Severity: Info, Confidence: track.Certain,
 				Title:   fmt.Sprintf("nobody listens on port %d any more: the peers can add no subflow", c.Local.Port()),
 				Subject: Subject{Remote: c.Remote},
 				Evidence: []string{
@@ -136,7 +137,7 @@ func md5Option(v *view) []Finding {
 		return nil
 	}
 	return []Finding{{
-		Rule: "D12", Severity: Warn, Confidence: track.Certain,
+		Rule: rule.SocketOption, Severity: Warn, Confidence: track.Certain,
 		Title:    "an application uses what MPTCP cannot do",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: evidence,
@@ -157,7 +158,7 @@ func checksums(v *view) []Finding {
 		}
 		g.add(c.Remote.Addr().String(), c, func() Finding {
 			return Finding{
-				Rule: "D51", Severity: Info, Confidence: track.Likely,
+				Rule: rule.ChecksumsDiffer, Severity: Info, Confidence: track.Likely,
 				Title:    "the peer asks for checksums, this host does not",
 				Subject:  Subject{Remote: netip.AddrPortFrom(c.Remote.Addr(), c.Remote.Port())},
 				Evidence: []string{"net.mptcp.checksum_enabled = 0", fmt.Sprintf("connection %s uses checksums", c.Token)},

@@ -1,6 +1,10 @@
 package doctor
 
-import "slices"
+import (
+	"slices"
+
+	"mptcpctl/doctor/rule"
+)
 
 // Family is a kind of causes. The order is that in which causes are mended: what
 // lies nearer to the root comes first.
@@ -44,9 +48,9 @@ const (
 
 // Rule is an entry of the catalogue of causes.
 type Rule struct {
-	ID     string `json:"id"`
-	Family Family `json:"family"`
-	Title  string `json:"title"`
+	ID     rule.ID `json:"id"`
+	Family Family  `json:"family"`
+	Title  string  `json:"title"`
 	// Meaning tells in a user's words what is the matter.
 	Meaning string `json:"meaning"`
 	// Signs tells by what it shows.
@@ -71,7 +75,7 @@ func Rules() []Rule {
 }
 
 // Explain returns the entry of the catalogue with that id, in any case.
-func Explain(id string) (Rule, bool) {
+func Explain(id rule.ID) (Rule, bool) {
 	for _, r := range Rules() {
 		if len(id) == 3 && (id[0] == 'd' || id[0] == 'D') && r.ID[1:] == id[1:] {
 			return r, true

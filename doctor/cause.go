@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"mptcpctl/counters"
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -43,7 +44,7 @@ func StageOf(events []*mptcp.Event, complete bool) Stage {
 
 // Cause is why a connection fell back to TCP, or was refused.
 type Cause struct {
-	Rule       string
+	Rule       rule.ID
 	Counter    string // that names it; "" where none did
 	Text       string
 	Confidence track.Confidence
@@ -54,7 +55,7 @@ type Cause struct {
 // fallbackCounter is a counter that a fallback moves.
 type fallbackCounter struct {
 	name   string
-	rule   string
+	rule   rule.ID
 	stage  Stage
 	server bool // moves on the side that accepted
 	client bool // moves on the side that connected
@@ -63,18 +64,18 @@ type fallbackCounter struct {
 
 // fallbackCounters is the decision table. Each fallback moves exactly one.
 var fallbackCounters = [...]fallbackCounter{
-	{"MPCapableFallbackSYNACK", "D05", StageHandshake, false, true, "the peer answered without MPTCP"},
-	{"MPCapableFallbackACK", "D07", StageHandshake, true, false, "the client's third packet came without MPTCP"},
-	{"MPCapableSYNTXDrop", "D33", StageHandshake, false, true, "SYN with MPTCP got no answer, and was sent again without"},
-	{"MPCapableSYNTXDisabled", "D33", StageHandshake, false, true, "MPTCP is switched off for a time, as SYN with MPTCP got no answer before"},
-	{"MPFallbackTokenInit", "D46", StageHandshake, true, true, "no token could be made for the connection"},
-	{"MD5SigFallback", "D12", StageHandshake, true, true, "the application uses TCP_MD5SIG"},
-	{"SimultConnectFallback", "D12", StageHandshake, true, true, "both ends connected to each other at once"},
-	{"MPCapableDataFallback", "D38", StageData, true, true, "the first data came without MPTCP"},
-	{"DssFallback", "D38", StageData, true, true, "data came without MPTCP's mapping"},
-	{"DSSCorruptionFallback", "D39", StageData, true, true, "the mapping of the data was damaged on the way"},
-	{"InfiniteMapTx", "D39", StageData, true, true, "a checksum failed, and this host went on with TCP"},
-	{"InfiniteMapRx", "D39", StageData, true, true, "a checksum failed, and the peer went on with TCP"},
+	{"MPCapableFallbackSYNACK", rule.PeerWithoutMPTCP, StageHandshake, false, true, "the peer answered without MPTCP"},
+	{"MPCapableFallbackACK", rule.ServerUsesTCP, StageHandshake, true, false, "the client's third packet came without MPTCP"},
+	{"MPCapableSYNTXDrop", rule.Blackhole, StageHandshake, false, true, "SYN with MPTCP got no answer, and was sent again without"},
+	{"MPCapableSYNTXDisabled", rule.Blackhole, StageHandshake, false, true, "MPTCP is switched off for a time, as SYN with MPTCP got no answer before"},
+	{"MPFallbackTokenInit", rule.ShortOfMemory, StageHandshake, true, true, "no token could be made for the connection"},
+	{"MD5SigFallback", rule.SocketOption, StageHandshake, true, true, "the application uses TCP_MD5SIG"},
+	{"SimultConnectFallback", rule.SocketOption, StageHandshake, true, true, "both ends connected to each other at once"},
+	{"MPCapableDataFallback", rule.OptionStripped, StageData, true, true, "the first data came without MPTCP"},
+	{"DssFallback", rule.OptionStripped, StageData, true, true, "data came without MPTCP's mapping"},
+	{"DSSCorruptionFallback", rule.DataChanged, StageData, true, true, "the mapping of the data was damaged on the way"},
+	{"InfiniteMapTx", rule.DataChanged, StageData, true, true, "a checksum failed, and this host went on with TCP"},
+	{"InfiniteMapRx", rule.DataChanged, StageData, true, true, "a checksum failed, and the peer went on with TCP"},
 }
 
 // FallbackCause decides why a connection fell back, from the stage, the side of
@@ -109,9 +110,9 @@ func FallbackCause(stage Stage, side mptcp.Side, moved counters.Values) Cause {
 
 func usualCause(stage Stage) Cause {
 	if stage == StageData {
-		return Cause{Rule: "D38", Text: "something on the way removed MPTCP from the data", Confidence: track.Possible}
+		return Cause{Rule: rule.OptionStripped, Text: "something on the way removed MPTCP from the data", Confidence: track.Possible}
 	}
-	return Cause{Rule: "D05", Text: "the peer answered without MPTCP", Confidence: track.Possible}
+	return Cause{Rule: rule.PeerWithoutMPTCP, Text: "the peer answered without MPTCP", Confidence: track.Possible}
 }
 
 // moves returns how much the counters of the table moved, as text.

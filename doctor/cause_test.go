@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"mptcpctl/counters"
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -15,7 +16,7 @@ func TestFallbackCause(t *testing.T) {
 		stage   Stage
 		side    mptcp.Side
 		moved   map[string]uint64
-		rule    string
+		rule    rule.ID
 		counter string
 		sure    track.Confidence
 	}{

@@ -4,15 +4,16 @@ import (
 	"cmp"
 	"slices"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 )
 
-// rule finds one cause, or causes that are found on the same evidence.
-type rule func(*view) []Finding
+// judge finds one cause, or causes that are found on the same evidence.
+type judge func(*view) []Finding
 
-// rules returns all rules.
-func rules() []rule {
-	return []rule{
+// judges returns all judges.
+func judges() []judge {
+	return []judge{
 		noMPTCP, disabled, forbidden, oldKernel, noDaemon, twoManagers, elsewhere, memory,
 		plainTCP, idle, lonelyServer, md5Option, checksums,
 		subflowLimit, refusedHere, overrun, announcedInVain, limitEaten, tableFull,
@@ -29,11 +30,11 @@ func rules() []rule {
 func Diagnose(f Facts) Report {
 	v := newView(&f)
 	var found []Finding
-	for _, r := range rules() {
+	for _, r := range judges() {
 		found = append(found, r(v)...)
 	}
 	found = damageOrLoss(withoutTwins(withoutEffects(found)))
-	families := map[string]Family{}
+	families := map[rule.ID]Family{}
 	for _, r := range Rules() {
 		families[r.ID] = r.Family
 	}
@@ -66,7 +67,7 @@ func verdictOf(s Severity) Verdict { return Verdict(s) }
 
 // mendFirst orders findings: the worst first; then what lies nearer to the root,
 // in the order of the catalogue's families; then the surer.
-func mendFirst(a, b *Finding, families map[string]Family) int {
+func mendFirst(a, b *Finding, families map[rule.ID]Family) int {
 	return cmp.Or(
 		-cmp.Compare(a.Severity, b.Severity),
 		cmp.Compare(families[a.Rule], families[b.Rule]),
@@ -149,7 +150,7 @@ func (v *view) unusedEndpoint(c *mptcp.Connection, e mptcp.Endpoint, found []Fin
 }
 
 // why tells why the endpoint carries no subflow of the connection.
-func (v *view) why(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Finding) (rule, reason string) {
+func (v *view) why(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Finding) (id rule.ID, reason string) {
 	switch {
 	case c.Fallback:
 		return v.causeRule(c), "the connection speaks TCP"
@@ -158,25 +159,25 @@ func (v *view) why(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Finding
 	case !makesSubflows(e) && e.Flags&mptcp.FlagFullmesh != 0:
 		return "", "fullmesh without subflow: waits for an address that the peer announces"
 	case !makesSubflows(e) && e.Flags.Has(mptcp.FlagSignal):
-		return "D10", "it is only announced to the peer (flag signal)"
+		return rule.ClientSignals, "it is only announced to the peer (flag signal)"
 	case !makesSubflows(e):
-		return "D19", "it has no flag that says what it is for"
+		return rule.EndpointWithoutPurpose, "it has no flag that says what it is for"
 	case !v.kernelPM(c):
-		return "D13", "the connection has a userspace path manager"
+		return rule.NoDaemon, "the connection has a userspace path manager"
 	case !sameFamily(e.Address, c.Remote.Addr()):
-		return "D23", "it is of another address family than the connection"
+		return rule.OtherFamily, "it is of another address family than the connection"
 	}
 	if text, missing := v.missing(e); missing {
-		return "D21", text
+		return rule.AddressMissing, text
 	}
 	if text, trouble := v.linkTrouble(e); trouble {
-		return "D22", text
+		return rule.LinkDown, text
 	}
 	if !ready(c) {
 		if len(c.Subflows) == 0 {
 			return "", "the subflows cannot be seen"
 		}
-		return "D11", "nothing was sent yet"
+		return rule.NothingSent, "nothing was sent yet"
 	}
 	for i := range found {
 		f := &found[i]
@@ -188,10 +189,10 @@ func (v *view) why(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Finding
 }
 
 // whyElse gives the reasons that are not about one endpoint.
-func (v *view) whyElse(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Finding) (rule, reason string) {
+func (v *view) whyElse(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Finding) (id rule.ID, reason string) {
 	for i := range found {
 		f := &found[i]
-		if (f.Rule == "D25" || f.Rule == "D16" || f.Rule == "D15") && f.concerns(c.Token) {
+		if (f.Rule == rule.JoinsForbidden || f.Rule == rule.PeerLimit || f.Rule == rule.SubflowLimit) && f.concerns(c.Token) {
 			return f.Rule, f.Title
 		}
 	}
@@ -201,12 +202,12 @@ func (v *view) whyElse(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Fin
 	case !v.addsPath(c, e):
 		return "", "its link is in use already"
 	case v.atLimit(c):
-		return "D15", "the limit of additional subflows is reached"
+		return rule.SubflowLimit, "the limit of additional subflows is reached"
 	}
 	return "", "not tried yet"
 }
 
-func (v *view) causeRule(c *mptcp.Connection) string {
+func (v *view) causeRule(c *mptcp.Connection) rule.ID {
 	cause, _ := v.cause(c)
 	return cause.Rule
 }

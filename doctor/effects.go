@@ -4,45 +4,46 @@ import (
 	"maps"
 	"slices"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
 
 // explains tells which findings are but the effect of another one about the same
 // endpoint.
-func explains() map[string][]string {
-	return map[string][]string{
-		"D13": {"D15", "D17"},
-		"D15": {"D42"},
-		"D18": {"D15"},
-		"D21": {"D22", "D35", "D36", "D42", "D43", "D09"},
-		"D22": {"D35", "D36", "D42", "D43"},
-		"D27": {"D35", "D36", "D42", "D32"},
-		"D28": {"D35", "D36", "D42", "D32"},
-		"D29": {"D35", "D36", "D42", "D32"},
-		"D30": {"D35", "D36", "D42", "D32"},
-		"D31": {"D35", "D36", "D42", "D32"},
-		"D08": {"D42"}, "D09": {"D42"}, "D16": {"D42"}, "D25": {"D42"},
-		"D35": {"D42"}, "D36": {"D42"}, "D37": {"D42"}, "D38": {"D42"},
-		"D43": {"D47"},
+func explains() map[rule.ID][]rule.ID {
+	return map[rule.ID][]rule.ID{
+		rule.NoDaemon:          {rule.SubflowLimit, rule.AnnouncementsNotAccepted},
+		rule.SubflowLimit:      {rule.NotRetried},
+		rule.HangingAttempt:    {rule.SubflowLimit},
+		rule.AddressMissing:    {rule.LinkDown, rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.SilentPath, rule.AnnouncedWithoutListener},
+		rule.LinkDown:          {rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.SilentPath},
+		rule.WrongLink:         {rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.MarkedRule},
+		rule.NoRoute:           {rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.MarkedRule},
+		rule.ReversePathFilter: {rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.MarkedRule},
+		rule.SameSubnet:        {rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.MarkedRule},
+		rule.TunnelRoute:       {rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.MarkedRule},
+		rule.ListenerClosed:    {rule.NotRetried}, rule.AnnouncedWithoutListener: {rule.NotRetried}, rule.PeerLimit: {rule.NotRetried}, rule.JoinsForbidden: {rule.NotRetried},
+		rule.JoinUnanswered: {rule.NotRetried}, rule.JoinRefused: {rule.NotRetried}, rule.JoinStripped: {rule.NotRetried}, rule.OptionStripped: {rule.NotRetried},
+		rule.SilentPath: {rule.CarriesNothing},
 	}
 }
 
 // namespaceWide are the rules whose cause is one for the whole namespace, though it
 // shows in each connection.
-var namespaceWide = [...]string{"D12", "D33", "D39", "D46"}
+var namespaceWide = [...]rule.ID{rule.SocketOption, rule.Blackhole, rule.DataChanged, rule.ShortOfMemory}
 
 // damageOrLoss leaves one of D38 and D39: data that checksums find damaged loses its
 // mapping as well; without them what is known to lose MPTCP is not told to be damaged.
 func damageOrLoss(found []Finding) []Finding {
-	is := func(rule string) func(Finding) bool { return func(f Finding) bool { return f.Rule == rule } }
-	damage, loss := slices.IndexFunc(found, is("D39")), slices.IndexFunc(found, is("D38"))
+	is := func(id rule.ID) func(Finding) bool { return func(f Finding) bool { return f.Rule == id } }
+	damage, loss := slices.IndexFunc(found, is(rule.DataChanged)), slices.IndexFunc(found, is(rule.OptionStripped))
 	if damage < 0 || loss < 0 {
 		return found
 	}
-	cause, effect := damage, "D38"
+	cause, effect := damage, rule.OptionStripped
 	if found[damage].Confidence < track.Certain {
-		cause, effect = loss, "D39"
+		cause, effect = loss, rule.DataChanged
 	}
 	for i := range found {
 		if found[i].Rule == effect {
@@ -55,18 +56,18 @@ func damageOrLoss(found []Finding) []Finding {
 // withoutTwins leaves one finding of each cause that the namespace has as a whole:
 // the one that is about no connection takes in those that are.
 func withoutTwins(found []Finding) []Finding {
-	for _, rule := range namespaceWide {
-		whole := slices.IndexFunc(found, func(f Finding) bool { return f.Rule == rule && len(f.tokens) == 0 })
+	for _, id := range namespaceWide {
+		whole := slices.IndexFunc(found, func(f Finding) bool { return f.Rule == id && len(f.tokens) == 0 })
 		if whole < 0 {
 			continue
 		}
 		for i := range found {
-			if i != whole && found[i].Rule == rule {
+			if i != whole && found[i].Rule == id {
 				found[whole].absorb(&found[i])
 			}
 		}
 		only := found[whole]
-		found = slices.DeleteFunc(found, func(f Finding) bool { return f.Rule == rule })
+		found = slices.DeleteFunc(found, func(f Finding) bool { return f.Rule == id })
 		found = append(found, only)
 	}
 	return found
@@ -76,7 +77,7 @@ func withoutTwins(found []Finding) []Finding {
 // their evidence: a cause is as bad as its effects, and concerns their connections.
 // Of a finding about several connections those stay that no cause is about.
 func withoutEffects(found []Finding) []Finding {
-	causes, byRule := map[string][]string{}, map[string][]int{}
+	causes, byRule := map[rule.ID][]rule.ID{}, map[rule.ID][]int{}
 	for cause, effects := range explains() {
 		for _, effect := range effects {
 			causes[effect] = append(causes[effect], cause)

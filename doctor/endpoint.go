@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -31,7 +32,7 @@ func useless(v *view) []Finding {
 			flags = "none"
 		}
 		found = append(found, Finding{
-			Rule: "D19", Severity: Warn, Confidence: track.Certain,
+			Rule: rule.EndpointWithoutPurpose, Severity: Warn, Confidence: track.Certain,
 			Title:    fmt.Sprintf("endpoint %s has no flag that says what it is for", e.Address),
 			Subject:  v.onEndpoint(e),
 			Evidence: []string{fmt.Sprintf("endpoint id %d: flags %s", e.ID, flags)},
@@ -83,7 +84,7 @@ func ownAddress(v *view) []Finding {
 		}
 		g.add(only.Address.String(), c, func() Finding {
 			return Finding{
-				Rule: "D20", Severity: Info, Confidence: track.Certain,
+				Rule: rule.InitialAddress, Severity: Info, Confidence: track.Certain,
 				Title:    fmt.Sprintf("endpoint %s is the address that the connection started from", only.Address),
 				Subject:  v.onEndpoint(*only),
 				Evidence: []string{fmt.Sprintf("the initial subflow of connection %s is from %s", c.Token, c.Local)},
@@ -125,7 +126,7 @@ func notHere(v *view) []Finding {
 			evidence = append(evidence, fmt.Sprintf("MPJoinSynTxBindErr: %d since the namespace was made", n))
 		}
 		found = append(found, Finding{
-			Rule: "D21", Severity: Fail, Confidence: track.Certain,
+			Rule: rule.AddressMissing, Severity: Fail, Confidence: track.Certain,
 			Title:    fmt.Sprintf("endpoint %s cannot be used: %s", e.Address, why),
 			Subject:  v.onEndpoint(e),
 			Evidence: evidence,
@@ -159,7 +160,7 @@ func linkDown(v *view) []Finding {
 			continue
 		}
 		f := Finding{
-			Rule: "D22", Severity: Warn, Confidence: track.Certain,
+			Rule: rule.LinkDown, Severity: Warn, Confidence: track.Certain,
 			Title:    fmt.Sprintf("endpoint %s has no working link: %s", e.Address, why),
 			Subject:  v.onEndpoint(e),
 			Evidence: []string{fmt.Sprintf("endpoint id %d: %s", e.ID, why)},
@@ -205,7 +206,7 @@ func (v *view) familyFinding(c *mptcp.Connection) Finding {
 	e := v.makers[0]
 	family := map[bool]string{true: "IPv4", false: "IPv6"}
 	f := Finding{
-		Rule: "D23", Severity: Info, Confidence: track.Certain,
+		Rule: rule.OtherFamily, Severity: Info, Confidence: track.Certain,
 		Title:   fmt.Sprintf("no endpoint is of the family of the connection: it is %s", family[plain(c.Remote.Addr()).Is4()]),
 		Subject: Subject{Remote: c.Remote},
 		Evidence: []string{
@@ -242,7 +243,7 @@ func unheard(v *view) []Finding {
 			continue
 		}
 		found = append(found, Finding{
-			Rule: "D09", Severity: Fail, Confidence: track.Certain,
+			Rule: rule.AnnouncedWithoutListener, Severity: Fail, Confidence: track.Certain,
 			Title:   fmt.Sprintf("address %s is announced to peers, and nobody listens there", e.Address),
 			Subject: v.onEndpoint(e),
 			Evidence: []string{
@@ -285,7 +286,7 @@ func clientSignals(v *view) []Finding {
 			continue
 		}
 		f := Finding{
-			Rule: "D10", Severity: Warn, Confidence: track.Likely,
+			Rule: rule.ClientSignals, Severity: Warn, Confidence: track.Likely,
 			Title:    fmt.Sprintf("endpoint %s is announced, though this host only connects", e.Address),
 			Subject:  v.onEndpoint(e),
 			Evidence: []string{fmt.Sprintf("endpoint id %d: %s", e.ID, e.Flags), "no MPTCP listener here: peers that connect back are refused"},
@@ -309,7 +310,7 @@ func droppedAnnouncement(v *view) []Finding {
 	for _, e := range v.Endpoints {
 		if e.Flags.Has(mptcp.FlagSignal) && e.Port != 0 && !e.Address.Unmap().Is4() {
 			found = append(found, Finding{
-				Rule: "D44", Severity: Fail, Confidence: track.Likely,
+				Rule: rule.AnnouncementTooLong, Severity: Fail, Confidence: track.Likely,
 				Title:    fmt.Sprintf("%s port %d is never announced: with TCP timestamps it does not fit", e.Address, e.Port),
 				Subject:  v.onEndpoint(e),
 				Evidence: []string{fmt.Sprintf("AddAddrTxDrop: %d since the namespace was made", dropped), "an IPv6 address with a port and timestamps need more than 40 bytes of options"},

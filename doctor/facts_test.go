@@ -188,7 +188,7 @@ func errnoSocket(e syscall.Errno) func(*Facts) {
 func ids(r Report) string {
 	var list []string
 	for _, f := range r.Findings {
-		list = append(list, f.Rule+"/"+f.Severity.String()+"/"+f.Confidence.String())
+		list = append(list, string(f.Rule)+"/"+f.Severity.String()+"/"+f.Confidence.String())
 	}
 	return strings.Join(list, " ")
 }

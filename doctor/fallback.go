@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mptcpctl/counters"
+	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/firewall"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
@@ -23,7 +24,7 @@ func fallbacks(v *view) []Finding {
 			continue
 		}
 		cause, around := v.cause(c)
-		key, peer := cause.Rule+cause.Counter, c.Remote
+		key, peer := string(cause.Rule)+cause.Counter, c.Remote
 		if c.Side == mptcp.SideServer {
 			peer = c.Local
 		}
@@ -55,7 +56,7 @@ func (v *view) cause(c *mptcp.Connection) (Cause, counters.Values) {
 		around = v.MPTCP.Moved
 	}
 	if plainAt(v, c) {
-		return Cause{Rule: "D07", Text: "the program that listens there uses a TCP socket", Confidence: track.Certain}, around
+		return Cause{Rule: rule.ServerUsesTCP, Text: "the program that listens there uses a TCP socket", Confidence: track.Certain}, around
 	}
 	cause := FallbackCause(stage, c.Side, around)
 	if c.FallbackCause != "" && c.FallbackCause != cause.Counter {
@@ -65,8 +66,8 @@ func (v *view) cause(c *mptcp.Connection) (Cause, counters.Values) {
 			}
 		}
 	}
-	if cause.Rule == "D05" && v.stripsHere(c) {
-		cause = Cause{Rule: "D07", Counter: cause.Counter, Text: "the firewall of this host removes MPTCP", Confidence: track.Certain}
+	if cause.Rule == rule.PeerWithoutMPTCP && v.stripsHere(c) {
+		cause = Cause{Rule: rule.ServerUsesTCP, Counter: cause.Counter, Text: "the firewall of this host removes MPTCP", Confidence: track.Certain}
 	}
 	return cause, around
 }
@@ -93,14 +94,14 @@ func (v *view) fallbackFinding(c *mptcp.Connection, cause Cause, around counters
 		f.Evidence = append(f.Evidence, "no counter tells why: older kernels have none for some causes")
 	}
 	switch cause.Rule {
-	case "D05":
-		f.Alternatives = []string{"D07"}
-	case "D07":
+	case rule.PeerWithoutMPTCP:
+		f.Alternatives = []rule.ID{rule.ServerUsesTCP}
+	case rule.ServerUsesTCP:
 		v.blameWay(&f, suspectCapable, c.Local, c.Remote, "")
-	case "D33":
+	case rule.Blackhole:
 		f.Evidence = append(f.Evidence, v.blackholeTime()...)
 		v.blameWay(&f, suspectCapable, c.Local, c.Remote, "")
-	case "D38":
+	case rule.OptionStripped:
 		v.blameWay(&f, suspectData, c.Local, c.Remote, "")
 	}
 	return f
@@ -115,25 +116,25 @@ func (v *view) stripsHere(c *mptcp.Connection) bool {
 }
 
 // fallbackFix is what helps against a cause of fallback.
-func fallbackFix(rule string, c *mptcp.Connection) []string {
-	switch rule {
-	case "D05":
+func fallbackFix(id rule.ID, c *mptcp.Connection) []string {
+	switch id {
+	case rule.PeerWithoutMPTCP:
 		return []string{
 			"let the program on the peer use MPTCP (there: mptcpctl run -- COMMAND), with net.mptcp.enabled=1",
 			fmt.Sprintf("if it does: something on the way removes TCP option 30; try another path: mptcpctl probe %s %d", c.Remote.Addr(), c.Remote.Port()),
 		}
-	case "D07":
+	case rule.ServerUsesTCP:
 		return []string{"let the program that listens use MPTCP: mptcpctl run -- COMMAND", "if it does: something on the way removes TCP option 30"}
-	case "D12":
+	case rule.SocketOption:
 		return []string{"drop TCP_MD5SIG from the application, or let it use TCP"}
-	case "D33":
+	case rule.Blackhole:
 		return []string{
 			fmt.Sprintf("find the firewall that drops SYN with TCP option 30 on the way to %s", c.Remote.Addr()),
 			"sysctl -w net.mptcp.blackhole_timeout=0   (tries MPTCP on every connection, at the price of slow connects)",
 		}
-	case "D39":
+	case rule.DataChanged:
 		return []string{"look for a proxy or gateway that rewrites the payload (FTP or SIP helper, accelerator)", "sysctl -w net.mptcp.checksum_enabled=1   (on both hosts: finds the damage before it does harm)"}
-	case "D46":
+	case rule.ShortOfMemory:
 		return []string{"look at the memory of the host: free, dmesg"}
 	}
 	return []string{"report it to the operator of the path: TCP option 30 (DSS) is removed from data packets"}
@@ -146,7 +147,7 @@ func blackhole(v *view) []Finding {
 		return nil
 	}
 	f := Finding{
-		Rule: "D33", Severity: Fail, Confidence: track.Certain,
+		Rule: rule.Blackhole, Severity: Fail, Confidence: track.Certain,
 		Title:   "new connections leave MPTCP out for a time: SYN with MPTCP got no answer",
 		Subject: Subject{Netns: v.Netns},
 		Fix: []string{
@@ -203,7 +204,7 @@ func orphans(v *view) []Finding {
 			continue // no counters around it
 		}
 		cause := FallbackCause(StageHandshake, mptcp.SideClient, v.MPTCP.Moved)
-		g.add(cause.Rule+cause.Counter, &mptcp.Connection{Token: token}, func() Finding { return v.orphanFinding(token, cause) })
+		g.add(string(cause.Rule)+cause.Counter, &mptcp.Connection{Token: token}, func() Finding { return v.orphanFinding(token, cause) })
 	}
 	return g.list
 }
@@ -219,7 +220,7 @@ func (v *view) orphanFinding(token mptcp.Token, cause Cause) Finding {
 		}
 	}
 	f := Finding{
-		Rule: "D34", Severity: Info, Confidence: track.Possible,
+		Rule: rule.SYNReset, Severity: Info, Confidence: track.Possible,
 		Title:    "a connect failed: the peer's port is closed, or a firewall resets SYN with MPTCP",
 		Evidence: []string{closed, "no counter of fallback moved"},
 		Fix:      []string{"mptcpctl probe HOST PORT   (does it work over plain TCP?)"},

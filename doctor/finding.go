@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -84,7 +85,7 @@ type Subject struct {
 
 // Finding is one thing that a rule found.
 type Finding struct {
-	Rule       string           `json:"rule"`
+	Rule       rule.ID          `json:"rule"`
 	Severity   Severity         `json:"severity"`
 	Confidence track.Confidence `json:"confidence"`
 	Title      string           `json:"title"`
@@ -93,7 +94,7 @@ type Finding struct {
 	Fix        []string         `json:"fix"`      // commands, and what to do; never run by themselves
 	// Alternatives are rules that the same evidence fits, where one host alone
 	// cannot tell them apart.
-	Alternatives []string `json:"alternatives,omitempty"`
+	Alternatives []rule.ID `json:"alternatives,omitempty"`
 
 	tokens map[mptcp.Token]struct{} // all connections that it is about
 	host   bool                     // it is about the host, and not about one of its network namespaces
@@ -110,7 +111,7 @@ type UnusedPath struct {
 	Address netip.Addr `json:"address"`
 	Device  string     `json:"device,omitempty"` // foreign: escape it before showing
 	Reason  string     `json:"reason"`
-	Rule    string     `json:"rule,omitempty"` // "" where no rule is about it
+	Rule    rule.ID    `json:"rule,omitempty"` // "" where no rule is about it
 }
 
 // Connection is the outcome for one connection.

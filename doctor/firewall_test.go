@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/firewall"
 	"mptcpctl/track"
 )
@@ -43,10 +44,11 @@ func filter(hook firewall.Hook, e []firewall.Expression) *firewall.Firewall {
 func TestFirewallIsEvidence(t *testing.T) {
 	const told = "the firewall of this host does so: it "
 	for _, tt := range []struct {
-		name, rule string
-		firewall   *firewall.Firewall
-		change     func(*Facts)
-		evidence   string // "" for none
+		name     string
+		rule     rule.ID
+		firewall *firewall.Firewall
+		change   func(*Facts)
+		evidence string // "" for none
 	}{
 		{"join", "D35", filter(firewall.HookOutput, exthdr(false, 1)), func(f *Facts) { pend(f) }, told + "drops SYN with MP_JOIN, in inet filter mine handle 7 (hook output)"},
 		{"its answer", "D35", filter(firewall.HookInput, exthdr(false, 1)), func(f *Facts) { pend(f) }, told + "drops SYN/ACK with MP_JOIN, in inet filter mine handle 7 (hook input)"},

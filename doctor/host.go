@@ -5,6 +5,7 @@ import (
 	"slices"
 	"syscall"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -15,7 +16,7 @@ func noMPTCP(v *view) []Finding {
 		return nil
 	}
 	return []Finding{{
-		Rule: "D01", Severity: Fail, Confidence: track.Certain,
+		Rule: rule.KernelWithoutMPTCP, Severity: Fail, Confidence: track.Certain,
 		Title:    "this kernel has no MPTCP",
 		host:     true,
 		Evidence: []string{socketEvidence(v), "kernel " + v.Kernel.Release},
@@ -42,7 +43,7 @@ func disabled(v *view) []Finding {
 		evidence = append(evidence, socketEvidence(v))
 	}
 	return []Finding{{
-		Rule: "D02", Severity: Fail, Confidence: track.Certain,
+		Rule: rule.SwitchedOff, Severity: Fail, Confidence: track.Certain,
 		Title:    "MPTCP is switched off",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: evidence,
@@ -59,7 +60,7 @@ func oldKernel(v *view) []Finding {
 		return nil
 	}
 	return []Finding{{
-		Rule: "D03", Severity: Warn, Confidence: track.Certain,
+		Rule: rule.KernelTooOld, Severity: Warn, Confidence: track.Certain,
 		Title:    "this kernel announces no MPTCP events",
 		host:     true,
 		Evidence: []string{"kernel " + v.Kernel.Release, "the netlink family mptcp_pm has no group mptcp_pm_events"},
@@ -78,7 +79,7 @@ func forbidden(v *view) []Finding {
 		return nil
 	}
 	return []Finding{{
-		Rule: "D04", Severity: Fail, Confidence: track.Certain,
+		Rule: rule.PolicyForbids, Severity: Fail, Confidence: track.Certain,
 		Title:    "a security policy forbids MPTCP sockets",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: []string{socketEvidence(v), "a kernel without MPTCP would answer EPROTONOSUPPORT, one where it is off ENOPROTOOPT"},
@@ -95,7 +96,7 @@ func noDaemon(v *view) []Finding {
 		return nil
 	}
 	f := Finding{
-		Rule: "D13", Severity: Fail, Confidence: track.Certain,
+		Rule: rule.NoDaemon, Severity: Fail, Confidence: track.Certain,
 		Title:    "the path manager is set to userspace, and no daemon runs",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: []string{"net.mptcp.path_manager = userspace (pm_type = 1)"},
@@ -136,7 +137,7 @@ func twoManagers(v *view) []Finding {
 		return nil
 	}
 	return []Finding{{
-		Rule: "D26", Severity: Warn, Confidence: track.Likely,
+		Rule: rule.TwoManagers, Severity: Warn, Confidence: track.Likely,
 		Title:   "NetworkManager and mptcpd both manage endpoints",
 		Subject: Subject{Netns: v.Netns},
 		Evidence: []string{
@@ -172,7 +173,7 @@ func memory(v *view) []Finding {
 		return nil
 	}
 	return []Finding{{
-		Rule: "D46", Severity: severity, Confidence: track.Likely,
+		Rule: rule.ShortOfMemory, Severity: severity, Confidence: track.Likely,
 		Title:    "memory for MPTCP is short",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: evidence,

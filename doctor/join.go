@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -27,7 +28,7 @@ func failedJoins(v *view) []Finding {
 			if ok {
 				f.Subject.Endpoint, f.Subject.EndpointID, f.Subject.Device = e.Address, e.ID, v.onEndpoint(e).Device
 			}
-			g.add(f.Rule+a.local.Addr().String()+a.remote.String(), c, func() Finding { return f })
+			g.add(string(f.Rule)+a.local.Addr().String()+a.remote.String(), c, func() Finding { return f })
 		}
 	}
 	return g.list
@@ -67,13 +68,13 @@ func (v *view) judge(c *mptcp.Connection, a *attempt, e mptcp.Endpoint) (Finding
 		if !v.watched(c.Token) {
 			return Finding{}, false
 		}
-		f.Rule, f.Title = "D37", "something on the way "+way+" removes MPTCP from the join"
+		f.Rule, f.Title = rule.JoinStripped, "something on the way "+way+" removes MPTCP from the join"
 		f.Evidence = append(f.Evidence, v.counts("MPJoinSynTx", "MPJoinSynAckRx", "MPRstTx", "MPJoinSynAckNoMPJoin")...)
 		f.Fix = []string{"report it to the operator of this path: TCP option 30 (MP_JOIN) is removed"}
 		v.blameAttempt(&f, suspectJoin, a)
 	case rejected:
-		f.Rule, f.Title = "D16", "the peer accepts no further subflow: "+way+" it was taken back at once"
-		f.Alternatives = []string{"D14"}
+		f.Rule, f.Title = rule.PeerLimit, "the peer accepts no further subflow: "+way+" it was taken back at once"
+		f.Alternatives = []rule.ID{rule.PeerWithoutDaemon}
 		f.Fix = []string{"on the peer: mptcpctl limits set subflows N   (its limit, or its path manager, refused the join)"}
 	case reset:
 		return v.resetJoin(f, a, way)
@@ -81,7 +82,7 @@ func (v *view) judge(c *mptcp.Connection, a *attempt, e mptcp.Endpoint) (Finding
 		if e.Address.IsValid() && !v.works(e) {
 			return Finding{}, false
 		}
-		f.Rule, f.Title, f.Severity = "D42", "the subflow "+way+" died, and the kernel does not try again", Warn
+		f.Rule, f.Title, f.Severity = rule.NotRetried, "the subflow "+way+" died, and the kernel does not try again", Warn
 		f.Confidence = track.Certain
 		f.Fix = repair(v, e)
 	default:
@@ -131,21 +132,21 @@ func repair(v *view, e mptcp.Endpoint) []string {
 // refusedJoin is D08, D09 or D36: RST or ICMP to the join's SYN.
 func (v *view) refusedJoin(f *Finding, a *attempt, way string) {
 	if a.outcome() == unreachable {
-		f.Rule, f.Title = "D36", "the join "+way+" was answered: unreachable"
+		f.Rule, f.Title = rule.JoinRefused, "the join "+way+" was answered: unreachable"
 		f.Fix = []string{"look for a firewall that rejects, or a router without the route: traceroute -s " + a.local.Addr().String() + " " + a.remote.Addr().String()}
 		v.blameAttempt(f, suspectJoin, a)
 		return
 	}
 	switch {
 	case a.announcedRemote:
-		f.Rule, f.Title = "D09", fmt.Sprintf("the peer announced %s, and nobody listens there", a.remote)
+		f.Rule, f.Title = rule.AnnouncedWithoutListener, fmt.Sprintf("the peer announced %s, and nobody listens there", a.remote)
 		f.Fix = []string{"on the peer: let the application listen on the wildcard address, or give the endpoint a port"}
 	case v.refusesAll(a):
-		f.Rule, f.Title, f.Confidence = "D08", fmt.Sprintf("nobody listens on %s any more: the peer closed its listener", a.remote), track.Certain
+		f.Rule, f.Title, f.Confidence = rule.ListenerClosed, fmt.Sprintf("nobody listens on %s any more: the peer closed its listener", a.remote), track.Certain
 		f.Fix = []string{"on the peer: keep the listening socket open while connections live (netcat: nc -l -k)"}
 	default:
-		f.Rule, f.Title = "D36", "the join "+way+" was refused with a reset"
-		f.Alternatives = []string{"D08", "D40"}
+		f.Rule, f.Title = rule.JoinRefused, "the join "+way+" was refused with a reset"
+		f.Alternatives = []rule.ID{rule.ListenerClosed, rule.LoadBalancer}
 		f.Fix = []string{
 			fmt.Sprintf("mptcpctl probe %s %d   (from each address: is it this path, or does nobody listen any more?)", a.remote.Addr(), a.remote.Port()),
 			"on the peer: keep the listening socket open (netcat: nc -l -k)",
@@ -166,7 +167,7 @@ func (v *view) refusesAll(a *attempt) bool {
 }
 
 func (v *view) unansweredJoin(f *Finding, way string) {
-	f.Rule, f.Title = "D35", "no answer to the join "+way
+	f.Rule, f.Title = rule.JoinUnanswered, "no answer to the join "+way
 	f.Evidence = append(f.Evidence, v.counts("MPJoinSynTx", "MPJoinSynAckRx")...)
 	f.Fix = []string{"look for a firewall or NAT on this path that drops SYN with TCP option 30 (MP_JOIN)"}
 }
@@ -177,14 +178,14 @@ func (v *view) resetJoin(f Finding, a *attempt, way string) (Finding, bool) {
 	f.Confidence = track.Certain
 	switch reason {
 	case mptcp.ResetMiddlebox:
-		f.Rule, f.Title = "D38", "a middlebox interferes with MPTCP on the path "+way
+		f.Rule, f.Title = rule.OptionStripped, "a middlebox interferes with MPTCP on the path "+way
 		f.Fix = []string{"report it to the operator of this path: TCP option 30 (DSS) is removed from data"}
 		v.blameAttempt(&f, suspectData, a)
 	case mptcp.ResetResources, mptcp.ResetProhibited:
-		f.Rule, f.Title = "D16", "the peer refuses subflows: "+reason.Explain()
+		f.Rule, f.Title = rule.PeerLimit, "the peer refuses subflows: "+reason.Explain()
 		f.Fix = []string{"on the peer: mptcpctl limits set subflows N"}
 	case mptcp.ResetTooMuchOutstanding, mptcp.ResetBadPerformance:
-		f.Rule, f.Title, f.Severity = "D42", "the peer gave the subflow "+way+" up: "+reason.Explain(), Warn
+		f.Rule, f.Title, f.Severity = rule.NotRetried, "the peer gave the subflow "+way+" up: "+reason.Explain(), Warn
 		f.Fix = []string{"mend the path, then delete the endpoint and add it again"}
 	default:
 		return Finding{}, false
@@ -248,7 +249,7 @@ func backConnects(v *view) []Finding {
 			}
 			g.add(a.remote.Addr().String(), c, func() Finding {
 				return Finding{
-					Rule: "D10", Severity: Info, Confidence: track.Likely,
+					Rule: rule.ClientSignals, Severity: Info, Confidence: track.Likely,
 					Title:    fmt.Sprintf("the client announced %s, and does not listen there", a.remote),
 					Subject:  Subject{Remote: a.remote},
 					Evidence: []string{closedEvidence(c, a)},
@@ -281,7 +282,7 @@ func forbiddenAddress(v *view) []Finding {
 		}
 		g.add(c.Remote.String(), c, func() Finding {
 			return Finding{
-				Rule: "D25", Severity: Warn, Confidence: track.Certain,
+				Rule: rule.JoinsForbidden, Severity: Warn, Confidence: track.Certain,
 				Title:    fmt.Sprintf("%s forbids joins to its address, and announces no other", c.Remote),
 				Subject:  Subject{Remote: c.Remote},
 				Evidence: []string{fmt.Sprintf("connection %s: deny_join_id0, no ANNOUNCED", c.Token)},
@@ -304,12 +305,12 @@ func givenUp(v *view) []Finding {
 			continue
 		}
 		g.add(w.e.Address.String(), w.c, func() Finding {
-			alternatives := []string{"D16", "D36", "D37"}
+			alternatives := []rule.ID{rule.PeerLimit, rule.JoinRefused, rule.JoinStripped}
 			if v.total("MPRstRx") > 0 {
-				alternatives = append(alternatives, "D38")
+				alternatives = append(alternatives, rule.OptionStripped)
 			}
 			return Finding{
-				Rule: "D42", Severity: Warn, Confidence: track.Likely,
+				Rule: rule.NotRetried, Severity: Warn, Confidence: track.Likely,
 				Title:   fmt.Sprintf("endpoint %s was tried and has no subflow: the kernel does not try again", w.e.Address),
 				Subject: v.onEndpoint(w.e),
 				Evidence: []string{

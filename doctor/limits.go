@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -33,7 +34,7 @@ func subflowLimit(v *view) []Finding {
 func (v *view) limitFinding(c *mptcp.Connection, e mptcp.Endpoint) Finding {
 	max := v.Limits.Subflows
 	f := Finding{
-		Rule: "D15", Severity: Warn, Confidence: track.Certain,
+		Rule: rule.SubflowLimit, Severity: Warn, Confidence: track.Certain,
 		Title:    fmt.Sprintf("the limit of additional subflows is %d: endpoint %s stays unused", max, e.Address),
 		Subject:  v.onEndpoint(e),
 		Evidence: []string{fmt.Sprintf("limits: subflows %d, add_addr_accepted %d", max, v.Limits.AddAddrAccepted)},
@@ -63,7 +64,7 @@ func refusedHere(v *view) []Finding {
 		}
 		g.add("", c, func() Finding {
 			return Finding{
-				Rule: "D15", Severity: Fail, Confidence: track.Likely,
+				Rule: rule.SubflowLimit, Severity: Fail, Confidence: track.Likely,
 				Title:   "this host refuses subflows of its peers: the limit is reached",
 				Subject: Subject{Netns: v.Netns},
 				Evidence: []string{
@@ -94,7 +95,7 @@ func overrun(v *view) []Finding {
 		return nil // with a limit that is reached, SYN cookies change nothing
 	}
 	return []Finding{{
-		Rule: "D45", Severity: Warn, Confidence: track.Likely,
+		Rule: rule.ListenerOverrun, Severity: Warn, Confidence: track.Likely,
 		Title:   "the listener is overrun: SYN cookies are sent, and joins are refused",
 		Subject: Subject{Netns: v.Netns},
 		Evidence: []string{
@@ -118,7 +119,7 @@ func (v *view) fullQueue() (Finding, bool) {
 			continue
 		}
 		return Finding{
-			Rule: "D45", Severity: Warn, Confidence: track.Certain,
+			Rule: rule.ListenerOverrun, Severity: Warn, Confidence: track.Certain,
 			Title:   fmt.Sprintf("the listener on %s is overrun: SYN are dropped, those of further subflows too", l.Local),
 			Subject: Subject{Netns: v.Netns},
 			Evidence: []string{
@@ -175,7 +176,7 @@ func (v *view) inVain(c *mptcp.Connection, sure track.Confidence, evidence strin
 		fix[0] += " subflows 2"
 	}
 	return Finding{
-		Rule: "D17", Severity: Warn, Confidence: sure,
+		Rule: rule.AnnouncementsNotAccepted, Severity: Warn, Confidence: sure,
 		Title:    "the peer announces further addresses, and this host accepts none",
 		Subject:  Subject{Remote: c.Remote},
 		Evidence: []string{evidence, fmt.Sprintf("limits: add_addr_accepted 0, subflows %d", v.Limits.Subflows)},
@@ -197,7 +198,7 @@ func limitEaten(v *view) []Finding {
 		}
 		g.add(e.Address.String(), c, func() Finding {
 			return Finding{
-				Rule: "D18", Severity: Warn, Confidence: track.Certain,
+				Rule: rule.HangingAttempt, Severity: Warn, Confidence: track.Certain,
 				Title:   fmt.Sprintf("endpoint %s waits: an attempt that hangs holds the last place", e.Address),
 				Subject: v.onEndpoint(e),
 				Evidence: []string{
@@ -243,7 +244,7 @@ func tableFull(v *view) []Finding {
 		}
 	}
 	return []Finding{{
-		Rule: "D24", Severity: Info, Confidence: track.Certain,
+		Rule: rule.TableFull, Severity: Info, Confidence: track.Certain,
 		Title:    "the table of endpoints is full",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: []string{fmt.Sprintf("%d endpoints; kernel %s holds no more (ERANGE)", n, v.Kernel.Release)},

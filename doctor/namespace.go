@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -30,7 +31,7 @@ func elsewhere(v *view) []Finding {
 		return nil
 	}
 	return []Finding{{
-		Rule: "D48", Severity: Info, Confidence: track.Certain,
+		Rule: rule.WrongNamespace, Severity: Info, Confidence: track.Certain,
 		Title:    "MPTCP is in use in another network namespace, not in this one",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: busy,
@@ -50,7 +51,7 @@ func (v *view) connectionsElsewhere() (Finding, bool) {
 			continue
 		}
 		return Finding{
-			Rule: "D48", Severity: wished(slices.ContainsFunc(slices.Concat(v.Managers, v.MaybeManagers), isNetworkManager)), Confidence: track.Likely,
+			Rule: rule.WrongNamespace, Severity: wished(slices.ContainsFunc(slices.Concat(v.Managers, v.MaybeManagers), isNetworkManager)), Confidence: track.Likely,
 			Title:   "endpoints are configured here, and the connections are in another network namespace: " + n.Name,
 			Subject: Subject{Netns: v.Netns},
 			Evidence: []string{
@@ -79,7 +80,7 @@ func (v *view) endpointsElsewhere() (Finding, bool) {
 			continue
 		}
 		return Finding{
-			Rule: "D48", Severity: wished(n.Managed), Confidence: track.Likely,
+			Rule: rule.WrongNamespace, Severity: wished(n.Managed), Confidence: track.Likely,
 			Title:   "connections are here, and the endpoints are in another network namespace: " + n.Name,
 			Subject: Subject{Netns: v.Netns},
 			Evidence: []string{

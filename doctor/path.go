@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -82,7 +83,7 @@ func probed(s *mptcp.Subflow) uint32 {
 func (v *view) silentFinding(c *mptcp.Connection, s *mptcp.Subflow, why string, sure track.Confidence, severity Severity) Finding {
 	e, hasEndpoint := v.endpoint(&attempt{local: s.Local})
 	f := Finding{
-		Rule: "D43", Severity: severity, Confidence: sure,
+		Rule: rule.SilentPath, Severity: severity, Confidence: sure,
 		Title:   fmt.Sprintf("the subflow from %s to %s is silent: %s", s.Local.Addr(), s.Remote, why),
 		Subject: Subject{Remote: s.Remote, Device: s.Device},
 		Evidence: []string{fmt.Sprintf("connection %s: %s to %s, last acknowledgement %d ms ago, timeout doubled %d times, %d segments not acknowledged",
@@ -116,7 +117,7 @@ func carriesNothing(v *view) []Finding {
 			}
 			g.add(s.Local.Addr().String()+s.Remote.Addr().String()+why, c, func() Finding {
 				return Finding{
-					Rule: "D47", Severity: severity, Confidence: track.Likely,
+					Rule: rule.CarriesNothing, Severity: severity, Confidence: track.Likely,
 					Title:   fmt.Sprintf("the subflow from %s to %s carries nothing: %s", s.Local.Addr(), s.Remote.Addr(), why),
 					Subject: Subject{Remote: s.Remote, Device: s.Device},
 					Evidence: []string{fmt.Sprintf("connection %s: share %.1f%%, rtt %d us, cwnd %d, backup here %t, backup by the peer %t",
@@ -166,11 +167,11 @@ func slow(s *mptcp.Subflow, than uint32) bool {
 // that is damaged may also be one that was removed.
 func damaged(v *view) []Finding {
 	f := Finding{
-		Rule: "D39", Severity: Fail, Confidence: track.Likely,
+		Rule: rule.DataChanged, Severity: Fail, Confidence: track.Likely,
 		Title:        "something on the way changes the data, or removes MPTCP from it",
 		Subject:      Subject{Netns: v.Netns},
-		Fix:          fallbackFix("D39", nil),
-		Alternatives: []string{"D38"},
+		Fix:          fallbackFix(rule.DataChanged, nil),
+		Alternatives: []rule.ID{rule.OptionStripped},
 	}
 	for _, name := range [...]string{"DataCsumErr", "MPFailTx", "MPFailRx", "InfiniteMapTx", "InfiniteMapRx", "DSSCorruptionFallback", "DSSCorruptionReset"} {
 		n := v.moved(name)
@@ -200,10 +201,10 @@ func strippedData(v *view) []Finding {
 		severity = Info // of so many peers, one always sits behind a bad box
 	}
 	return []Finding{{
-		Rule: "D38", Severity: severity, Confidence: track.Certain,
+		Rule: rule.OptionStripped, Severity: severity, Confidence: track.Certain,
 		Title:    "something on the way removes MPTCP from data",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: v.counts("DssFallback", "DssReset"),
-		Fix:      fallbackFix("D38", nil),
+		Fix:      fallbackFix(rule.OptionStripped, nil),
 	}}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/hostnet"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
@@ -18,7 +19,7 @@ type routeKey struct {
 // routeTrouble is why packets from an endpoint do not take its own link to a
 // peer. The zero value is no trouble, or none that the facts tell of.
 type routeTrouble struct {
-	rule     string
+	rule     rule.ID
 	title    string
 	evidence []string
 	fix      []string
@@ -71,7 +72,7 @@ func (v *view) misbound(e mptcp.Endpoint, holder hostnet.Address) routeTrouble {
 		return routeTrouble{}
 	}
 	return routeTrouble{
-		rule: "D27", severity: Fail,
+		rule: rule.WrongLink, severity: Fail,
 		title: fmt.Sprintf("endpoint %s is bound to %s, and %s has its address", e.Address, by.Name, own.Name),
 		evidence: []string{
 			fmt.Sprintf("the endpoint names dev %s, the address is on %s", by.Name, own.Name),
@@ -95,7 +96,7 @@ func (v *view) holds(link int, addr netip.Addr) bool {
 func (v *view) boundRoute(e mptcp.Endpoint, key routeKey, l Lookup) routeTrouble {
 	link := v.links[int(e.IfIndex)]
 	name := link.Name
-	t := routeTrouble{rule: "D28", severity: Fail, fix: []string{
+	t := routeTrouble{rule: rule.NoRoute, severity: Fail, fix: []string{
 		fmt.Sprintf("ip route add default via GATEWAY dev %s metric 1000", shellWord(name)),
 	}}
 	switch {
@@ -138,7 +139,7 @@ func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Addre
 	}
 	by := v.links[l.Route.IfIndex]
 	t := routeTrouble{
-		rule: "D27", severity: Warn,
+		rule: rule.WrongLink, severity: Warn,
 		title: fmt.Sprintf("subflows from endpoint %s leave by %s and not by %s, which has the address", e.Address, by.Name, own.Name),
 		evidence: []string{
 			fmt.Sprintf("ip route get %s from %s: dev %s", key.remote, key.source, by.Name),
@@ -151,11 +152,11 @@ func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Addre
 	}
 	switch {
 	case by.Tunnel && !own.Tunnel:
-		t.rule = "D31"
+		t.rule = rule.TunnelRoute
 		t.title = fmt.Sprintf("the tunnel %s takes the subflows from endpoint %s", by.Name, e.Address)
 		t.evidence = append(t.evidence, fmt.Sprintf("%s is a tunnel (%s)", by.Name, by.Kind))
 	case v.sharedSubnet(holder, l.Route.IfIndex):
-		t.rule = "D30"
+		t.rule = rule.SameSubnet
 		t.title = fmt.Sprintf("%s and %s are in one subnet: subflows from endpoint %s leave by %s", own.Name, by.Name, e.Address, by.Name)
 		t.evidence = append(t.evidence, fmt.Sprintf("both links have addresses in %s", holder.Prefix))
 		t.fix = append(t.fix, "sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2")
@@ -167,7 +168,7 @@ func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Addre
 // address.
 func (v *view) noRoute(e mptcp.Endpoint, key routeKey, l Lookup) routeTrouble {
 	t := routeTrouble{
-		rule: "D28", severity: Fail,
+		rule: rule.NoRoute, severity: Fail,
 		title:    fmt.Sprintf("there is no route to %s from endpoint %s", key.remote, e.Address),
 		evidence: []string{fmt.Sprintf("ip route get %s from %s: %s", key.remote, key.source, l.Error)},
 		fix:      []string{fmt.Sprintf("ip rule add from %s table 100 && ip route add default via GATEWAY dev DEVICE table 100", e.Address)},
@@ -208,7 +209,7 @@ func (v *view) reverseFilter(e mptcp.Endpoint, key routeKey, free Lookup) routeT
 	}
 	name := shellWord(link.Name)
 	t := routeTrouble{
-		rule: "D29", severity: Fail,
+		rule: rule.ReversePathFilter, severity: Fail,
 		title: fmt.Sprintf("%s drops the answers to endpoint %s: the reverse path filter is strict", link.Name, e.Address),
 		evidence: []string{
 			fmt.Sprintf("rp_filter of %s is 1 (the greater one of all and %s)", link.Name, link.Name),
@@ -230,9 +231,9 @@ func badRoutes(v *view) []Finding {
 		if t.rule == "" || w.u == inUse && t.severity == Fail && w.by.State != mptcp.SubflowSilent {
 			continue // a subflow that is up disproves it
 		}
-		g.add(t.rule+w.e.Address.String(), w.c, func() Finding {
+		g.add(string(t.rule)+w.e.Address.String(), w.c, func() Finding {
 			sure := track.Certain
-			if t.rule == "D29" || t.rule == "D30" {
+			if t.rule == rule.ReversePathFilter || t.rule == rule.SameSubnet {
 				sure = track.Likely
 			}
 			return Finding{
@@ -247,20 +248,20 @@ func badRoutes(v *view) []Finding {
 // markedRules is D32: rules by mark or user that a join does not fit, where an
 // endpoint's subflow does not come up.
 func markedRules(v *view) []Finding {
-	var rule *hostnet.Rule
+	var policy *hostnet.Rule
 	for i := range v.Network.Rules {
 		r := &v.Network.Rules[i]
 		if !r.Not && r.Table != 0 && (r.Mark != 0 || r.UIDs != nil) {
-			rule = r
+			policy = r
 			break
 		}
 	}
-	if rule == nil {
+	if policy == nil {
 		return nil
 	}
-	what := fmt.Sprintf("fwmark %#x", rule.Mark)
-	if rule.UIDs != nil {
-		what = fmt.Sprintf("uidrange %d-%d", rule.UIDs.First, rule.UIDs.Last)
+	what := fmt.Sprintf("fwmark %#x", policy.Mark)
+	if policy.UIDs != nil {
+		what = fmt.Sprintf("uidrange %d-%d", policy.UIDs.First, policy.UIDs.Last)
 	}
 	var g group
 	for w := range v.wants {
@@ -269,11 +270,11 @@ func markedRules(v *view) []Finding {
 		}
 		g.add(w.e.Address.String(), w.c, func() Finding {
 			return Finding{
-				Rule: "D32", Severity: Info, Confidence: track.Possible,
+				Rule: rule.MarkedRule, Severity: Info, Confidence: track.Possible,
 				Title:    fmt.Sprintf("a routing rule by %s may not fit the subflows from endpoint %s", what, w.e.Address),
 				Subject:  v.onEndpoint(w.e),
-				Evidence: []string{fmt.Sprintf("rule priority %d: %s lookup %d; the kernel makes joins without the application's mark", rule.Priority, what, rule.Table)},
-				Fix:      []string{fmt.Sprintf("ip rule add from %s table %d", w.e.Address, rule.Table)},
+				Evidence: []string{fmt.Sprintf("rule priority %d: %s lookup %d; the kernel makes joins without the application's mark", policy.Priority, what, policy.Table)},
+				Fix:      []string{fmt.Sprintf("ip rule add from %s table %d", w.e.Address, policy.Table)},
 			}
 		})
 	}
@@ -296,7 +297,7 @@ func reverseFilterHere(v *view) []Finding {
 		return nil // with a single link the way back is the same
 	}
 	return []Finding{{
-		Rule: "D29", Severity: Info, Confidence: track.Possible,
+		Rule: rule.ReversePathFilter, Severity: Info, Confidence: track.Possible,
 		Title:    "the reverse path filter dropped packets, maybe those of peers' second paths",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: []string{fmt.Sprintf("IPReversePathFilter: %d in %s", n, v.TCP.Window), fmt.Sprintf("rp_filter is 1 on %q", strict)},

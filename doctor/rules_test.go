@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mptcpctl/counters"
+	"mptcpctl/doctor/rule"
 	"mptcpctl/hostnet"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
@@ -17,7 +18,7 @@ import (
 // ruleCase is a rule with facts that lead to it, and facts that are near and must
 // not.
 type ruleCase struct {
-	rule     string
+	rule     rule.ID
 	name     string
 	severity Severity
 	sure     track.Confidence
@@ -444,11 +445,11 @@ func bigAnnouncement(f *Facts, addr netip.Addr, port uint16) {
 
 // companions are findings that come with another one and say something of their
 // own.
-var companions = map[string]string{"D18": "D35", "D32": "D35"}
+var companions = map[rule.ID]rule.ID{"D18": "D35", "D32": "D35"}
 
 func TestRules(t *testing.T) {
 	for _, tt := range ruleCases() {
-		t.Run(tt.rule+" "+tt.name, func(t *testing.T) {
+		t.Run(string(tt.rule)+" "+tt.name, func(t *testing.T) {
 			f := healthy(t)
 			tt.trigger(t, f)
 			report := Diagnose(*f)
@@ -479,7 +480,7 @@ func TestRules(t *testing.T) {
 
 // Every rule of the catalogue that is decided has a case here.
 func TestEveryRuleHasACase(t *testing.T) {
-	have := map[string]bool{}
+	have := map[rule.ID]bool{}
 	for _, tt := range ruleCases() {
 		have[tt.rule] = true
 		if _, ok := Explain(tt.rule); !ok {

@@ -81,7 +81,7 @@ func TestDiagnoseAll(t *testing.T) {
 	r := DiagnoseAll(facts)
 	var told []string
 	for _, f := range r.Findings {
-		told = append(told, f.Rule+" "+f.Subject.Netns+" "+f.Fix[0])
+		told = append(told, string(f.Rule)+" "+f.Subject.Netns+" "+f.Fix[0])
 	}
 	want := []string{
 		"D02 blue ip netns exec blue sysctl -w net.mptcp.enabled=1",

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 )
 
@@ -58,7 +59,7 @@ func (v *view) noAddress(e mptcp.Endpoint) bool {
 
 // Problem is why an endpoint would not do what it is added for.
 type Problem struct {
-	Rule string   `json:"rule,omitempty"` // "" where the kernel refuses it, or no rule is about it
+	Rule rule.ID  `json:"rule,omitempty"` // "" where the kernel refuses it, or no rule is about it
 	Text string   `json:"text"`
 	Seen []string `json:"seen,omitempty"` // may hold foreign strings: escape before showing
 	Fix  []string `json:"fix,omitempty"`
@@ -74,20 +75,20 @@ func CheckEndpoint(supposed Facts, e mptcp.Endpoint) []Problem {
 	problems := v.refusals(e)
 	for _, f := range Diagnose(supposed).Findings {
 		about := plain(f.Subject.Endpoint) == plain(e.Address) && f.Subject.EndpointID == 0
-		if f.Severity == Info && f.Rule != "D20" || !about && !slices.Contains(forAll, f.Rule) {
+		if f.Severity == Info && f.Rule != rule.InitialAddress || !about && !slices.Contains(forAll, f.Rule) {
 			continue
 		}
 		problems = append(problems, Problem{Rule: f.Rule, Text: f.Title, Seen: supposedEvidence(f.Evidence), Fix: supposedFix(f.Fix, e)})
 	}
-	if !slices.ContainsFunc(problems, func(p Problem) bool { return p.Rule == "D20" }) && v.startsOnly(e) {
+	if !slices.ContainsFunc(problems, func(p Problem) bool { return p.Rule == rule.InitialAddress }) && v.startsOnly(e) {
 		problems = append(problems, Problem{
-			Rule: "D20", Text: fmt.Sprintf("endpoint %s is the address that the connection starts from: no further subflow comes of it", e.Address),
+			Rule: rule.InitialAddress, Text: fmt.Sprintf("endpoint %s is the address that the connection starts from: no further subflow comes of it", e.Address),
 			Fix: []string{"give another address an endpoint: mptcpctl paths"},
 		})
 	}
 	if remote, other := v.onlyOther(e); other {
 		problems = append(problems, Problem{
-			Rule: "D23", Text: fmt.Sprintf("%s is of another address family: no subflow goes from %s to it", remote, e.Address),
+			Rule: rule.OtherFamily, Text: fmt.Sprintf("%s is of another address family: no subflow goes from %s to it", remote, e.Address),
 			Fix: []string{"mptcpctl paths to " + remote.String() + "   (addresses of its family)"},
 		})
 	}
@@ -100,7 +101,7 @@ func CheckEndpoint(supposed Facts, e mptcp.Endpoint) []Problem {
 	announces := e.Flags.Has(mptcp.FlagSignal) && e.Port == 0
 	if announces && v.Listeners != nil && !v.serves() {
 		problems = append(problems, Problem{
-			Rule: "D10", Text: "nobody listens for MPTCP on this host: peers that follow the announcement are refused",
+			Rule: rule.ClientSignals, Text: "nobody listens for MPTCP on this host: peers that follow the announcement are refused",
 			Fix: []string{"on a client use `subflow` in place of `signal`", "on a server start the application first, on the wildcard address"},
 		})
 	}
@@ -140,7 +141,7 @@ func (v *view) onlyOther(e mptcp.Endpoint) (remote netip.Addr, other bool) {
 }
 
 // forAll are those that keep every endpoint from being used.
-var forAll = []string{"D01", "D02", "D04", "D13"}
+var forAll = []rule.ID{rule.KernelWithoutMPTCP, rule.SwitchedOff, rule.PolicyForbids, rule.NoDaemon}
 
 // refusals are why the kernel would not take the endpoint
 // (mptcp_pm_nl_append_new_local_addr).
@@ -162,7 +163,7 @@ func (v *view) refusals(e mptcp.Endpoint) []Problem {
 	}
 	if n >= v.maxEndpoints() {
 		problems = append(problems, Problem{
-			Rule: "D24", Text: fmt.Sprintf("the table of endpoints is full: the kernel refuses more than %d (ERANGE)", v.maxEndpoints()),
+			Rule: rule.TableFull, Text: fmt.Sprintf("the table of endpoints is full: the kernel refuses more than %d (ERANGE)", v.maxEndpoints()),
 			Fix: []string{"mptcpctl endpoint delete id N   (one that is not needed)"},
 		})
 	}

@@ -76,7 +76,7 @@ func TestCheckEndpoint(t *testing.T) {
 			var found []string
 			text := fmt.Sprintf("%+v", problems)
 			for _, p := range problems {
-				found = append(found, cmp.Or(p.Rule, "-"))
+				found = append(found, string(cmp.Or(p.Rule, "-")))
 			}
 			if tt.rules == "" && len(problems) > 0 || tt.rules != "" && !slices.Contains(found, tt.rules) {
 				t.Errorf("found %v, want %q: %s", found, tt.rules, text)

@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/track"
 )
 
@@ -12,7 +13,7 @@ func foreignJoins(v *view) []Finding {
 	const few = 3
 	lost, joins := v.moved("MPJoinNoTokenFound"), v.moved("MPJoinSynRx")
 	f := Finding{
-		Rule: "D40", Severity: Warn, Confidence: track.Likely,
+		Rule: rule.LoadBalancer, Severity: Warn, Confidence: track.Likely,
 		Title:   "joins arrive here for connections of another server",
 		Subject: Subject{Netns: v.Netns},
 		Fix: []string{
@@ -41,7 +42,7 @@ func lostEvents(v *view) []Finding {
 		return nil
 	}
 	return []Finding{{
-		Rule: "D49", Severity: Warn, Confidence: track.Certain,
+		Rule: rule.EventsLost, Severity: Warn, Confidence: track.Certain,
 		Title:    fmt.Sprintf("%d events were lost before they could be read", v.EventsLost),
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: []string{fmt.Sprintf("lost since %s: %d", v.EventsSince.UTC().Format("15:04:05"), v.EventsLost)},
@@ -64,7 +65,7 @@ func oldIPRoute2(v *view) []Finding {
 		return nil
 	}
 	return []Finding{{
-		Rule: "D50", Severity: Info, Confidence: track.Certain,
+		Rule: rule.OldIPRoute2, Severity: Info, Confidence: track.Certain,
 		Title:    "the ip command is older than the kernel",
 		host:     true,
 		Evidence: []string{fmt.Sprintf("iproute2 %s, kernel %s: %s", v.IPRoute2, v.Kernel.Release, what)},

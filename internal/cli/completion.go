@@ -85,7 +85,7 @@ func wordsBehind(command string) []grammar.Candidate {
 		return nil
 	}
 	for _, r := range doctor.Rules() {
-		words = append(words, grammar.Candidate{Word: r.ID, Summary: r.Title})
+		words = append(words, grammar.Candidate{Word: string(r.ID), Summary: r.Title})
 	}
 	return words
 }

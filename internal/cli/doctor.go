@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mptcpctl/doctor"
+	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/bundle"
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/filter"
@@ -143,25 +144,25 @@ func explained(inv *grammar.Invocation) (bool, error) {
 	case len(args) != 1 || inv.Has("watch"): // a number behind that is a time
 		return explain, nil
 	}
-	rule, ok := doctor.Explain(ruleID(args[0]))
+	cause, ok := doctor.Explain(ruleID(args[0]))
 	switch {
 	case !ok && (explain || likeRule(args[0])):
 		return true, inv.Usage(fmt.Sprintf("no rule %s: `doctor explain` lists them", present.Escape(args[0])))
 	case !ok:
 		return false, nil
 	case inv.Options.JSON:
-		return true, present.JSON(inv.Stdout, rule, inv.Options.Pretty)
+		return true, present.JSON(inv.Stdout, cause, inv.Options.Pretty)
 	}
-	return true, doctorText(inv).DoctorRule(inv.Stdout, &rule)
+	return true, doctorText(inv).DoctorRule(inv.Stdout, &cause)
 }
 
 // ruleID returns the id that a word stands for: d5 is D05, and so is 5, for a filter
 // cannot begin with a number.
-func ruleID(word string) string {
+func ruleID(word string) rule.ID {
 	if n, err := strconv.ParseUint(strings.TrimLeft(word, "Dd"), 10, 8); err == nil && likeRule(word) {
-		return fmt.Sprintf("D%02d", n)
+		return rule.ID(fmt.Sprintf("D%02d", n))
 	}
-	return word
+	return rule.ID(word)
 }
 
 // likeRule reports whether the word is one that only a rule can be meant by: D and

@@ -140,10 +140,10 @@ func sameRules(t *testing.T, f doctor.Facts) {
 	f.Firewall = nil // it stays behind, and what it tells with it
 	var want, got []string
 	for _, finding := range doctor.Diagnose(f).Findings {
-		want = append(want, finding.Rule)
+		want = append(want, string(finding.Rule))
 	}
 	for _, finding := range doctor.Diagnose(hidden[0]).Findings {
-		got = append(got, finding.Rule)
+		got = append(got, string(finding.Rule))
 	}
 	slices.Sort(want)
 	slices.Sort(got)

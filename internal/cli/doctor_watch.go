@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mptcpctl/doctor"
+	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
@@ -16,8 +17,9 @@ import (
 // findingKey tells findings apart from one look to the next. The evidence is not
 // part of it: it has numbers that move.
 type findingKey struct {
-	rule, title string
-	subject     doctor.Subject
+	rule    rule.ID
+	title   string
+	subject doctor.Subject
 }
 
 func keyOf(f *doctor.Finding) findingKey {

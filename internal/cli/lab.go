@@ -113,7 +113,7 @@ func labEntries() []labEntry {
 }
 
 func scenarioEntry(s lab.Scenario) labEntry {
-	return labEntry{Name: s.Name, Kind: "scenario", Summary: s.Summary, Host: s.Host, Rule: s.Rule}
+	return labEntry{Name: s.Name, Kind: "scenario", Summary: s.Summary, Host: s.Host, Rule: string(s.Rule)}
 }
 
 // noJSON refuses -j where there is nothing that could be JSON, instead of printing

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mptcpctl/doctor"
+	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/lab"
 )
 
@@ -18,9 +19,9 @@ import (
 type diagnosis struct {
 	Verdict  string `json:"verdict"`
 	Findings []struct {
-		Rule         string   `json:"rule"`
-		Severity     string   `json:"severity"`
-		Alternatives []string `json:"alternatives"`
+		Rule         rule.ID   `json:"rule"`
+		Severity     string    `json:"severity"`
+		Alternatives []rule.ID `json:"alternatives"`
 	} `json:"findings"`
 	Unseen []doctor.Gap `json:"unseen"`
 }
@@ -30,9 +31,9 @@ type diagnosis struct {
 func (d diagnosis) String() string {
 	words := []string{d.Verdict}
 	for _, f := range d.Findings {
-		word := f.Rule
+		word := string(f.Rule)
 		if len(f.Alternatives) > 0 {
-			word += "|" + strings.Join(f.Alternatives, "|")
+			word += "|" + rule.Join(f.Alternatives, "|")
 		}
 		if f.Severity == "info" {
 			word = "(" + word + ")"
@@ -46,12 +47,12 @@ func (d diagnosis) String() string {
 
 // names reports whether the diagnosis is what the scenario must lead to: its rule,
 // by itself or among those that the same evidence fits.
-func (d diagnosis) names(rule string) bool {
-	if rule == lab.Healthy {
+func (d diagnosis) names(id rule.ID) bool {
+	if id == lab.Healthy {
 		return d.Verdict == "healthy"
 	}
 	for _, f := range d.Findings {
-		if f.Rule == rule || slices.Contains(f.Alternatives, rule) {
+		if f.Rule == id || slices.Contains(f.Alternatives, id) {
 			return true
 		}
 	}
@@ -81,7 +82,7 @@ const mostExamined = 6
 func diagnose(ctx context.Context, t *lab.Trial, host *lab.Host, tool []string) (diagnosis, error) {
 	for look := 1; ; look++ {
 		d, err := askDoctor(ctx, t, host, tool)
-		hidden := t.Scenario.Rule == "D13"
+		hidden := t.Scenario.Rule == rule.NoDaemon
 		again := (t.Scenario.Traffic.Repeat && t.Scenario.Rule != lab.Healthy || hidden) && look < mostExamined
 		if err != nil || !again || d.names(t.Scenario.Rule) {
 			return d, err

@@ -96,7 +96,7 @@ func expectation(s lab.Scenario) string {
 	if s.Rule == lab.Healthy {
 		return "a healthy host"
 	}
-	return s.Rule
+	return string(s.Rule)
 }
 
 // labRunAll runs all scenarios and writes the table of what doctor found.

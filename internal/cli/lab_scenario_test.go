@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"mptcpctl/doctor"
+	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 )
@@ -26,13 +27,13 @@ func TestDiagnosisNamesRules(t *testing.T) {
 	if got, want := d.String(), "failure D36|D08|D40 (D50)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	var named []string
-	for _, rule := range []string{"D36", "D08", "D50", "D05", lab.Healthy} {
-		if d.names(rule) {
-			named = append(named, rule)
+	var named []rule.ID
+	for _, id := range []rule.ID{"D36", "D08", "D50", "D05", lab.Healthy} {
+		if d.names(id) {
+			named = append(named, id)
 		}
 	}
-	if want := []string{"D36", "D08", "D50"}; !slices.Equal(named, want) {
+	if want := []rule.ID{"D36", "D08", "D50"}; !slices.Equal(named, want) {
 		t.Errorf("names %v, want %v", named, want)
 	}
 	if !(diagnosis{Verdict: "healthy"}).names(lab.Healthy) {
@@ -48,13 +49,13 @@ var byEvents = []string{"announced-unheard-by-client", "listener-closed-far", "l
 // notSeen returns what an ordinary user cannot see of a scenario, so that doctor may
 // miss its rule; "" where it must not.
 func notSeen(s lab.Scenario) string {
-	rule, _ := doctor.Explain(s.Rule)
+	cause, _ := doctor.Explain(s.Rule)
 	switch {
 	case s.Rule == "D48":
 		return "other network namespaces"
 	case s.Rule == "D26":
 		return "the programs that manage endpoints"
-	case rule.Needs == doctor.NeedsEvents, rule.Needs == doctor.NeedsProbe, slices.Contains(byEvents, s.Name):
+	case cause.Needs == doctor.NeedsEvents, cause.Needs == doctor.NeedsProbe, slices.Contains(byEvents, s.Name):
 		return "events"
 	}
 	return ""

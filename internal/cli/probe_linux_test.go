@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/present"
@@ -49,7 +50,7 @@ func TestProbe(t *testing.T) {
 	for _, test := range []struct {
 		scenario string
 		verdict  string
-		rule     string
+		rule     rule.ID
 		joins    string // their states, with rules
 		code     int
 	}{
@@ -106,7 +107,7 @@ func TestProbe(t *testing.T) {
 func joinsTold(p present.Probe) string {
 	var joins []string
 	for _, j := range p.Joins {
-		joins = append(joins, strings.TrimSpace(j.State+" "+j.Rule))
+		joins = append(joins, strings.TrimSpace(j.State+" "+string(j.Rule)))
 	}
 	return strings.Join(joins, ", ")
 }

@@ -141,7 +141,7 @@ func (j *judge) counted() []export.Finding {
 	}
 	found := make([]export.Finding, 0, len(j.report.Findings))
 	for _, f := range j.report.Findings {
-		found = append(found, export.Finding{Netns: f.Subject.Netns, Rule: f.Rule, Severity: f.Severity.String()})
+		found = append(found, export.Finding{Netns: f.Subject.Netns, Rule: string(f.Rule), Severity: f.Severity.String()})
 	}
 	return found
 }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"syscall"
+
+	"mptcpctl/doctor/rule"
 )
 
 // Healthy is the rule of a scenario in which nothing is wrong: doctor must find
@@ -27,7 +29,7 @@ type Scenario struct {
 	Shows    []Symptom // what must show in the end: the kernel's evidence
 	Host     string    // where doctor is to look
 	Look     Look      // how it is to look
-	Rule     string    // what doctor must name there: an id such as "D17", or Healthy
+	Rule     rule.ID   // what doctor must name there, or Healthy
 	Needs    string    // counter without which a kernel tells nothing of it, "" for none
 	Since    Kernel    // first Linux on which it is wrong; the zero value: any
 }

@@ -3,6 +3,8 @@ package lab
 import (
 	"net/netip"
 	"syscall"
+
+	"mptcpctl/doctor/rule"
 )
 
 // applicationScenarios are those in which a program, or a setting of the host, is
@@ -13,25 +15,25 @@ func applicationScenarios() []Scenario {
 			Name: "mptcp-off", Summary: "the client's namespace has net.mptcp.enabled 0",
 			Topology: pair().with(func(t *Topology) { t.client().set("net.mptcp.enabled", "0") }),
 			Traffic:  Traffic{Refused: syscall.ENOPROTOOPT},
-			Host:     ClientHost, Rule: "D02",
+			Host:     ClientHost, Rule: rule.SwitchedOff,
 		},
 		{
 			Name: "plain-server", Summary: "the server's program opens a TCP socket",
 			Topology: pair(), Traffic: Traffic{PlainServer: true},
 			Shows: []Symptom{fellBack(ClientHost), counts(ClientHost, "MPCapableFallbackSYNACK", 1)},
-			Host:  ClientHost, Rule: "D05",
+			Host:  ClientHost, Rule: rule.PeerWithoutMPTCP,
 		},
 		{
 			Name: "plain-client", Summary: "the client's program opens a TCP socket",
 			Topology: pair(), Traffic: Traffic{PlainClient: true},
-			Host: ClientHost, Rule: "D06",
+			Host: ClientHost, Rule: rule.ApplicationUsesTCP,
 		},
 		{
 			Name: "plain-local-server", Summary: "the server's program opens a TCP socket, on the same host",
 			Topology: pair(),
 			Traffic:  Traffic{PlainServer: true, Server: ClientHost, To: netip.MustParseAddr("127.0.0.1")},
 			Shows:    []Symptom{fellBack(ClientHost)},
-			Host:     ClientHost, Rule: "D07",
+			Host:     ClientHost, Rule: rule.ServerUsesTCP,
 		},
 		{
 			Name: "listener-closed", Summary: "the server stops listening once it has the connection",
@@ -41,7 +43,7 @@ func applicationScenarios() []Scenario {
 				{When: Established, Host: ClientHost, Command: subflowOn(client2, "eth1").Command()},
 			},
 			Shows: []Symptom{counts(ClientHost, "MPJoinSynTx", 1), subflows(ClientHost, 0)},
-			Host:  ServerHost, Rule: "D08",
+			Host:  ServerHost, Rule: rule.ListenerClosed,
 		},
 	}
 }
@@ -54,31 +56,31 @@ func connectionScenarios() []Scenario {
 			Name: "nothing-sent", Summary: "the client has sent nothing yet",
 			Topology: pair(), Traffic: Traffic{Quiet: true},
 			Shows: []Symptom{counts(ServerHost, "MPCapableACKRX", 1), subflows(ClientHost, 0)},
-			Host:  ClientHost, Rule: "D11",
+			Host:  ClientHost, Rule: rule.NothingSent,
 		},
 		{
 			Name: "simultaneous-connect", Summary: "both ends connect to each other at once: a socket to itself",
 			Topology: singleLink(), Traffic: Traffic{Self: true, Repeat: true},
 			Shows: []Symptom{counts(ClientHost, "SimultConnectFallback", 1)},
-			Host:  ClientHost, Rule: "D12", Needs: "SimultConnectFallback",
+			Host:  ClientHost, Rule: rule.SocketOption, Needs: "SimultConnectFallback",
 		},
 		{
 			Name: "no-daemon", Summary: "the client's path manager is in userspace, and no daemon runs",
 			Topology: pair().with(func(t *Topology) { t.client().set("net.mptcp.pm_type", "1") }),
 			Shows:    []Symptom{subflows(ClientHost, 0)},
-			Host:     ClientHost, Rule: "D13",
+			Host:     ClientHost, Rule: rule.NoDaemon,
 		},
 		{
 			Name: "no-daemon-at-server", Summary: "the server's path manager is in userspace, and no daemon runs",
 			Topology: plainPair().with(func(t *Topology) { t.server().set("net.mptcp.pm_type", "1") }),
 			Shows:    []Symptom{subflows(ServerHost, 0)},
-			Host:     ServerHost, Rule: "D13",
+			Host:     ServerHost, Rule: rule.NoDaemon,
 		},
 		{
 			Name: "checksum-differs", Summary: "the server asks for checksums, the client does not",
 			Topology: pair().with(func(t *Topology) { t.server().set("net.mptcp.checksum_enabled", "1") }),
 			Shows:    bothJoined(1),
-			Host:     ClientHost, Rule: "D51",
+			Host:     ClientHost, Rule: rule.ChecksumsDiffer,
 		},
 	}
 }

@@ -3,6 +3,7 @@ package lab
 import (
 	"net/netip"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 )
 
@@ -16,37 +17,37 @@ func endpointScenarios() []Scenario {
 		{
 			Name: "endpoint-without-flags", Summary: "an endpoint without subflow, signal or fullmesh",
 			Topology: withEndpoints(Endpoint{Address: second, Dev: "eth1"}), Shows: []Symptom{subflows(ClientHost, 0)},
-			Host: ClientHost, Rule: "D19",
+			Host: ClientHost, Rule: rule.EndpointWithoutPurpose,
 		},
 		{
 			Name: "endpoint-only-backup", Summary: "an endpoint with backup alone",
 			Topology: withEndpoints(Endpoint{Address: second, Dev: "eth1", Flags: mptcp.FlagBackup}), Shows: []Symptom{subflows(ClientHost, 0)},
-			Host: ClientHost, Rule: "D19",
+			Host: ClientHost, Rule: rule.EndpointWithoutPurpose,
 		},
 		{
 			Name: "endpoint-of-first-link", Summary: "the endpoint is the address that the connection starts from",
 			Topology: withEndpoints(subflowOn(client1, "eth0")), Shows: []Symptom{subflows(ClientHost, 0)},
-			Host: ClientHost, Rule: "D20",
+			Host: ClientHost, Rule: rule.InitialAddress,
 		},
 		{
 			Name: "endpoint-not-here", Summary: "the endpoint's address is not on the client",
 			Topology: withEndpoints(Endpoint{Address: netip.MustParseAddr("10.0.9.9"), Flags: mptcp.FlagSubflow}),
 			Shows:    []Symptom{counts(ClientHost, "MPJoinSynTxBindErr", 1), subflows(ClientHost, 0)},
-			Host:     ClientHost, Rule: "D21",
+			Host:     ClientHost, Rule: rule.AddressMissing,
 		},
 		{
 			Name: "endpoint-link-down", Summary: "the endpoint's link is down",
 			Topology: pair(),
 			Faults:   []Fault{{When: BeforeTraffic, Host: ClientHost, LinkDown: "eth1"}},
 			Shows:    []Symptom{counts(ClientHost, "MPJoinSynTxConnectErr", 1), subflows(ClientHost, 0)},
-			Host:     ClientHost, Rule: "D22",
+			Host:     ClientHost, Rule: rule.LinkDown,
 		},
 		{
 			Name: "endpoint-link-gone", Summary: "the endpoint's device was removed",
 			Topology: pair(),
 			Faults:   []Fault{{When: BeforeTraffic, Host: ClientHost, RemoveLink: "eth1"}},
 			Shows:    []Symptom{subflows(ClientHost, 0)},
-			Host:     ClientHost, Rule: "D21",
+			Host:     ClientHost, Rule: rule.AddressMissing,
 		},
 		{
 			Name: "endpoint-other-family", Summary: "an IPv6 endpoint, and a connection over IPv4",
@@ -55,7 +56,7 @@ func endpointScenarios() []Scenario {
 				a.Addresses = append(a.Addresses, netip.MustParsePrefix("2001:db8:2::2/64"))
 			}),
 			Shows: []Symptom{subflows(ClientHost, 0)},
-			Host:  ClientHost, Rule: "D23",
+			Host:  ClientHost, Rule: rule.OtherFamily,
 		},
 	}
 }
@@ -67,13 +68,13 @@ func announcementScenarios() []Scenario {
 			Name: "announced-unheard", Summary: "the server announces an address that its program does not listen on",
 			Topology: announcing(), Traffic: Traffic{Listen: netip.MustParseAddr(server1)},
 			Shows: []Symptom{counts(ClientHost, "MPJoinSynTx", 1), subflows(ClientHost, 0)},
-			Host:  ServerHost, Rule: "D09",
+			Host:  ServerHost, Rule: rule.AnnouncedWithoutListener,
 		},
 		{
 			Name: "announced-unheard-by-client", Summary: "the same, seen from the client",
 			Topology: announcing(), Traffic: Traffic{Listen: netip.MustParseAddr(server1), Repeat: true},
 			Shows: []Symptom{counts(ClientHost, "MPJoinSynTx", 1)},
-			Host:  ClientHost, Rule: "D09",
+			Host:  ClientHost, Rule: rule.AnnouncedWithoutListener,
 		},
 		{
 			Name: "client-signals", Summary: "the client announces its address instead of using it",
@@ -84,7 +85,7 @@ func announcementScenarios() []Scenario {
 			// Not every server tries: an announcement that comes too early is dropped.
 			Traffic: Traffic{Repeat: true},
 			Shows:   []Symptom{counts(ServerHost, "MPJoinSynTx", 1)},
-			Host:    ClientHost, Rule: "D10",
+			Host:    ClientHost, Rule: rule.ClientSignals,
 		},
 		{
 			Name: "announcement-too-long", Summary: "an IPv6 address with a port does not fit beside timestamps",
@@ -96,7 +97,7 @@ func announcementScenarios() []Scenario {
 				t.server().prefer("net.mptcp.add_addr_v6_port_drop_ts", "0")
 			}),
 			Shows: []Symptom{counts(ServerHost, "AddAddrTxDrop", 1), subflows(ClientHost, 0)},
-			Host:  ServerHost, Rule: "D44", Needs: "AddAddrTxDrop",
+			Host:  ServerHost, Rule: rule.AnnouncementTooLong, Needs: "AddAddrTxDrop",
 		},
 	}
 }

@@ -1,5 +1,7 @@
 package lab
 
+import "mptcpctl/doctor/rule"
+
 // hostScenarios are those in which the host itself, or a tool on it, is in the way.
 func hostScenarios() []Scenario {
 	unused := Traffic{Connections: -1}
@@ -8,31 +10,31 @@ func hostScenarios() []Scenario {
 			Name: "policy-forbids", Summary: "a seccomp profile, as containers have one, forbids MPTCP sockets",
 			Topology: pair(), Traffic: unused,
 			Look: Confined,
-			Host: ClientHost, Rule: "D04",
+			Host: ClientHost, Rule: rule.PolicyForbids,
 		},
 		{
 			Name: "two-managers", Summary: "NetworkManager and mptcpd run side by side (processes with their names)",
 			Topology: pair(), Programs: []Program{{ClientHost, "NetworkManager"}, {ClientHost, "mptcpd"}},
 			Shows: bothJoined(1),
-			Host:  ClientHost, Rule: "D26",
+			Host:  ClientHost, Rule: rule.TwoManagers,
 		},
 		{
 			Name: "listener-overrun", Summary: "the server's program accepts one connection and no more: its queue is full",
 			Topology: pair(), Traffic: Traffic{Overrun: true, Repeat: true},
 			Shows: []Symptom{counts(ServerHost, "ListenOverflows", 3)},
-			Host:  ServerHost, Rule: "D45",
+			Host:  ServerHost, Rule: rule.ListenerOverrun,
 		},
 		{
 			Name: "events-lost", Summary: "more connections come and go than the reader's buffer holds events of",
 			Topology: singleLink(), Traffic: unused,
 			Look: Stalled,
-			Host: ClientHost, Rule: "D49",
+			Host: ClientHost, Rule: rule.EventsLost,
 		},
 		{
 			Name: "old-ip", Summary: "the ip command in the path is of 2021 (a stand-in that says so)",
 			Topology: pair(), Shows: bothJoined(1),
 			Look: OldTools,
-			Host: ClientHost, Rule: "D50", Since: Kernel{6, 2},
+			Host: ClientHost, Rule: rule.OldIPRoute2, Since: Kernel{6, 2},
 		},
 	}
 }
@@ -49,13 +51,13 @@ func firewallScenarios() []Scenario {
 			Name: "join-dropped-here", Summary: "the client's own firewall drops SYN with MP_JOIN",
 			Topology: pair(), Faults: here(BeforeTraffic, "drop SYN with MP_JOIN that leaves by the second link", join),
 			Shows: []Symptom{joinHangs(client2)},
-			Host:  ClientHost, Rule: "D35",
+			Host:  ClientHost, Rule: rule.JoinUnanswered,
 		},
 		{
 			Name: "syn-stripped-here", Summary: "the client's own firewall removes MPTCP from the SYN of the connection",
 			Topology: pair(), Faults: here(BeforeTraffic, "remove TCP option 30 from SYN", strip),
 			Shows: []Symptom{fellBack(ClientHost)},
-			Host:  ClientHost, Rule: "D07",
+			Host:  ClientHost, Rule: rule.ServerUsesTCP,
 		},
 	}
 }

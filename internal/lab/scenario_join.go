@@ -1,5 +1,7 @@
 package lab
 
+import "mptcpctl/doctor/rule"
+
 // joinScenarios are those in which something on the second path stops the join.
 func joinScenarios() []Scenario {
 	join := func(verdict Verdict) FirewallRule { return FirewallRule{Verdict: verdict}.isSYN(SubtypeMPJoin) }
@@ -10,14 +12,14 @@ func joinScenarios() []Scenario {
 			Topology: pair(),
 			Faults:   atServer("drop SYN with MP_JOIN", "eth1", join(Drop)),
 			Shows:    []Symptom{joinHangs(client2)},
-			Host:     ClientHost, Rule: "D35",
+			Host:     ClientHost, Rule: rule.JoinUnanswered,
 		},
 		{
 			Name: "join-reset", Summary: "a firewall on the second path resets SYN with MP_JOIN",
 			Topology: pair(), Traffic: refused,
 			Faults: atServer("reject SYN with MP_JOIN by a reset", "eth1", join(RejectReset)),
 			Shows:  []Symptom{counts(ClientHost, "MPJoinSynTx", 2)},
-			Host:   ClientHost, Rule: "D36",
+			Host:   ClientHost, Rule: rule.JoinRefused,
 		},
 		{
 			Name: "join-prohibited", Summary: "a firewall on the second path answers SYN with MP_JOIN by ICMP",
@@ -25,14 +27,14 @@ func joinScenarios() []Scenario {
 			Topology: pair().with(func(t *Topology) { t.server().set("net.ipv4.icmp_ratelimit", "0") }), Traffic: refused,
 			Faults: atServer("reject SYN with MP_JOIN by ICMP: administratively prohibited", "eth1", join(RejectAdmin)),
 			Shows:  []Symptom{counts(ClientHost, "MPJoinSynTx", 2)},
-			Host:   ClientHost, Rule: "D36",
+			Host:   ClientHost, Rule: rule.JoinRefused,
 		},
 		{
 			Name: "join-stripped", Summary: "something on the second path removes MPTCP from SYN",
 			Topology: pair(), Traffic: refused,
 			Faults: atServer("remove TCP option 30 on the second path", "eth1", FirewallRule{Verdict: StripOption, Option: MPTCPOption(AnySubtype)}),
 			Shows:  []Symptom{counts(ClientHost, "MPJoinSynTx", 2), counts(ClientHost, "MPRstTx", 1)},
-			Host:   ClientHost, Rule: "D37",
+			Host:   ClientHost, Rule: rule.JoinStripped,
 		},
 		{
 			Name: "path-mended", Summary: "a join was reset, the firewall is gone, and the kernel does not try again",
@@ -43,7 +45,7 @@ func joinScenarios() []Scenario {
 			),
 			Ready: []Symptom{counts(ClientHost, "MPJoinSynTx", 1), subflows(ClientHost, 0)},
 			Shows: []Symptom{subflows(ClientHost, 0)},
-			Host:  ClientHost, Rule: "D42",
+			Host:  ClientHost, Rule: rule.NotRetried,
 		},
 	}
 }

@@ -1,6 +1,9 @@
 package lab
 
-import "mptcpctl/mptcp"
+import (
+	"mptcpctl/doctor/rule"
+	"mptcpctl/mptcp"
+)
 
 // limitScenarios are those in which a limit is in the way.
 func limitScenarios() []Scenario {
@@ -11,44 +14,44 @@ func limitScenarios() []Scenario {
 		{
 			Name: "limit-zero", Summary: "the client's limit of additional subflows is 0",
 			Topology: pair().with(limited(0)), Shows: []Symptom{subflows(ClientHost, 0)},
-			Host: ClientHost, Rule: "D15",
+			Host: ClientHost, Rule: rule.SubflowLimit,
 		},
 		{
 			Name: "limit-low", Summary: "two further links, and a limit of one additional subflow",
 			Topology: triple().with(limited(1)), Shows: bothJoined(1),
-			Host: ClientHost, Rule: "D15",
+			Host: ClientHost, Rule: rule.SubflowLimit,
 		},
 		{
 			Name: "limit-at-server", Summary: "the server's limit is 0: it refuses the joins",
 			Topology: pair().with(refusing), Traffic: Traffic{Repeat: true},
 			Shows: []Symptom{counts(ServerHost, "MPJoinRejected", 1)},
-			Host:  ServerHost, Rule: "D15", Needs: "MPJoinRejected",
+			Host:  ServerHost, Rule: rule.SubflowLimit, Needs: "MPJoinRejected",
 		},
 		{
 			Name: "limit-of-peer", Summary: "the server's limit is 0: seen from the client",
 			Topology: pair().with(refusing), Traffic: Traffic{Repeat: true},
 			Shows: []Symptom{counts(ServerHost, "MPJoinRejected", 1)},
-			Host:  ClientHost, Rule: "D16",
+			Host:  ClientHost, Rule: rule.PeerLimit,
 		},
 		{
 			Name: "announcement-refused", Summary: "the server announces an address, and the client accepts none",
 			Topology: announcing().with(limited(2)),
 			Shows:    []Symptom{counts(ClientHost, "AddAddr", 1), subflows(ClientHost, 0)},
-			Host:     ClientHost, Rule: "D17",
+			Host:     ClientHost, Rule: rule.AnnouncementsNotAccepted,
 		},
 		{
 			Name: "limit-eaten", Summary: "a join that hangs holds the only place",
 			Topology: triple().with(limited(1)),
 			Faults:   atServer("drop SYN with MP_JOIN on the second path", "eth1", FirewallRule{Verdict: Drop}.isSYN(SubtypeMPJoin)),
 			Shows:    []Symptom{joinHangs(client2)},
-			Host:     ClientHost, Rule: "D18",
+			Host:     ClientHost, Rule: rule.HangingAttempt,
 		},
 		{
 			Name: "table-full", Summary: "the server's table of endpoints is full",
 			Topology: singleLink(),
 			Faults:   []Fault{{When: BeforeTraffic, Host: ServerHost, FillEndpoints: true, Device: "eth0"}},
 			Shows:    []Symptom{counts(ServerHost, "MPCapableACKRX", 1)},
-			Host:     ServerHost, Rule: "D24",
+			Host:     ServerHost, Rule: rule.TableFull,
 		},
 	}
 }

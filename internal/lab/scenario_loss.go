@@ -3,6 +3,7 @@ package lab
 import (
 	"net/netip"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 )
 
@@ -16,35 +17,35 @@ func lossScenarios() []Scenario {
 			Topology: pair(), Traffic: streaming, Ready: bothJoined(1),
 			Faults: []Fault{{When: Established, Host: ClientHost, LinkDown: "eth0"}},
 			Shows:  []Symptom{pathSilent(client1)},
-			Host:   ClientHost, Rule: "D43",
+			Host:   ClientHost, Rule: rule.SilentPath,
 		},
 		{
 			Name: "second-link-down", Summary: "the link of the second subflow goes down while data flows",
 			Topology: uneven(), Traffic: streaming, Ready: bothJoined(1),
 			Faults: []Fault{{When: Established, Host: ClientHost, LinkDown: "eth1"}},
 			Shows:  []Symptom{pathSilent(client2)},
-			Host:   ClientHost, Rule: "D22",
+			Host:   ClientHost, Rule: rule.LinkDown,
 		},
 		{
 			Name: "first-path-silent", Summary: "packets vanish on the first path while data flows",
 			Topology: pair(), Traffic: streaming, Ready: bothJoined(1),
 			Faults: silence("the first path", "eth0"),
 			Shows:  []Symptom{pathSilent(client1)},
-			Host:   ClientHost, Rule: "D43",
+			Host:   ClientHost, Rule: rule.SilentPath,
 		},
 		{
 			Name: "second-path-silent", Summary: "packets vanish on the second path while data flows",
 			Topology: uneven(), Traffic: streaming, Ready: bothJoined(1),
 			Faults: silence("the second path", "eth1"),
 			Shows:  []Symptom{pathSilent(client2)},
-			Host:   ClientHost, Rule: "D43",
+			Host:   ClientHost, Rule: rule.SilentPath,
 		},
 		{
 			Name: "second-path-one-way", Summary: "what the client sends on the second path vanishes, what the server sends comes in",
 			Topology: uneven(), Traffic: streaming, Ready: bothJoined(1),
 			Faults: filter(Established, ServerHost, "drop what comes in by the second path", "eth1", FirewallRule{Verdict: Drop}),
 			Shows:  []Symptom{pathSilent(client2)},
-			Host:   ClientHost, Rule: "D43",
+			Host:   ClientHost, Rule: rule.SilentPath,
 		},
 		{
 			Name: "second-path-dead", Summary: "the same, until the kernel gives the second subflow up: it does not try again",
@@ -52,14 +53,14 @@ func lossScenarios() []Scenario {
 			Traffic:  streaming, Ready: bothJoined(1),
 			Faults: silence("the second path", "eth1"),
 			Shows:  []Symptom{subflows(ClientHost, 0)},
-			Host:   ClientHost, Rule: "D42",
+			Host:   ClientHost, Rule: rule.NotRetried,
 		},
 		{
 			Name: "only-path-silent", Summary: "packets vanish on the only path while data flows",
 			Topology: singleLink(), Traffic: streaming,
 			Faults: silence("the only path", "eth0"),
 			Shows:  []Symptom{pathSilent(client1)},
-			Host:   ClientHost, Rule: "D43",
+			Host:   ClientHost, Rule: rule.SilentPath,
 		},
 	}
 }
@@ -73,20 +74,20 @@ func addressLossScenarios() []Scenario {
 			Topology: pair(), Traffic: streaming, Ready: bothJoined(1),
 			Faults: []Fault{{When: Established, Host: ClientHost, RemoveAddress: netip.MustParsePrefix("10.0.1.2/24"), Device: "eth0"}},
 			Shows:  []Symptom{pathSilent(client1)},
-			Host:   ClientHost, Rule: "D43",
+			Host:   ClientHost, Rule: rule.SilentPath,
 		},
 		{
 			Name: "second-address-removed", Summary: "the endpoint's address is removed while data flows, the endpoint stays",
 			Topology: uneven(), Traffic: streaming, Ready: bothJoined(1),
 			Faults: []Fault{{When: Established, Host: ClientHost, RemoveAddress: netip.MustParsePrefix("10.0.2.2/24"), Device: "eth1"}},
 			Shows:  []Symptom{pathSilent(client2)},
-			Host:   ClientHost, Rule: "D21",
+			Host:   ClientHost, Rule: rule.AddressMissing,
 		},
 		{
 			Name: "backup-idle", Summary: "the second subflow is a backup: the first carries everything",
 			Topology: pair().with(func(t *Topology) { t.client().Endpoints[0].Flags |= mptcp.FlagBackup }),
 			Traffic:  Traffic{Bytes: 4 << 20}, Shows: bothJoined(1),
-			Host: ClientHost, Rule: "D47",
+			Host: ClientHost, Rule: rule.CarriesNothing,
 		},
 	}
 }

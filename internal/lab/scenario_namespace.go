@@ -3,6 +3,7 @@ package lab
 import (
 	"net/netip"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 )
 
@@ -20,13 +21,13 @@ func namespaceScenarios() []Scenario {
 			Name: "wrong-namespace", Summary: "endpoints are on the host, and the program connects from a container",
 			Topology: nested(), Programs: []Program{{ClientHost, "app"}},
 			Shows: []Symptom{subflows(ClientHost, 0)},
-			Host:  outerHost, Rule: "D48",
+			Host:  outerHost, Rule: rule.WrongNamespace,
 		},
 		{
 			Name: "wrong-namespace-inside", Summary: "the same, seen from the container",
 			Topology: nested(), Programs: []Program{{outerHost, "desktop"}},
 			Shows: []Symptom{subflows(ClientHost, 0)},
-			Host:  ClientHost, Rule: "D48",
+			Host:  ClientHost, Rule: rule.WrongNamespace,
 		},
 	}
 }

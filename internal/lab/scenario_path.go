@@ -1,6 +1,10 @@
 package lab
 
-import "syscall"
+import (
+	"syscall"
+
+	"mptcpctl/doctor/rule"
+)
 
 // pathScenarios are those in which something on the first path, or in the middle of
 // a connection, does not let MPTCP through.
@@ -12,7 +16,7 @@ func pathScenarios() []Scenario {
 			Topology: pair(),
 			Faults:   atServer("remove TCP option 30", "eth0", strips(AnySubtype)),
 			Shows:    []Symptom{fellBack(ClientHost), counts(ClientHost, "MPCapableFallbackSYNACK", 1)},
-			Host:     ClientHost, Rule: "D07",
+			Host:     ClientHost, Rule: rule.ServerUsesTCP,
 		},
 		{
 			Name: "syn-dropped", Summary: "SYN with MPTCP vanishes: the kernel leaves MPTCP out for an hour",
@@ -20,14 +24,14 @@ func pathScenarios() []Scenario {
 			Traffic:  Traffic{Connections: 2},
 			Faults:   atServer("drop SYN with MP_CAPABLE", "eth0", capable(Drop)),
 			Shows:    []Symptom{counts(ClientHost, "Blackhole", 1), counts(ClientHost, "MPCapableSYNTXDisabled", 1)},
-			Host:     ClientHost, Rule: "D33", Needs: "Blackhole",
+			Host:     ClientHost, Rule: rule.Blackhole, Needs: "Blackhole",
 		},
 		{
 			Name: "syn-reset", Summary: "a firewall resets SYN with MPTCP: the program sees connection refused",
 			Topology: pair(), Traffic: Traffic{Refused: syscall.ECONNREFUSED, Repeat: true},
 			Faults: atServer("reject SYN with MP_CAPABLE by a reset", "eth0", capable(RejectReset)),
 			Shows:  []Symptom{counts(ClientHost, "MPCapableSYNTX", 2)},
-			Host:   ClientHost, Rule: "D34",
+			Host:   ClientHost, Rule: rule.SYNReset,
 		},
 	}
 }
@@ -40,21 +44,21 @@ func dataScenarios() []Scenario {
 			Topology: singleLink(),
 			Faults:   filter(BeforeTraffic, ClientHost, "remove DSS", "eth0", strips(SubtypeDSS)),
 			Shows:    []Symptom{fellBack(ClientHost)},
-			Host:     ClientHost, Rule: "D38", Needs: "MPCapableDataFallback",
+			Host:     ClientHost, Rule: rule.OptionStripped, Needs: "MPCapableDataFallback",
 		},
 		{
 			Name: "data-stripped-later", Summary: "something removes MPTCP from the data in mid-connection",
 			Topology: singleLink(), Traffic: Traffic{Stream: true},
 			Faults: filter(Established, ClientHost, "remove DSS", "eth0", strips(SubtypeDSS)),
 			Shows:  []Symptom{fellBack(ClientHost)},
-			Host:   ClientHost, Rule: "D38", Needs: "DssFallback",
+			Host:   ClientHost, Rule: rule.OptionStripped, Needs: "DssFallback",
 		},
 		{
 			Name: "data-stripped-second-path", Summary: "something removes MPTCP from the data on the second path",
 			Topology: pair(), Traffic: Traffic{Connections: -1, Bytes: 1 << 20, Repeat: true, Stream: true},
 			Faults: atServer("remove DSS on the second path", "eth1", strips(SubtypeDSS)),
 			Shows:  []Symptom{counts(ServerHost, "MPRstTx", 1), counts(ClientHost, "MPRstRx", 1)},
-			Host:   ClientHost, Rule: "D38",
+			Host:   ClientHost, Rule: rule.OptionStripped,
 		},
 		{
 			Name: "data-changed", Summary: "something rewrites the data, and checksums find it",
@@ -65,7 +69,7 @@ func dataScenarios() []Scenario {
 			Traffic: Traffic{Repeat: true},
 			Faults:  atServer("overwrite bytes of the payload", "eth0", FirewallRule{Verdict: Rewrite}),
 			Shows:   []Symptom{counts(ServerHost, "DataCsumErr", 1)},
-			Host:    ServerHost, Rule: "D39",
+			Host:    ServerHost, Rule: rule.DataChanged,
 		},
 	}
 }

@@ -1,6 +1,10 @@
 package lab
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"mptcpctl/doctor/rule"
+)
 
 // peerScenarios are those in which the other side, or one beside it, is in the way.
 func peerScenarios() []Scenario {
@@ -10,26 +14,26 @@ func peerScenarios() []Scenario {
 			Topology: pair().with(func(t *Topology) { t.server().set("net.mptcp.allow_join_initial_addr_port", "0") }),
 			Traffic:  Traffic{Repeat: true},
 			Shows:    []Symptom{subflows(ClientHost, 0)},
-			Host:     ClientHost, Rule: "D25",
+			Host:     ClientHost, Rule: rule.JoinsForbidden,
 		},
 		{
 			Name: "listener-closed-far", Summary: "the server stops listening: seen from the client",
 			Topology: pair(), Traffic: Traffic{Repeat: true},
 			Faults: atServer("reject SYN with MP_JOIN by a reset, as a closed port does", "", FirewallRule{Verdict: RejectReset}.isSYN(SubtypeMPJoin)),
 			Shows:  []Symptom{counts(ClientHost, "MPJoinSynTx", 2)},
-			Host:   ClientHost, Rule: "D08",
+			Host:   ClientHost, Rule: rule.ListenerClosed,
 		},
 		{
 			Name: "load-balancer", Summary: "the second path leads to another server, which does not know the connection",
 			Topology: balanced(), Traffic: Traffic{Repeat: true},
 			Shows: []Symptom{counts("other", "MPJoinNoTokenFound", 1)},
-			Host:  "other", Rule: "D40",
+			Host:  "other", Rule: rule.LoadBalancer,
 		},
 		{
 			Name: "load-balancer-far", Summary: "the same, seen from the client: the join is refused",
 			Topology: balanced(), Traffic: Traffic{Repeat: true},
 			Shows: []Symptom{counts("other", "MPJoinNoTokenFound", 1)},
-			Host:  ClientHost, Rule: "D40",
+			Host:  ClientHost, Rule: rule.LoadBalancer,
 		},
 	}
 }

@@ -3,6 +3,7 @@ package lab
 import (
 	"net/netip"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 )
 
@@ -13,7 +14,7 @@ func routeScenarios() []Scenario {
 			Name: "wrong-link", Summary: "no dev and no rule by source: the second subflow leaves by the first link",
 			Topology: pair().with(noSourceRule).with(func(t *Topology) { t.client().Endpoints[0].Dev = "" }),
 			Shows:    bothJoined(1),
-			Host:     ClientHost, Rule: "D27",
+			Host:     ClientHost, Rule: rule.WrongLink,
 		},
 		{
 			Name: "wrong-link-filtered", Summary: "the same, and the server's reverse path filter drops what comes by the wrong link",
@@ -22,7 +23,7 @@ func routeScenarios() []Scenario {
 				t.server().strict()
 			}),
 			Shows: []Symptom{joinHangs(client2), counts(ServerHost, "IPReversePathFilter", 1)},
-			Host:  ClientHost, Rule: "D27",
+			Host:  ClientHost, Rule: rule.WrongLink,
 		},
 		{
 			Name: "filtered-at-server", Summary: "the server's reverse path filter drops packets of the second path",
@@ -32,7 +33,7 @@ func routeScenarios() []Scenario {
 			}),
 			Traffic: Traffic{Repeat: true},
 			Shows:   []Symptom{counts(ServerHost, "IPReversePathFilter", 3)},
-			Host:    ServerHost, Rule: "D29",
+			Host:    ServerHost, Rule: rule.ReversePathFilter,
 		},
 	}
 }
@@ -46,7 +47,7 @@ func boundRouteScenarios() []Scenario {
 				t.server().set("net.ipv4.conf.all.arp_ignore", "1") // else it answers for its other address
 			}),
 			Shows: []Symptom{counts(ClientHost, "MPJoinSynTx", 1)},
-			Host:  ClientHost, Rule: "D28",
+			Host:  ClientHost, Rule: rule.NoRoute,
 		},
 		{
 			Name: "strict-filter", Summary: "the client's reverse path filter drops the answers on the second link",
@@ -56,7 +57,7 @@ func boundRouteScenarios() []Scenario {
 				c.strict()
 			}),
 			Shows: []Symptom{joinHangs(client2), counts(ClientHost, "IPReversePathFilter", 1)},
-			Host:  ClientHost, Rule: "D29",
+			Host:  ClientHost, Rule: rule.ReversePathFilter,
 		},
 		{
 			Name: "tunnel-takes-route", Summary: "a VPN has the route for everything: the second subflow goes into the tunnel",
@@ -68,7 +69,7 @@ func boundRouteScenarios() []Scenario {
 				c.Routes = []Route{{To: anywhere4(), Dev: "tun0", Table: 108}}
 			}),
 			Shows: []Symptom{joinHangs(client2)},
-			Host:  ClientHost, Rule: "D31",
+			Host:  ClientHost, Rule: rule.TunnelRoute,
 		},
 		{
 			Name: "rule-by-mark", Summary: "a routing rule wants a mark, which joins have not, and their way leads nowhere",
@@ -79,7 +80,7 @@ func boundRouteScenarios() []Scenario {
 			}),
 			Faults: atServer("drop SYN with MP_JOIN: the way without the mark", "eth1", FirewallRule{Verdict: Drop}.isSYN(SubtypeMPJoin)),
 			Shows:  []Symptom{joinHangs(client2)},
-			Host:   ClientHost, Rule: "D32",
+			Host:   ClientHost, Rule: rule.MarkedRule,
 		},
 		{
 			Name: "one-subnet", Summary: "two links in one subnet, and an endpoint without dev",
@@ -88,7 +89,7 @@ func boundRouteScenarios() []Scenario {
 				t.client().Sysctls = weakHost()
 			}),
 			Shows: []Symptom{counts(ClientHost, "MPJoinSynTx", 1)},
-			Host:  ClientHost, Rule: "D30",
+			Host:  ClientHost, Rule: rule.SameSubnet,
 		},
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/netip"
 	"time"
+
+	"mptcpctl/doctor/rule"
 )
 
 // Probe is what came of connecting to a server for a trial.
@@ -13,7 +15,7 @@ type Probe struct {
 	Address netip.AddrPort `json:"address"`
 	Verdict string         `json:"verdict"` // "mptcp", "fallback", "failed"; "unknown" before Linux 5.16
 	Reason  string         `json:"reason,omitempty"`
-	Rule    string         `json:"rule,omitempty"`
+	Rule    rule.ID        `json:"rule,omitempty"`
 
 	Attempts []ProbeAttempt    `json:"attempts"`
 	Joins    []ProbeJoin       `json:"joins"`
@@ -38,7 +40,7 @@ type ProbeJoin struct {
 	Device  string     `json:"dev,omitempty"`
 	State   string     `json:"state"` // "established", "pending", "none"
 	Reason  string     `json:"reason,omitempty"`
-	Rule    string     `json:"rule,omitempty"`
+	Rule    rule.ID    `json:"rule,omitempty"`
 }
 
 // Probe writes the outcome as text.
@@ -79,12 +81,12 @@ func (t *DoctorText) Probe(w io.Writer, p *Probe) error {
 	return err
 }
 
-func appendRule(b []byte, rule string) []byte {
-	if rule == "" {
+func appendRule(b []byte, id rule.ID) []byte {
+	if id == "" {
 		return b
 	}
 	b = append(b, " ("...)
-	b = append(b, rule...)
+	b = append(b, id...)
 	return append(b, ')')
 }
 
