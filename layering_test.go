@@ -45,10 +45,13 @@ var imports = map[string][]string{
 	"internal/export":      {"mptcp", "track", "doctor", "counters", "hostnet", "internal/present", "internal/filter"},
 	"internal/device":      {},
 	"internal/exit":        {},
-	"internal/compat":      {},
 	"internal/bundle":      {"doctor", "counters", "pathmanager", "internal/present", "internal/source"},
-	"internal/cli":         {"*"},
-	"cmd/mptcpctl":         {"internal/cli"},
+
+	"internal/compat":         {},
+	"internal/compat/iproute": {"mptcp", "pathmanager", "internal/grammar", "internal/compat", "internal/exit", "internal/device"},
+
+	"internal/cli": {"*"},
+	"cmd/mptcpctl": {"internal/cli"},
 }
 
 // forTests are packages that only tests may import.

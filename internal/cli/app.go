@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path"
 
+	"mptcpctl/internal/compat/iproute"
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/force"
 	"mptcpctl/internal/grammar"
@@ -48,7 +49,12 @@ func Main(args []string, s Streams) int {
 	}
 	switch path.Base(name) {
 	case "ip-mptcp":
-		return a.ipMPTCP(ctx, args)
+		a.program, a.asIP = "ip", true
+		ip := &iproute.Program{
+			Stdin: a.Stdin, Stdout: a.Stdout, Stderr: a.Stderr,
+			Version: moduleVersion(), Commands: a.commands, Entered: enteredNetns(), Enter: enterNetns,
+		}
+		return ip.Run(ctx, args)
 	case "pm_nl_ctl":
 		return a.pmNlCtl(ctx, name, args)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"mptcpctl/counters"
+	"mptcpctl/internal/compat/iproute"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
@@ -153,13 +154,13 @@ func parseSubflowChoice(inv *grammar.Invocation, words []string) (*subflowChoice
 // parseIDs reads LOCAL or LOCAL:REMOTE.
 func (c *subflowChoice) parseIDs(inv *grammar.Invocation, text string) error {
 	local, remote, both := strings.Cut(text, ":")
-	n, ok := parseUint(local, math.MaxUint8)
+	n, ok := iproute.ParseUint(local, math.MaxUint8)
 	if !ok {
 		return inv.Usage(fmt.Sprintf("id %q: want numbers from 0 to 255, LOCAL or LOCAL:REMOTE", text))
 	}
 	c.localID = new(mptcp.AddressID(n))
 	if both {
-		if n, ok = parseUint(remote, math.MaxUint8); !ok {
+		if n, ok = iproute.ParseUint(remote, math.MaxUint8); !ok {
 			return inv.Usage(fmt.Sprintf("id %q: want numbers from 0 to 255, LOCAL or LOCAL:REMOTE", text))
 		}
 		c.remoteID = new(mptcp.AddressID(n))

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"mptcpctl/internal/compat/iproute"
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
@@ -130,11 +131,11 @@ func (a *app) endpointRun(verb func(*app, context.Context, pathManager, *grammar
 }
 
 func (a *app) addEndpoint(ctx context.Context, pm pathManager, inv *grammar.Invocation) error {
-	r, err := parseEndpoint(verbAdd, inv.Args)
+	r, err := iproute.ParseEndpoint(iproute.Add, inv.Args)
 	if err != nil {
 		return err
 	}
-	if err := pm.AddEndpoint(ctx, r.endpoint()); err != nil {
+	if err := pm.AddEndpoint(ctx, r.Endpoint()); err != nil {
 		return err
 	}
 	a.warnMaskedFlags(ctx, pm, r)
@@ -142,33 +143,33 @@ func (a *app) addEndpoint(ctx context.Context, pm pathManager, inv *grammar.Invo
 }
 
 func (a *app) changeEndpoint(ctx context.Context, pm pathManager, inv *grammar.Invocation) error {
-	r, err := parseEndpoint(verbChange, inv.Args)
+	r, err := iproute.ParseEndpoint(iproute.Change, inv.Args)
 	if err != nil {
 		return err
 	}
 	a.warnLostFlags(ctx, pm, r)
-	return pm.SetEndpointFlags(ctx, pathmanager.Selector{ID: r.id, Address: r.address, Port: r.port}, r.flags)
+	return pm.SetEndpointFlags(ctx, pathmanager.Selector{ID: r.ID, Address: r.Address, Port: r.Port}, r.Flags)
 }
 
 func (a *app) deleteEndpoint(ctx context.Context, pm pathManager, inv *grammar.Invocation) error {
-	r, err := parseEndpoint(verbDelete, inv.Args)
+	r, err := iproute.ParseEndpoint(iproute.Delete, inv.Args)
 	switch {
-	case err != nil && !a.asIP && r != nil && !r.hasID:
+	case err != nil && !a.asIP && r != nil && !r.HasID:
 		return &hinted{a.program + " endpoint delete id N (`endpoint show` lists the ids)", err}
 	case err != nil:
 		return err
 	}
-	if r.id != 0 {
-		err := pm.RemoveEndpoint(ctx, r.id)
+	if r.ID != 0 {
+		err := pm.RemoveEndpoint(ctx, r.ID)
 		if errors.Is(err, fs.ErrNotExist) && !a.asIP {
 			return &hinted{a.program + " endpoint show (it lists the ids)", err}
 		}
 		return err
 	}
 	if !a.asIP {
-		a.warn("id 0 is no endpoint: this closes the initial subflow of every connection from %v, whether there is one or not", r.address)
+		a.warn("id 0 is no endpoint: this closes the initial subflow of every connection from %v, whether there is one or not", r.Address)
 	}
-	return pm.CloseInitialSubflows(ctx, r.address)
+	return pm.CloseInitialSubflows(ctx, r.Address)
 }
 
 func (a *app) flushEndpoints(ctx context.Context, pm pathManager, _ *grammar.Invocation) error {
@@ -181,7 +182,7 @@ func (a *app) showEndpoints(ctx context.Context, places []place, inv *grammar.In
 		return a.ofFamily(inv, all), err
 	}
 	if len(inv.Args) > 0 {
-		r, err := parseEndpoint(verbShow, inv.Args)
+		r, err := iproute.ParseEndpoint(iproute.Show, inv.Args)
 		if err != nil {
 			return err
 		}
@@ -207,9 +208,9 @@ func (a *app) showEndpoints(ctx context.Context, places []place, inv *grammar.In
 }
 
 // findEndpoint finds the endpoints that the arguments name.
-func (a *app) findEndpoint(ctx context.Context, p place, r *endpointRequest) ([]mptcp.Endpoint, error) {
-	if r.id != 0 || !r.address.IsValid() || a.asIP {
-		e, err := p.Endpoint(ctx, r.id)
+func (a *app) findEndpoint(ctx context.Context, p place, r *iproute.Endpoint) ([]mptcp.Endpoint, error) {
+	if r.ID != 0 || !r.Address.IsValid() || a.asIP {
+		e, err := p.Endpoint(ctx, r.ID)
 		return []mptcp.Endpoint{e}, err
 	}
 	// iproute2's grammar takes an address, and the kernel never finds it.
@@ -219,12 +220,12 @@ func (a *app) findEndpoint(ctx context.Context, p place, r *endpointRequest) ([]
 	}
 	var found []mptcp.Endpoint
 	for _, e := range all {
-		if e.Address == r.address && (r.port == 0 || e.Port == r.port) {
+		if e.Address == r.Address && (r.Port == 0 || e.Port == r.Port) {
 			found = append(found, e)
 		}
 	}
 	if found == nil {
-		return nil, exit.With(exit.IPRefused, fmt.Errorf("%v: address not found%w", r.address, quiet{fs.ErrNotExist}))
+		return nil, exit.With(exit.IPRefused, fmt.Errorf("%v: address not found%w", r.Address, quiet{fs.ErrNotExist}))
 	}
 	return found, nil
 }
@@ -279,9 +280,9 @@ func (a *app) lineEnd(inv *grammar.Invocation) string {
 
 // warnMaskedFlags reads a new endpoint back and tells of flags that the kernel
 // does not know: it drops them and answers that all is well.
-func (a *app) warnMaskedFlags(ctx context.Context, pm pathManager, r *endpointRequest) {
+func (a *app) warnMaskedFlags(ctx context.Context, pm pathManager, r *iproute.Endpoint) {
 	const always = mptcp.FlagSignal | mptcp.FlagSubflow | mptcp.FlagBackup
-	if a.asIP || r.flags&^always == 0 {
+	if a.asIP || r.Flags&^always == 0 {
 		return // every kernel with a path manager knows these
 	}
 	all, err := allEndpoints(ctx, pm)
@@ -289,10 +290,10 @@ func (a *app) warnMaskedFlags(ctx context.Context, pm pathManager, r *endpointRe
 		return // the endpoint is there; only the look at it failed
 	}
 	for _, e := range all {
-		if e.Address != r.address || e.Port != r.port || r.id != 0 && e.ID != r.id {
+		if e.Address != r.Address || e.Port != r.Port || r.ID != 0 && e.ID != r.ID {
 			continue
 		}
-		if lost := r.flags &^ e.Flags; lost != 0 {
+		if lost := r.Flags &^ e.Flags; lost != 0 {
 			a.warn("this kernel does not know the flag %v and dropped it: the endpoint is %v id %d %v", lost, e.Address, e.ID, e.Flags)
 		}
 	}
@@ -300,7 +301,7 @@ func (a *app) warnMaskedFlags(ctx context.Context, pm pathManager, r *endpointRe
 
 // warnLostFlags tells which of backup and fullmesh a change clears because it
 // does not name them.
-func (a *app) warnLostFlags(ctx context.Context, pm pathManager, r *endpointRequest) {
+func (a *app) warnLostFlags(ctx context.Context, pm pathManager, r *iproute.Endpoint) {
 	if a.asIP {
 		return
 	}
@@ -309,13 +310,13 @@ func (a *app) warnLostFlags(ctx context.Context, pm pathManager, r *endpointRequ
 		return // the change itself will tell
 	}
 	for _, e := range all {
-		if r.id != 0 && e.ID != r.id || r.id == 0 && (e.Address != r.address || e.Port != r.port) {
+		if r.ID != 0 && e.ID != r.ID || r.ID == 0 && (e.Address != r.Address || e.Port != r.Port) {
 			continue
 		}
-		lost := e.Flags & (mptcp.FlagBackup | mptcp.FlagFullmesh) &^ r.flags &^ r.cleared
+		lost := e.Flags & (mptcp.FlagBackup | mptcp.FlagFullmesh) &^ r.Flags &^ r.Cleared
 		if lost != 0 {
 			a.warn("endpoint id %d loses %v: a change sets backup and fullmesh at once; to keep it say: %s",
-				e.ID, strings.Join(lost.Names(), " and "), keepingLine(e.ID, r.flags|lost))
+				e.ID, strings.Join(lost.Names(), " and "), keepingLine(e.ID, r.Flags|lost))
 		}
 	}
 }

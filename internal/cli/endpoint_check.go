@@ -9,6 +9,7 @@ import (
 
 	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/compat/iproute"
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
@@ -104,11 +105,11 @@ func checkArguments(ctx context.Context, inv *grammar.Invocation) (peer netip.Ad
 		}
 		args = slices.Delete(args, i, i+2)
 	}
-	r, err := parseEndpoint(verbAdd, args)
+	r, err := iproute.ParseEndpoint(iproute.Add, args)
 	if err != nil {
 		return peer, e, inv.Usage(err.Error())
 	}
-	e = r.endpoint()
+	e = r.Endpoint()
 	if e.Flags == 0 || e.Flags == mptcp.FlagBackup {
 		e.Flags |= mptcp.FlagSubflow
 	}

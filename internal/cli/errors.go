@@ -8,12 +8,14 @@ import (
 	"syscall"
 
 	"mptcpctl/internal/compat"
+	"mptcpctl/internal/compat/iproute"
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/force"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/netcat"
 	"mptcpctl/mptcp"
+	"mptcpctl/pathmanager"
 )
 
 // report tells what went wrong and returns the exit code. inv is nil where the
@@ -35,6 +37,21 @@ func (a *app) report(inv *grammar.Invocation, err error) int {
 		fmt.Fprintf(a.Stderr, "Try: %s %s\n", a.program, topic)
 	}
 	return code
+}
+
+// named gives an error of the iproute2-shaped commands the command's name, unless
+// it names it already, and its exit code.
+func named(inv *grammar.Invocation, err error) error {
+	if err == nil {
+		return nil
+	}
+	if wrong, ok := errors.AsType[*iproute.ArgumentError](err); ok {
+		return exit.With(wrong.Code, fmt.Errorf("%s: %w", inv.Path, err))
+	}
+	if _, ok := errors.AsType[*pathmanager.Error](err); ok {
+		return err
+	}
+	return fmt.Errorf("%s: %w", inv.Path, err)
 }
 
 // exitCode returns the exit code that the error stands for.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"mptcpctl/internal/compat/iproute"
 	"mptcpctl/internal/grammar"
 )
 
@@ -58,7 +59,7 @@ func TestExamplesParse(t *testing.T) {
 			line, _, _ := strings.Cut(e.Line, " | ")
 			line, _, _ = strings.Cut(line, " > ")
 			line, _, _ = strings.Cut(line, " & ")
-			words, err := splitWords(line)
+			words, err := iproute.SplitWords(line)
 			if err != nil {
 				t.Errorf("%s: example %q: %v", path, e.Line, err)
 				continue

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"mptcpctl/internal/compat/iproute"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
 )
@@ -12,7 +13,7 @@ import (
 func TestFilterTopic(t *testing.T) {
 	topic := filterTopic()
 	for _, e := range topic.Examples {
-		words, err := splitWords(e.Line)
+		words, err := iproute.SplitWords(e.Line)
 		if err != nil {
 			t.Errorf("%q: %v", e.Line, err)
 			continue

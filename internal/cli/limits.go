@@ -2,11 +2,10 @@ package cli
 
 import (
 	"context"
-	"math"
 
+	"mptcpctl/internal/compat/iproute"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
-	"mptcpctl/pathmanager"
 )
 
 func (a *app) limitsCommand() grammar.Command {
@@ -40,7 +39,7 @@ func (a *app) limitsCommand() grammar.Command {
 }
 
 func (a *app) setLimits(ctx context.Context, pm pathManager, inv *grammar.Invocation) error {
-	update, err := parseLimits(inv.Args)
+	update, err := iproute.ParseLimits(inv.Args)
 	if err != nil {
 		return err
 	}
@@ -49,7 +48,7 @@ func (a *app) setLimits(ctx context.Context, pm pathManager, inv *grammar.Invoca
 
 func (a *app) showLimits(ctx context.Context, places []place, inv *grammar.Invocation) error {
 	// iproute2 reads the words of show as it does those of set, and ignores them.
-	if _, err := parseLimits(inv.Args); err != nil {
+	if _, err := iproute.ParseLimits(inv.Args); err != nil {
 		return err
 	}
 	var b []byte
@@ -67,33 +66,4 @@ func (a *app) showLimits(ctx context.Context, places []place, inv *grammar.Invoc
 	}
 	_, err := inv.Stdout.Write(b)
 	return err
-}
-
-// parseLimits reads keywords, which may be shortened, and their numbers.
-func parseLimits(args []string) (u pathmanager.LimitsUpdate, err error) {
-	w := &words{rest: args}
-	for len(w.rest) > 0 {
-		word := w.rest[0]
-		w.rest = w.rest[1:]
-		var limit **uint32
-		name := ""
-		switch {
-		case grammar.Matches(word, "subflows"):
-			limit, name = &u.Subflows, "subflows"
-		case grammar.Matches(word, "add_addr_accepted"):
-			limit, name = &u.AddAddrAccepted, "add_addr_accepted"
-		default:
-			return u, wrongArgument("unknown limit", word)
-		}
-		value, err := w.value()
-		if err != nil {
-			return u, err
-		}
-		n, ok := parseUint(value, math.MaxUint32)
-		if !ok {
-			return u, wrongArgument("invalid "+name+"\n", value)
-		}
-		*limit = new(uint32(n))
-	}
-	return u, nil
 }

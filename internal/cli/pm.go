@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"mptcpctl/internal/compat/iproute"
 	"mptcpctl/internal/device"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
@@ -228,7 +229,7 @@ func (a *app) pmKeyword(ctx context.Context, inv *grammar.Invocation, r *pmReque
 	case "token":
 		r.token, err = a.connectionToken(ctx, inv, value)
 	case "id", "remid":
-		n, ok := parseUint(value, math.MaxUint8)
+		n, ok := iproute.ParseUint(value, math.MaxUint8)
 		if !ok {
 			return inv.Usage(fmt.Sprintf("%s %q: want a number from 0 to 255", name, value))
 		}
@@ -238,7 +239,7 @@ func (a *app) pmKeyword(ctx context.Context, inv *grammar.Invocation, r *pmReque
 			r.remoteID = mptcp.AddressID(n)
 		}
 	case "port":
-		n, ok := parseUint(value, math.MaxUint16)
+		n, ok := iproute.ParseUint(value, math.MaxUint16)
 		if !ok || n == 0 {
 			return inv.Usage(fmt.Sprintf("port %q: want a number from 1 to 65535", value))
 		}

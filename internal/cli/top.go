@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"mptcpctl/internal/compat/iproute"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/tui"
 	"mptcpctl/pathmanager"
@@ -122,19 +123,19 @@ func (a *app) topChange(words []string) (tui.Change, error) {
 	}
 	switch words[0] + " " + words[1] {
 	case "endpoint add":
-		request, err := parseEndpoint(verbAdd, words[2:])
+		request, err := iproute.ParseEndpoint(iproute.Add, words[2:])
 		if err != nil {
 			return tui.Change{}, err
 		}
-		change.Make = func(ctx context.Context) error { return pm.AddEndpoint(ctx, request.endpoint()) }
+		change.Make = func(ctx context.Context) error { return pm.AddEndpoint(ctx, request.Endpoint()) }
 	case "endpoint delete":
-		request, err := parseEndpoint(verbDelete, words[2:])
+		request, err := iproute.ParseEndpoint(iproute.Delete, words[2:])
 		if err != nil {
 			return tui.Change{}, err
 		}
-		change.Make = func(ctx context.Context) error { return pm.RemoveEndpoint(ctx, request.id) }
+		change.Make = func(ctx context.Context) error { return pm.RemoveEndpoint(ctx, request.ID) }
 	case "limits set":
-		update, err := parseLimits(words[2:])
+		update, err := iproute.ParseLimits(words[2:])
 		if err != nil {
 			return tui.Change{}, err
 		}

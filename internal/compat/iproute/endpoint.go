@@ -1,4 +1,4 @@
-package cli
+package iproute
 
 import (
 	"math"
@@ -9,37 +9,38 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// endpointVerb tells the verbs of the endpoint's grammar apart.
-type endpointVerb uint8
+// Verb tells the verbs of the endpoint's grammar apart.
+type Verb uint8
 
 const (
-	verbAdd endpointVerb = iota
-	verbChange
-	verbDelete
-	verbShow
+	Add Verb = iota
+	Change
+	Delete
+	Show
 )
 
-// endpointRequest is what the words behind a verb say.
-type endpointRequest struct {
-	address netip.Addr
+// Endpoint is what the words behind a verb say.
+type Endpoint struct {
+	Address netip.Addr
+	ID      mptcp.AddressID
+	HasID   bool
+	Port    uint16
+	Flags   mptcp.EndpointFlags
+	Cleared mptcp.EndpointFlags // by nobackup, nofullmesh
+	IfIndex int32
 	anyWord bool // the address was "any": no bytes
-	id      mptcp.AddressID
-	hasID   bool
-	port    uint16
-	flags   mptcp.EndpointFlags
-	cleared mptcp.EndpointFlags // by nobackup, nofullmesh
-	ifIndex int32
 }
 
-func (r *endpointRequest) endpoint() mptcp.Endpoint {
-	return mptcp.Endpoint{ID: r.id, Address: r.address, Port: r.port, Flags: r.flags, IfIndex: r.ifIndex}
+// Endpoint returns what the words describe.
+func (r *Endpoint) Endpoint() mptcp.Endpoint {
+	return mptcp.Endpoint{ID: r.ID, Address: r.Address, Port: r.Port, Flags: r.Flags, IfIndex: r.IfIndex}
 }
 
-// parseEndpoint reads the words as iproute2 does: flags must be whole, and come
+// ParseEndpoint reads the words as iproute2 does: flags must be whole, and come
 // before keywords, which may be shortened; what is neither is an address; what is
 // given twice counts as given last.
-func parseEndpoint(verb endpointVerb, args []string) (*endpointRequest, error) {
-	r := &endpointRequest{}
+func ParseEndpoint(verb Verb, args []string) (*Endpoint, error) {
+	r := &Endpoint{}
 	w := &words{rest: args}
 	for len(w.rest) > 0 {
 		word := w.rest[0]
@@ -51,10 +52,10 @@ func parseEndpoint(verb endpointVerb, args []string) (*endpointRequest, error) {
 	return r, r.check(verb)
 }
 
-func (r *endpointRequest) word(verb endpointVerb, word string, w *words) error {
+func (r *Endpoint) word(verb Verb, word string, w *words) error {
 	if flag, clears, ok := endpointFlag(word); ok {
-		r.flags |= flag
-		r.cleared |= clears
+		r.Flags |= flag
+		r.Cleared |= clears
 		return r.checkFlags(verb, word)
 	}
 	for _, keyword := range []string{"id", "dev", "port"} {
@@ -75,7 +76,7 @@ func (r *endpointRequest) word(verb endpointVerb, word string, w *words) error {
 	if !ok {
 		return wrongAddress(word)
 	}
-	r.address, r.anyWord = address, false
+	r.Address, r.anyWord = address, false
 	return nil
 }
 
@@ -92,24 +93,24 @@ func endpointFlag(word string) (sets, clears mptcp.EndpointFlags, ok bool) {
 }
 
 // checkFlags complains about the word that makes the flags impossible.
-func (r *endpointRequest) checkFlags(verb endpointVerb, word string) error {
-	if verb == verbAdd && r.flags.Has(mptcp.FlagSignal|mptcp.FlagFullmesh) {
+func (r *Endpoint) checkFlags(verb Verb, word string) error {
+	if verb == Add && r.Flags.Has(mptcp.FlagSignal|mptcp.FlagFullmesh) {
 		return wrongArgument("flags mustn't have both signal and fullmesh", word)
 	}
-	if verb == verbChange && r.flags&^(mptcp.FlagBackup|mptcp.FlagFullmesh) != 0 {
+	if verb == Change && r.Flags&^(mptcp.FlagBackup|mptcp.FlagFullmesh) != 0 {
 		return wrongArgument("invalid flags, backup and fullmesh only", word)
 	}
 	return nil
 }
 
-func (r *endpointRequest) keyword(keyword, value string) error {
+func (r *Endpoint) keyword(keyword, value string) error {
 	switch keyword {
 	case "id":
-		n, ok := parseUint(value, math.MaxUint8)
+		n, ok := ParseUint(value, math.MaxUint8)
 		if !ok {
 			return wrongArgument("invalid ID\n", value)
 		}
-		r.id, r.hasID = mptcp.AddressID(n), true
+		r.ID, r.HasID = mptcp.AddressID(n), true
 	case "dev":
 		if !device.ValidName(value) {
 			return wrongArgument("invalid interface name\n", value)
@@ -118,40 +119,40 @@ func (r *endpointRequest) keyword(keyword, value string) error {
 		if !ok {
 			return wrongArgument("device does not exist\n", value)
 		}
-		r.ifIndex = index
+		r.IfIndex = index
 	case "port":
-		n, ok := parseUint(value, math.MaxUint16)
+		n, ok := ParseUint(value, math.MaxUint16)
 		if !ok {
 			return wrongArgument("expected port", value)
 		}
-		r.port = uint16(n)
+		r.Port = uint16(n)
 	}
 	return nil
 }
 
 // check complains about what is missing, or does not go together.
-func (r *endpointRequest) check(verb endpointVerb) error {
-	hasAddress := r.address.IsValid() || r.anyWord
+func (r *Endpoint) check(verb Verb) error {
+	hasAddress := r.Address.IsValid() || r.anyWord
 	switch {
-	case verb == verbAdd && !hasAddress:
+	case verb == Add && !hasAddress:
 		return missingArgument("ADDRESS")
-	case verb == verbDelete && !r.hasID:
+	case verb == Delete && !r.HasID:
 		return missingArgument("ID")
-	case verb == verbDelete && r.id != 0 && hasAddress:
+	case verb == Delete && r.ID != 0 && hasAddress:
 		return wrongArgument("invalid for non-zero id address\n", "ADDRESS")
-	case verb == verbDelete && r.id == 0 && !hasAddress:
+	case verb == Delete && r.ID == 0 && !hasAddress:
 		return wrongArgument("address is needed for deleting id 0 address\n", "ID")
-	case verb != verbDelete && r.hasID && r.id == 0:
+	case verb != Delete && r.HasID && r.ID == 0:
 		return wrongArgument("cannot be 0\n", "ID")
-	case verb == verbAdd && r.port != 0 && !r.flags.Has(mptcp.FlagSignal):
+	case verb == Add && r.Port != 0 && !r.Flags.Has(mptcp.FlagSignal):
 		return wrongArgument("flags must have signal when using port", "port")
-	case verb == verbChange && r.hasID && r.port != 0:
+	case verb == Change && r.HasID && r.Port != 0:
 		return wrongArgument("port can't be used with id", "port")
 	}
 	switch {
-	case r.anyWord && !r.address.IsValid():
+	case r.anyWord && !r.Address.IsValid():
 		return refused("binary attribute size out of range")
-	case verb == verbChange && !r.hasID && !hasAddress:
+	case verb == Change && !r.HasID && !hasAddress:
 		return refused("missing address ID")
 	}
 	return nil

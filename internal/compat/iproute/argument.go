@@ -1,7 +1,6 @@
-package cli
+package iproute
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -9,61 +8,44 @@ import (
 	"strings"
 
 	"mptcpctl/internal/exit"
-	"mptcpctl/internal/grammar"
-	"mptcpctl/pathmanager"
 )
 
-// argumentError is a wrong argument of the commands that have iproute2's grammar,
+// ArgumentError is a wrong argument of the commands that have iproute2's grammar,
 // in iproute2's words.
-type argumentError struct {
-	text string // of the line, as ip prints it
-	code int
+type ArgumentError struct {
+	Text string // of the line, as ip prints it
+	Code int    // the exit code
 }
 
 // Error returns the words without what only belongs to the line of ip.
-func (e *argumentError) Error() string {
-	return strings.TrimRight(strings.TrimPrefix(e.text, "Error: "), ".\n")
+func (e *ArgumentError) Error() string {
+	return strings.TrimRight(strings.TrimPrefix(e.Text, "Error: "), ".\n")
 }
 
 // wrongArgument is iproute2's invarg. Some of its reasons end in a line break.
 func wrongArgument(why, argument string) error {
-	return &argumentError{fmt.Sprintf("Error: argument %q is wrong: %s", argument, why), exit.IPUsage}
+	return &ArgumentError{fmt.Sprintf("Error: argument %q is wrong: %s", argument, why), exit.IPUsage}
 }
 
 // missingArgument is iproute2's missarg.
 func missingArgument(name string) error {
-	return &argumentError{fmt.Sprintf("Error: argument %q is required", name), exit.IPUsage}
+	return &ArgumentError{fmt.Sprintf("Error: argument %q is required", name), exit.IPUsage}
 }
 
 // wrongAddress is the complaint about a word that is neither keyword nor address.
 func wrongAddress(word string) error {
-	return &argumentError{fmt.Sprintf("Error: any valid address is expected rather than %q.", word), exit.IPBadAddress}
+	return &ArgumentError{fmt.Sprintf("Error: any valid address is expected rather than %q.", word), exit.IPBadAddress}
 }
 
 // incompleteLine is the complaint about a keyword without its value.
 func incompleteLine() error {
-	return &argumentError{`Command line is not complete. Try option "help"`, exit.IPUsage}
+	return &ArgumentError{`Command line is not complete. Try option "help"`, exit.IPUsage}
 }
 
 // refused is what the kernel would answer to a request that pathmanager does not
 // even send, in the kernel's words.
 func refused(words string) error {
-	return &argumentError{"Error: " + words + ".", exit.IPRefused}
-}
-
-// named gives an error of the iproute2-shaped commands the command's name, unless
-// it names it already, and its exit code.
-func named(inv *grammar.Invocation, err error) error {
-	if err == nil {
-		return nil
-	}
-	if wrong, ok := errors.AsType[*argumentError](err); ok {
-		return exit.With(wrong.code, fmt.Errorf("%s: %w", inv.Path, err))
-	}
-	if _, ok := errors.AsType[*pathmanager.Error](err); ok {
-		return err
-	}
-	return fmt.Errorf("%s: %w", inv.Path, err)
+	return &ArgumentError{"Error: " + words + ".", exit.IPRefused}
 }
 
 // words reads the arguments of a command one after the other.
@@ -79,9 +61,9 @@ func (w *words) value() (string, error) {
 	return word, nil
 }
 
-// parseUint reads a number as strtoul does with base 0: decimal, 0x hexadecimal,
+// ParseUint reads a number as strtoul does with base 0: decimal, 0x hexadecimal,
 // 0 octal.
-func parseUint(s string, limit uint64) (uint64, bool) {
+func ParseUint(s string, limit uint64) (uint64, bool) {
 	digits, base := s, 10
 	switch {
 	case len(s) > 2 && (s[:2] == "0x" || s[:2] == "0X"):
@@ -107,7 +89,7 @@ func parseAddress(s string) (netip.Addr, bool) {
 		return netip.Addr{}, false
 	}
 	for i, part := range parts {
-		n, ok := parseUint(part, math.MaxUint8)
+		n, ok := ParseUint(part, math.MaxUint8)
 		if !ok {
 			return netip.Addr{}, false
 		}
