@@ -28,7 +28,7 @@ var imports = map[string][]string{
 	"internal/owners":      {"mptcp", "internal/bpf"},
 	"hostnet":              {"mptcp", "internal/owners"},
 	"track":                {"mptcp"},
-	"internal/firewall":    {},
+	"internal/firewall":    {"internal/uapi"},
 	"doctor/rule":          {},
 	"doctor":               {"mptcp", "track", "counters", "hostnet", "internal/firewall", "doctor/rule"},
 	"internal/filter":      {"mptcp", "track"},

@@ -34,8 +34,8 @@ func exthdr(strip bool, subtype byte) []firewall.Expression {
 }
 
 func filter(hook firewall.Hook, e []firewall.Expression) *firewall.Firewall {
-	return &firewall.Firewall{Chains: []firewall.FirewallChain{{
-		Family: "inet", Table: "filter", Name: "mine", Hook: hook, Rules: []firewall.FirewallRule{{Handle: 7, Expressions: e}},
+	return &firewall.Firewall{Chains: []firewall.Chain{{
+		Family: "inet", Table: "filter", Name: "mine", Hook: hook, Rules: []firewall.Rule{{Handle: 7, Expressions: e}},
 	}}}
 }
 

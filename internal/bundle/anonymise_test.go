@@ -26,7 +26,7 @@ import (
 // says what it is.
 func TestTextsOfFactsHaveMeanings(t *testing.T) {
 	hidden := []string{
-		"Facts.Focus", "Firewall.Legacy", "FirewallChain.Family", "FirewallChain.Table", "FirewallChain.Name", "FirewallChain.Hook", "Expression.Name",
+		"Facts.Focus", "Firewall.Legacy", "Chain.Family", "Chain.Table", "Chain.Name", "Chain.Hook", "Expression.Name",
 	}
 	seen := map[string]bool{}
 	var walk func(typ reflect.Type, place string, above []reflect.Type)
@@ -158,7 +158,7 @@ func factsOfSecrets(t *rapid.T) (f doctor.Facts, addrs []netip.Addr) {
 	dev := secret()
 	where := netip.PrefixFrom(addr(), 24)
 	f = doctor.Facts{
-		Time: time.Unix(1700000000, 0).UTC(), Netns: secret(), Focus: "process " + secret() + " and dst " + addr().String(), Firewall: &firewall.Firewall{Chains: []firewall.FirewallChain{{Name: secret()}}},
+		Time: time.Unix(1700000000, 0).UTC(), Netns: secret(), Focus: "process " + secret() + " and dst " + addr().String(), Firewall: &firewall.Firewall{Chains: []firewall.Chain{{Name: secret()}}},
 		Kernel: doctor.Kernel{Release: "6.18.4-" + secret()}, Endpoints: []mptcp.Endpoint{{ID: 1, Address: addr(), Flags: mptcp.FlagSubflow}},
 		Connections: []mptcp.Connection{{
 			Token: 7, Netns: secret(), Local: flow(), Remote: flow(), Processes: processes(),

@@ -8,26 +8,26 @@ import (
 // Firewall is the packet filter of a network namespace: the rules of nf_tables,
 // those that iptables makes of it among them.
 type Firewall struct {
-	Chains []FirewallChain `json:"chains"`
+	Chains []Chain `json:"chains"`
 	// Legacy are the tables of iptables-legacy in use, whose rules are not read.
 	Legacy []string `json:"legacy,omitempty"`
 }
 
-// FirewallChain is a chain with its rules. Names are chosen by users: escape them
+// Chain is a chain with its rules. Names are chosen by users: escape them
 // before showing.
-type FirewallChain struct {
-	Family   string         `json:"family"` // "ip", "ip6", "inet" and others, as nft calls them
-	Table    string         `json:"table"`
-	Name     string         `json:"name"`
-	Hook     Hook           `json:"hook,omitempty"` // "" for one that others jump to
-	Priority int32          `json:"priority,omitempty"`
-	Drops    bool           `json:"drops,omitempty"` // its policy is to drop
-	Rules    []FirewallRule `json:"rules,omitempty"`
+type Chain struct {
+	Family   string `json:"family"` // "ip", "ip6", "inet" and others, as nft calls them
+	Table    string `json:"table"`
+	Name     string `json:"name"`
+	Hook     Hook   `json:"hook,omitempty"` // "" for one that others jump to
+	Priority int32  `json:"priority,omitempty"`
+	Drops    bool   `json:"drops,omitempty"` // its policy is to drop
+	Rules    []Rule `json:"rules,omitempty"`
 }
 
-// FirewallRule is a rule as the kernel has it: what it does is for [Firewall.Judge]
+// Rule is a rule as the kernel has it: what it does is for [Firewall.Judge]
 // to tell.
-type FirewallRule struct {
+type Rule struct {
 	Handle      uint64       `json:"handle"`
 	Expressions []Expression `json:"expressions"`
 }

@@ -3,13 +3,14 @@ package firewall
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"slices"
 	"strings"
+
+	"mptcpctl/internal/uapi"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -34,7 +35,7 @@ func Read(ctx context.Context) (*Firewall, error) {
 	for _, dump := range [...]struct {
 		kind netlink.HeaderType
 		take func(*Firewall, []byte)
-	}{{unix.NFT_MSG_GETCHAIN, (*Firewall).takeChain}, {unix.NFT_MSG_GETRULE, (*Firewall).takeRule}} {
+	}{{uapi.NftMsgGetchain, (*Firewall).takeChain}, {uapi.NftMsgGetrule, (*Firewall).takeRule}} {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -49,7 +50,7 @@ func Read(ctx context.Context) (*Firewall, error) {
 			dump.take(&f, m.Data)
 		}
 	}
-	slices.SortStableFunc(f.Chains, func(a, b FirewallChain) int { return cmp.Compare(a.Priority, b.Priority) })
+	slices.SortStableFunc(f.Chains, func(a, b Chain) int { return cmp.Compare(a.Priority, b.Priority) })
 	return &f, f.readLegacy()
 }
 
@@ -87,95 +88,4 @@ func (f *Firewall) readLegacy() error {
 		}
 	}
 	return nil
-}
-
-// families are the tables' families that TCP of this host passes, as nft calls them.
-var families = map[byte]string{unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6", unix.NFPROTO_INET: "inet"}
-
-var hooks = [...]Hook{HookPrerouting, HookInput, HookForward, HookOutput, HookPostrouting}
-
-// takeChain takes in a chain's message: struct nfgenmsg and attributes. What is not
-// understood is left out.
-func (f *Firewall) takeChain(msg []byte) {
-	family, attributes, ok := filterMessage(msg)
-	if !ok {
-		return
-	}
-	c := FirewallChain{Family: family}
-	eachAttribute(attributes, func(kind uint16, data []byte) {
-		switch kind {
-		case unix.NFTA_CHAIN_TABLE:
-			c.Table = unix.ByteSliceToString(data)
-		case unix.NFTA_CHAIN_NAME:
-			c.Name = unix.ByteSliceToString(data)
-		case unix.NFTA_CHAIN_POLICY:
-			c.Drops = bigUint32(data) == nfDrop
-		case unix.NFTA_CHAIN_HOOK:
-			eachAttribute(data, func(kind uint16, data []byte) {
-				number := bigUint32(data)
-				switch {
-				case kind == unix.NFTA_HOOK_HOOKNUM && len(data) == 4 && number < uint32(len(hooks)):
-					c.Hook = hooks[number]
-				case kind == unix.NFTA_HOOK_PRIORITY:
-					c.Priority = int32(number)
-				}
-			})
-		}
-	})
-	f.Chains = append(f.Chains, c)
-}
-
-// takeRule takes in a rule's message, behind those of all chains.
-func (f *Firewall) takeRule(msg []byte) {
-	family, attributes, ok := filterMessage(msg)
-	if !ok {
-		return
-	}
-	var table, chain string
-	var r FirewallRule
-	eachAttribute(attributes, func(kind uint16, data []byte) {
-		switch kind {
-		case unix.NFTA_RULE_TABLE:
-			table = unix.ByteSliceToString(data)
-		case unix.NFTA_RULE_CHAIN:
-			chain = unix.ByteSliceToString(data)
-		case unix.NFTA_RULE_HANDLE:
-			if len(data) == 8 {
-				r.Handle = binary.BigEndian.Uint64(data)
-			}
-		case unix.NFTA_RULE_EXPRESSIONS:
-			eachAttribute(data, func(_ uint16, data []byte) { r.Expressions = append(r.Expressions, expression(data)) })
-		}
-	})
-	for i := range f.Chains {
-		if c := &f.Chains[i]; c.Family == family && c.Table == table && c.Name == chain {
-			c.Rules = append(c.Rules, r)
-		}
-	}
-}
-
-func expression(attributes []byte) Expression {
-	var e Expression
-	eachAttribute(attributes, func(kind uint16, data []byte) {
-		switch kind {
-		case unix.NFTA_EXPR_NAME:
-			e.Name = unix.ByteSliceToString(data)
-		case unix.NFTA_EXPR_DATA:
-			e.Data = slices.Clone(data)
-		}
-	})
-	if e.Name == "counter" || e.Name == "last" || e.Name == "quota" {
-		e.Data = nil // what was counted makes no difference, and two readings differ by it
-	}
-	return e
-}
-
-// filterMessage splits a message of nf_tables.
-func filterMessage(msg []byte) (family string, attributes []byte, ok bool) {
-	const header = 4 // struct nfgenmsg
-	if len(msg) < header {
-		return "", nil, false
-	}
-	family, ok = families[msg[0]]
-	return family, msg[header:], ok
 }

@@ -24,6 +24,9 @@ var headers = []string{
 	"/usr/include/linux/inet_diag.h",
 	"/usr/include/linux/sock_diag.h",
 	"/usr/include/linux/netlink.h",
+	"/usr/include/linux/netfilter.h",
+	"/usr/include/linux/netfilter/nf_tables.h",
+	"/usr/include/linux/netfilter/nf_tables_compat.h",
 }
 
 // TestConstantsMatchHeaders compares every constant that names its kernel name

@@ -3,7 +3,7 @@ package firewall
 import (
 	"encoding/binary"
 
-	"golang.org/x/sys/unix"
+	"mptcpctl/internal/uapi"
 )
 
 // header is a packet in the bytes that rules look at.
@@ -16,6 +16,11 @@ type header struct {
 	option    []byte // that of kind 30, with kind and length; nil for none
 	state     uint32 // of connection tracking, as a bit
 }
+
+const (
+	protocolTCP = 6  // IPPROTO_TCP
+	nameSize    = 16 // IFNAMSIZ
+)
 
 // Bits of a connection's state (NF_CT_STATE_BIT).
 const (
@@ -60,14 +65,14 @@ func newHeader(p *Packet) *header {
 	}
 	src, dst := p.Source.Addr().Unmap().WithZone(""), p.Destination.Addr().Unmap().WithZone("")
 	if src.Is4() && dst.Is4() {
-		h.protocol, h.network = unix.NFPROTO_IPV4, newRegion(20)
-		h.network.set(9, unix.IPPROTO_TCP)
+		h.protocol, h.network = uapi.NfprotoIPv4, newRegion(20)
+		h.network.set(9, protocolTCP)
 		h.network.set(12, src.AsSlice()...)
 		h.network.set(16, dst.AsSlice()...)
 	} else {
 		from, to := src.As16(), dst.As16()
-		h.protocol, h.network = unix.NFPROTO_IPV6, newRegion(40)
-		h.network.set(6, unix.IPPROTO_TCP)
+		h.protocol, h.network = uapi.NfprotoIPv6, newRegion(40)
+		h.network.set(6, protocolTCP)
 		h.network.set(8, from[:]...)
 		h.network.set(24, to[:]...)
 	}
@@ -151,10 +156,10 @@ func (m *machine) loseAll() {
 // 4, those of 4 bytes 8 to 23.
 func register(number uint32) (int, bool) {
 	switch {
-	case number >= unix.NFT_REG_1 && number <= unix.NFT_REG_4:
-		return int(number-unix.NFT_REG_1) * 16, true
-	case number >= unix.NFT_REG32_00 && number <= unix.NFT_REG32_15:
-		return int(number-unix.NFT_REG32_00) * 4, true
+	case number >= uapi.NftReg1 && number <= uapi.NftReg4:
+		return int(number-uapi.NftReg1) * 16, true
+	case number >= uapi.NftReg3200 && number <= uapi.NftReg3215:
+		return int(number-uapi.NftReg3200) * 4, true
 	}
 	return 0, false
 }
@@ -193,10 +198,10 @@ func (m *machine) get(number uint32, size int) ([]byte, bool) {
 }
 
 func (m *machine) meta(a attributes) {
-	to := a.number(unix.NFTA_META_DREG)
+	to := a.number(uapi.NftaMetaDreg)
 	p := m.packet
 	name := func(is bool) []byte {
-		b := make([]byte, unix.IFNAMSIZ)
+		b := make([]byte, nameSize)
 		switch {
 		case is && p.device == "":
 			return nil
@@ -205,14 +210,14 @@ func (m *machine) meta(a attributes) {
 		}
 		return b
 	}
-	switch a.number(unix.NFTA_META_KEY) {
-	case unix.NFT_META_NFPROTO:
+	switch a.number(uapi.NftaMetaKey) {
+	case uapi.NftMetaNfproto:
 		m.put(to, []byte{p.protocol})
-	case unix.NFT_META_L4PROTO:
-		m.put(to, []byte{unix.IPPROTO_TCP})
-	case unix.NFT_META_IIFNAME:
+	case uapi.NftMetaL4proto:
+		m.put(to, []byte{protocolTCP})
+	case uapi.NftMetaIifname:
 		m.put(to, name(p.incoming))
-	case unix.NFT_META_OIFNAME:
+	case uapi.NftMetaOifname:
 		m.put(to, name(!p.incoming))
 	default:
 		m.put(to, nil)
@@ -220,14 +225,14 @@ func (m *machine) meta(a attributes) {
 }
 
 func (m *machine) payload(a attributes) {
-	if a[unix.NFTA_PAYLOAD_SREG] != nil {
+	if a[uapi.NftaPayloadSreg] != nil {
 		return // it writes
 	}
-	to, offset, size := a.number(unix.NFTA_PAYLOAD_DREG), a.number(unix.NFTA_PAYLOAD_OFFSET), a.number(unix.NFTA_PAYLOAD_LEN)
-	switch a.number(unix.NFTA_PAYLOAD_BASE) {
-	case unix.NFT_PAYLOAD_NETWORK_HEADER:
+	to, offset, size := a.number(uapi.NftaPayloadDreg), a.number(uapi.NftaPayloadOffset), a.number(uapi.NftaPayloadLen)
+	switch a.number(uapi.NftaPayloadBase) {
+	case uapi.NftPayloadNetworkHeader:
 		m.put(to, m.packet.network.at(offset, size))
-	case unix.NFT_PAYLOAD_TRANSPORT_HEADER:
+	case uapi.NftPayloadTransportHeader:
 		m.put(to, m.packet.transport.at(offset, size))
 	default:
 		m.put(to, nil)

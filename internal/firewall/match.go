@@ -4,29 +4,29 @@ import (
 	"bytes"
 	"encoding/binary"
 
-	"golang.org/x/sys/unix"
+	"mptcpctl/internal/uapi"
 )
 
 // exthdr loads a TCP option, takes it out, or is about something else. It reports
 // whether the rule may fit: an option that is not there ends it.
 func (m *machine) exthdr(a attributes) bool {
-	to, kind := a.number(unix.NFTA_EXTHDR_DREG), a.number(unix.NFTA_EXTHDR_TYPE)
-	if a.number(unix.NFTA_EXTHDR_OP) != unix.NFT_EXTHDR_OP_TCPOPT {
+	to, kind := a.number(uapi.NftaExthdrDreg), a.number(uapi.NftaExthdrType)
+	if a.number(uapi.NftaExthdrOp) != uapi.NftExthdrOpTcpopt {
 		m.put(to, nil)
 		return true
 	}
 	if kind == optionMPTCP {
 		m.mptcp = true
 	}
-	if a[unix.NFTA_EXTHDR_SREG] != nil {
+	if a[uapi.NftaExthdrSreg] != nil {
 		return true // it writes
 	}
-	if a[unix.NFTA_EXTHDR_DREG] == nil {
+	if a[uapi.NftaExthdrDreg] == nil {
 		m.strips = kind == optionMPTCP && m.packet.option != nil
 		return true
 	}
 	present := kind == optionMPTCP && m.packet.option != nil
-	if a.number(unix.NFTA_EXTHDR_FLAGS)&unix.NFT_EXTHDR_F_PRESENT != 0 {
+	if a.number(uapi.NftaExthdrFlags)&uapi.NftExthdrFPresent != 0 {
 		is := byte(0)
 		if present {
 			is = 1
@@ -43,7 +43,7 @@ func (m *machine) exthdr(a attributes) bool {
 		m.maybe = true
 		return true
 	}
-	offset, size := a.number(unix.NFTA_EXTHDR_OFFSET), a.number(unix.NFTA_EXTHDR_LEN)
+	offset, size := a.number(uapi.NftaExthdrOffset), a.number(uapi.NftaExthdrLen)
 	end := uint64(offset) + uint64(size)
 	switch {
 	case !present:
@@ -58,11 +58,11 @@ func (m *machine) exthdr(a attributes) bool {
 
 // conntrack loads the state of the connection: nothing else is known of it.
 func (m *machine) conntrack(a attributes) {
-	if a[unix.NFTA_CT_SREG] != nil {
+	if a[uapi.NftaCTSreg] != nil {
 		return // it writes
 	}
-	to := a.number(unix.NFTA_CT_DREG)
-	if a.number(unix.NFTA_CT_KEY) == unix.NFT_CT_STATE {
+	to := a.number(uapi.NftaCTDreg)
+	if a.number(uapi.NftaCTKey) == uapi.NftCTState {
 		m.put(to, binary.NativeEndian.AppendUint32(nil, m.packet.state))
 		return
 	}
@@ -71,10 +71,10 @@ func (m *machine) conntrack(a attributes) {
 
 func (m *machine) bitwise(a attributes) {
 	const operationBool = 0 // NFT_BITWISE_BOOL
-	from, to, size := a.number(unix.NFTA_BITWISE_SREG), a.number(unix.NFTA_BITWISE_DREG), int(a.number(unix.NFTA_BITWISE_LEN))
-	mask, flip := value(a[unix.NFTA_BITWISE_MASK]), value(a[unix.NFTA_BITWISE_XOR])
+	from, to, size := a.number(uapi.NftaBitwiseSreg), a.number(uapi.NftaBitwiseDreg), int(a.number(uapi.NftaBitwiseLen))
+	mask, flip := value(a[uapi.NftaBitwiseMask]), value(a[uapi.NftaBitwiseXor])
 	b, ok := m.get(from, min(size, registerBytes+1))
-	if !ok || len(mask) != size || len(flip) != size || a.number(nftaBitwiseOp) != operationBool {
+	if !ok || len(mask) != size || len(flip) != size || a.number(uapi.NftaBitwiseOp) != operationBool {
 		m.put(to, nil)
 		return
 	}
@@ -85,30 +85,27 @@ func (m *machine) bitwise(a attributes) {
 	m.put(to, result)
 }
 
-// nftaBitwiseOp is NFTA_BITWISE_OP.
-const nftaBitwiseOp = 6
-
 // compare reports whether the rule may fit.
 func (m *machine) compare(a attributes) bool {
-	want := value(a[unix.NFTA_CMP_DATA])
-	is, ok := m.get(a.number(unix.NFTA_CMP_SREG), len(want))
+	want := value(a[uapi.NftaCmpData])
+	is, ok := m.get(a.number(uapi.NftaCmpSreg), len(want))
 	if !ok || len(want) == 0 {
 		m.maybe = true
 		return true
 	}
 	order := bytes.Compare(is, want)
-	switch a.number(unix.NFTA_CMP_OP) {
-	case unix.NFT_CMP_EQ:
+	switch a.number(uapi.NftaCmpOp) {
+	case uapi.NftCmpEq:
 		return order == 0
-	case unix.NFT_CMP_NEQ:
+	case uapi.NftCmpNeq:
 		return order != 0
-	case unix.NFT_CMP_LT:
+	case uapi.NftCmpLt:
 		return order < 0
-	case unix.NFT_CMP_LTE:
+	case uapi.NftCmpLte:
 		return order <= 0
-	case unix.NFT_CMP_GT:
+	case uapi.NftCmpGt:
 		return order > 0
-	case unix.NFT_CMP_GTE:
+	case uapi.NftCmpGte:
 		return order >= 0
 	}
 	m.maybe = true
@@ -117,26 +114,26 @@ func (m *machine) compare(a attributes) bool {
 
 // within is compare for a range.
 func (m *machine) within(a attributes) bool {
-	from, to := value(a[unix.NFTA_RANGE_FROM_DATA]), value(a[unix.NFTA_RANGE_TO_DATA])
-	is, ok := m.get(a.number(unix.NFTA_RANGE_SREG), len(from))
+	from, to := value(a[uapi.NftaRangeFromData]), value(a[uapi.NftaRangeToData])
+	is, ok := m.get(a.number(uapi.NftaRangeSreg), len(from))
 	if !ok || len(from) == 0 || len(from) != len(to) {
 		m.maybe = true
 		return true
 	}
 	inside := bytes.Compare(is, from) >= 0 && bytes.Compare(is, to) <= 0
-	return inside == (a.number(unix.NFTA_RANGE_OP) == unix.NFT_RANGE_EQ)
+	return inside == (a.number(uapi.NftaRangeOp) == uapi.NftRangeEq)
 }
 
 // immediate loads a value, or decides.
 func (m *machine) immediate(a attributes) (verdict int32, chain string) {
-	to := a.number(unix.NFTA_IMMEDIATE_DREG)
-	data := attributesOf(a[unix.NFTA_IMMEDIATE_DATA])
-	if to != unix.NFT_REG_VERDICT || a[unix.NFTA_IMMEDIATE_DREG] == nil {
-		m.put(to, data[unix.NFTA_DATA_VALUE])
+	to := a.number(uapi.NftaImmediateDreg)
+	data := attributesOf(a[uapi.NftaImmediateData])
+	if to != uapi.NftRegVerdict || a[uapi.NftaImmediateDreg] == nil {
+		m.put(to, data[uapi.NftaDataValue])
 		return undecided, ""
 	}
-	decision := attributesOf(data[unix.NFTA_DATA_VERDICT])
-	code := decision[unix.NFTA_VERDICT_CODE]
+	decision := attributesOf(data[uapi.NftaDataVerdict])
+	code := decision[uapi.NftaVerdictCode]
 	if len(code) != 4 {
 		m.loseAll()
 		return undecided, ""
@@ -146,13 +143,13 @@ func (m *machine) immediate(a attributes) (verdict int32, chain string) {
 		m.loseAll()
 		return undecided, ""
 	}
-	return verdict, unix.ByteSliceToString(decision[unix.NFTA_VERDICT_CHAIN])
+	return verdict, text(decision[uapi.NftaVerdictChain])
 }
 
 // match is a match of iptables: that of TCP is known.
 func (m *machine) match(a attributes) bool {
-	info := a[unix.NFTA_MATCH_INFO]
-	switch name := unix.ByteSliceToString(a[unix.NFTA_MATCH_NAME]); {
+	info := a[uapi.NftaMatchInfo]
+	switch name := text(a[uapi.NftaMatchName]); {
 	case name == "comment":
 		return true
 	case name != "tcp" || len(info) < 12:
@@ -181,8 +178,8 @@ func (m *machine) match(a attributes) bool {
 
 // target is a target of iptables.
 func (m *machine) target(a attributes) (verdict int32, chain string) {
-	info := a[unix.NFTA_TARGET_INFO]
-	switch unix.ByteSliceToString(a[unix.NFTA_TARGET_NAME]) {
+	info := a[uapi.NftaTargetInfo]
+	switch text(a[uapi.NftaTargetName]) {
 	case "REJECT":
 		m.rejects = true
 		return nfDrop, ""
@@ -196,48 +193,4 @@ func (m *machine) target(a attributes) (verdict int32, chain string) {
 		m.loseAll()
 	}
 	return undecided, ""
-}
-
-// attributes are netlink attributes by kind, without the flags of the kind.
-type attributes map[uint16][]byte
-
-func attributesOf(b []byte) attributes {
-	a := attributes{}
-	eachAttribute(b, func(kind uint16, data []byte) { a[kind] = data })
-	return a
-}
-
-// number returns an attribute of 32 bits, or of 8, as netfilter has them; 0 where
-// there is none.
-func (a attributes) number(kind uint16) uint32 {
-	b := a[kind]
-	if len(b) == 1 {
-		return uint32(b[0])
-	}
-	return bigUint32(b)
-}
-
-// value returns the bytes of a nested NFTA_DATA_VALUE.
-func value(b []byte) []byte { return attributesOf(b)[unix.NFTA_DATA_VALUE] }
-
-// bigUint32 returns a number in network order, 0 where it is not one of 32 bits.
-func bigUint32(b []byte) uint32 {
-	if len(b) != 4 {
-		return 0
-	}
-	return binary.BigEndian.Uint32(b)
-}
-
-// eachAttribute calls f for each attribute, up to one that is damaged.
-func eachAttribute(b []byte, f func(kind uint16, data []byte)) {
-	const header = unix.SizeofNlAttr
-	for len(b) >= header {
-		size := int(binary.NativeEndian.Uint16(b))
-		if size < header || size > len(b) {
-			return
-		}
-		const kindMask = ^uint16(unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER)
-		f(binary.NativeEndian.Uint16(b[2:])&kindMask, b[header:size])
-		b = b[min((size+unix.NLA_ALIGNTO-1)&^(unix.NLA_ALIGNTO-1), len(b)):]
-	}
 }

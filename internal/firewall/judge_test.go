@@ -3,8 +3,6 @@ package firewall_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,10 +10,6 @@ import (
 	"testing"
 
 	"mptcpctl/internal/firewall"
-	"mptcpctl/internal/lab"
-	"mptcpctl/internal/lab/labtest"
-
-	"golang.org/x/sys/unix"
 )
 
 // recorded returns a firewall as nft or iptables-nft made it and the kernel dumped it.
@@ -108,7 +102,7 @@ func TestJudge(t *testing.T) {
 
 // A policy to drop counts where no rule accepts.
 func TestJudgePolicy(t *testing.T) {
-	f := &firewall.Firewall{Chains: []firewall.FirewallChain{{Family: "ip", Table: "t", Name: "c", Hook: firewall.HookOutput, Drops: true}}}
+	f := &firewall.Firewall{Chains: []firewall.Chain{{Family: "ip", Table: "t", Name: "c", Hook: firewall.HookOutput, Drops: true}}}
 	if got, want := told(f.Judge(packet("10.0.0.1:1", "10.0.0.2:2", "eth0", "SYN", 1))), "drops ip t c policy (hook output)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -123,91 +117,23 @@ func TestJudgePolicy(t *testing.T) {
 
 // Chains that jump to each other end.
 func TestJudgeEnds(t *testing.T) {
-	jump := func(to string) firewall.FirewallRule {
+	jump := func(to string) firewall.Rule {
 		attribute := func(kind byte, data ...byte) []byte {
 			b := []byte{byte(4 + len(data)), 0, kind, 0} // of a little-endian machine, as the recordings are
 			b = append(b, data...)
 			return append(b, make([]byte, (4-len(b)%4)%4)...)
 		}
 		verdict := append(attribute(1, 0xff, 0xff, 0xff, 0xfd), attribute(2, append([]byte(to), 0)...)...)
-		return firewall.FirewallRule{Expressions: []firewall.Expression{{
+		return firewall.Rule{Expressions: []firewall.Expression{{
 			Name: "immediate", Data: append(attribute(1, 0, 0, 0, 0), attribute(2, attribute(2, verdict...)...)...),
 		}}}
 	}
-	f := &firewall.Firewall{Chains: []firewall.FirewallChain{
-		{Family: "ip", Table: "t", Name: "a", Hook: firewall.HookOutput, Rules: []firewall.FirewallRule{jump("b"), jump("b"), jump("b")}},
-		{Family: "ip", Table: "t", Name: "b", Rules: []firewall.FirewallRule{jump("a"), jump("a"), jump("a")}},
+	f := &firewall.Firewall{Chains: []firewall.Chain{
+		{Family: "ip", Table: "t", Name: "a", Hook: firewall.HookOutput, Rules: []firewall.Rule{jump("b"), jump("b"), jump("b")}},
+		{Family: "ip", Table: "t", Name: "b", Rules: []firewall.Rule{jump("a"), jump("a"), jump("a")}},
 	}}
 	if got := told(f.Judge(packet("10.0.0.1:1", "10.0.0.2:2", "eth0", "SYN", 1))); got != "" {
 		t.Errorf("got %q", got)
-	}
-}
-
-// What the lab asks the kernel for is read back, and judged as the kernel does it.
-func TestReadFirewall(t *testing.T) {
-	ns := labtest.Namespace(t)
-	read := func() (f *firewall.Firewall) {
-		t.Helper()
-		err := ns.Do(func() (err error) {
-			f, err = firewall.Read(t.Context())
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return f
-	}
-	if f := read(); len(f.Chains) != 0 {
-		t.Errorf("a new namespace has %+v", f.Chains)
-	}
-	for _, tt := range []struct {
-		name string
-		rule lab.FirewallRule
-		want string // of a SYN with MP_JOIN
-	}{
-		{"drop a join", lab.FirewallRule{Hook: lab.HookOutput, Out: "eth1", Flags: lab.SYN, FlagsMask: lab.SYN | lab.ACK, Option: lab.MPTCPOption(lab.SubtypeMPJoin), Verdict: lab.Drop}, "drops"},
-		{"another subtype", lab.FirewallRule{Hook: lab.HookOutput, Option: lab.MPTCPOption(lab.SubtypeDSS), Verdict: lab.Drop}, ""},
-		{"reject", lab.FirewallRule{Hook: lab.HookOutput, Destination: netip.MustParsePrefix("10.0.1.0/25"), DestinationPort: 443, Verdict: lab.RejectReset}, "rejects"},
-		{"another port", lab.FirewallRule{Hook: lab.HookOutput, DestinationPort: 444, Verdict: lab.RejectReset}, ""},
-		{"another source", lab.FirewallRule{Hook: lab.HookOutput, Source: netip.MustParsePrefix("10.0.1.3/32"), Verdict: lab.Drop}, ""},
-		{"strip", lab.FirewallRule{Hook: lab.HookPostrouting, Option: lab.MPTCPOption(lab.AnySubtype), Verdict: lab.StripOption}, "takes MPTCP out of"},
-		{"one in ten", lab.FirewallRule{Hook: lab.HookOutput, OneIn: 10, Verdict: lab.Drop}, ""},
-		{"rewrite", lab.FirewallRule{Hook: lab.HookOutput, Verdict: lab.Rewrite}, ""},
-		{"masquerade", lab.FirewallRule{Hook: lab.HookPostrouting, Verdict: lab.Masquerade}, ""},
-		{"accept", lab.FirewallRule{Hook: lab.HookOutput, Verdict: lab.Accept}, ""},
-	} {
-		if err := ns.SetFirewall(tt.rule); err != nil {
-			t.Fatalf("%s: %v", tt.name, err)
-		}
-		f := read()
-		if len(f.Chains) != 1 || len(f.Chains[0].Rules) != 1 || f.Chains[0].Hook == "" || f.Chains[0].Rules[0].Handle == 0 {
-			t.Errorf("%s: %+v", tt.name, f)
-			continue
-		}
-		hits := f.Judge(packet("10.0.1.2:40000", "10.0.1.1:443", "eth1", "SYN", 1))
-		got := ""
-		if len(hits) == 1 && hits[0].Sure {
-			got = string(hits[0].Deed)
-		}
-		if got != tt.want || len(hits) > 0 && tt.want == "" {
-			t.Errorf("%s: %q, want %q", tt.name, told(hits), tt.want)
-		}
-	}
-}
-
-// Without CAP_NET_ADMIN nothing can be read, and that is said.
-func TestReadFirewallUnprivileged(t *testing.T) {
-	ns := labtest.Namespace(t)
-	err := ns.Do(func() error {
-		capabilities := [2]unix.CapUserData{} // none, on this thread, which ends
-		if err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &capabilities[0]); err != nil {
-			t.Error(err)
-		}
-		_, err := firewall.Read(t.Context())
-		return err
-	})
-	if !errors.Is(err, fs.ErrPermission) {
-		t.Errorf("got %v", err)
 	}
 }
 
@@ -224,8 +150,8 @@ func FuzzJudge(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, name string, data []byte, name2 string, data2 []byte) {
-		rule := firewall.FirewallRule{Handle: 1, Expressions: []firewall.Expression{{Name: name, Data: data}, {Name: name2, Data: data2}}}
-		whole := &firewall.Firewall{Chains: []firewall.FirewallChain{{Family: "inet", Table: "t", Name: "c", Hook: firewall.HookOutput, Rules: []firewall.FirewallRule{rule}}}}
+		rule := firewall.Rule{Handle: 1, Expressions: []firewall.Expression{{Name: name, Data: data}, {Name: name2, Data: data2}}}
+		whole := &firewall.Firewall{Chains: []firewall.Chain{{Family: "inet", Table: "t", Name: "c", Hook: firewall.HookOutput, Rules: []firewall.Rule{rule}}}}
 		p := packet("10.0.1.2:40000", "10.0.1.1:443", "eth1", "SYN", 1)
 		hits := whole.Judge(p)
 		if again := whole.Judge(p); told(again) != told(hits) {

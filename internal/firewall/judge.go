@@ -3,7 +3,7 @@ package firewall
 import (
 	"slices"
 
-	"golang.org/x/sys/unix"
+	"mptcpctl/internal/uapi"
 )
 
 // Verdicts of nf_tables, as signed numbers (enum nft_verdicts, NF_*).
@@ -77,7 +77,7 @@ func (j *judgement) hit(h Hit) {
 }
 
 // chain walks a chain, and returns a verdict of nf_tables.
-func (j *judgement) chain(c *FirewallChain, depth int) int32 {
+func (j *judgement) chain(c *Chain, depth int) int32 {
 	for i := range c.Rules {
 		if j.rest--; j.rest < 0 || depth == 0 {
 			j.sure = false
@@ -95,7 +95,7 @@ func (j *judgement) chain(c *FirewallChain, depth int) int32 {
 }
 
 // rule returns what the rule decides, undecided where it does not fit.
-func (j *judgement) rule(c *FirewallChain, r *FirewallRule, depth int) int32 {
+func (j *judgement) rule(c *Chain, r *Rule, depth int) int32 {
 	m := machine{packet: j.packet}
 	for i := range r.Expressions {
 		verdict, target := m.step(&r.Expressions[i])
@@ -137,7 +137,7 @@ func (j *judgement) rule(c *FirewallChain, r *FirewallRule, depth int) int32 {
 }
 
 // jump walks the chain of that name in the same table.
-func (j *judgement) jump(from *FirewallChain, name string, how int32, depth int) int32 {
+func (j *judgement) jump(from *Chain, name string, how int32, depth int) int32 {
 	for i := range j.firewall.Chains {
 		c := &j.firewall.Chains[i]
 		if c.Family != from.Family || c.Table != from.Table || c.Name != name {
@@ -155,5 +155,5 @@ func (j *judgement) jump(from *FirewallChain, name string, how int32, depth int)
 
 // passes reports whether the packet passes tables of that family.
 func (h *header) passes(family string) bool {
-	return family == "inet" || (family == "ip") == (h.protocol == unix.NFPROTO_IPV4)
+	return family == "inet" || (family == "ip") == (h.protocol == uapi.NfprotoIPv4)
 }

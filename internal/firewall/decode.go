@@ -1,0 +1,99 @@
+package firewall
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"mptcpctl/internal/uapi"
+)
+
+// families are the tables' families that TCP of this host passes, as nft calls them.
+var families = map[byte]string{uapi.NfprotoIPv4: "ip", uapi.NfprotoIPv6: "ip6", uapi.NfprotoInet: "inet"}
+
+var hooks = [...]Hook{HookPrerouting, HookInput, HookForward, HookOutput, HookPostrouting}
+
+// takeChain takes in a chain's message: struct nfgenmsg and attributes. What is not
+// understood is left out.
+func (f *Firewall) takeChain(msg []byte) {
+	family, attributes, ok := filterMessage(msg)
+	if !ok {
+		return
+	}
+	c := Chain{Family: family}
+	eachAttribute(attributes, func(kind uint16, data []byte) {
+		switch kind {
+		case uapi.NftaChainTable:
+			c.Table = text(data)
+		case uapi.NftaChainName:
+			c.Name = text(data)
+		case uapi.NftaChainPolicy:
+			c.Drops = bigUint32(data) == nfDrop
+		case uapi.NftaChainHook:
+			eachAttribute(data, func(kind uint16, data []byte) {
+				number := bigUint32(data)
+				switch {
+				case kind == uapi.NftaHookHooknum && len(data) == 4 && number < uint32(len(hooks)):
+					c.Hook = hooks[number]
+				case kind == uapi.NftaHookPriority:
+					c.Priority = int32(number)
+				}
+			})
+		}
+	})
+	f.Chains = append(f.Chains, c)
+}
+
+// takeRule takes in a rule's message, behind those of all chains.
+func (f *Firewall) takeRule(msg []byte) {
+	family, attributes, ok := filterMessage(msg)
+	if !ok {
+		return
+	}
+	var table, chain string
+	var r Rule
+	eachAttribute(attributes, func(kind uint16, data []byte) {
+		switch kind {
+		case uapi.NftaRuleTable:
+			table = text(data)
+		case uapi.NftaRuleChain:
+			chain = text(data)
+		case uapi.NftaRuleHandle:
+			if len(data) == 8 {
+				r.Handle = binary.BigEndian.Uint64(data)
+			}
+		case uapi.NftaRuleExpressions:
+			eachAttribute(data, func(_ uint16, data []byte) { r.Expressions = append(r.Expressions, expression(data)) })
+		}
+	})
+	for i := range f.Chains {
+		if c := &f.Chains[i]; c.Family == family && c.Table == table && c.Name == chain {
+			c.Rules = append(c.Rules, r)
+		}
+	}
+}
+
+func expression(attributes []byte) Expression {
+	var e Expression
+	eachAttribute(attributes, func(kind uint16, data []byte) {
+		switch kind {
+		case uapi.NftaExprName:
+			e.Name = text(data)
+		case uapi.NftaExprData:
+			e.Data = slices.Clone(data)
+		}
+	})
+	if e.Name == "counter" || e.Name == "last" || e.Name == "quota" {
+		e.Data = nil // what was counted makes no difference, and two readings differ by it
+	}
+	return e
+}
+
+// filterMessage splits a message of nf_tables.
+func filterMessage(msg []byte) (family string, attributes []byte, ok bool) {
+	const header = 4 // struct nfgenmsg
+	if len(msg) < header {
+		return "", nil, false
+	}
+	family, ok = families[msg[0]]
+	return family, msg[header:], ok
+}

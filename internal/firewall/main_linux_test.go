@@ -1,0 +1,9 @@
+package firewall_test
+
+import (
+	"testing"
+
+	"mptcpctl/internal/lab/labtest"
+)
+
+func TestMain(m *testing.M) { labtest.Main(m) }
