@@ -48,6 +48,7 @@ var imports = map[string][]string{
 	"internal/bundle":      {"doctor", "counters", "pathmanager", "internal/present", "internal/source"},
 
 	"internal/compat":         {},
+	"internal/compat/pmnlctl": {"mptcp", "pathmanager", "internal/uapi", "internal/present", "internal/compat", "internal/exit", "internal/device"},
 	"internal/compat/iproute": {"mptcp", "pathmanager", "internal/grammar", "internal/compat", "internal/exit", "internal/device"},
 
 	"internal/cli": {"*"},

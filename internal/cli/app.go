@@ -9,6 +9,7 @@ import (
 	"path"
 
 	"mptcpctl/internal/compat/iproute"
+	"mptcpctl/internal/compat/pmnlctl"
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/force"
 	"mptcpctl/internal/grammar"
@@ -56,7 +57,11 @@ func Main(args []string, s Streams) int {
 		}
 		return ip.Run(ctx, args)
 	case "pm_nl_ctl":
-		return a.pmNlCtl(ctx, name, args)
+		helper := &pmnlctl.Program{
+			Name: name, Stdout: a.Stdout, Stderr: a.Stderr,
+			PathManager: func() (pmnlctl.PathManager, error) { return a.pathManager() },
+		}
+		return helper.Run(ctx, args)
 	}
 	return a.main(ctx, args)
 }

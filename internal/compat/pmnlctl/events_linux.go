@@ -1,4 +1,4 @@
-package cli
+package pmnlctl
 
 import (
 	"bufio"
@@ -16,13 +16,13 @@ import (
 func tapEvents(out *bufio.Writer) func(time.Time, int32, []byte) {
 	var line []byte
 	return func(_ time.Time, _ int32, msg []byte) {
-		line = appendHelperEvent(line[:0], msg)
+		line = appendEvent(line[:0], msg)
 		out.Write(line) // the error stays with out until Flush
 	}
 }
 
 // events prints a line for each message on stderr, at once, until it is killed.
-func (h *helper) events(ctx context.Context, _ []string) error {
+func (h *Program) events(ctx context.Context, _ []string) error {
 	out := bufio.NewWriter(h.Stderr)
 	config := &pathmanager.ListenConfig{Coalesce: -1, Tap: tapEvents(out)}
 	listener, err := pathmanager.Listen(config)
@@ -43,11 +43,11 @@ func (h *helper) events(ctx context.Context, _ []string) error {
 
 // listen opens an MPTCP listener and waits for a signal. Where the address cannot
 // be had it ends at once and, like the helper, without a word.
-func (h *helper) listen(ctx context.Context, args []string) error {
+func (h *Program) listen(ctx context.Context, args []string) error {
 	if len(args) < 2 {
-		return errHelperSyntax
+		return errSyntax
 	}
-	address, err := helperAddress(args[0])
+	address, err := parseAddress(args[0])
 	if err != nil {
 		return err
 	}

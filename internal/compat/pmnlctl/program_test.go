@@ -1,4 +1,4 @@
-package cli
+package pmnlctl
 
 import (
 	"encoding/hex"
@@ -11,9 +11,9 @@ import (
 	"mptcpctl/pathmanager"
 )
 
-// helperSamples are messages of Linux 6.18 on a little-endian host, and the lines
+// samples are messages of Linux 6.18 on a little-endian host, and the lines
 // that pm_nl_ctl makes of them.
-func helperSamples() map[string]string {
+func samples() map[string]string {
 	return map[string]string{
 		"540000001c00000000000000000000000101000008000100e251a2380600020002000000080005000a4d0101080007000a4d010206000900e5a6000006000a001771000005000300000000000500040000000000":                                                                 "type:1,token:950161890,family:2,saddr4:10.77.1.1,daddr4:10.77.1.2,sport:58790,dport:6001,loc_id:0,rem_id:0",
 		"640000001c000000000000000000000001010000080001008552b03e050012000100000006000d00020000000600020002000000080005000a4d0102080007000a4d0101060009001771000006000a00e5a6000005000300000000000500040000000000":                                 "type:1,token:1051742853,family:2,saddr4:10.77.1.2,daddr4:10.77.1.1,sport:6001,dport:58790,loc_id:0,rem_id:0,server_side:1",
@@ -24,22 +24,22 @@ func helperSamples() map[string]string {
 	}
 }
 
-func TestHelperEvent(t *testing.T) {
-	for text, want := range helperSamples() {
+func TestEventLines(t *testing.T) {
+	for text, want := range samples() {
 		msg, err := hex.DecodeString(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := string(appendHelperEvent(nil, msg)); got != want+"\n" {
+		if got := string(appendEvent(nil, msg)); got != want+"\n" {
 			t.Errorf("%s\n%q\nwant %q", text, got, want)
 		}
 	}
 }
 
-// FuzzHelperEvent: whatever the bytes, it is one line or none; and of a message
+// FuzzEventLine: whatever the bytes, it is one line or none; and of a message
 // with each attribute once it says what the decoder of pathmanager reads.
-func FuzzHelperEvent(f *testing.F) {
-	for text := range helperSamples() {
+func FuzzEventLine(f *testing.F) {
+	for text := range samples() {
 		msg, err := hex.DecodeString(text)
 		if err != nil {
 			f.Fatal(err)
@@ -47,7 +47,7 @@ func FuzzHelperEvent(f *testing.F) {
 		f.Add(msg)
 	}
 	f.Fuzz(func(t *testing.T, msg []byte) {
-		line := string(appendHelperEvent(nil, msg))
+		line := string(appendEvent(nil, msg))
 		if line != "" && (strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "\n") || !strings.HasPrefix(line, "type:")) {
 			t.Fatalf("%x: %q", msg, line)
 		}
@@ -85,7 +85,7 @@ func FuzzHelperEvent(f *testing.F) {
 	})
 }
 
-func TestHelperEndpoint(t *testing.T) {
+func TestEndpointLines(t *testing.T) {
 	for want, e := range map[string]mptcp.Endpoint{
 		"id 3 flags signal,backup 10.0.1.3 10100\n": {ID: 3, Address: netip.MustParseAddr("10.0.1.3"), Port: 10100, Flags: mptcp.FlagSignal | mptcp.FlagBackup},
 		"id 1 flags  10.0.1.1\n":                    {ID: 1, Address: netip.MustParseAddr("10.0.1.1")},
@@ -94,7 +94,7 @@ func TestHelperEndpoint(t *testing.T) {
 		},
 		"id 2 flags  dev unknown/99999910.0.0.1\n": {ID: 2, Address: netip.MustParseAddr("10.0.0.1"), IfIndex: 999999},
 	} {
-		if got := string(appendHelperEndpoint(nil, &e)); got != want {
+		if got := string(appendEndpoint(nil, &e)); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package cli
+package pmnlctl
 
 import (
 	"encoding/binary"
@@ -12,9 +12,9 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// appendHelperEndpoint appends an endpoint as pm_nl_ctl prints it: an id, flags
+// appendEndpoint appends an endpoint as pm_nl_ctl prints it: an id, flags
 // joined by commas in an order of their own, the device, the address and its port.
-func appendHelperEndpoint(b []byte, e *mptcp.Endpoint) []byte {
+func appendEndpoint(b []byte, e *mptcp.Endpoint) []byte {
 	b = fmt.Appendf(b, "id %d flags ", e.ID)
 	order := []mptcp.EndpointFlags{
 		mptcp.FlagSignal, mptcp.FlagSubflow, mptcp.FlagLaminar, mptcp.FlagBackup, mptcp.FlagFullmesh, mptcp.FlagImplicit,
@@ -52,11 +52,11 @@ const (
 	attrTypeMask  = 0x3fff
 )
 
-// appendHelperEvent appends the line that pm_nl_ctl prints for an event's netlink
+// appendEvent appends the line that pm_nl_ctl prints for an event's netlink
 // message: its attributes in the order in which the kernel wrote them, which a
 // decoded event does not keep, and the marks at the end. What is cut short ends the
 // line.
-func appendHelperEvent(b, msg []byte) []byte {
+func appendEvent(b, msg []byte) []byte {
 	if len(msg) < eventHeader || msg[netlinkHeader] == uapi.EventUnspec {
 		return b
 	}
@@ -69,7 +69,7 @@ func appendHelperEvent(b, msg []byte) []byte {
 		}
 		typ := binary.NativeEndian.Uint16(attrs[2:]) & attrTypeMask
 		value := attrs[attrHeader:size]
-		b = appendHelperAttr(b, typ, value)
+		b = appendAttr(b, typ, value)
 		serverSide = serverSide || isServerSide(typ, value)
 		denyJoin = denyJoin || hasEventFlag(typ, value, uapi.PMEventFlagDenyJoinID0)
 		attrs = attrs[min((size+3)&^3, len(attrs)):]
@@ -94,16 +94,16 @@ func hasEventFlag(typ uint16, value []byte, flag uint16) bool {
 	return typ == uapi.AttrFlags && len(value) >= 2 && binary.NativeEndian.Uint16(value)&flag != 0
 }
 
-// helperField is an attribute that pm_nl_ctl prints.
-type helperField struct {
+// field is an attribute that pm_nl_ctl prints.
+type field struct {
 	key  string
 	size int
 }
 
-// helperFields returns the attributes by number; those without a key are not
+// fields returns the attributes by number; those without a key are not
 // printed.
-func helperFields() []helperField {
-	return []helperField{
+func fields() []field {
+	return []field{
 		uapi.AttrToken:  {"token", 4},
 		uapi.AttrFamily: {"family", 2},
 		uapi.AttrLocID:  {"loc_id", 1},
@@ -119,8 +119,8 @@ func helperFields() []helperField {
 	}
 }
 
-func appendHelperAttr(b []byte, typ uint16, value []byte) []byte {
-	fields := helperFields()
+func appendAttr(b []byte, typ uint16, value []byte) []byte {
+	fields := fields()
 	if int(typ) >= len(fields) || fields[typ].key == "" || len(value) < fields[typ].size {
 		return b
 	}

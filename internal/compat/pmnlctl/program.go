@@ -1,9 +1,11 @@
-package cli
+package pmnlctl
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -16,29 +18,52 @@ import (
 	"mptcpctl/pathmanager"
 )
 
-// helper behaves as the kernel's test helper pm_nl_ctl: its grammar, its output,
-// its exit codes, which are 0 for wrong usage.
-type helper struct {
-	*app
-	name string // as it was called, which its messages start with
-	pm   pathManager
+// Program is the kernel's test helper pm_nl_ctl: its grammar, its output, its exit
+// codes, which are 0 for wrong usage.
+type Program struct {
+	Name           string // as it was called, which its messages start with
+	Stdout, Stderr io.Writer
+	PathManager    func() (PathManager, error) // opens it; who does so closes it
+
+	pm PathManager
 }
 
-// helperError is one of the helper's own complaints: exit code 1.
-type helperError struct{ text string }
+// PathManager is what the helper needs of the kernel's path manager.
+type PathManager interface {
+	Endpoints(ctx context.Context) iter.Seq2[mptcp.Endpoint, error]
+	Endpoint(ctx context.Context, id mptcp.AddressID) (mptcp.Endpoint, error)
+	Limits(ctx context.Context) (mptcp.Limits, error)
+	AddEndpoint(ctx context.Context, e mptcp.Endpoint) error
+	RemoveEndpoint(ctx context.Context, id mptcp.AddressID) error
+	CloseInitialSubflows(ctx context.Context, local netip.Addr) error
+	FlushEndpoints(ctx context.Context) error
+	SetEndpointFlags(ctx context.Context, sel pathmanager.Selector, flags mptcp.EndpointFlags) error
+	SetLimits(ctx context.Context, u pathmanager.LimitsUpdate) error
 
-func (e *helperError) Error() string { return e.text }
+	Announce(ctx context.Context, t mptcp.Token, e mptcp.Endpoint) error
+	RemoveAddress(ctx context.Context, t mptcp.Token, id mptcp.AddressID) error
+	CreateSubflow(ctx context.Context, t mptcp.Token, local mptcp.Endpoint, remote pathmanager.RemoteAddress) error
+	DestroySubflow(ctx context.Context, t mptcp.Token, local, remote netip.AddrPort) error
+	SetSubflowFlags(ctx context.Context, t mptcp.Token, local mptcp.Endpoint, remote netip.AddrPort) error
+	Addresses(ctx context.Context, t mptcp.Token) iter.Seq2[mptcp.Endpoint, error]
+	Address(ctx context.Context, t mptcp.Token, id mptcp.AddressID) (mptcp.Endpoint, error)
+}
 
-func complain(format string, args ...any) error { return &helperError{fmt.Sprintf(format, args...)} }
+// complaint is one of the helper's own complaints: exit code 1.
+type complaint struct{ text string }
 
-// errHelperSyntax asks for the helper's usage text.
-var errHelperSyntax = errors.New("syntax")
+func (e *complaint) Error() string { return e.text }
 
-func (a *app) pmNlCtl(ctx context.Context, name string, args []string) int {
-	h := &helper{app: a, name: name}
+func complain(format string, args ...any) error { return &complaint{fmt.Sprintf(format, args...)} }
+
+// errSyntax asks for the helper's usage text.
+var errSyntax = errors.New("syntax")
+
+// Run behaves as pm_nl_ctl does with the same arguments, and returns its exit code.
+func (h *Program) Run(ctx context.Context, args []string) int {
 	err := h.run(ctx, args)
-	if errors.Is(err, errHelperSyntax) {
-		fmt.Fprintf(h.Stderr, "%s %s", name, helperSyntax)
+	if errors.Is(err, errSyntax) {
+		fmt.Fprintf(h.Stderr, "%s %s", h.Name, syntaxText)
 		return 0
 	}
 	if err == nil || errors.Is(err, syscall.EPIPE) {
@@ -47,19 +72,19 @@ func (a *app) pmNlCtl(ctx context.Context, name string, args []string) int {
 	if errors.Is(err, context.Canceled) {
 		return 128 + int(syscall.SIGTERM)
 	}
-	if own, ok := errors.AsType[*helperError](err); ok {
-		fmt.Fprintf(h.Stderr, "%s: %s\n", name, own.text)
+	if own, ok := errors.AsType[*complaint](err); ok {
+		fmt.Fprintf(h.Stderr, "%s: %s\n", h.Name, own.text)
 		return exit.Failed
 	}
 	errno, ok := errors.AsType[syscall.Errno](err)
 	if !ok {
 		errno = syscall.EINVAL // what pathmanager does not send, the kernel would refuse
 	}
-	fmt.Fprintf(h.Stderr, "netlink error -%d (%s)\n%s: bailing out due to netlink error[s]\n", int(errno), compat.Strerror(errno), name)
+	fmt.Fprintf(h.Stderr, "netlink error -%d (%s)\n%s: bailing out due to netlink error[s]\n", int(errno), compat.Strerror(errno), h.Name)
 	return exit.Failed
 }
 
-const helperSyntax = `add|ann|rem|csf|dsf|get|set|del|flush|dump|limits|events|listen [ARGUMENTS]
+const syntaxText = `add|ann|rem|csf|dsf|get|set|del|flush|dump|limits|events|listen [ARGUMENTS]
 	add IP [flags signal|subflow|backup|fullmesh|laminar[,...]] [id NR] [dev NAME] [port NR]
 	ann IP id NR token NR [port NR] [dev NAME]
 	rem id NR token NR
@@ -75,9 +100,9 @@ const helperSyntax = `add|ann|rem|csf|dsf|get|set|del|flush|dump|limits|events|l
 	listen IP PORT
 `
 
-func (h *helper) run(ctx context.Context, args []string) (err error) {
+func (h *Program) run(ctx context.Context, args []string) (err error) {
 	if len(args) == 0 {
-		return errHelperSyntax
+		return errSyntax
 	}
 	verbs := map[string]func(context.Context, []string) error{
 		"add": h.add, "ann": h.announce, "rem": h.remove, "csf": h.create, "dsf": h.destroy,
@@ -87,16 +112,16 @@ func (h *helper) run(ctx context.Context, args []string) (err error) {
 	verb, ok := verbs[args[0]]
 	if !ok {
 		fmt.Fprintf(h.Stderr, "unknown sub-command: %s", args[0])
-		return errHelperSyntax
+		return errSyntax
 	}
-	if h.pm, err = h.pathManager(); err != nil {
+	if h.pm, err = h.PathManager(); err != nil {
 		return err
 	}
 	return verb(ctx, args[1:])
 }
 
-// helperWords are the values behind the keywords of a helper's command line.
-type helperWords struct {
+// words are the values behind the keywords of a helper's command line.
+type words struct {
 	endpoint mptcp.Endpoint
 	hasID    bool
 	token    mptcp.Token
@@ -105,7 +130,7 @@ type helperWords struct {
 }
 
 // parse reads pairs of keyword and value. what names the value in complaints.
-func (w *helperWords) parse(args []string, what map[string]string) error {
+func (w *words) parse(args []string, what map[string]string) error {
 	w.values = map[string]string{}
 	for i := 0; i < len(args); i += 2 {
 		keyword := args[i]
@@ -123,7 +148,7 @@ func (w *helperWords) parse(args []string, what map[string]string) error {
 	return nil
 }
 
-func (w *helperWords) pair(keyword, value string) error {
+func (w *words) pair(keyword, value string) error {
 	switch keyword {
 	case "id":
 		w.endpoint.ID, w.hasID = mptcp.AddressID(atoi(value)), true
@@ -144,13 +169,13 @@ func (w *helperWords) pair(keyword, value string) error {
 }
 
 // address reads the value of a keyword as an address.
-func (w *helperWords) address(keyword string) (netip.Addr, error) {
-	return helperAddress(w.values[keyword])
+func (w *words) address(keyword string) (netip.Addr, error) {
+	return parseAddress(w.values[keyword])
 }
 
-func (w *helperWords) port(keyword string) uint16 { return uint16(atoi(w.values[keyword])) }
+func (w *words) port(keyword string) uint16 { return uint16(atoi(w.values[keyword])) }
 
-func helperAddress(s string) (netip.Addr, error) {
+func parseAddress(s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(s)
 	if err != nil || a.Zone() != "" {
 		return netip.Addr{}, complain("can't parse ip %s", s)
@@ -177,8 +202,8 @@ func atoi(s string) uint64 {
 	return n
 }
 
-// helperFlags reads a list of flags, of which allowed gives the bits.
-func helperFlags(list string, allowed map[string]mptcp.EndpointFlags) (flags mptcp.EndpointFlags, err error) {
+// parseFlags reads a list of flags, of which allowed gives the bits.
+func parseFlags(list string, allowed map[string]mptcp.EndpointFlags) (flags mptcp.EndpointFlags, err error) {
 	for name := range strings.SplitSeq(list, ",") {
 		flag, ok := allowed[name]
 		if !ok && name != "" {
@@ -189,11 +214,11 @@ func helperFlags(list string, allowed map[string]mptcp.EndpointFlags) (flags mpt
 	return flags, nil
 }
 
-func (h *helper) add(ctx context.Context, args []string) error {
+func (h *Program) add(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errHelperSyntax
+		return errSyntax
 	}
-	address, err := helperAddress(args[0])
+	address, err := parseAddress(args[0])
 	if err != nil {
 		return err
 	}
@@ -202,14 +227,14 @@ func (h *helper) add(ctx context.Context, args []string) error {
 		"subflow": mptcp.FlagSubflow, "signal": mptcp.FlagSignal, "backup": mptcp.FlagBackup,
 		"fullmesh": mptcp.FlagFullmesh, "laminar": mptcp.FlagLaminar, "unknown": 1 << 7,
 	}
-	var w helperWords
+	var w words
 	for i := 1; i < len(args); i += 2 {
 		pair := args[i:min(i+2, len(args))]
 		if err := w.parse(pair, map[string]string{"flags": "flags value", "id": "id value", "dev": "dev name", "port": "port value"}); err != nil {
 			return err
 		}
 		if list, ok := w.values["flags"]; ok {
-			flags, err := helperFlags(list, allowed)
+			flags, err := parseFlags(list, allowed)
 			if err != nil {
 				return err
 			}
@@ -226,15 +251,15 @@ func (h *helper) add(ctx context.Context, args []string) error {
 	return h.pm.AddEndpoint(ctx, w.endpoint)
 }
 
-func (h *helper) set(ctx context.Context, args []string) error {
+func (h *Program) set(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errHelperSyntax
+		return errSyntax
 	}
 	what := map[string]string{
 		"token": "token value", "flags": "flags value", "port": "port value",
 		"rport": "remote port", "rip": "remote ip",
 	}
-	var w helperWords
+	var w words
 	var address netip.Addr
 	byID := args[0] == "id"
 	if byID {
@@ -243,7 +268,7 @@ func (h *helper) set(ctx context.Context, args []string) error {
 		}
 		args = args[1:]
 	} else {
-		a, err := helperAddress(args[0])
+		a, err := parseAddress(args[0])
 		if err != nil {
 			return err
 		}
@@ -261,7 +286,7 @@ func (h *helper) set(ctx context.Context, args []string) error {
 			return complain(" port can't be used with id")
 		}
 	}
-	flags, err := helperFlags(w.values["flags"], map[string]mptcp.EndpointFlags{
+	flags, err := parseFlags(w.values["flags"], map[string]mptcp.EndpointFlags{
 		"backup": mptcp.FlagBackup, "fullmesh": mptcp.FlagFullmesh, "nobackup": 0, "nofullmesh": 0,
 	})
 	if err != nil {
@@ -271,14 +296,14 @@ func (h *helper) set(ctx context.Context, args []string) error {
 	return h.setFlags(ctx, &w)
 }
 
-func (h *helper) setFlags(ctx context.Context, w *helperWords) error {
+func (h *Program) setFlags(ctx context.Context, w *words) error {
 	if w.token == 0 {
 		selector := pathmanager.Selector{ID: w.endpoint.ID, Address: w.endpoint.Address, Port: w.endpoint.Port}
 		return h.pm.SetEndpointFlags(ctx, selector, w.endpoint.Flags)
 	}
 	var remote netip.Addr
 	if rip, ok := w.values["rip"]; ok {
-		a, err := helperAddress(rip)
+		a, err := parseAddress(rip)
 		if err != nil {
 			return err
 		}
@@ -287,29 +312,29 @@ func (h *helper) setFlags(ctx context.Context, w *helperWords) error {
 	return h.pm.SetSubflowFlags(ctx, w.token, w.endpoint, netip.AddrPortFrom(remote, w.port("rport")))
 }
 
-func (h *helper) del(ctx context.Context, args []string) error {
+func (h *Program) del(ctx context.Context, args []string) error {
 	if len(args) != 1 && len(args) != 2 {
-		return errHelperSyntax
+		return errSyntax
 	}
 	id := mptcp.AddressID(atoi(args[0]))
 	if id != 0 {
 		return h.pm.RemoveEndpoint(ctx, id) // the second word may be an empty one
 	}
 	if len(args) != 2 {
-		return errHelperSyntax
+		return errSyntax
 	}
-	address, err := helperAddress(args[1])
+	address, err := parseAddress(args[1])
 	if err != nil {
 		return err
 	}
 	return h.pm.CloseInitialSubflows(ctx, address)
 }
 
-func (h *helper) get(ctx context.Context, args []string) error {
+func (h *Program) get(ctx context.Context, args []string) error {
 	if len(args) != 1 && len(args) != 3 {
-		return errHelperSyntax
+		return errSyntax
 	}
-	id, token := mptcp.AddressID(atoi(args[0])), helperToken(args[1:])
+	id, token := mptcp.AddressID(atoi(args[0])), parseToken(args[1:])
 	var e mptcp.Endpoint
 	var err error
 	if token == 0 {
@@ -323,11 +348,11 @@ func (h *helper) get(ctx context.Context, args []string) error {
 	return h.print(e)
 }
 
-func (h *helper) dump(ctx context.Context, args []string) error {
+func (h *Program) dump(ctx context.Context, args []string) error {
 	if len(args) != 0 && len(args) != 2 {
-		return errHelperSyntax
+		return errSyntax
 	}
-	list, token := h.pm.Endpoints(ctx), helperToken(args)
+	list, token := h.pm.Endpoints(ctx), parseToken(args)
 	if token != 0 {
 		list = h.pm.Addresses(ctx, token)
 	}
@@ -343,26 +368,26 @@ func (h *helper) dump(ctx context.Context, args []string) error {
 	return h.print(all...)
 }
 
-// helperToken reads "token NR"; 0 is none.
-func helperToken(args []string) mptcp.Token {
+// parseToken reads "token NR"; 0 is none.
+func parseToken(args []string) mptcp.Token {
 	if len(args) == 2 && args[0] == "token" {
 		return mptcp.Token(atoi(args[1]))
 	}
 	return 0
 }
 
-func (h *helper) print(all ...mptcp.Endpoint) error {
+func (h *Program) print(all ...mptcp.Endpoint) error {
 	var b []byte
 	for i := range all {
-		b = appendHelperEndpoint(b, &all[i])
+		b = appendEndpoint(b, &all[i])
 	}
 	_, err := h.Stdout.Write(b)
 	return err
 }
 
-func (h *helper) flush(ctx context.Context, _ []string) error { return h.pm.FlushEndpoints(ctx) }
+func (h *Program) flush(ctx context.Context, _ []string) error { return h.pm.FlushEndpoints(ctx) }
 
-func (h *helper) limits(ctx context.Context, args []string) error {
+func (h *Program) limits(ctx context.Context, args []string) error {
 	if len(args) == 2 {
 		accepted, subflows := uint32(atoi(args[0])), uint32(atoi(args[1]))
 		return h.pm.SetLimits(ctx, pathmanager.LimitsUpdate{AddAddrAccepted: &accepted, Subflows: &subflows})
@@ -375,15 +400,15 @@ func (h *helper) limits(ctx context.Context, args []string) error {
 	return err
 }
 
-func (h *helper) announce(ctx context.Context, args []string) error {
+func (h *Program) announce(ctx context.Context, args []string) error {
 	if len(args) < 5 {
-		return errHelperSyntax
+		return errSyntax
 	}
-	address, err := helperAddress(args[0])
+	address, err := parseAddress(args[0])
 	if err != nil {
 		return err
 	}
-	var w helperWords
+	var w words
 	err = w.parse(args[1:], map[string]string{"id": "id value", "dev": "dev name", "port": "port value", "token": "token value"})
 	if err != nil {
 		return err
@@ -395,11 +420,11 @@ func (h *helper) announce(ctx context.Context, args []string) error {
 	return h.pm.Announce(ctx, w.token, w.endpoint)
 }
 
-func (h *helper) remove(ctx context.Context, args []string) error {
+func (h *Program) remove(ctx context.Context, args []string) error {
 	if len(args) < 4 {
-		return errHelperSyntax
+		return errSyntax
 	}
-	var w helperWords
+	var w words
 	if err := w.parse(args, map[string]string{"id": "id value", "token": "token value"}); err != nil {
 		return err
 	}
@@ -407,9 +432,9 @@ func (h *helper) remove(ctx context.Context, args []string) error {
 }
 
 // pair reads the words of csf and dsf, which need all of them.
-func (h *helper) pair(args []string, local string) (w helperWords, lip, rip netip.Addr, err error) {
+func (h *Program) pair(args []string, local string) (w words, lip, rip netip.Addr, err error) {
 	if len(args) < 10 {
-		return w, lip, rip, errHelperSyntax
+		return w, lip, rip, errSyntax
 	}
 	err = w.parse(args, map[string]string{
 		"lip": "local IP", local: "local " + strings.TrimPrefix(local, "l"),
@@ -425,7 +450,7 @@ func (h *helper) pair(args []string, local string) (w helperWords, lip, rip neti
 	return w, lip, rip, err
 }
 
-func (h *helper) create(ctx context.Context, args []string) error {
+func (h *Program) create(ctx context.Context, args []string) error {
 	w, lip, rip, err := h.pair(args, "lid")
 	if err != nil {
 		return err
@@ -434,7 +459,7 @@ func (h *helper) create(ctx context.Context, args []string) error {
 	return h.pm.CreateSubflow(ctx, w.token, local, pathmanager.RemoteAddress{Addr: netip.AddrPortFrom(rip, w.port("rport"))})
 }
 
-func (h *helper) destroy(ctx context.Context, args []string) error {
+func (h *Program) destroy(ctx context.Context, args []string) error {
 	w, lip, rip, err := h.pair(args, "lport")
 	if err != nil {
 		return err
