@@ -267,22 +267,9 @@ func factsOfBundle(name string, r *doctorRequest) ([]doctor.Facts, error) {
 	return facts, nil
 }
 
-// gatherViews gathers the facts of all views at the same time: they wait for most
-// of it.
+// gatherViews gathers the facts of all views.
 func gatherViews(ctx context.Context, views []source.View, c *source.FactsConfig) ([]doctor.Facts, error) {
-	facts := make([]doctor.Facts, len(views))
-	failed := make(chan error, len(views))
-	for i, view := range views {
-		go func() {
-			var err error
-			facts[i], err = view.Facts(ctx, c)
-			failed <- err
-		}()
-	}
-	var err error
-	for range views {
-		err = errors.Join(err, <-failed)
-	}
+	facts, err := source.Gather(ctx, views, c)
 	if err != nil {
 		return nil, fmt.Errorf("doctor: %w", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
 	"log/slog"
 	"net"
@@ -16,9 +15,6 @@ import (
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/source"
 	"mptcpctl/internal/web"
-	"mptcpctl/mptcp"
-	"mptcpctl/pathmanager"
-	"mptcpctl/sockdiag"
 	"mptcpctl/track"
 )
 
@@ -83,41 +79,6 @@ func (a *app) serve(ctx context.Context, inv *grammar.Invocation) error {
 	return nil
 }
 
-// dialEvents opens the namespace with its events, or where these are not allowed
-// without them, and says why. Enter is as in [source.Config].
-func dialEvents(enter string) (host *source.Host, noEvents string, err error) {
-	host, err = source.Dial(&source.Config{Enter: enter, Events: &pathmanager.ListenConfig{}})
-	if errors.Is(err, fs.ErrPermission) {
-		host, err = source.Dial(&source.Config{Enter: enter})
-		return host, noEventsReason + notSubflowsEither(), err
-	}
-	return host, "", err
-}
-
-// noEventsReason says why there are no events.
-const noEventsReason = "events need CAP_NET_ADMIN in the network namespace"
-
-// notSubflowsEither says what an old kernel keeps back together with the events.
-func notSubflowsEither() string {
-	if !sockdiag.PrivilegedSubflows(kernelRelease()) {
-		return ""
-	}
-	return "; Linux " + kernelRelease() + " then keeps back the subflows too"
-}
-
-// polled is a source that was opened without its events: a stream of nothing.
-type polled struct{ liveSource }
-
-// liveSource is a host, or all of its network namespaces.
-type liveSource interface {
-	source.Source
-	Ended(ctx context.Context) iter.Seq2[track.EndedSubflow, error]
-}
-
-func (polled) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
-	return func(func([]mptcp.Event, error) bool) { <-ctx.Done() }
-}
-
 // watched is a host whose stream of ended subflows was subscribed to before the
 // privileges were given up.
 type watched struct {
@@ -131,7 +92,7 @@ func (w watched) Ended(context.Context) iter.Seq2[track.EndedSubflow, error] { r
 // privilege already open. The streams end with ctx.
 func subscribed(ctx context.Context, host *source.Host, noEvents string) track.Source {
 	if noEvents != "" {
-		return polled{host}
+		return source.Polled{Live: host}
 	}
 	return watched{host, host.Ended(ctx)}
 }

@@ -40,7 +40,7 @@ func openServed(ctx context.Context, inv *grammar.Invocation, log *slog.Logger) 
 	case inv.Options.AllNetns:
 		return openServedHosts(ctx, log)
 	}
-	host, noEvents, err := dialEvents(inv.Options.Netns)
+	host, noEvents, err := source.DialEvents(inv.Options.Netns)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func servedConfig(noEvents string) track.Config {
 // openServedHosts opens all network namespaces. Those that come later are entered
 // then, which takes the privileges for it.
 func openServedHosts(ctx context.Context, log *slog.Logger) (*servedSource, error) {
-	hosts, noEvents, err := dialAllEvents(ctx, func(err error) { log.Warn(present.Escape(err.Error())) })
+	hosts, noEvents, err := source.DialAllEvents(ctx, func(err error) { log.Warn(present.Escape(err.Error())) })
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func openServedHosts(ctx context.Context, log *slog.Logger) (*servedSource, erro
 		kept: "CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_SYS_PTRACE, as far as it had them: to find and enter network namespaces that come later",
 	}
 	if noEvents != "" {
-		s.tracked = polled{hosts}
+		s.tracked = source.Polled{Live: hosts}
 	}
 	return s, nil
 }

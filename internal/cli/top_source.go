@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"io"
-	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -13,7 +11,6 @@ import (
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/source"
 	"mptcpctl/internal/tui"
-	"mptcpctl/pathmanager"
 	"mptcpctl/sockdiag"
 	"mptcpctl/track"
 )
@@ -81,13 +78,13 @@ func openTop(ctx context.Context, inv *grammar.Invocation, c *tui.Config) (sourc
 		c.Title = "all network namespaces"
 		return openTopHosts(ctx, c)
 	}
-	host, noEvents, err := dialEvents(inv.Options.Netns)
+	host, noEvents, err := source.DialEvents(inv.Options.Netns)
 	if err != nil {
 		return nil, err
 	}
 	c.Source = host
 	if noEvents != "" {
-		c.NoEvents, c.Source = topNoEvents(), polled{host}
+		c.NoEvents, c.Source = topNoEvents(), source.Polled{Live: host}
 	}
 	return host, nil
 }
@@ -102,30 +99,13 @@ func topNoEvents() string {
 
 // openTopHosts opens all network namespaces.
 func openTopHosts(ctx context.Context, c *tui.Config) (source.Source, error) {
-	hosts, noEvents, err := dialAllEvents(ctx, func(error) {})
+	hosts, noEvents, err := source.DialAllEvents(ctx, func(error) {})
 	if err != nil {
 		return nil, err
 	}
 	c.Source = hosts
 	if noEvents != "" {
-		c.NoEvents, c.Source = topNoEvents(), polled{hosts}
+		c.NoEvents, c.Source = topNoEvents(), source.Polled{Live: hosts}
 	}
 	return hosts, nil
-}
-
-// dialAllEvents opens all network namespaces with their events, or where these are
-// not allowed in the own one without them, and says why.
-func dialAllEvents(ctx context.Context, warn func(error)) (hosts *source.Hosts, noEvents string, err error) {
-	var first []error // what is left out of the first attempt: the second tells its own
-	tell := func(err error) { first = append(first, err) }
-	hosts, err = source.DialAll(ctx, &source.HostsConfig{Events: &pathmanager.ListenConfig{}, Warn: func(err error) { tell(err) }})
-	if errors.Is(err, fs.ErrPermission) {
-		hosts, err = source.DialAll(ctx, &source.HostsConfig{Warn: warn})
-		return hosts, noEventsReason + notSubflowsEither(), err
-	}
-	for _, err := range first {
-		warn(err)
-	}
-	tell = warn
-	return hosts, "", err
 }

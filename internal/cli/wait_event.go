@@ -10,6 +10,7 @@ import (
 	"mptcpctl/internal/device"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -51,7 +52,7 @@ func waitStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr)
 	if inv.Options.AllNetns {
 		return waitAllStream(ctx, inv, expr)
 	}
-	host, noEvents, err := dialEvents(inv.Options.Netns)
+	host, noEvents, err := source.DialEvents(inv.Options.Netns)
 	if err != nil {
 		return nil, err
 	}
@@ -60,14 +61,14 @@ func waitStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr)
 		if !expr.OnlyDerived() {
 			return nil, errors.Join(errors.New(noEvents), host.Close())
 		}
-		stream.tracked = polled{host}
+		stream.tracked = source.Polled{Live: host}
 	}
 	return stream, nil
 }
 
 // waitAllStream is waitStream for all network namespaces.
 func waitAllStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr) (*eventStream, error) {
-	hosts, noEvents, err := dialAllEvents(ctx, func(err error) { leftOut(inv, err) })
+	hosts, noEvents, err := source.DialAllEvents(ctx, func(err error) { leftOut(inv, err) })
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +77,7 @@ func waitAllStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Ex
 		if !expr.OnlyDerived() {
 			return nil, errors.Join(errors.New(noEvents), hosts.Close())
 		}
-		stream.tracked = polled{hosts}
+		stream.tracked = source.Polled{Live: hosts}
 	}
 	return stream, nil
 }
