@@ -7,6 +7,7 @@ import (
 	"mptcpctl/internal/compat/iproute"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/serve"
 )
 
 // TestFilterTopic reads the examples as filters, and looks for every term.
@@ -47,7 +48,7 @@ func TestFilterTopic(t *testing.T) {
 // The help texts are files, so that they cannot name the program's constants: they must agree with them.
 func TestHelpTextsNameTheDefaults(t *testing.T) {
 	for _, c := range []struct{ text, fact string }{
-		{serveHelp, defaultListen},
+		{serveHelp, serve.DefaultListen},
 		{policyHelp, policyDirectory},
 	} {
 		if !strings.Contains(strings.ReplaceAll(c.text, "\n", " "), c.fact) {

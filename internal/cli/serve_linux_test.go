@@ -23,6 +23,7 @@ import (
 
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/serve"
 )
 
 // fetch asks the server in the namespace with curl, and returns the answer with
@@ -255,7 +256,7 @@ func TestServeGivesUpItsPrivileges(t *testing.T) {
 	}
 	p := started(t, ns, lab.ProcessConfig{Args: []string{program, "serve"}})
 	ready(t, p)
-	want := fmt.Sprintf("%016x", keptCapabilities(kernelRelease()))
+	want := fmt.Sprintf("%016x", serve.KeptCapabilities(kernelRelease()))
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", p.Pid()))
 	if err != nil || len(tasks) < 2 {
 		t.Fatalf("%d threads, %v", len(tasks), err)
@@ -299,14 +300,6 @@ func status(t *testing.T, name string) map[string]string {
 		}
 	}
 	return values
-}
-
-func TestKeptCapabilities(t *testing.T) {
-	for release, none := range map[string]bool{"6.18.44": true, "6.15.0-rc1": true, "7.0": true, "6.14.9": false, "6.12.30+deb13": false, "5.14.0-570.el9": false, "rubbish": false} {
-		if got := keptCapabilities(release) == 0; got != none {
-			t.Errorf("%s: none kept is %v, want %v", release, got, none)
-		}
-	}
 }
 
 func TestServeWithoutEventsSaysSo(t *testing.T) {

@@ -72,7 +72,7 @@ func openTop(ctx context.Context, inv *grammar.Invocation, c *tui.Config) (sourc
 		c.Source, c.Title = recording, "replay of "+filepath.Base(inv.Options.Replay)
 		c.Recorded = recording.Recorded
 		// All of it is to be seen at its end.
-		c.Tracker = replayConfig()
+		c.Tracker = source.TrackWhole()
 		return recording, nil
 	case inv.Options.AllNetns:
 		c.Title = "all network namespaces"

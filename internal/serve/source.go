@@ -1,24 +1,23 @@
-package cli
+package serve
 
 import (
 	"context"
+	"iter"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"mptcpctl/internal/device"
-	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
 	"mptcpctl/track"
 )
 
-// servedSource is what the server shows: this network namespace, all of them, or a
+// Source is what the server shows: this network namespace, all of them, or a
 // recording.
-type servedSource struct {
+type Source struct {
 	source.Source
 	tracked   track.Source // as the tracker reads it
 	config    track.Config
@@ -31,22 +30,16 @@ type servedSource struct {
 	kept      string // why
 }
 
-// openServed opens what the options mean, with all that needs a privilege. Its streams
-// end with ctx.
-func openServed(ctx context.Context, inv *grammar.Invocation, log *slog.Logger) (*servedSource, error) {
-	switch {
-	case inv.Options.Replay != "":
-		return openServedRecording(inv)
-	case inv.Options.AllNetns:
-		return openServedHosts(ctx, log)
-	}
-	host, noEvents, err := source.DialEvents(inv.Options.Netns)
+// Open opens one network namespace, as enter of [source.Config] means it, with all that
+// needs a privilege. Its streams end with ctx. The release is the kernel's.
+func Open(ctx context.Context, enter, release string) (*Source, error) {
+	host, noEvents, err := source.DialEvents(enter)
 	if err != nil {
 		return nil, err
 	}
-	s := &servedSource{
+	s := &Source{
 		Source: host, tracked: subscribed(ctx, host, noEvents), config: servedConfig(noEvents), noEvents: noEvents,
-		device: sharedDeviceNames(), keep: keptCapabilities(kernelRelease()),
+		device: sharedDeviceNames(), keep: KeptCapabilities(release),
 		kept: "this kernel ties subflows to connections only for CAP_NET_ADMIN",
 	}
 	if l := host.Listener(); l != nil {
@@ -64,14 +57,14 @@ func servedConfig(noEvents string) track.Config {
 	return config
 }
 
-// openServedHosts opens all network namespaces. Those that come later are entered
+// OpenAll opens all network namespaces. Those that come later are entered
 // then, which takes the privileges for it.
-func openServedHosts(ctx context.Context, log *slog.Logger) (*servedSource, error) {
+func OpenAll(ctx context.Context, log *slog.Logger) (*Source, error) {
 	hosts, noEvents, err := source.DialAllEvents(ctx, func(err error) { log.Warn(present.Escape(err.Error())) })
 	if err != nil {
 		return nil, err
 	}
-	s := &servedSource{
+	s := &Source{
 		Source: hosts, tracked: hosts, config: servedConfig(noEvents), noEvents: noEvents, engine: constantly(hosts.Engine()),
 		device: func(netns string, index int32) string {
 			name, _ := hosts.DeviceName(netns, index)
@@ -86,27 +79,14 @@ func openServedHosts(ctx context.Context, log *slog.Logger) (*servedSource, erro
 	return s, nil
 }
 
-// openServedRecording opens a recording, to be shown as it was at its end.
-func openServedRecording(inv *grammar.Invocation) (*servedSource, error) {
-	recording, err := openRecording(inv)
-	if err != nil {
-		return nil, err
-	}
-	return &servedSource{
-		Source: recording, tracked: recording, config: *replayConfig(), recording: recording, engine: constantly("recording"), replay: filepath.Base(inv.Options.Replay),
+// OfRecording shows a recording, as it was at its end.
+func OfRecording(recording *source.Recording, name string) *Source {
+	return &Source{
+		Source: recording, tracked: recording, config: *source.TrackWhole(), recording: recording, engine: constantly("recording"), replay: name,
 		device: func(netns string, index int32) string {
 			name, _ := recording.DeviceName(netns, index)
 			return name
 		},
-	}, nil
-}
-
-// replayConfig is how a tracker plays a recording of which all is to be seen at its
-// end.
-func replayConfig() *track.Config {
-	return &track.Config{
-		Buffer: 1 << 16, Reconcile: time.Millisecond, Sample: time.Millisecond,
-		KeepTime: 1000 * time.Hour, Keep: 1 << 14, History: 1 << 10, HistoryTotal: 1 << 18,
 	}
 }
 
@@ -121,3 +101,23 @@ func sharedDeviceNames() func(string, int32) string {
 		return names.Name(index)
 	}
 }
+
+// watched is a host whose stream of ended subflows was subscribed to before the
+// privileges were given up.
+type watched struct {
+	*source.Host
+	ended iter.Seq2[track.EndedSubflow, error]
+}
+
+func (w watched) Ended(context.Context) iter.Seq2[track.EndedSubflow, error] { return w.ended }
+
+// subscribed returns the host as the tracker reads it, with all that needs a
+// privilege already open. The streams end with ctx.
+func subscribed(ctx context.Context, host *source.Host, noEvents string) track.Source {
+	if noEvents != "" {
+		return source.Polled{Live: host}
+	}
+	return watched{host, host.Ended(ctx)}
+}
+
+func constantly(s string) func() string { return func() string { return s } }

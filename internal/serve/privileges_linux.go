@@ -1,4 +1,4 @@
-package cli
+package serve
 
 import (
 	"errors"
@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keptCapabilities returns the capabilities that the server cannot do without.
+// KeptCapabilities returns the capabilities that the server cannot do without.
 // Before Linux 6.15 a dump says which subflow belongs to which connection only to
 // CAP_NET_ADMIN, and asks for it each time.
-func keptCapabilities(release string) uint32 {
+func KeptCapabilities(release string) uint32 {
 	if sockdiag.PrivilegedSubflows(release) {
 		return 1 << unix.CAP_NET_ADMIN
 	}

@@ -1,7 +1,8 @@
-package cli
+package serve
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -23,7 +24,7 @@ const (
 // judge has doctor look at the host from time to time, with the events that the
 // tracker sees as evidence.
 type judge struct {
-	from    *servedSource
+	from    *Source
 	tracker *track.Tracker
 	log     *slog.Logger
 
@@ -85,9 +86,9 @@ func (j *judge) look(ctx context.Context) (any, error) {
 	if j.from.recording != nil {
 		config.Window = 0 // all of it
 	}
-	facts, err := gatherViews(ctx, j.from.Views(), config)
+	facts, err := source.Gather(ctx, j.from.Views(), config)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("doctor: %w", err)
 	}
 	for i := range facts {
 		j.testify(&facts[i])

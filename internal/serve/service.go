@@ -1,0 +1,145 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"time"
+
+	"mptcpctl/internal/export"
+	"mptcpctl/internal/web"
+	"mptcpctl/track"
+)
+
+// Config is what is served, and how.
+type Config struct {
+	Options
+	Log     *slog.Logger
+	Version string // of the program
+	// Open opens what is served, with all that needs a privilege. Its streams end with
+	// the context.
+	Open func(context.Context) (*Source, error)
+}
+
+// Run serves until ctx is done, and then returns nil. Once all is open it gives up the
+// process's privileges for good.
+func Run(ctx context.Context, c *Config) error {
+	listener, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	from, err := c.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if from.noEvents != "" {
+		c.Log.Warn("no events: the state is polled", "reason", from.noEvents)
+	}
+	if err := dropPrivileges(from.keep); err != nil {
+		c.Log.Warn("privileges are kept", "error", err, "advice", keptAdvice(err))
+	} else if from.keep != 0 {
+		c.Log.Info("capabilities are kept", "reason", from.kept)
+	}
+	return newService(from, c).run(ctx, cancel, listener)
+}
+
+// service is what serve runs: the tracker and all that shows it.
+type service struct {
+	from      *Source
+	tracker   *track.Tracker
+	server    *web.Server
+	collector *export.Collector
+	judge     *judge
+	log       *slog.Logger
+}
+
+func newService(from *Source, c *Config) *service {
+	tracker := track.New(from.tracked, &from.config)
+	judge := &judge{from: from, tracker: tracker, log: c.Log, since: time.Now()}
+	collector := export.New(export.Config{Tracker: tracker, Findings: judge.counted, Engine: from.engine, Version: c.Version, GoVersion: runtime.Version()})
+	config := web.Config{
+		Tracker: tracker, NoEvents: from.noEvents, Device: from.device, Metrics: collector.Write, Findings: judge.look, Version: c.Version,
+		Token: c.Token, Names: c.Names, Log: c.Log, Replay: from.replay,
+	}
+	if from.recording != nil {
+		config.Recorded, config.Journal = from.recording.Recorded, 1<<16
+	}
+	return &service{from, tracker, web.New(config), collector, judge, c.Log}
+}
+
+// run runs until ctx is done, and then returns nil, or until one part fails: that
+// ends all others by cancel.
+func (s *service) run(ctx context.Context, cancel context.CancelCauseFunc, l net.Listener) error {
+	failed := make(chan error, 1)
+	var parts sync.WaitGroup
+	for _, part := range []func(context.Context) error{
+		s.server.Run, s.collector.Run, s.track, s.notify, s.findProcesses, s.judge.run,
+		func(ctx context.Context) error { return s.server.Serve(ctx, l) },
+	} {
+		parts.Go(func() {
+			if err := part(ctx); err != nil {
+				select {
+				case failed <- err:
+				default: // the first one counts
+				}
+				cancel(err)
+			}
+		})
+	}
+	s.log.Info("listening", "address", l.Addr().String())
+	parts.Wait()
+	s.log.Info("stopped")
+	select {
+	case err := <-failed:
+		return err
+	default:
+		return nil
+	}
+}
+
+// track runs the tracker. That it ends before it was told to is an error, but at the
+// end of a recording.
+func (s *service) track(ctx context.Context) error {
+	err := s.tracker.Run(ctx)
+	if err == nil && ctx.Err() == nil && s.from.recording == nil {
+		return errors.New("the stream of events ended")
+	}
+	return err
+}
+
+// findProcesses names the processes that hold the connections, from time to time,
+// as far as the server's user may see them.
+func (s *service) findProcesses(ctx context.Context) error {
+	for pause := time.Duration(0); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		wanted := map[uint32]bool{}
+		for c := range s.tracker.State().Connections() {
+			if c.Inode != 0 {
+				wanted[c.Inode] = true
+			}
+		}
+		pause = time.Second
+		if len(wanted) == 0 {
+			continue
+		}
+		began := time.Now()
+		found, err := s.from.Views()[0].Processes(ctx, func(inode uint32) bool { return wanted[inode] })
+		if err != nil {
+			s.log.Debug("processes", "error", err) // all else is shown without them
+			continue
+		}
+		s.tracker.SetProcesses(found)
+		pause = max(5*time.Second, 50*time.Since(began))
+	}
+}
