@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"iter"
 	"os"
 	"runtime"
 	"time"
@@ -15,10 +13,9 @@ import (
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/monitor"
 	"mptcpctl/internal/present"
-	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
-	"mptcpctl/track"
 )
 
 func (a *app) monitorCommand() grammar.Command {
@@ -78,34 +75,62 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 	if err != nil {
 		return err
 	}
-	defer stream.close()
+	defer stream.Close()
 	devices := device.NewNames()
-	devices.Find = stream.device
-	m := &monitor{out: inv.Stdout, format: eventFormat(inv, devices), devices: devices, expr: expr.WithDevices(devices.Name)}
+	devices.Find = stream.Device
+	m := &monitor.Printer{Out: inv.Stdout, Form: eventFormat(inv, devices), Devices: devices, Expr: expr.WithDevices(devices.Name)}
 	if config.Dedicated {
-		m.begun = calmWatchdog
+		m.Begun = calmWatchdog
 	}
 	if expr != nil {
-		views, done := stream.views()
-		m.context = newFlowContext(ctx, views)
+		views, done := stream.Views()
+		m.Context = monitor.NewContext(ctx, views)
 		_ = done() // what it had to say was said by the snapshots
-		if stream.recording == nil {
-			m.context.present = func() (map[flowKey]bool, error) {
-				views, done := stream.views()
-				present, err := presentFlows(ctx, views)
+		if stream.Recording == nil {
+			m.Context.Present = func() (map[monitor.Flow]bool, error) {
+				views, done := stream.Views()
+				present, err := monitor.Present(ctx, views)
 				return present, errors.Join(err, done())
 			}
 		}
 	}
 	if derived {
-		err = m.derive(ctx, inv, stream)
+		m.Note = func(engine string) { fmt.Fprintf(inv.Stderr, "%s: events come by %s\n", inv.Program, engine) }
+		err = m.Derive(ctx, stream)
 	} else {
-		err = m.run(stream.batches(ctx), stream.queued)
+		err = m.Run(stream.Batches(ctx), stream.Queued)
 	}
-	if n := stream.refused(); n > 0 {
+	if n := stream.Refused(); n > 0 {
 		a.warn("%d messages did not come from the kernel and were refused", n)
 	}
 	return err
+}
+
+// openEvents opens the events that the options mean. Without derived ones, -a and
+// --replay they come straight from the listener.
+func openEvents(ctx context.Context, inv *grammar.Invocation, config *pathmanager.ListenConfig, derived bool) (stream *monitor.Stream, err error) {
+	switch {
+	case inv.Options.Replay != "":
+		return openRecordedEvents(inv)
+	case inv.Options.AllNetns:
+		stream, err = monitor.DialAll(ctx, config, func(err error) { leftOut(inv, err) })
+	case derived:
+		stream, err = monitor.Dial(config)
+	default:
+		stream, err = monitor.Listen(config)
+	}
+	if err != nil {
+		return nil, subscribeError(err)
+	}
+	return stream, nil
+}
+
+func openRecordedEvents(inv *grammar.Invocation) (*monitor.Stream, error) {
+	recording, err := openRecording(inv)
+	if err != nil {
+		return nil, exit.With(exit.IPUsage, fmt.Errorf("monitor: %w", err))
+	}
+	return monitor.Replay(recording), nil
 }
 
 // listenConfig returns what the flags and the filter ask of the listener.
@@ -132,28 +157,9 @@ func listenConfig(inv *grammar.Invocation, expr *filter.Expr) (*pathmanager.List
 		}
 	}
 	if expr != nil {
-		config.Types = neededEvents(expr)
+		config.Types = monitor.NeededEvents(expr)
 	}
 	return config, nil
-}
-
-// neededEvents returns the events that the kernel must send for the filter: those
-// that can match, and those that tell which connection a token is. Listener
-// events tell nothing of connections: where nobody asked for them, a storm of
-// them costs nothing.
-func neededEvents(expr *filter.Expr) []mptcp.EventType {
-	var types []mptcp.EventType
-	matching := map[mptcp.EventType]bool{}
-	for _, t := range expr.EventTypes() {
-		matching[t] = true
-	}
-	for _, t := range mptcp.EventTypes() {
-		listener := t == mptcp.EventListenerCreated || t == mptcp.EventListenerClosed
-		if matching[t] || !listener {
-			types = append(types, t)
-		}
-	}
-	return types
 }
 
 // subscribeError says what is missing for events, and what works without.
@@ -185,26 +191,14 @@ func parseFilter(inv *grammar.Invocation) (*filter.Expr, error) {
 	return expr.Within(o.Netns), nil
 }
 
-// eventWriter renders events in one of their forms.
-type eventWriter interface {
-	Append(b []byte, e *mptcp.Event) []byte
-	AppendDelta(b []byte, d *track.Delta) []byte
-}
-
-// eventForm is a form of the event stream: what comes before, between and after
-// the events.
-type eventForm struct {
-	eventWriter
-	open, between, end, shut string
-}
-
-func eventFormat(inv *grammar.Invocation, devices *device.Names) eventForm {
+// eventFormat returns the form of the event stream that the options ask for.
+func eventFormat(inv *grammar.Invocation, devices *device.Names) monitor.Form {
 	o := &inv.Options
 	switch {
 	case inv.Has("json-array"):
-		return eventForm{&present.EventJSON{IPRoute2: true, Device: devices.Name}, "[", ",", "", "]\n"}
+		return monitor.Form{Writer: &present.EventJSON{IPRoute2: true, Device: devices.Name}, Open: "[", Between: ",", Shut: "]\n"}
 	case o.JSON:
-		return eventForm{&present.EventJSON{Device: devices.Name}, "", "", "\n", ""}
+		return monitor.Form{Writer: &present.EventJSON{Device: devices.Name}, End: "\n"}
 	}
 	text := &present.EventText{Colors: palette(inv), Details: o.Details, OneLine: o.OneLine, Device: devices.Name}
 	switch {
@@ -213,85 +207,5 @@ func eventFormat(inv *grammar.Invocation, devices *device.Names) eventForm {
 	case o.Timestamp:
 		text.Time = present.LongTime
 	}
-	return eventForm{text, "", "", "", ""}
-}
-
-// monitor prints a stream of events.
-type monitor struct {
-	out     io.Writer
-	format  eventForm
-	devices *device.Names
-	expr    *filter.Expr
-	context *flowContext // nil without a filter
-	note    func()       // tells of what changed apart from events; nil: nothing does
-	begun   func()       // called after the first events, which need not wait for it; nil: nothing is to be done
-
-	buffer  []byte
-	printed bool
-}
-
-// run prints until the context ends, and then what has come by that time, and
-// returns nil. It writes once a batch: what has been read is out before the next
-// wait.
-func (m *monitor) run(batches iter.Seq2[[]mptcp.Event, error], queued func() iter.Seq2[[]mptcp.Event, error]) error {
-	if err := m.write([]byte(m.format.open)); err != nil {
-		return err
-	}
-	if err := m.printAll(batches); err != nil {
-		return err
-	}
-	if queued != nil {
-		if err := m.printAll(queued()); err != nil {
-			return err
-		}
-	}
-	return m.write([]byte(m.format.shut))
-}
-
-func (m *monitor) printAll(batches iter.Seq2[[]mptcp.Event, error]) error {
-	for batch, err := range batches {
-		if err != nil {
-			return err
-		}
-		if err := m.print(batch); err != nil {
-			return err
-		}
-		if m.begun != nil {
-			m.begun()
-			m.begun = nil
-		}
-	}
-	return nil
-}
-
-func (m *monitor) print(batch []mptcp.Event) error {
-	m.buffer = m.buffer[:0]
-	for i := range batch {
-		m.devices.Netns = batch[i].Netns
-		if !m.wants(&batch[i]) {
-			continue
-		}
-		if m.printed {
-			m.buffer = append(m.buffer, m.format.between...)
-		}
-		m.printed = true
-		m.buffer = m.format.Append(m.buffer, &batch[i])
-		m.buffer = append(m.buffer, m.format.end...)
-	}
-	return m.write(m.buffer)
-}
-
-func (m *monitor) wants(e *mptcp.Event) bool {
-	if m.expr == nil {
-		return true
-	}
-	return m.expr.EventOf(e, m.context.follow(e))
-}
-
-func (m *monitor) write(b []byte) error {
-	if len(b) == 0 {
-		return nil
-	}
-	_, err := m.out.Write(b)
-	return err
+	return monitor.Form{Writer: text}
 }

@@ -10,6 +10,7 @@ import (
 	"mptcpctl/internal/device"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/monitor"
 	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
@@ -21,7 +22,7 @@ func waitEvent(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr, 
 	if err != nil {
 		return fmt.Errorf("wait: %w", err)
 	}
-	defer stream.close()
+	defer stream.Close()
 	parent := ctx
 	if timeout > 0 {
 		var cancel context.CancelFunc
@@ -29,7 +30,7 @@ func waitEvent(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr, 
 		defer cancel()
 	}
 	devices := device.NewNames()
-	devices.Find = stream.device
+	devices.Find = stream.Device
 	w := &eventWait{inv: inv, stream: stream, devices: devices, expr: expr.WithDevices(devices.Name)}
 	found, err := w.run(ctx)
 	switch {
@@ -37,7 +38,7 @@ func waitEvent(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr, 
 		return err
 	case parent.Err() != nil:
 		return parent.Err()
-	case stream.recording != nil:
+	case stream.Recording != nil:
 		return fmt.Errorf("wait: no event matched %q in the recording", expr.String())
 	}
 	return fmt.Errorf("wait: no event matched %q within %v", expr.String(), timeout)
@@ -45,7 +46,7 @@ func waitEvent(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr, 
 
 // waitStream opens the events that wait follows. Where they are not allowed, derived
 // ones are found by looking again and again.
-func waitStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr) (*eventStream, error) {
+func waitStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr) (*monitor.Stream, error) {
 	if inv.Options.Replay != "" {
 		return openRecordedEvents(inv)
 	}
@@ -56,28 +57,28 @@ func waitStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr)
 	if err != nil {
 		return nil, err
 	}
-	stream := &eventStream{device: device.Own, close: host.Close, tracked: host, views: viewsOf(host)}
+	stream := &monitor.Stream{Device: device.Own, Close: host.Close, Tracked: host, Views: monitor.ViewsOf(host)}
 	if noEvents != "" {
 		if !expr.OnlyDerived() {
 			return nil, errors.Join(errors.New(noEvents), host.Close())
 		}
-		stream.tracked = source.Polled{Live: host}
+		stream.Tracked = source.Polled{Live: host}
 	}
 	return stream, nil
 }
 
 // waitAllStream is waitStream for all network namespaces.
-func waitAllStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr) (*eventStream, error) {
+func waitAllStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr) (*monitor.Stream, error) {
 	hosts, noEvents, err := source.DialAllEvents(ctx, func(err error) { leftOut(inv, err) })
 	if err != nil {
 		return nil, err
 	}
-	stream := &eventStream{device: hosts.DeviceName, close: hosts.Close, tracked: hosts, views: viewsOf(hosts)}
+	stream := &monitor.Stream{Device: hosts.DeviceName, Close: hosts.Close, Tracked: hosts, Views: monitor.ViewsOf(hosts)}
 	if noEvents != "" {
 		if !expr.OnlyDerived() {
 			return nil, errors.Join(errors.New(noEvents), hosts.Close())
 		}
-		stream.tracked = source.Polled{Live: hosts}
+		stream.Tracked = source.Polled{Live: hosts}
 	}
 	return stream, nil
 }
@@ -85,7 +86,7 @@ func waitAllStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Ex
 // eventWait is one run of wait for an event.
 type eventWait struct {
 	inv     *grammar.Invocation
-	stream  *eventStream
+	stream  *monitor.Stream
 	devices *device.Names
 	expr    *filter.Expr
 }
@@ -93,7 +94,7 @@ type eventWait struct {
 // run follows the events until one matches, or they end.
 func (w *eventWait) run(ctx context.Context) (found bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	tracker := newTracker(w.stream)
+	tracker := monitor.NewTracker(w.stream)
 	deltas := tracker.Deltas(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- tracker.Run(ctx) }()
@@ -111,11 +112,11 @@ func (w *eventWait) follow(ctx context.Context, tracker *track.Tracker, deltas i
 		if !w.expr.Tells(&d, w.connection(ctx, tracker, d.Key)) {
 			continue
 		}
-		if r := w.stream.recording; r != nil {
+		if r := w.stream.Recording; r != nil {
 			d.Event.Time = r.Recorded(d.Event.Time)
 		}
 		format := eventFormat(w.inv, w.devices)
-		_, err := w.inv.Stdout.Write(append(format.AppendDelta(nil, &d), format.end...))
+		_, err := w.inv.Stdout.Write(append(format.AppendDelta(nil, &d), format.End...))
 		return true, err
 	}
 	return false, nil
@@ -128,7 +129,7 @@ func (w *eventWait) connection(ctx context.Context, tracker *track.Tracker, key 
 	if !ok {
 		return nil
 	}
-	if views := w.stream.tracked.Views(); w.expr.NeedsProcesses() && len(views) > 0 {
+	if views := w.stream.Tracked.Views(); w.expr.NeedsProcesses() && len(views) > 0 {
 		list := []mptcp.Connection{c}
 		if addProcesses(ctx, views[0], list) == nil {
 			c = list[0]

@@ -1,4 +1,4 @@
-package cli
+package monitor
 
 import (
 	"net/netip"
@@ -18,11 +18,11 @@ func created(token mptcp.Token) *mptcp.Event {
 // Not every connection ends with an event. What a filter remembers of them stays
 // bounded all the same, and those that there are it keeps.
 func TestFlowsAreForgotten(t *testing.T) {
-	f := newFlowContext(t.Context(), nil)
+	f := NewContext(t.Context(), nil)
 	asked := 0
-	f.present = func() (map[flowKey]bool, error) {
+	f.Present = func() (map[Flow]bool, error) {
 		asked++
-		return map[flowKey]bool{{token: 7}: true}, nil
+		return map[Flow]bool{{Token: 7}: true}, nil
 	}
 	const many = 20 * fewFlows
 	for token := range mptcp.Token(many) {
@@ -45,7 +45,7 @@ func TestFlowsAreForgotten(t *testing.T) {
 
 // The end of a subflow is judged by the connection that had it; then it is gone.
 func TestFlowLosesSubflows(t *testing.T) {
-	f := newFlowContext(t.Context(), nil)
+	f := NewContext(t.Context(), nil)
 	f.follow(created(1))
 	for round := range 100 {
 		e := created(1)

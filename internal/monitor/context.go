@@ -1,4 +1,4 @@
-package cli
+package monitor
 
 import (
 	"context"
@@ -13,22 +13,22 @@ import (
 // there still are.
 const fewFlows = 1 << 14
 
-// flowContext knows the connections of the tokens that events carry, so that a
+// Context knows the connections of the tokens that events carry, so that a
 // filter can judge the events that carry nothing else. It starts from what the
 // kernel has and follows the events. Not every connection ends with an event: now
 // and then it forgets those that the kernel no longer has.
-type flowContext struct {
-	connections map[flowKey]*flow
+type Context struct {
+	connections map[Flow]*flow
 	most        int // of connections, before the kernel is asked
 
-	// present returns the connections that there are. nil: nothing is forgotten.
-	present func() (map[flowKey]bool, error)
+	// Present returns the connections that there are. nil: nothing is forgotten.
+	Present func() (map[Flow]bool, error)
 }
 
-// flowKey is what events name a connection by.
-type flowKey struct {
-	netns string
-	token mptcp.Token
+// Flow is what events name a connection by.
+type Flow struct {
+	Netns string
+	Token mptcp.Token
 }
 
 // flow is a connection as far as the events tell it.
@@ -40,32 +40,32 @@ type flow struct {
 	ended mptcp.Subflow
 }
 
-// newFlowContext starts from the connections that are older than the monitor.
+// NewContext starts from the connections that are older than the monitor.
 // Where they cannot be read the monitor goes on: it then knows those that come.
-func newFlowContext(ctx context.Context, views []source.View) *flowContext {
-	f := &flowContext{connections: map[flowKey]*flow{}, most: fewFlows}
+func NewContext(ctx context.Context, views []source.View) *Context {
+	f := &Context{connections: map[Flow]*flow{}, most: fewFlows}
 	for _, view := range views {
 		snapshot, err := view.Snapshot(ctx)
 		if err != nil {
 			continue
 		}
 		for _, c := range track.Join(snapshot) {
-			f.connections[flowKey{c.Netns, c.Token}] = &flow{Connection: c}
+			f.connections[Flow{c.Netns, c.Token}] = &flow{Connection: c}
 		}
 	}
 	return f
 }
 
-// presentFlows returns the connections that the views have.
-func presentFlows(ctx context.Context, views []source.View) (map[flowKey]bool, error) {
-	present := map[flowKey]bool{}
+// Present returns the connections that the views have.
+func Present(ctx context.Context, views []source.View) (map[Flow]bool, error) {
+	present := map[Flow]bool{}
 	for _, view := range views {
 		snapshot, err := view.Snapshot(ctx)
 		if err != nil {
 			return nil, err
 		}
 		for i := range snapshot.Connections {
-			present[flowKey{view.Netns(), snapshot.Connections[i].Token}] = true
+			present[Flow{view.Netns(), snapshot.Connections[i].Token}] = true
 		}
 	}
 	return present, nil
@@ -73,8 +73,8 @@ func presentFlows(ctx context.Context, views []source.View) (map[flowKey]bool, e
 
 // of returns the connection that a derived event is about, nil where it is not
 // known.
-func (f *flowContext) of(k mptcp.Key) *mptcp.Connection {
-	if c := f.connections[flowKey{k.Netns, k.Token}]; c != nil {
+func (f *Context) of(k mptcp.Key) *mptcp.Connection {
+	if c := f.connections[Flow{k.Netns, k.Token}]; c != nil {
 		return &c.Connection
 	}
 	return nil
@@ -82,11 +82,11 @@ func (f *flowContext) of(k mptcp.Key) *mptcp.Connection {
 
 // follow takes the event in and returns its connection, nil where it is not
 // known.
-func (f *flowContext) follow(e *mptcp.Event) *mptcp.Connection {
+func (f *Context) follow(e *mptcp.Event) *mptcp.Connection {
 	if !e.Has(mptcp.FieldToken) {
 		return nil
 	}
-	key := flowKey{e.Netns, e.Token}
+	key := Flow{e.Netns, e.Token}
 	c := f.connections[key]
 	if e.Type == mptcp.EventCreated {
 		c = newFlow(e)
@@ -133,9 +133,9 @@ func (c *flow) follow(e *mptcp.Event) {
 
 // forget forgets the connections that the kernel had neither now nor when it was
 // asked before: of one that ended this moment events may still be queued.
-func (f *flowContext) forget() {
-	if f.present != nil {
-		if present, err := f.present(); err == nil {
+func (f *Context) forget() {
+	if f.Present != nil {
+		if present, err := f.Present(); err == nil {
 			for key, c := range f.connections {
 				if !present[key] && c.missed {
 					delete(f.connections, key)

@@ -1,0 +1,90 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"mptcpctl/track"
+)
+
+// deltasAhead is how far the output may be behind the tracker before deltas are
+// left out, and counted.
+const deltasAhead = 1 << 16
+
+// NewTracker returns the tracker that derives events. That of a recording does not
+// wait: each snapshot is taken as soon as the replay comes to it.
+func NewTracker(stream *Stream) *track.Tracker {
+	config := &track.Config{Buffer: deltasAhead, Keep: 256, HistoryTotal: 1 << 12, Lag: stream.Lag}
+	if stream.Recording != nil {
+		config.Reconcile, config.Sample, config.Buffer = time.Millisecond, time.Millisecond, 1<<24
+	}
+	return track.New(stream.Tracked, config)
+}
+
+// Derive prints the events of the kernel and those that a tracker derives, in the
+// order in which the tracker takes them in.
+func (m *Printer) Derive(ctx context.Context, stream *Stream) error {
+	m.noteEngine(stream)
+	ctx, cancel := context.WithCancel(ctx)
+	tracker := NewTracker(stream)
+	reading := ctx
+	if stream.Recording == nil {
+		reading = context.WithoutCancel(ctx) // it ends with Run, after what had come by then
+	}
+	deltas := tracker.Deltas(reading)
+	ended := make(chan error, 1)
+	go func() { ended <- tracker.Run(ctx) }()
+	err := m.printDeltas(deltas, stream)
+	cancel()
+	return errors.Join(err, <-ended)
+}
+
+// noteEngine says how events come, where that has changed.
+func (m *Printer) noteEngine(stream *Stream) {
+	if stream.Engine == nil || m.Note == nil {
+		return
+	}
+	if now := stream.Engine(); now != m.engine {
+		m.engine = now
+		m.Note(now)
+	}
+}
+
+// printDeltas prints deltas until they end. Those that were found in a recording
+// get the time of the place in it.
+func (m *Printer) printDeltas(deltas iter.Seq2[track.Delta, error], stream *Stream) error {
+	if err := m.write([]byte(m.Form.Open)); err != nil {
+		return err
+	}
+	for d, err := range deltas {
+		if err != nil {
+			return nil // Run returns it too
+		}
+		m.noteEngine(stream)
+		if recording := stream.Recording; recording != nil {
+			d.Event.Time = recording.Recorded(d.Event.Time)
+		}
+		m.Devices.Netns = d.Event.Netns
+		if !m.wantsDelta(&d) {
+			continue
+		}
+		m.buffer = m.Form.AppendDelta(m.buffer[:0], &d)
+		m.buffer = append(m.buffer, m.Form.End...)
+		if err := m.write(m.buffer); err != nil {
+			return err
+		}
+	}
+	return m.write([]byte(m.Form.Shut))
+}
+
+func (m *Printer) wantsDelta(d *track.Delta) bool {
+	if d.Kind == track.KindEvent {
+		return m.wants(&d.Event)
+	}
+	if m.Expr == nil {
+		return true
+	}
+	return m.Expr.Delta(d, m.Context.of(d.Key))
+}
