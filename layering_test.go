@@ -51,8 +51,9 @@ var imports = map[string][]string{
 	"internal/compat/pmnlctl": {"mptcp", "pathmanager", "internal/uapi", "internal/present", "internal/compat", "internal/exit", "internal/device"},
 	"internal/compat/iproute": {"mptcp", "pathmanager", "internal/grammar", "internal/compat", "internal/exit", "internal/device"},
 
-	"internal/monitor": {"mptcp", "track", "pathmanager", "internal/source", "internal/device", "internal/filter"},
-	"internal/serve":   {"mptcp", "track", "sockdiag", "doctor", "internal/source", "internal/device", "internal/present", "internal/web", "internal/export"},
+	"internal/policy/apply": {"mptcp", "track", "pathmanager", "counters", "hostnet", "internal/policy", "internal/source", "internal/present", "internal/device"},
+	"internal/monitor":      {"mptcp", "track", "pathmanager", "internal/source", "internal/device", "internal/filter"},
+	"internal/serve":        {"mptcp", "track", "sockdiag", "doctor", "internal/source", "internal/device", "internal/present", "internal/web", "internal/export"},
 
 	"internal/cli": {"*"},
 	"cmd/mptcpctl": {"internal/cli"},

@@ -7,6 +7,7 @@ import (
 	"mptcpctl/internal/compat/iproute"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/policy/apply"
 	"mptcpctl/internal/serve"
 )
 
@@ -49,7 +50,7 @@ func TestFilterTopic(t *testing.T) {
 func TestHelpTextsNameTheDefaults(t *testing.T) {
 	for _, c := range []struct{ text, fact string }{
 		{serveHelp, serve.DefaultListen},
-		{policyHelp, policyDirectory},
+		{policyHelp, apply.Directory},
 	} {
 		if !strings.Contains(strings.ReplaceAll(c.text, "\n", " "), c.fact) {
 			t.Errorf("no %s in %q", c.fact, c.text)

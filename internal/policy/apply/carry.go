@@ -1,4 +1,4 @@
-package cli
+package apply
 
 import (
 	"context"
@@ -14,12 +14,12 @@ import (
 
 // carryOut does what the plan says, and records what is the policy's then. What
 // fails does not keep the rest from being done.
-func (r *policyRun) carryOut(ctx context.Context, v *policyView) error {
+func (r *Run) carryOut(ctx context.Context, v *view) error {
 	var failed error
 	if v.plan.Limits != nil {
 		u := pathmanager.LimitsUpdate{Subflows: &v.plan.Limits.Subflows, AddAddrAccepted: &v.plan.Limits.AddAddrAccepted}
 		if err := r.pm.SetLimits(ctx, u); err != nil {
-			failed = fmt.Errorf("%s: [limits] %s: %w", r.file, r.limitKeys(), err)
+			failed = fmt.Errorf("%s: [limits] %s: %w", r.File, r.limitKeys(), err)
 		}
 	}
 	var done []policy.Change
@@ -34,7 +34,7 @@ func (r *policyRun) carryOut(ctx context.Context, v *policyView) error {
 }
 
 // limitKeys names the limits of the file, the doubtful ones where there are such.
-func (r *policyRun) limitKeys() string {
+func (r *Run) limitKeys() string {
 	keys := r.policy.LimitsAbove(policy.SafeLimit)
 	if len(keys) == 0 {
 		keys = r.policy.LimitsAbove(-1)
@@ -44,7 +44,7 @@ func (r *policyRun) limitKeys() string {
 
 // change carries out one change. What is gone already, or there already, is as it
 // should be.
-func (r *policyRun) change(ctx context.Context, c policy.Change) error {
+func (r *Run) change(ctx context.Context, c policy.Change) error {
 	switch c.Kind {
 	case policy.Remove:
 		return r.remove(ctx, c.Before)
@@ -56,7 +56,7 @@ func (r *policyRun) change(ctx context.Context, c policy.Change) error {
 	return r.pm.AddEndpoint(ctx, c.After)
 }
 
-func (r *policyRun) remove(ctx context.Context, e mptcp.Endpoint) error {
+func (r *Run) remove(ctx context.Context, e mptcp.Endpoint) error {
 	if err := r.pm.RemoveEndpoint(ctx, e.ID); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -64,14 +64,14 @@ func (r *policyRun) remove(ctx context.Context, e mptcp.Endpoint) error {
 }
 
 // remember records what is the policy's now.
-func (r *policyRun) remember(ctx context.Context, v *policyView, done []policy.Change) error {
-	after, err := allEndpoints(ctx, r.pm)
+func (r *Run) remember(ctx context.Context, v *view, done []policy.Change) error {
+	after, err := endpoints(ctx, r.pm)
 	if err != nil {
 		return err
 	}
 	state := policy.Record(v.state, done, after)
 	if dropped := state.Refused &^ v.state.Refused; dropped != 0 {
-		r.app.warn("this kernel does not know the flag %v and dropped it", dropped)
+		r.Warn("this kernel does not know the flag %v and dropped it", dropped)
 	}
 	return r.record.save(state)
 }

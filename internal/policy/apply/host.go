@@ -1,4 +1,4 @@
-package cli
+package apply
 
 import (
 	"context"
@@ -8,23 +8,23 @@ import (
 	"mptcpctl/internal/policy"
 )
 
-// policyHost reads what a policy needs to know of the host.
-type policyHost struct {
+// hostReader reads what a policy needs to know of the host.
+type hostReader struct {
 	reader *hostnet.Reader
 }
 
-func newPolicyHost() (*policyHost, error) {
+func newHostReader() (*hostReader, error) {
 	reader, err := hostnet.New(nil)
 	if err != nil {
 		return nil, err
 	}
-	return &policyHost{reader}, nil
+	return &hostReader{reader}, nil
 }
 
-func (h *policyHost) close() { h.reader.Close() }
+func (h *hostReader) close() { h.reader.Close() }
 
 // read returns the links and addresses.
-func (h *policyHost) read(ctx context.Context) (*policy.Host, error) {
+func (h *hostReader) read(ctx context.Context) (*policy.Host, error) {
 	links, err := h.reader.Links(ctx)
 	addresses, err2 := h.reader.Addresses(ctx)
 	if err := errors.Join(err, err2); err != nil {

@@ -1,4 +1,4 @@
-package cli
+package apply
 
 import (
 	"encoding/json"
@@ -14,17 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// policyDirectory is where it is kept which endpoints a policy has made. It is
+// Directory is where it is kept which endpoints a policy has made. It is
 // emptied when the machine starts, as the kernel's endpoints are.
-const policyDirectory = "/run/mptcpctl"
+const Directory = "/run/mptcpctl"
 
-// policyRecord is the file of one network namespace.
-type policyRecord struct {
+// recordFile is the file of one network namespace.
+type recordFile struct {
 	directory, path string
 	held            *os.File
 }
 
-func newPolicyRecord(directory string) (*policyRecord, error) {
+func newRecordFile(directory string) (*recordFile, error) {
 	ns, err := hostnet.CurrentNamespace()
 	if err != nil {
 		return nil, err
@@ -34,11 +34,11 @@ func newPolicyRecord(directory string) (*policyRecord, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &policyRecord{directory: directory, path: filepath.Join(directory, fmt.Sprintf("policy-%d.json", inode))}, nil
+	return &recordFile{directory: directory, path: filepath.Join(directory, fmt.Sprintf("policy-%d.json", inode))}, nil
 }
 
 // lock sees to it that nobody else applies a policy here, until close.
-func (r *policyRecord) lock() error {
+func (r *recordFile) lock() error {
 	if err := os.MkdirAll(r.directory, 0o755); err != nil {
 		return fmt.Errorf("%w (--state names another folder)", err)
 	}
@@ -57,14 +57,14 @@ func (r *policyRecord) lock() error {
 	return nil
 }
 
-func (r *policyRecord) close() {
+func (r *recordFile) close() {
 	if r.held != nil {
 		r.held.Close()
 	}
 }
 
 // load returns what is recorded; nothing where there is no record.
-func (r *policyRecord) load() (*policy.State, error) {
+func (r *recordFile) load() (*policy.State, error) {
 	s := &policy.State{}
 	text, err := os.ReadFile(r.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -80,7 +80,7 @@ func (r *policyRecord) load() (*policy.State, error) {
 }
 
 // save replaces the record.
-func (r *policyRecord) save(s *policy.State) error {
+func (r *recordFile) save(s *policy.State) error {
 	text, err := json.Marshal(s)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package cli
+package apply
 
 import (
 	"fmt"
@@ -13,13 +13,13 @@ import (
 )
 
 // writePlan says what is to change, what is left alone, and why.
-func (r *policyRun) writePlan(v *policyView) error {
-	if r.inv.Options.JSON {
+func (r *Run) writePlan(v *view) error {
+	if r.JSON {
 		plan := planObject(v)
 		plan.Notes = r.limitNotes(v)
-		return present.JSON(r.inv.Stdout, plan, r.inv.Options.Pretty)
+		return present.JSON(r.Out, plan, r.Pretty)
 	}
-	w := r.inv.Stdout
+	w := r.Out
 	if v.plan.Limits != nil {
 		fmt.Fprintf(w, "limits: subflows %d add_addr_accepted %d\n", v.plan.Limits.Subflows, v.plan.Limits.AddAddrAccepted)
 	}
@@ -41,7 +41,7 @@ func (r *policyRun) writePlan(v *policyView) error {
 }
 
 // limitNotes tells of limits that not every kernel takes.
-func (r *policyRun) limitNotes(v *policyView) []string {
+func (r *Run) limitNotes(v *view) []string {
 	keys := r.policy.LimitsAbove(policy.SafeLimit)
 	if v.plan.Limits == nil || len(keys) == 0 {
 		return nil
@@ -49,7 +49,7 @@ func (r *policyRun) limitNotes(v *policyView) []string {
 	return []string{fmt.Sprintf("kernels before Linux 7.2 refuse limits above %d: %s", policy.SafeLimit, strings.Join(keys, ", "))}
 }
 
-func (r *policyRun) writeLeft(w io.Writer, left []policy.Left) {
+func (r *Run) writeLeft(w io.Writer, left []policy.Left) {
 	for _, l := range left {
 		if l.InTheWay {
 			fmt.Fprintf(w, "in the way: %s is not the policy's; wanted is %s (--exclusive takes it over)\n", endpointText(l.Endpoint), endpointText(l.Wanted))
@@ -93,7 +93,7 @@ func endpointText(e mptcp.Endpoint) string {
 }
 
 // writeManagers names others that manage endpoints here.
-func (r *policyRun) writeManagers(w io.Writer, left int) {
+func (r *Run) writeManagers(w io.Writer, left int) {
 	if settings, err := counters.New("").Sysctls(); err == nil && settings.PathManagerName() == "userspace" {
 		fmt.Fprintln(w, "note: new connections have the userspace path manager (mptcpd?): endpoints and limits mean nothing to them")
 	}
@@ -127,7 +127,7 @@ type missingJSON struct {
 	Reason string `json:"reason"`
 }
 
-func planObject(v *policyView) planJSON {
+func planObject(v *view) planJSON {
 	o := planJSON{Limits: v.plan.Limits, Changes: []changeJSON{}, Left: []leftJSON{}, Missing: []missingJSON{}}
 	for _, c := range v.plan.Changes {
 		one := changeJSON{Change: c.Kind.String()}

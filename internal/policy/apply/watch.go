@@ -1,4 +1,4 @@
-package cli
+package apply
 
 import (
 	"context"
@@ -22,8 +22,8 @@ const (
 	lastHold      = time.Minute
 )
 
-// policyWatch keeps what the policy asks for until ctx ends.
-func (a *app) policyWatch(ctx context.Context, r *policyRun) error {
+// Watch keeps what the policy asks for until ctx ends.
+func (r *Run) Watch(ctx context.Context) error {
 	if err := r.record.lock(); err != nil {
 		return err
 	}
@@ -40,14 +40,14 @@ func (a *app) policyWatch(ctx context.Context, r *policyRun) error {
 	if err := r.writePlan(v); err != nil {
 		return err
 	}
-	w := &policyWatcher{run: r, connections: connections, holds: map[holdKey]*hold{}, said: map[string]bool{}}
+	w := &watcher{run: r, connections: connections, holds: map[holdKey]*hold{}, said: map[string]bool{}}
 	if err := r.carryOut(ctx, v); errors.Is(err, fs.ErrPermission) {
 		return err
 	} else if err != nil {
 		w.say(fmt.Sprintf("trouble: %v", err))
 	}
 	w.stamp()
-	fmt.Fprintln(r.inv.Stdout, "watching")
+	fmt.Fprintln(r.Out, "watching")
 	for {
 		select {
 		case <-ctx.Done():
@@ -65,9 +65,9 @@ func (a *app) policyWatch(ctx context.Context, r *policyRun) error {
 	}
 }
 
-// policyWatcher is what watch remembers between two looks.
-type policyWatcher struct {
-	run         *policyRun
+// watcher is what watch remembers between two looks.
+type watcher struct {
+	run         *Run
 	connections *source.Host
 	recreator   policy.Recreator
 	holds       map[holdKey]*hold
@@ -87,7 +87,7 @@ type hold struct {
 }
 
 // step makes things as the file says.
-func (w *policyWatcher) step(ctx context.Context, now time.Time) error {
+func (w *watcher) step(ctx context.Context, now time.Time) error {
 	w.reload()
 	v, err := w.run.look(ctx)
 	if err != nil {
@@ -104,7 +104,7 @@ func (w *policyWatcher) step(ctx context.Context, now time.Time) error {
 }
 
 // pace takes out of the plan what was added too lately to be added again.
-func (w *policyWatcher) pace(plan *policy.Plan, now time.Time) {
+func (w *watcher) pace(plan *policy.Plan, now time.Time) {
 	kept := plan.Changes[:0]
 	for _, c := range plan.Changes {
 		if c.Kind != policy.Add {
@@ -130,17 +130,17 @@ func (w *policyWatcher) pace(plan *policy.Plan, now time.Time) {
 }
 
 // tell prints what is about to be done.
-func (w *policyWatcher) tell(plan *policy.Plan) {
+func (w *watcher) tell(plan *policy.Plan) {
 	if plan.Limits != nil {
-		fmt.Fprintf(w.run.inv.Stdout, "limits: subflows %d add_addr_accepted %d\n", plan.Limits.Subflows, plan.Limits.AddAddrAccepted)
+		fmt.Fprintf(w.run.Out, "limits: subflows %d add_addr_accepted %d\n", plan.Limits.Subflows, plan.Limits.AddAddrAccepted)
 	}
 	for _, c := range plan.Changes {
-		fmt.Fprintln(w.run.inv.Stdout, changeText(c))
+		fmt.Fprintln(w.run.Out, changeText(c))
 	}
 }
 
 // recreate makes the kernel try again where subflows died.
-func (w *policyWatcher) recreate(ctx context.Context, v *policyView, now time.Time) error {
+func (w *watcher) recreate(ctx context.Context, v *view, now time.Time) error {
 	snapshot, err := w.connections.Snapshot(ctx)
 	if err != nil {
 		return err
@@ -153,7 +153,7 @@ func (w *policyWatcher) recreate(ctx context.Context, v *policyView, now time.Ti
 	if err != nil {
 		return err
 	}
-	present, err := allEndpoints(ctx, w.run.pm)
+	present, err := endpoints(ctx, w.run.pm)
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (w *policyWatcher) recreate(ctx context.Context, v *policyView, now time.Ti
 	}
 	due := w.recreator.Due(now, own, track.Join(snapshot), func(a netip.Addr) bool { return usable[a] })
 	for _, e := range due {
-		fmt.Fprintf(w.run.inv.Stdout, "again %s: connections lack a subflow from it\n", endpointText(e))
+		fmt.Fprintf(w.run.Out, "again %s: connections lack a subflow from it\n", endpointText(e))
 		if err := w.run.remove(ctx, e); err != nil {
 			return err
 		}
@@ -178,31 +178,31 @@ func (w *policyWatcher) recreate(ctx context.Context, v *policyView, now time.Ti
 
 // reload reads the file again if it has changed. A file that is wrong leaves the
 // last right one in force.
-func (w *policyWatcher) reload() {
-	info, err := os.Stat(w.run.file)
+func (w *watcher) reload() {
+	info, err := os.Stat(w.run.File)
 	if err != nil || info.ModTime().Equal(w.read) {
 		return // an editor may just be replacing it
 	}
-	p, err := readPolicy(w.run.file)
+	p, err := read(w.run.File)
 	if err != nil {
 		w.say(fmt.Sprintf("%v: the file that was read before stays in force", err))
 		return
 	}
 	w.run.policy, w.read = p, info.ModTime()
-	fmt.Fprintf(w.run.inv.Stdout, "read %s again\n", w.run.file)
+	fmt.Fprintf(w.run.Out, "read %s again\n", w.run.File)
 }
 
 // stamp remembers the file that is in force.
-func (w *policyWatcher) stamp() {
-	if info, err := os.Stat(w.run.file); err == nil {
+func (w *watcher) stamp() {
+	if info, err := os.Stat(w.run.File); err == nil {
 		w.read = info.ModTime()
 	}
 }
 
 // say complains, once for each complaint.
-func (w *policyWatcher) say(text string) {
+func (w *watcher) say(text string) {
 	if !w.said[text] {
 		w.said[text] = true
-		w.run.app.warn("%s", text)
+		w.run.Warn("%s", text)
 	}
 }
