@@ -71,6 +71,13 @@ func MPTCPOption(subtype int) *TCPOption {
 	return &TCPOption{Kind: OptionMPTCP, Subtype: subtype}
 }
 
+// OnSYN makes the rule match SYN packets that carry an MPTCP option of the
+// subtype: what opens a connection, or a subflow.
+func (r FirewallRule) OnSYN(subtype int) FirewallRule {
+	r.Flags, r.FlagsMask, r.Option = SYN, SYN|ACK, MPTCPOption(subtype)
+	return r
+}
+
 // rewriteAt is where [Rewrite] writes, counted from the TCP header: behind it, the
 // longest header has 60 bytes.
 const rewriteAt = 200

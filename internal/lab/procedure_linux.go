@@ -1,13 +1,11 @@
 package lab
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -161,7 +159,7 @@ func (p *procedure) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ready := func() (bool, error) { return p.server.listens(procedurePort) }
+	ready := func() (bool, error) { return p.server.Listens(procedurePort) }
 	if err := p.await(ctx, p.listener, ready); err != nil {
 		return p.broken(ctx, promiseListener, "no listener on port "+procedurePort, err, p.listener)
 	}
@@ -380,34 +378,10 @@ func (p *procedure) await(ctx context.Context, process *Process, ready func() (b
 		}
 		select {
 		case <-tick.C:
-		case <-process.ended:
+		case <-process.Ended():
 			return syscall.ESRCH
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-}
-
-// listens reports whether a socket of the namespace listens on the TCP port.
-func (n *Namespace) listens(port string) (bool, error) {
-	number, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return false, err
-	}
-	local := fmt.Sprintf(":%04X", number)
-	found := false
-	err = n.Do(func() error {
-		for _, file := range []string{"tcp", "tcp6"} {
-			table, err := os.ReadFile("/proc/thread-self/net/" + file)
-			if err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-			for line := range bytes.Lines(table) { // sl local remote state …; 0A is LISTEN
-				f := bytes.Fields(line)
-				found = found || len(f) > 3 && bytes.HasSuffix(f[1], []byte(local)) && string(f[3]) == "0A"
-			}
-		}
-		return nil
-	})
-	return found, err
 }

@@ -298,6 +298,9 @@ func (p *Process) Signal(s os.Signal) error {
 	return nil
 }
 
+// Ended is closed when the process has ended and its output is read.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
 // Wait waits until the process has ended and returns its exit code: 128+n after
 // signal n, as shells do. It fails when ctx ends first.
 func (p *Process) Wait(ctx context.Context) (int, error) {

@@ -34,12 +34,6 @@ type Scenario struct {
 	Since    Kernel    // first Linux on which it is wrong; the zero value: any
 }
 
-// Kernel is a version of Linux.
-type Kernel struct{ Major, Minor int }
-
-// String returns it as the release begins: "6.2".
-func (k Kernel) String() string { return fmt.Sprintf("%d.%d", k.Major, k.Minor) }
-
 // Program is a process that stands in for a program: it has its name, and waits.
 type Program struct{ Host, Name string }
 

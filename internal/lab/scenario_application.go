@@ -13,7 +13,7 @@ func applicationScenarios() []Scenario {
 	return []Scenario{
 		{
 			Name: "mptcp-off", Summary: "the client's namespace has net.mptcp.enabled 0",
-			Topology: pair().with(func(t *Topology) { t.client().set("net.mptcp.enabled", "0") }),
+			Topology: pair().With(func(t *Topology) { t.Client().Set("net.mptcp.enabled", "0") }),
 			Traffic:  Traffic{Refused: syscall.ENOPROTOOPT},
 			Host:     ClientHost, Rule: rule.SwitchedOff,
 		},
@@ -66,19 +66,19 @@ func connectionScenarios() []Scenario {
 		},
 		{
 			Name: "no-daemon", Summary: "the client's path manager is in userspace, and no daemon runs",
-			Topology: pair().with(func(t *Topology) { t.client().set("net.mptcp.pm_type", "1") }),
+			Topology: pair().With(func(t *Topology) { t.Client().Set("net.mptcp.pm_type", "1") }),
 			Shows:    []Symptom{subflows(ClientHost, 0)},
 			Host:     ClientHost, Rule: rule.NoDaemon,
 		},
 		{
 			Name: "no-daemon-at-server", Summary: "the server's path manager is in userspace, and no daemon runs",
-			Topology: plainPair().with(func(t *Topology) { t.server().set("net.mptcp.pm_type", "1") }),
+			Topology: plainPair().With(func(t *Topology) { t.Server().Set("net.mptcp.pm_type", "1") }),
 			Shows:    []Symptom{subflows(ServerHost, 0)},
 			Host:     ServerHost, Rule: rule.NoDaemon,
 		},
 		{
 			Name: "checksum-differs", Summary: "the server asks for checksums, the client does not",
-			Topology: pair().with(func(t *Topology) { t.server().set("net.mptcp.checksum_enabled", "1") }),
+			Topology: pair().With(func(t *Topology) { t.Server().Set("net.mptcp.checksum_enabled", "1") }),
 			Shows:    bothJoined(1),
 			Host:     ClientHost, Rule: rule.ChecksumsDiffer,
 		},

@@ -10,7 +10,7 @@ import (
 // endpointScenarios are those in which an endpoint is wrong.
 func endpointScenarios() []Scenario {
 	withEndpoints := func(list ...Endpoint) Topology {
-		return plainPair().with(func(t *Topology) { t.client().Endpoints = list })
+		return plainPair().With(func(t *Topology) { t.Client().Endpoints = list })
 	}
 	second := netip.MustParseAddr(client2)
 	return []Scenario{
@@ -51,7 +51,7 @@ func endpointScenarios() []Scenario {
 		},
 		{
 			Name: "endpoint-other-family", Summary: "an IPv6 endpoint, and a connection over IPv4",
-			Topology: withEndpoints(subflowOn("2001:db8:2::2", "eth1")).with(func(t *Topology) {
+			Topology: withEndpoints(subflowOn("2001:db8:2::2", "eth1")).With(func(t *Topology) {
 				a := &t.Links[1].A
 				a.Addresses = append(a.Addresses, netip.MustParsePrefix("2001:db8:2::2/64"))
 			}),
@@ -78,9 +78,9 @@ func announcementScenarios() []Scenario {
 		},
 		{
 			Name: "client-signals", Summary: "the client announces its address instead of using it",
-			Topology: plainPair().with(func(t *Topology) {
-				t.client().Endpoints = []Endpoint{signalOn(client2)}
-				t.server().Limits = &mptcp.Limits{AddAddrAccepted: 1, Subflows: 2}
+			Topology: plainPair().With(func(t *Topology) {
+				t.Client().Endpoints = []Endpoint{signalOn(client2)}
+				t.Server().Limits = &mptcp.Limits{AddAddrAccepted: 1, Subflows: 2}
 			}),
 			// Not every server tries: an announcement that comes too early is dropped.
 			Traffic: Traffic{Repeat: true},
@@ -89,12 +89,12 @@ func announcementScenarios() []Scenario {
 		},
 		{
 			Name: "announcement-too-long", Summary: "an IPv6 address with a port does not fit beside timestamps",
-			Topology: ipv6().with(func(t *Topology) {
-				t.setClient(mptcp.Limits{AddAddrAccepted: 2, Subflows: 2})
+			Topology: ipv6().With(func(t *Topology) {
+				t.SetClient(mptcp.Limits{AddAddrAccepted: 2, Subflows: 2})
 				e := signalOn("2001:db8:2::1")
 				e.Port = 12400
-				t.server().Endpoints = []Endpoint{e}
-				t.server().prefer("net.mptcp.add_addr_v6_port_drop_ts", "0")
+				t.Server().Endpoints = []Endpoint{e}
+				t.Server().Prefer("net.mptcp.add_addr_v6_port_drop_ts", "0")
 			}),
 			Shows: []Symptom{counts(ServerHost, "AddAddrTxDrop", 1), subflows(ClientHost, 0)},
 			Host:  ServerHost, Rule: rule.AnnouncementTooLong, Needs: "AddAddrTxDrop",

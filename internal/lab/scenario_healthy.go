@@ -18,7 +18,7 @@ func healthyScenarios() []Scenario {
 // healthyNetworks differ in their networks.
 func healthyNetworks() []Scenario {
 	flagged := func(flags mptcp.EndpointFlags) Topology {
-		return pair().with(func(t *Topology) { t.client().Endpoints[0].Flags = flags })
+		return pair().With(func(t *Topology) { t.Client().Endpoints[0].Flags = flags })
 	}
 	return []Scenario{
 		{
@@ -39,8 +39,8 @@ func healthyNetworks() []Scenario {
 		},
 		{
 			Name: "healthy-one-subnet", Summary: "two links in one subnet, told apart by ARP settings and dev",
-			Topology: redHat().with(func(t *Topology) {
-				t.setClient(mptcp.Limits{Subflows: 1}, subflowOn("192.0.2.3", "wlp1s0"))
+			Topology: redHat().With(func(t *Topology) {
+				t.SetClient(mptcp.Limits{Subflows: 1}, subflowOn("192.0.2.3", "wlp1s0"))
 			}),
 			Shows: bothJoined(1),
 		},
@@ -54,8 +54,8 @@ func healthyNetworks() []Scenario {
 		},
 		{
 			Name: "healthy-fullmesh-alone", Summary: "an endpoint with fullmesh alone: it answers to what the server announces",
-			Topology: announcing().with(func(t *Topology) {
-				t.client().Endpoints = []Endpoint{{Address: netip.MustParseAddr(client2), Dev: "eth1", Flags: mptcp.FlagFullmesh}}
+			Topology: announcing().With(func(t *Topology) {
+				t.Client().Endpoints = []Endpoint{{Address: netip.MustParseAddr(client2), Dev: "eth1", Flags: mptcp.FlagFullmesh}}
 			}),
 			Shows: bothJoined(1),
 		},
@@ -65,7 +65,7 @@ func healthyNetworks() []Scenario {
 		},
 		{
 			Name: "healthy-port", Summary: "the server announces its second address with a port of its own",
-			Topology: announcing().with(func(t *Topology) { t.server().Endpoints[0].Port = 12400 }),
+			Topology: announcing().With(func(t *Topology) { t.Server().Endpoints[0].Port = 12400 }),
 			Shows:    bothJoined(1),
 		},
 		{
@@ -98,9 +98,9 @@ func healthyTraffic() []Scenario {
 		},
 		{
 			Name: "healthy-checksums", Summary: "both ends ask for checksums",
-			Topology: pair().with(func(t *Topology) {
-				t.client().set("net.mptcp.checksum_enabled", "1")
-				t.server().set("net.mptcp.checksum_enabled", "1")
+			Topology: pair().With(func(t *Topology) {
+				t.Client().Set("net.mptcp.checksum_enabled", "1")
+				t.Server().Set("net.mptcp.checksum_enabled", "1")
 			}),
 			Shows: bothJoined(1),
 		},
@@ -130,9 +130,9 @@ func healthyTraffic() []Scenario {
 		},
 		{
 			Name: "healthy-firewall", Summary: "both hosts have a firewall that lets in what they asked for",
-			Topology: pair().with(func(t *Topology) {
-				t.client().guarded()
-				t.server().guarded()
+			Topology: pair().With(func(t *Topology) {
+				guard(t.Client())
+				guard(t.Server())
 			}),
 			Shows: bothJoined(1),
 		},

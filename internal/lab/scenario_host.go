@@ -44,8 +44,8 @@ func firewallScenarios() []Scenario {
 	here := func(when Moment, text string, r FirewallRule) []Fault {
 		return []Fault{{When: when, Host: ClientHost, Text: text, Firewall: []FirewallRule{r}}}
 	}
-	join := FirewallRule{Hook: HookOutput, Out: "eth1", Verdict: Drop}.isSYN(SubtypeMPJoin)
-	strip := FirewallRule{Hook: HookPostrouting, Out: "eth0", Verdict: StripOption}.isSYN(SubtypeMPCapable)
+	join := FirewallRule{Hook: HookOutput, Out: "eth1", Verdict: Drop}.OnSYN(SubtypeMPJoin)
+	strip := FirewallRule{Hook: HookPostrouting, Out: "eth0", Verdict: StripOption}.OnSYN(SubtypeMPCapable)
 	return []Scenario{
 		{
 			Name: "join-dropped-here", Summary: "the client's own firewall drops SYN with MP_JOIN",
@@ -62,9 +62,9 @@ func firewallScenarios() []Scenario {
 	}
 }
 
-// guarded gives a host a firewall of the usual kind: what belongs to a connection
+// guard gives a host a firewall of the usual kind: what belongs to a connection
 // passes, and what opens one to the server's port; nothing else comes in.
-func (h *HostSpec) guarded() {
+func guard(h *HostSpec) {
 	h.Firewall = []FirewallRule{
 		{Hook: HookInput, In: "lo", Verdict: Accept},
 		{Hook: HookInput, Flags: ACK, FlagsMask: ACK, Verdict: Accept},

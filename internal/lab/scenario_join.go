@@ -4,7 +4,7 @@ import "mptcpctl/doctor/rule"
 
 // joinScenarios are those in which something on the second path stops the join.
 func joinScenarios() []Scenario {
-	join := func(verdict Verdict) FirewallRule { return FirewallRule{Verdict: verdict}.isSYN(SubtypeMPJoin) }
+	join := func(verdict Verdict) FirewallRule { return FirewallRule{Verdict: verdict}.OnSYN(SubtypeMPJoin) }
 	refused := Traffic{Repeat: true}
 	return []Scenario{
 		{
@@ -24,7 +24,7 @@ func joinScenarios() []Scenario {
 		{
 			Name: "join-prohibited", Summary: "a firewall on the second path answers SYN with MP_JOIN by ICMP",
 			// Else only the first of the joins get an answer.
-			Topology: pair().with(func(t *Topology) { t.server().set("net.ipv4.icmp_ratelimit", "0") }), Traffic: refused,
+			Topology: pair().With(func(t *Topology) { t.Server().Set("net.ipv4.icmp_ratelimit", "0") }), Traffic: refused,
 			Faults: atServer("reject SYN with MP_JOIN by ICMP: administratively prohibited", "eth1", join(RejectAdmin)),
 			Shows:  []Symptom{counts(ClientHost, "MPJoinSynTx", 2)},
 			Host:   ClientHost, Rule: rule.JoinRefused,

@@ -8,41 +8,41 @@ import (
 // limitScenarios are those in which a limit is in the way.
 func limitScenarios() []Scenario {
 	limited := func(subflows uint32) func(*Topology) {
-		return func(t *Topology) { t.client().Limits = &mptcp.Limits{Subflows: subflows} }
+		return func(t *Topology) { t.Client().Limits = &mptcp.Limits{Subflows: subflows} }
 	}
 	return []Scenario{
 		{
 			Name: "limit-zero", Summary: "the client's limit of additional subflows is 0",
-			Topology: pair().with(limited(0)), Shows: []Symptom{subflows(ClientHost, 0)},
+			Topology: pair().With(limited(0)), Shows: []Symptom{subflows(ClientHost, 0)},
 			Host: ClientHost, Rule: rule.SubflowLimit,
 		},
 		{
 			Name: "limit-low", Summary: "two further links, and a limit of one additional subflow",
-			Topology: triple().with(limited(1)), Shows: bothJoined(1),
+			Topology: triple().With(limited(1)), Shows: bothJoined(1),
 			Host: ClientHost, Rule: rule.SubflowLimit,
 		},
 		{
 			Name: "limit-at-server", Summary: "the server's limit is 0: it refuses the joins",
-			Topology: pair().with(refusing), Traffic: Traffic{Repeat: true},
+			Topology: pair().With(refusing), Traffic: Traffic{Repeat: true},
 			Shows: []Symptom{counts(ServerHost, "MPJoinRejected", 1)},
 			Host:  ServerHost, Rule: rule.SubflowLimit, Needs: "MPJoinRejected",
 		},
 		{
 			Name: "limit-of-peer", Summary: "the server's limit is 0: seen from the client",
-			Topology: pair().with(refusing), Traffic: Traffic{Repeat: true},
+			Topology: pair().With(refusing), Traffic: Traffic{Repeat: true},
 			Shows: []Symptom{counts(ServerHost, "MPJoinRejected", 1)},
 			Host:  ClientHost, Rule: rule.PeerLimit,
 		},
 		{
 			Name: "announcement-refused", Summary: "the server announces an address, and the client accepts none",
-			Topology: announcing().with(limited(2)),
+			Topology: announcing().With(limited(2)),
 			Shows:    []Symptom{counts(ClientHost, "AddAddr", 1), subflows(ClientHost, 0)},
 			Host:     ClientHost, Rule: rule.AnnouncementsNotAccepted,
 		},
 		{
 			Name: "limit-eaten", Summary: "a join that hangs holds the only place",
-			Topology: triple().with(limited(1)),
-			Faults:   atServer("drop SYN with MP_JOIN on the second path", "eth1", FirewallRule{Verdict: Drop}.isSYN(SubtypeMPJoin)),
+			Topology: triple().With(limited(1)),
+			Faults:   atServer("drop SYN with MP_JOIN on the second path", "eth1", FirewallRule{Verdict: Drop}.OnSYN(SubtypeMPJoin)),
 			Shows:    []Symptom{joinHangs(client2)},
 			Host:     ClientHost, Rule: rule.HangingAttempt,
 		},
@@ -57,4 +57,4 @@ func limitScenarios() []Scenario {
 }
 
 // refusing makes a server that accepts no additional subflow.
-func refusing(t *Topology) { t.server().Limits = &mptcp.Limits{} }
+func refusing(t *Topology) { t.Server().Limits = &mptcp.Limits{} }

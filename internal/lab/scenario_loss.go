@@ -49,7 +49,7 @@ func lossScenarios() []Scenario {
 		},
 		{
 			Name: "second-path-dead", Summary: "the same, until the kernel gives the second subflow up: it does not try again",
-			Topology: uneven().with(func(t *Topology) { t.client().set("net.ipv4.tcp_retries2", "2") }),
+			Topology: uneven().With(func(t *Topology) { t.Client().Set("net.ipv4.tcp_retries2", "2") }),
 			Traffic:  streaming, Ready: bothJoined(1),
 			Faults: silence("the second path", "eth1"),
 			Shows:  []Symptom{subflows(ClientHost, 0)},
@@ -85,7 +85,7 @@ func addressLossScenarios() []Scenario {
 		},
 		{
 			Name: "backup-idle", Summary: "the second subflow is a backup: the first carries everything",
-			Topology: pair().with(func(t *Topology) { t.client().Endpoints[0].Flags |= mptcp.FlagBackup }),
+			Topology: pair().With(func(t *Topology) { t.Client().Endpoints[0].Flags |= mptcp.FlagBackup }),
 			Traffic:  Traffic{Bytes: 4 << 20}, Shows: bothJoined(1),
 			Host: ClientHost, Rule: rule.CarriesNothing,
 		},

@@ -36,15 +36,15 @@ func namespaceScenarios() []Scenario {
 // server, and an endpoint on the second.
 func nested() Topology {
 	p := pair()
-	outer := *p.client()
+	outer := *p.Client()
 	outer.Name = outerHost
-	outer.route("eth0")
+	route(&outer, "eth0")
 	for i := range p.Links {
 		p.Links[i].A.Host = outerHost
 	}
 	p.Links = append(p.Links, behind(ClientHost, outerHost))
 	return Topology{
-		Hosts: []HostSpec{*p.server(), outer, {Name: ClientHost, Sysctls: weakHost(), Routes: defaultRoute()}},
+		Hosts: []HostSpec{*p.Server(), outer, {Name: ClientHost, Sysctls: weakHost(), Routes: defaultRoute()}},
 		Links: p.Links,
 		Paths: []Path{path("eth0", "10.9.0.2", server1)},
 	}
@@ -53,7 +53,7 @@ func nested() Topology {
 // withGuest is pair with a container on the client.
 func withGuest() Topology {
 	t := pair()
-	t.client().route("eth0")
+	route(t.Client(), "eth0")
 	t.Hosts = append(t.Hosts, HostSpec{Name: guestHost, Sysctls: weakHost(), Routes: defaultRoute(), Limits: &mptcp.Limits{Subflows: 2}})
 	t.Links = append(t.Links, behind(guestHost, ClientHost))
 	return t
@@ -72,7 +72,7 @@ func defaultRoute() []Route {
 }
 
 // route makes the host a router for containers, as their engines do it.
-func (h *HostSpec) route(out string) {
-	h.set("net.ipv4.ip_forward", "1")
+func route(h *HostSpec, out string) {
+	h.Set("net.ipv4.ip_forward", "1")
 	h.Firewall = append(h.Firewall, FirewallRule{Hook: HookPostrouting, Out: out, Verdict: Masquerade})
 }

@@ -17,20 +17,20 @@ const (
 // plainPair is client and server with two links and nothing to use the second.
 func plainPair() Topology {
 	t := twoLinks("10.0.1.2/24", "10.0.1.1/24", "10.0.2.2/24", "10.0.2.1/24")
-	t.setClient(mptcp.Limits{Subflows: 2})
+	t.SetClient(mptcp.Limits{Subflows: 2})
 	return t
 }
 
 // pair is client and server with two links, and an endpoint on the second.
 func pair() Topology {
 	t := plainPair()
-	t.client().Endpoints = []Endpoint{subflowOn(client2, "eth1")}
+	t.Client().Endpoints = []Endpoint{subflowOn(client2, "eth1")}
 	return t
 }
 
 // uneven is pair with a first link so slow that a stream needs the second one.
 func uneven() Topology {
-	return pair().with(func(t *Topology) { t.Links[0].A.Rate = 1 << 20 })
+	return pair().With(func(t *Topology) { t.Links[0].A.Rate = 1 << 20 })
 }
 
 // singleLink is client and server with one link.
@@ -48,7 +48,7 @@ func singleLink() Topology {
 // triple is pair with a third link and an endpoint on it.
 func triple() Topology {
 	t := pair()
-	c := t.client()
+	c := t.Client()
 	c.Endpoints = append(c.Endpoints, subflowOn(client3, "eth2"))
 	c.Rules = append(c.Rules, PolicyRule{From: netip.MustParsePrefix("10.0.3.2/32"), Table: 103, Priority: 103})
 	c.Routes = append(c.Routes, Route{To: anywhere4(), Via: netip.MustParseAddr("10.0.3.1"), Dev: "eth2", Table: 103})
@@ -64,34 +64,11 @@ func triple() Topology {
 // client that accepts it.
 func announcing() Topology {
 	t := plainPair()
-	t.setClient(mptcp.Limits{AddAddrAccepted: 2, Subflows: 2})
-	t.server().Endpoints = []Endpoint{signalOn(server2)}
+	t.SetClient(mptcp.Limits{AddAddrAccepted: 2, Subflows: 2})
+	t.Server().Endpoints = []Endpoint{signalOn(server2)}
 	t.Paths[1].Destination = netip.MustParseAddr(server2)
 	return t
 }
-
-// client and server return the hosts that every topology has.
-func (t *Topology) client() *HostSpec {
-	h, _ := t.host(ClientHost)
-	return h
-}
-
-func (t *Topology) server() *HostSpec {
-	h, _ := t.host(ServerHost)
-	return h
-}
-
-// with changes a topology in place and returns it.
-func (t Topology) with(change func(*Topology)) Topology {
-	change(&t)
-	return t
-}
-
-// set gives a host a kernel setting.
-func (h *HostSpec) set(name, value string) { h.Sysctls = append(h.Sysctls, Sysctl{name, value}) }
-
-// prefer gives a host a kernel setting where its kernel has it.
-func (h *HostSpec) prefer(name, value string) { h.Optional = append(h.Optional, Sysctl{name, value}) }
 
 func subflowOn(address, dev string) Endpoint {
 	return Endpoint{Address: netip.MustParseAddr(address), Dev: dev, Flags: mptcp.FlagSubflow}
@@ -102,13 +79,6 @@ func signalOn(address string) Endpoint {
 }
 
 func anywhere4() netip.Prefix { return netip.PrefixFrom(netip.IPv4Unspecified(), 0) }
-
-// isSYN makes the rule match SYN packets that carry an MPTCP option of the
-// subtype: what opens a connection, or a subflow.
-func (r FirewallRule) isSYN(subtype int) FirewallRule {
-	r.Flags, r.FlagsMask, r.Option = SYN, SYN|ACK, MPTCPOption(subtype)
-	return r
-}
 
 // atServer is a fault before the traffic: one rule where packets come in at the
 // server, by the device.

@@ -9,7 +9,7 @@ import (
 // pathScenarios are those in which something on the first path, or in the middle of
 // a connection, does not let MPTCP through.
 func pathScenarios() []Scenario {
-	capable := func(verdict Verdict) FirewallRule { return FirewallRule{Verdict: verdict}.isSYN(SubtypeMPCapable) }
+	capable := func(verdict Verdict) FirewallRule { return FirewallRule{Verdict: verdict}.OnSYN(SubtypeMPCapable) }
 	return []Scenario{
 		{
 			Name: "syn-stripped", Summary: "something removes MPTCP from the SYN of the connection",
@@ -20,7 +20,7 @@ func pathScenarios() []Scenario {
 		},
 		{
 			Name: "syn-dropped", Summary: "SYN with MPTCP vanishes: the kernel leaves MPTCP out for an hour",
-			Topology: pair().with(func(t *Topology) { t.client().prefer("net.mptcp.syn_retrans_before_tcp_fallback", "1") }),
+			Topology: pair().With(func(t *Topology) { t.Client().Prefer("net.mptcp.syn_retrans_before_tcp_fallback", "1") }),
 			Traffic:  Traffic{Connections: 2},
 			Faults:   atServer("drop SYN with MP_CAPABLE", "eth0", capable(Drop)),
 			Shows:    []Symptom{counts(ClientHost, "Blackhole", 1), counts(ClientHost, "MPCapableSYNTXDisabled", 1)},
@@ -62,9 +62,9 @@ func dataScenarios() []Scenario {
 		},
 		{
 			Name: "data-changed", Summary: "something rewrites the data, and checksums find it",
-			Topology: singleLink().with(func(t *Topology) {
-				t.client().set("net.mptcp.checksum_enabled", "1")
-				t.server().set("net.mptcp.checksum_enabled", "1")
+			Topology: singleLink().With(func(t *Topology) {
+				t.Client().Set("net.mptcp.checksum_enabled", "1")
+				t.Server().Set("net.mptcp.checksum_enabled", "1")
 			}),
 			Traffic: Traffic{Repeat: true},
 			Faults:  atServer("overwrite bytes of the payload", "eth0", FirewallRule{Verdict: Rewrite}),

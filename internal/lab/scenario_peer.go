@@ -11,7 +11,7 @@ func peerScenarios() []Scenario {
 	return []Scenario{
 		{
 			Name: "join-forbidden", Summary: "the server forbids joins to its address, and announces no other",
-			Topology: pair().with(func(t *Topology) { t.server().set("net.mptcp.allow_join_initial_addr_port", "0") }),
+			Topology: pair().With(func(t *Topology) { t.Server().Set("net.mptcp.allow_join_initial_addr_port", "0") }),
 			Traffic:  Traffic{Repeat: true},
 			Shows:    []Symptom{subflows(ClientHost, 0)},
 			Host:     ClientHost, Rule: rule.JoinsForbidden,
@@ -19,7 +19,7 @@ func peerScenarios() []Scenario {
 		{
 			Name: "listener-closed-far", Summary: "the server stops listening: seen from the client",
 			Topology: pair(), Traffic: Traffic{Repeat: true},
-			Faults: atServer("reject SYN with MP_JOIN by a reset, as a closed port does", "", FirewallRule{Verdict: RejectReset}.isSYN(SubtypeMPJoin)),
+			Faults: atServer("reject SYN with MP_JOIN by a reset, as a closed port does", "", FirewallRule{Verdict: RejectReset}.OnSYN(SubtypeMPJoin)),
 			Shows:  []Symptom{counts(ClientHost, "MPJoinSynTx", 2)},
 			Host:   ClientHost, Rule: rule.ListenerClosed,
 		},

@@ -12,24 +12,24 @@ func routeScenarios() []Scenario {
 	return []Scenario{
 		{
 			Name: "wrong-link", Summary: "no dev and no rule by source: the second subflow leaves by the first link",
-			Topology: pair().with(noSourceRule).with(func(t *Topology) { t.client().Endpoints[0].Dev = "" }),
+			Topology: pair().With(noSourceRule).With(func(t *Topology) { t.Client().Endpoints[0].Dev = "" }),
 			Shows:    bothJoined(1),
 			Host:     ClientHost, Rule: rule.WrongLink,
 		},
 		{
 			Name: "wrong-link-filtered", Summary: "the same, and the server's reverse path filter drops what comes by the wrong link",
-			Topology: pair().with(noSourceRule).with(func(t *Topology) {
-				t.client().Endpoints[0].Dev = ""
-				t.server().strict()
+			Topology: pair().With(noSourceRule).With(func(t *Topology) {
+				t.Client().Endpoints[0].Dev = ""
+				strict(t.Server())
 			}),
 			Shows: []Symptom{joinHangs(client2), counts(ServerHost, "IPReversePathFilter", 1)},
 			Host:  ClientHost, Rule: rule.WrongLink,
 		},
 		{
 			Name: "filtered-at-server", Summary: "the server's reverse path filter drops packets of the second path",
-			Topology: pair().with(noSourceRule).with(func(t *Topology) {
-				t.client().Endpoints[0].Dev = ""
-				t.server().strict()
+			Topology: pair().With(noSourceRule).With(func(t *Topology) {
+				t.Client().Endpoints[0].Dev = ""
+				strict(t.Server())
 			}),
 			Traffic: Traffic{Repeat: true},
 			Shows:   []Symptom{counts(ServerHost, "IPReversePathFilter", 3)},
@@ -43,26 +43,26 @@ func boundRouteScenarios() []Scenario {
 	return []Scenario{
 		{
 			Name: "phantom-route", Summary: "dev is given, and no route leads from it: the peer is looked for on the link itself",
-			Topology: pair().with(noSourceRule).with(func(t *Topology) {
-				t.server().set("net.ipv4.conf.all.arp_ignore", "1") // else it answers for its other address
+			Topology: pair().With(noSourceRule).With(func(t *Topology) {
+				t.Server().Set("net.ipv4.conf.all.arp_ignore", "1") // else it answers for its other address
 			}),
 			Shows: []Symptom{counts(ClientHost, "MPJoinSynTx", 1)},
 			Host:  ClientHost, Rule: rule.NoRoute,
 		},
 		{
 			Name: "strict-filter", Summary: "the client's reverse path filter drops the answers on the second link",
-			Topology: pair().with(noSourceRule).with(func(t *Topology) {
-				c := t.client()
+			Topology: pair().With(noSourceRule).With(func(t *Topology) {
+				c := t.Client()
 				c.Routes = []Route{{To: anywhere4(), Via: netip.MustParseAddr(server2), Dev: "eth1", Metric: 1000}}
-				c.strict()
+				strict(c)
 			}),
 			Shows: []Symptom{joinHangs(client2), counts(ClientHost, "IPReversePathFilter", 1)},
 			Host:  ClientHost, Rule: rule.ReversePathFilter,
 		},
 		{
 			Name: "tunnel-takes-route", Summary: "a VPN has the route for everything: the second subflow goes into the tunnel",
-			Topology: pair().with(noSourceRule).with(func(t *Topology) {
-				c := t.client()
+			Topology: pair().With(noSourceRule).With(func(t *Topology) {
+				c := t.Client()
 				c.Endpoints[0].Dev = ""
 				c.Tunnels = []Tunnel{{Name: "tun0", Address: netip.MustParsePrefix("10.8.0.2/24")}}
 				c.Rules = []PolicyRule{{From: netip.MustParsePrefix("10.0.2.2/32"), Table: 108, Priority: 108}}
@@ -73,20 +73,20 @@ func boundRouteScenarios() []Scenario {
 		},
 		{
 			Name: "rule-by-mark", Summary: "a routing rule wants a mark, which joins have not, and their way leads nowhere",
-			Topology: pair().with(func(t *Topology) {
-				c := t.client()
+			Topology: pair().With(func(t *Topology) {
+				c := t.Client()
 				c.Rules = []PolicyRule{{Mark: 0x20, Table: 102, Priority: 102}}
 				c.Routes = append(c.Routes, Route{To: anywhere4(), Via: netip.MustParseAddr(server2), Dev: "eth1", Metric: 1000})
 			}),
-			Faults: atServer("drop SYN with MP_JOIN: the way without the mark", "eth1", FirewallRule{Verdict: Drop}.isSYN(SubtypeMPJoin)),
+			Faults: atServer("drop SYN with MP_JOIN: the way without the mark", "eth1", FirewallRule{Verdict: Drop}.OnSYN(SubtypeMPJoin)),
 			Shows:  []Symptom{joinHangs(client2)},
 			Host:   ClientHost, Rule: rule.MarkedRule,
 		},
 		{
 			Name: "one-subnet", Summary: "two links in one subnet, and an endpoint without dev",
-			Topology: redHat().with(func(t *Topology) {
-				t.setClient(mptcp.Limits{Subflows: 1}, subflowOn("192.0.2.3", ""))
-				t.client().Sysctls = weakHost()
+			Topology: redHat().With(func(t *Topology) {
+				t.SetClient(mptcp.Limits{Subflows: 1}, subflowOn("192.0.2.3", ""))
+				t.Client().Sysctls = weakHost()
 			}),
 			Shows: []Symptom{counts(ClientHost, "MPJoinSynTx", 1)},
 			Host:  ClientHost, Rule: rule.SameSubnet,
@@ -95,9 +95,9 @@ func boundRouteScenarios() []Scenario {
 }
 
 // noSourceRule takes away what makes the second address leave by the second link.
-func noSourceRule(t *Topology) { t.client().Rules, t.client().Routes = nil, nil }
+func noSourceRule(t *Topology) { t.Client().Rules, t.Client().Routes = nil, nil }
 
 // strict switches the reverse path filter of a host to strict.
-func (h *HostSpec) strict() {
+func strict(h *HostSpec) {
 	h.Sysctls = []Sysctl{{"net.ipv4.conf.all.rp_filter", "1"}, {"net.ipv4.conf.default.rp_filter", "1"}}
 }

@@ -54,9 +54,9 @@ func eventsHidden() bool {
 	return false
 }
 
-// droppedEvents reports whether a generic netlink socket of the process has lost
+// DroppedEvents reports whether a generic netlink socket of the process has lost
 // messages.
-func (p *Process) droppedEvents() (bool, error) {
+func (p *Process) DroppedEvents() (bool, error) {
 	list, err := p.subscriptions()
 	for _, s := range list {
 		if s.drops != 0 {

@@ -187,7 +187,7 @@ func (t *talk) exchange(c *Conn, n int) error {
 	if err := c.SetDeadline(time.Now().Add(exchangePatience)); err != nil {
 		return err
 	}
-	stop := context.AfterFunc(t.ctx, func() { c.SetDeadline(unixEpoch) })
+	stop := context.AfterFunc(t.ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
 	err := c.Exchange(n)
 	if !stop() || err != nil {
 		return errors.Join(err, t.ctx.Err())

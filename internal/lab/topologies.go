@@ -6,12 +6,6 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// Names of the hosts that every topology has.
-const (
-	ClientHost = "client"
-	ServerHost = "server"
-)
-
 // Topologies returns the topologies at hand, in the order of `lab list`. The
 // caller owns them.
 func Topologies() []Topology {
@@ -65,7 +59,7 @@ func twoSubnets() Topology {
 	t := twoLinks("10.0.1.2/24", "10.0.1.1/24", "10.0.2.2/24", "10.0.2.1/24")
 	t.Name = "two-subnets"
 	t.Summary = "two links in two subnets; the client has an endpoint on the second"
-	t.setClient(mptcp.Limits{Subflows: 2}, Endpoint{
+	t.SetClient(mptcp.Limits{Subflows: 2}, Endpoint{
 		Address: netip.MustParseAddr("10.0.2.2"), Dev: "eth1", Flags: mptcp.FlagSubflow,
 	})
 	return t
@@ -76,7 +70,7 @@ func ipv6() Topology {
 	t := twoLinks("2001:db8:1::2/64", "2001:db8:1::1/64", "2001:db8:2::2/64", "2001:db8:2::1/64")
 	t.Name = "ipv6"
 	t.Summary = "two links in two IPv6 subnets; the client has an endpoint on the second"
-	t.setClient(mptcp.Limits{Subflows: 2}, Endpoint{
+	t.SetClient(mptcp.Limits{Subflows: 2}, Endpoint{
 		Address: netip.MustParseAddr("2001:db8:2::2"), Dev: "eth1", Flags: mptcp.FlagSubflow,
 	})
 	return t
@@ -87,8 +81,8 @@ func announce() Topology {
 	t := twoLinks("10.0.1.2/24", "10.0.1.1/24", "10.0.2.2/24", "10.0.2.1/24")
 	t.Name = "announce"
 	t.Summary = "the server announces its second address; the client accepts it"
-	t.setClient(mptcp.Limits{AddAddrAccepted: 1, Subflows: 2})
-	server, _ := t.host(ServerHost)
+	t.SetClient(mptcp.Limits{AddAddrAccepted: 1, Subflows: 2})
+	server, _ := t.Host(ServerHost)
 	server.Limits = &mptcp.Limits{Subflows: 2}
 	server.Endpoints = []Endpoint{{Address: netip.MustParseAddr("10.0.2.1"), Flags: mptcp.FlagSignal}}
 	t.Paths[1].Destination = netip.MustParseAddr("10.0.2.1")
@@ -164,13 +158,6 @@ func twoLinks(client1, server1, client2, server2 string) Topology {
 			{From: ClientHost, To: ServerHost, Dev: "eth1", Source: c2.Addr(), Destination: s1.Addr()},
 		},
 	}
-}
-
-// setClient gives the client its path manager's settings.
-func (t *Topology) setClient(l mptcp.Limits, endpoints ...Endpoint) {
-	client, _ := t.host(ClientHost)
-	client.Limits = &l
-	client.Endpoints = endpoints
 }
 
 // weakHost lets a host take packets for any of its addresses on any link. A new

@@ -9,6 +9,12 @@ import (
 	"mptcpctl/mptcp"
 )
 
+// Names of the hosts that every topology has.
+const (
+	ClientHost = "client"
+	ServerHost = "server"
+)
+
 // Topology is a small network as data: what [Build] makes of namespaces.
 type Topology struct {
 	Name    string // what `lab run` takes
@@ -122,14 +128,44 @@ type Path struct {
 	Source, Destination netip.Addr
 }
 
-// host returns the description of a host.
-func (t Topology) host(name string) (*HostSpec, bool) {
+// Host returns the description of a host.
+func (t Topology) Host(name string) (*HostSpec, bool) {
 	for i := range t.Hosts {
 		if t.Hosts[i].Name == name {
 			return &t.Hosts[i], true
 		}
 	}
 	return nil, false
+}
+
+// Client returns the description of the client, which every topology has.
+func (t *Topology) Client() *HostSpec {
+	h, _ := t.Host(ClientHost)
+	return h
+}
+
+// Server returns the description of the server, which every topology has.
+func (t *Topology) Server() *HostSpec {
+	h, _ := t.Host(ServerHost)
+	return h
+}
+
+// With changes a topology in place and returns it.
+func (t Topology) With(change func(*Topology)) Topology {
+	change(&t)
+	return t
+}
+
+// Set gives a host a kernel setting.
+func (h *HostSpec) Set(name, value string) { h.Sysctls = append(h.Sysctls, Sysctl{name, value}) }
+
+// Prefer gives a host a kernel setting where its kernel has it.
+func (h *HostSpec) Prefer(name, value string) { h.Optional = append(h.Optional, Sysctl{name, value}) }
+
+// SetClient gives the client its path manager's settings.
+func (t *Topology) SetClient(l mptcp.Limits, endpoints ...Endpoint) {
+	client := t.Client()
+	client.Limits, client.Endpoints = &l, endpoints
 }
 
 // check finds mistakes in the data that the kernel would not explain.

@@ -53,7 +53,7 @@ func StartWatched(ctx context.Context, s Scenario, tool []string, watch func(*La
 	if err != nil {
 		return nil, err
 	}
-	if err := s.fits(l); err != nil {
+	if err := fits(&s, l); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	t := &Trial{Scenario: s, Lab: l, tool: tool, watch: watch}
@@ -67,7 +67,7 @@ func StartWatched(ctx context.Context, s Scenario, tool []string, watch func(*La
 }
 
 // fits returns a [*MissingError] where this kernel cannot show what the scenario is of.
-func (s Scenario) fits(l *Lab) error {
+func fits(s *Scenario, l *Lab) error {
 	old, err := s.Since.IsAhead()
 	if err != nil {
 		return err
