@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/kernel"
 	"mptcpctl/mptcp"
 )
 
@@ -206,19 +207,10 @@ func subflowsUp(c *mptcp.Connection) int {
 // it is unknown.
 func (k Kernel) atLeast(major, minor int) bool { return versionAtLeast(k.Release, major, minor) }
 
+// versionAtLeast is atLeast for a version of iproute2 too: both are written alike.
 func versionAtLeast(version string, major, minor int) bool {
-	first, rest, _ := strings.Cut(version, ".")
-	second, _, _ := strings.Cut(rest, ".")
-	end := strings.IndexFunc(second, func(r rune) bool { return r < '0' || r > '9' })
-	if end >= 0 {
-		second = second[:end]
-	}
-	x, err := strconv.Atoi(first)
-	if err != nil {
-		return false
-	}
-	y, err := strconv.Atoi(second)
-	return err == nil && (x > major || x == major && y >= minor)
+	before, ok := kernel.Before(version, major, minor)
+	return ok && !before
 }
 
 // shellWord returns the name in a form that a shell takes as one word.

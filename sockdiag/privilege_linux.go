@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/uapi"
 
 	"golang.org/x/sys/unix"
@@ -18,11 +19,7 @@ import (
 // The error is an [*Error]; errors.Is holds for fs.ErrPermission where the subflows are
 // kept back, and otherwise for what holds with [Client.Connections].
 func (c *Client) CheckSubflows(ctx context.Context) error {
-	var name unix.Utsname
-	if err := unix.Uname(&name); err != nil {
-		return &Error{Op: "subflow list", Err: err}
-	}
-	release := unix.ByteSliceToString(name.Release[:])
+	release := kernel.Release()
 	if !PrivilegedSubflows(release) {
 		return nil
 	}
@@ -60,6 +57,6 @@ func toldPrivileged(payload []byte) bool {
 // which TCP sockets are subflows, as those before 6.15 do. Of one whose release cannot
 // be read it is assumed.
 func PrivilegedSubflows(release string) bool {
-	before, ok := uapi.ReleaseBefore(release, 6, 15)
+	before, ok := kernel.Before(release, 6, 15)
 	return before || !ok
 }

@@ -13,6 +13,7 @@ import (
 
 	"mptcpctl/doctor"
 	"mptcpctl/internal/bundle"
+	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/sockdiag"
@@ -93,7 +94,7 @@ func TestDoctorUnprivileged(t *testing.T) {
 		t.Fatalf("%v: %s%s", err, out, errs)
 	}
 	verdict := doctor.Failure
-	if sockdiag.PrivilegedSubflows(kernelRelease()) { // that no connection has a second one is not seen
+	if sockdiag.PrivilegedSubflows(kernel.Release()) { // that no connection has a second one is not seen
 		verdict = doctor.Warning
 		if !slices.ContainsFunc(shape.Unseen, func(g doctor.Gap) bool { return g.What == doctor.UnseenSubflows }) {
 			t.Errorf("not seen: %v", shape.Unseen)

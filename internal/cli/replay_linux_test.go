@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/mptcp"
@@ -147,7 +148,7 @@ func build(t *testing.T, ctx context.Context, topology lab.Topology) *lab.Lab {
 
 // kernelDirectory is that of the running kernel among the fixtures.
 func kernelDirectory() string {
-	return "../source/testdata/" + regexp.MustCompile(`^\d+\.\d+`).FindString(kernelRelease())
+	return "../source/testdata/" + regexp.MustCompile(`^\d+\.\d+`).FindString(kernel.Release())
 }
 
 // TestRecordFixtures records the lab's networks, with UPDATE=1 for good: then run
@@ -211,7 +212,7 @@ func anonymise(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	release := kernelRelease()
+	release := kernel.Release()
 	version := regexp.MustCompile(`^\d+\.\d+`).FindString(release)
 	plain := version + strings.Repeat("x", len(release)-len(version))
 	if err := os.WriteFile(file, bytes.ReplaceAll(data, []byte(release), []byte(plain)), 0o644); err != nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/serve"
 )
 
@@ -98,5 +99,5 @@ func openServed(ctx context.Context, inv *grammar.Invocation, log *slog.Logger) 
 	case inv.Options.AllNetns:
 		return serve.OpenAll(ctx, log)
 	}
-	return serve.Open(ctx, inv.Options.Netns, kernelRelease())
+	return serve.Open(ctx, inv.Options.Netns, kernel.Release())
 }

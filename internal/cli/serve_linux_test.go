@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/serve"
@@ -256,7 +257,7 @@ func TestServeGivesUpItsPrivileges(t *testing.T) {
 	}
 	p := started(t, ns, lab.ProcessConfig{Args: []string{program, "serve"}})
 	ready(t, p)
-	want := fmt.Sprintf("%016x", serve.KeptCapabilities(kernelRelease()))
+	want := fmt.Sprintf("%016x", serve.KeptCapabilities(kernel.Release()))
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", p.Pid()))
 	if err != nil || len(tasks) < 2 {
 		t.Fatalf("%d threads, %v", len(tasks), err)

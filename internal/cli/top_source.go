@@ -9,6 +9,7 @@ import (
 	"mptcpctl/doctor"
 	"mptcpctl/internal/bundle"
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/source"
 	"mptcpctl/internal/tui"
 	"mptcpctl/sockdiag"
@@ -91,7 +92,7 @@ func openTop(ctx context.Context, inv *grammar.Invocation, c *tui.Config) (sourc
 
 // topNoEvents says on the screen, in a few words, what is not seen and why.
 func topNoEvents() string {
-	if sockdiag.PrivilegedSubflows(kernelRelease()) {
+	if sockdiag.PrivilegedSubflows(kernel.Release()) {
 		return "no events, no subflows: needs CAP_NET_ADMIN"
 	}
 	return "no events: needs CAP_NET_ADMIN"

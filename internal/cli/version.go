@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -8,9 +9,8 @@ import (
 	"runtime/debug"
 
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/present"
-
-	"golang.org/x/sys/unix"
 )
 
 func versionCommand() grammar.Command {
@@ -50,7 +50,7 @@ type version struct {
 }
 
 func readVersion() *version {
-	v := &version{Version: moduleVersion(), Go: runtime.Version(), Arch: runtime.GOARCH, Kernel: kernelRelease()}
+	v := &version{Version: moduleVersion(), Go: runtime.Version(), Arch: runtime.GOARCH, Kernel: cmp.Or(kernel.Release(), "(unknown)")}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
@@ -77,13 +77,4 @@ func moduleVersion() string {
 		return info.Main.Version
 	}
 	return "(devel)"
-}
-
-// kernelRelease returns the running kernel's release, as `uname -r` does.
-func kernelRelease() string {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return "(unknown)"
-	}
-	return unix.ByteSliceToString(u.Release[:])
 }

@@ -3,10 +3,8 @@ package lab
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 
-	"mptcpctl/internal/uapi"
+	"mptcpctl/internal/kernel"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,25 +20,16 @@ func CheckMPTCP() error {
 	case errors.Is(err, unix.ENOPROTOOPT):
 		return &MissingError{What: "MPTCP", Why: "it is switched off: sysctl -w net.mptcp.enabled=1", Err: err}
 	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EINVAL):
-		return &MissingError{What: "MPTCP", Why: "the kernel " + release() + " is built without it (CONFIG_MPTCP, Linux 5.6 or later)", Err: err}
+		return &MissingError{What: "MPTCP", Why: "the kernel " + kernel.Release() + " is built without it (CONFIG_MPTCP, Linux 5.6 or later)", Err: err}
 	}
 	return &MissingError{What: "MPTCP", Why: "the system refuses MPTCP sockets (SELinux, seccomp or a container's policy)", Err: err}
 }
 
 // IsAhead reports whether the running kernel is older than k.
 func (k Kernel) IsAhead() (bool, error) {
-	before, ok := uapi.ReleaseBefore(release(), k.Major, k.Minor)
+	before, ok := kernel.Before(kernel.Release(), k.Major, k.Minor)
 	if !ok {
-		return false, fmt.Errorf("kernel %s: want a release such as 6.18.44", release())
+		return false, fmt.Errorf("kernel %s: want a release such as 6.18.44", kernel.Release())
 	}
 	return before, nil
-}
-
-// release returns the kernel's release, such as "6.18.44".
-func release() string {
-	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return "(unknown release)"
-	}
-	return strings.TrimSpace(string(b))
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"mptcpctl/internal/kernel"
 )
 
 // trialPatience is how long a trial waits for any one thing. The kernel makes joins in
@@ -73,14 +75,14 @@ func fits(s *Scenario, l *Lab) error {
 		return err
 	}
 	if old {
-		return &MissingError{What: "Linux " + s.Since.String(), Why: "before, what is shown here is no fault; this is " + release()}
+		return &MissingError{What: "Linux " + s.Since.String(), Why: "before, what is shown here is no fault; this is " + kernel.Release()}
 	}
 	if s.Needs == "" {
 		return nil
 	}
 	_, known, err := l.Host(s.Host).Counter(s.Needs)
 	if err == nil && !known {
-		err = &MissingError{What: "the counter " + s.Needs, Why: "without it the kernel " + release() + " tells nothing of what is wrong"}
+		err = &MissingError{What: "the counter " + s.Needs, Why: "without it the kernel " + kernel.Release() + " tells nothing of what is wrong"}
 	}
 	return err
 }

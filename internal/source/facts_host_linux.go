@@ -16,6 +16,7 @@ import (
 
 	"mptcpctl/counters"
 	"mptcpctl/doctor"
+	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/owners"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
@@ -27,7 +28,7 @@ import (
 // MPTCP here, where Dial says that it is not supported.
 func KernelFacts() doctor.Facts {
 	h := &Host{counters: counters.New("")}
-	g := &gathering{h: h, c: &FactsConfig{}, f: doctor.Facts{Time: time.Now(), Kernel: doctor.Kernel{Release: release()}}}
+	g := &gathering{h: h, c: &FactsConfig{}, f: doctor.Facts{Time: time.Now(), Kernel: doctor.Kernel{Release: kernel.Release()}}}
 	g.trySocket()
 	if sysctls, err := h.counters.Sysctls(); err == nil {
 		g.f.Sysctls = sysctls
@@ -36,16 +37,8 @@ func KernelFacts() doctor.Facts {
 	return g.f
 }
 
-func release() string {
-	var name unix.Utsname
-	if unix.Uname(&name) != nil {
-		return ""
-	}
-	return unix.ByteSliceToString(name.Release[:])
-}
-
 func (g *gathering) kernel() {
-	g.f.Kernel.Release = release()
+	g.f.Kernel.Release = kernel.Release()
 	g.f.Kernel.Events = new(g.h.pm.Family().Events != 0)
 	g.trySocket()
 }

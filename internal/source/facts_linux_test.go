@@ -4,12 +4,12 @@ import (
 	"context"
 	"net/netip"
 	"os"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"mptcpctl/doctor"
+	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/source"
@@ -81,11 +81,7 @@ func TestFacts(t *testing.T) {
 	}
 	f := gather(t, ns, &source.FactsConfig{Window: 10 * time.Millisecond})
 
-	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if f.Kernel.Release != strings.TrimSpace(string(release)) || !f.Kernel.SocketTried || f.Kernel.SocketError != 0 || f.Kernel.Events == nil || !*f.Kernel.Events {
+	if f.Kernel.Release != kernel.Release() || !f.Kernel.SocketTried || f.Kernel.SocketError != 0 || f.Kernel.Events == nil || !*f.Kernel.Events {
 		t.Errorf("kernel %+v", f.Kernel)
 	}
 	if f.Sysctls.Enabled == nil || !*f.Sysctls.Enabled {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"iter"
 
+	"mptcpctl/internal/kernel"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 	"mptcpctl/sockdiag"
@@ -60,7 +61,7 @@ func DialAllEvents(ctx context.Context, warn func(error)) (hosts *Hosts, noEvent
 // together with them.
 func noEventsReason() string {
 	reason := "events need CAP_NET_ADMIN in the network namespace"
-	if release := kernelRelease(); sockdiag.PrivilegedSubflows(release) {
+	if release := kernel.Release(); sockdiag.PrivilegedSubflows(release) {
 		reason += "; Linux " + release + " then keeps back the subflows too"
 	}
 	return reason

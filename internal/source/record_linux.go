@@ -12,12 +12,11 @@ import (
 	"time"
 
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/owners"
 	"mptcpctl/internal/pcapng"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
-
-	"golang.org/x/sys/unix"
 )
 
 // RecordConfig says how to record. The zero value, and nil, mean the defaults.
@@ -175,7 +174,7 @@ func (r *recorder) number(netns string) int {
 
 // begin writes what stands before all else: interfaces wait for that already.
 func (r *recorder) begin() error {
-	release := kernelRelease()
+	release := kernel.Release()
 	now := time.Now()
 	b := appendMessages(nil, 0, now, netlinkGeneric, r.own().pm.Family().Raw)
 	b, err := appendFactPacket(b, 1, now, &fact{
@@ -400,13 +399,4 @@ func appendFactPacket(b []byte, number int, t time.Time, f *fact) ([]byte, error
 		b = pcapng.AppendPacket(b, pcapng.Packet{Interface: number, Time: t, Data: part})
 	}
 	return b, nil
-}
-
-// kernelRelease returns the running kernel's release, "" where it is not told.
-func kernelRelease() string {
-	var u unix.Utsname
-	if unix.Uname(&u) != nil {
-		return ""
-	}
-	return unix.ByteSliceToString(u.Release[:])
 }

@@ -1,0 +1,69 @@
+package mptcpctl_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// shared are things that several packages need, each with its one home and with what
+// a second copy of it would look like.
+var shared = []struct {
+	what string
+	home string // folder, or file
+	copy *regexp.Regexp
+	also []string // files that may have it, each because of another purpose
+}{
+	{
+		what: "the kernel's release", home: "internal/kernel",
+		copy: regexp.MustCompile(`\bUname\(|/proc/sys/kernel/osrelease`),
+		also: []string{"sockdiag/recorded_test.go"}, // names the machine as well
+	},
+}
+
+// What several packages need is written once: a copy would give another answer one day.
+func TestSharedThingsHaveOneHome(t *testing.T) {
+	sources := map[string]string{}
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			if err == nil && entry.IsDir() && (entry.Name() == "testdata" || nested(path)) {
+				return filepath.SkipDir
+			}
+			return err
+		}
+		if strings.HasSuffix(path, ".go") && filepath.Dir(path) != "." {
+			text, err := os.ReadFile(path)
+			sources[path] = string(text)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range shared {
+		atHome := false
+		allowed := map[string]bool{}
+		for _, path := range s.also {
+			allowed[path] = true
+		}
+		for path, text := range sources {
+			if !s.copy.MatchString(text) {
+				continue
+			}
+			switch {
+			case path == s.home, strings.HasPrefix(path, s.home+"/"):
+				atHome = true
+			case allowed[path]:
+			default:
+				t.Errorf("%s: %q: %s is at home in %s", path, s.copy.FindString(text), s.what, s.home)
+			}
+		}
+		if !atHome {
+			t.Errorf("%s: nothing in %s looks like it: has it moved?", s.what, s.home)
+		}
+	}
+}
