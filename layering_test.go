@@ -37,7 +37,7 @@ var imports = map[string][]string{
 	"internal/present":     {"mptcp", "track", "doctor", "doctor/rule", "counters", "hostnet"},
 	"internal/netcat":      {"mptcp", "internal/uapi"},
 	"internal/probe":       {"mptcp", "internal/uapi", "internal/netcat", "track", "counters", "hostnet", "doctor", "doctor/rule", "internal/source", "internal/present"},
-	"internal/force":       {"mptcp", "internal/uapi"},
+	"internal/force":       {"mptcp", "internal/uapi", "sockdiag"},
 	"internal/policy":      {"mptcp"},
 	"internal/lab":         {"mptcp", "internal/kernel", "internal/uapi", "hostnet", "internal/owners", "doctor/rule"},
 	"internal/lab/labtest": {"mptcp", "hostnet", "internal/lab"},

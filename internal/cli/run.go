@@ -69,7 +69,7 @@ func (a *app) runProgram(ctx context.Context, inv *grammar.Invocation) error {
 		diag, err := sockdiag.Dial(nil)
 		if err == nil {
 			defer diag.Close()
-			c.Lookup = newSocketFates(diag).look
+			c.Lookup = force.NewFates(diag).Look
 		} else {
 			a.warn("the report cannot tell what became of the sockets: %v", err)
 		}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -27,7 +25,7 @@ func (a *app) runService(ctx context.Context, inv *grammar.Invocation, unit stri
 	if inv.Has("undo") {
 		return a.undoService(ctx, inv, root, unit)
 	}
-	dropIn, err := serviceDropIn(ctx, root, unit)
+	dropIn, err := force.DropInOf(ctx, root, unit)
 	if err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
@@ -74,39 +72,10 @@ func (a *app) undoService(ctx context.Context, inv *grammar.Invocation, root, un
 	return nil
 }
 
-// systemctl returns the command that speaks to the manager of the units in a
-// directory: those below systemd/user, as ~/.config/systemd/user, are users' own.
-func systemctl(root string) []string {
-	if path := filepath.Clean(root); strings.HasSuffix(path, "systemd/user") {
-		return []string{"systemctl", "--user"}
-	}
-	return []string{"systemctl"}
-}
-
 // restart is the command line after which a change of the unit holds.
 func restart(root, unit string) string {
-	manager := strings.Join(systemctl(root), " ")
+	manager := strings.Join(force.Systemctl(root), " ")
 	return fmt.Sprintf("%s daemon-reload && %s restart %s", manager, manager, shellWord(unit))
-}
-
-// serviceDropIn works the drop-in out, from what systemd says of the unit.
-func serviceDropIn(ctx context.Context, root, unit string) (force.DropIn, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return force.DropIn{}, err
-	}
-	if !strings.HasSuffix(unit, ".service") {
-		return force.ServiceDropIn(unit, self, "") // a socket, or what can have none
-	}
-	cat := append(systemctl(root), "cat", "--no-pager", "--", unit)
-	cmd := exec.CommandContext(ctx, cat[0], cat[1:]...)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	definition, err := cmd.Output()
-	if err != nil {
-		return force.DropIn{}, fmt.Errorf("unit %q: systemctl cat: %w: %s", unit, err, strings.TrimSpace(stderr.String()))
-	}
-	return force.ServiceDropIn(unit, self, string(definition))
 }
 
 // indented sets a file's text off from what is said about it.

@@ -1,36 +1,36 @@
-package cli
+package force
 
 import (
 	"context"
 	"time"
 
-	"mptcpctl/internal/force"
 	"mptcpctl/mptcp"
 	"mptcpctl/sockdiag"
 )
 
-// socketFates asks the kernel what has become of sockets that are known by their
+// Fates asks the kernel what has become of sockets that are known by their
 // cookies. The kernel finds a connection by its token cheaply, and by its cookie
 // not at all: a dump is made only while a socket's token is unknown.
-type socketFates struct {
+type Fates struct {
 	diag   *sockdiag.Client
 	tokens map[uint64]mptcp.Token // by cookie
 	dumped time.Time
 	cost   time.Duration // of the last dump
 }
 
-func newSocketFates(diag *sockdiag.Client) *socketFates {
-	return &socketFates{diag: diag, tokens: map[uint64]mptcp.Token{}}
+// NewFates asks through the client, which the caller closes.
+func NewFates(diag *sockdiag.Client) *Fates {
+	return &Fates{diag: diag, tokens: map[uint64]mptcp.Token{}}
 }
 
 // dumpShare bounds how much of the time goes into dumps on a host with very many
 // connections: one part in so many.
 const dumpShare = 10
 
-// look returns what the kernel knows of the sockets. What it does not know, or
+// Look returns what the kernel knows of the sockets. What it does not know, or
 // does not tell, is left out.
-func (f *socketFates) look(cookies []uint64) map[uint64]force.Used {
-	found := make(map[uint64]force.Used, len(cookies))
+func (f *Fates) Look(cookies []uint64) map[uint64]Used {
+	found := make(map[uint64]Used, len(cookies))
 	wanted := make(map[uint64]bool, len(cookies))
 	var tokens []mptcp.Token
 	for _, c := range cookies {
@@ -65,8 +65,8 @@ func (f *socketFates) look(cookies []uint64) map[uint64]force.Used {
 }
 
 // used reduces a connection to what the report tells.
-func used(c *sockdiag.Connection) force.Used {
-	u := force.Used{State: c.State, Fallback: c.Info.Fallback(), Local: c.Local, Remote: c.Remote}
+func used(c *sockdiag.Connection) Used {
+	u := Used{State: c.State, Fallback: c.Info.Fallback(), Local: c.Local, Remote: c.Remote}
 	switch {
 	case c.State == mptcp.StateListen:
 	case c.Info.SubflowsTotal > 0:
