@@ -3,6 +3,7 @@ package bundle
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/rand"
@@ -30,8 +31,9 @@ const (
 	memberRecording = "recording.pcapng"
 )
 
-// largestMember bounds what is read of a bundle's facts.
-const largestMember = 1 << 30
+// costFacts is what the facts of one network namespace cost in memory beside what is in
+// them, rounded up.
+const costFacts = 4 << 10
 
 // Write writes facts, findings and a recording, nil for none, into one file.
 func Write(name string, facts []doctor.Facts, report *doctor.Report, recording []byte) (err error) {
@@ -131,19 +133,76 @@ func Is(name string) bool {
 	return err == nil && magic != [4]byte{0x0a, 0x0d, 0x0d, 0x0a} // of pcapng: a compressed recording
 }
 
-// ReadFacts reads the facts of a bundle. They are foreign.
+// ReadFacts reads the facts of a bundle. They are foreign. The error is
+// [source.ErrInflated] where they would cost far more memory than the file's size lets
+// expect.
 func ReadFacts(name string) (facts []doctor.Facts, err error) {
-	err = readMember(name, memberFacts, func(r io.Reader) error { return json.NewDecoder(r).Decode(&facts) })
+	err = readMember(name, memberFacts, func(r io.Reader, allowance *source.Allowance) error {
+		facts, err = decodeFacts(r, allowance)
+		return err
+	})
 	return facts, err
 }
 
-// ReadRecording reads the recording of a bundle.
-func ReadRecording(name string) (recording *source.Recording, err error) {
-	err = readMember(name, memberRecording, func(r io.Reader) error {
-		data, err := io.ReadAll(r)
-		if err == nil {
-			recording, err = source.ParseRecording(data)
+// decodeFacts decodes a list of facts one after the other.
+func decodeFacts(r io.Reader, allowance *source.Allowance) ([]doctor.Facts, error) {
+	list := json.NewDecoder(spending{r, allowance})
+	begin, err := list.Token()
+	switch {
+	case err != nil:
+		return nil, err
+	case begin == nil:
+		return nil, nil
+	case begin != json.Delim('['):
+		return nil, errors.New("no list of facts")
+	}
+	var facts []doctor.Facts
+	for list.More() {
+		var text json.RawMessage
+		if err := list.Decode(&text); err != nil {
+			return nil, err
 		}
+		if err := errors.Join(allowance.Spend(costFacts), allowance.SpendJSON(text)); err != nil {
+			return nil, err
+		}
+		var one doctor.Facts
+		if err := json.Unmarshal(text, &one); err != nil {
+			return nil, err
+		}
+		facts = append(facts, one)
+	}
+	_, err = list.Token() // the end of the list, or why it has none
+	return facts, err
+}
+
+// counted is a reader that knows how much was read.
+type counted struct {
+	from io.Reader
+	n    int64
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.from.Read(b)
+	c.n += int64(n)
+	return n, err
+}
+
+// spending is a reader of which each byte is taken from the allowance.
+type spending struct {
+	from      io.Reader
+	allowance *source.Allowance
+}
+
+func (s spending) Read(b []byte) (int, error) {
+	n, err := s.from.Read(b)
+	return n, cmp.Or(s.allowance.Spend(n), err)
+}
+
+// ReadRecording reads the recording of a bundle. The error is [source.ErrInflated] as
+// that of ReadFacts.
+func ReadRecording(name string) (recording *source.Recording, err error) {
+	err = readMember(name, memberRecording, func(r io.Reader, allowance *source.Allowance) error {
+		recording, err = source.ReadRecording(r, allowance)
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -154,16 +213,18 @@ func ReadRecording(name string) (recording *source.Recording, err error) {
 
 // readMember reads one member of a bundle. The error is [fs.ErrNotExist] where it has
 // none of that name.
-func readMember(name, member string, read func(io.Reader) error) error {
+func readMember(name, member string, read func(io.Reader, *source.Allowance) error) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	zip, err := gzip.NewReader(f)
+	packed := &counted{from: f}
+	zip, err := gzip.NewReader(packed)
 	if err != nil {
 		return fmt.Errorf("%s: no bundle of doctor: %w", name, err)
 	}
+	allowance := source.NewAllowance(func() int64 { return packed.n })
 	archive := tar.NewReader(zip)
 	for {
 		header, err := archive.Next()
@@ -176,7 +237,7 @@ func readMember(name, member string, read func(io.Reader) error) error {
 		if header.Name != "mptcpctl-doctor/"+member {
 			continue
 		}
-		if err := read(io.LimitReader(archive, largestMember)); err != nil {
+		if err := read(archive, allowance); err != nil {
 			return fmt.Errorf("%s: %s: %w", name, member, err)
 		}
 		return nil

@@ -48,29 +48,43 @@ func Parse(data []byte, f *File) iter.Seq2[Packet, error] {
 	}
 }
 
-// block takes the block at the start of b.
-func (f *File) block(b []byte) (typ uint32, body []byte, size int, err error) {
-	if len(b) < 12 {
-		return 0, nil, 0, ErrTruncated
+// Sizes of what stands around the body of a block. The type, the length and, in front
+// of a section, the byte order are in the first twelve bytes, which every block has.
+const (
+	blockHead = 12
+	blockTail = 4
+)
+
+// header reads the type and the length of the block at the start of b.
+func (f *File) header(b []byte) (typ uint32, length int, err error) {
+	if len(b) < blockHead {
+		return 0, 0, ErrTruncated
 	}
 	if f.order == nil || binary.LittleEndian.Uint32(b) == blockSection {
 		if err := f.setOrder(b); err != nil {
-			return 0, nil, 0, err
+			return 0, 0, err
 		}
 	}
-	typ = f.order.Uint32(b)
-	length := f.order.Uint32(b[4:])
-	if length < 12 || length%4 != 0 || length > maxBlock {
-		return 0, nil, 0, fmt.Errorf("%w: a block of %d bytes", ErrFormat, length)
+	size := f.order.Uint32(b[4:])
+	if size < blockHead || size%4 != 0 || size > maxBlock {
+		return 0, 0, fmt.Errorf("%w: a block of %d bytes", ErrFormat, size)
 	}
-	size = int(length)
+	return f.order.Uint32(b), int(size), nil
+}
+
+// block takes the block at the start of b.
+func (f *File) block(b []byte) (typ uint32, body []byte, size int, err error) {
+	typ, size, err = f.header(b)
+	if err != nil {
+		return 0, nil, 0, err
+	}
 	if size > len(b) {
 		return 0, nil, 0, ErrTruncated
 	}
-	if f.order.Uint32(b[size-4:]) != length {
+	if f.order.Uint32(b[size-blockTail:]) != uint32(size) {
 		return 0, nil, 0, fmt.Errorf("%w: the two lengths of a block differ", ErrFormat)
 	}
-	return typ, b[8 : size-4], size, nil
+	return typ, b[8 : size-blockTail], size, nil
 }
 
 // setOrder reads the byte order at the beginning of a section.

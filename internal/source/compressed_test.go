@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"mptcpctl/internal/pcapng"
 )
 
 func zipped(t *testing.T, data []byte) []byte {
@@ -52,12 +55,15 @@ func TestCompressedRecording(t *testing.T) {
 		}
 		testCutShort(t, name, file, data)
 		short[len(short)-6] ^= 1 // the checksum
-		if _, err := readBounded(bytes.NewReader(short), largestRecording); !errors.Is(err, gzip.ErrChecksum) {
+		if _, _, err := readBounded(bytes.NewReader(short), largestRecording); !errors.Is(err, gzip.ErrChecksum) {
 			t.Errorf("%s, damaged: %v", name, err)
 		}
 	}
-	bomb := zipped(t, make([]byte, 3<<20))
-	if _, err := readBounded(bytes.NewReader(bomb), 2<<20); err == nil || !strings.Contains(err.Error(), "larger than 2 MiB") {
+	large := pcapng.AppendSection(nil, pcapng.Section{})
+	large = pcapng.AppendInterface(large, pcapng.Interface{LinkType: pcapng.LinkTypeUser0})
+	large = pcapng.AppendPacket(large, pcapng.Packet{Data: make([]byte, 3<<20), Time: time.Unix(0, 0)})
+	bomb := zipped(t, large)
+	if _, _, err := readBounded(bytes.NewReader(bomb), 2<<20); err == nil || !strings.Contains(err.Error(), "larger than 2 MiB") {
 		t.Errorf("%d bytes that become too many: %v", len(bomb), err)
 	}
 }

@@ -52,13 +52,9 @@ func (s *recorded) Facts(ctx context.Context, c *FactsConfig) (doctor.Facts, err
 // hostFacts returns what was recorded of the host, with what a recording leaves out.
 func (s *recorded) hostFacts() doctor.Facts {
 	var f doctor.Facts
-	host := s
-	for host != nil && host.host == nil {
-		host = host.before
-	}
 	gaps := []doctor.Gap{{What: "plain TCP sockets", Why: "a recording holds those of MPTCP only"}}
-	if host != nil {
-		f = *host.host
+	if s.host != nil {
+		f = *s.host
 	} else {
 		f.Kernel.Release = s.recording.kernel
 		gaps = append(gaps, doctor.Gap{What: "programs that manage endpoints", Why: "not recorded"})

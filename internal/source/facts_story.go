@@ -2,6 +2,7 @@ package source
 
 import (
 	"slices"
+	"sort"
 	"time"
 
 	"mptcpctl/counters"
@@ -17,10 +18,11 @@ func (s *recorded) eventFacts(f *doctor.Facts, base *recorded) {
 		return
 	}
 	f.EventsSince = base.time
-	for i := range s.recording.entries {
-		e := &s.recording.entries[i]
+	entries := s.recording.entries
+	for i := sort.Search(len(entries), func(i int) bool { return entries[i].time.After(base.time) }); i < len(entries); i++ {
+		e := &entries[i]
 		shared := s.recording.all && e.netns == "" // a loss
-		if !e.told() || e.netns != s.netns && !shared || !e.time.After(base.time) {
+		if !e.told() || e.netns != s.netns && !shared {
 			continue
 		}
 		if e.time.After(s.time) {
@@ -121,8 +123,10 @@ func (s *recorded) fellBack(fallen map[mptcp.Token]*mptcp.Connection, counted co
 // created reports whether the connection was announced between two times: it was
 // MPTCP then.
 func (r *Recording) created(netns string, t mptcp.Token, from, to time.Time) bool {
-	return slices.ContainsFunc(r.entries, func(e entry) bool {
-		if e.message == nil || e.netns != netns || e.time.Before(from) || e.time.After(to) {
+	first := sort.Search(len(r.entries), func(i int) bool { return !r.entries[i].time.Before(from) })
+	end := sort.Search(len(r.entries), func(i int) bool { return r.entries[i].time.After(to) })
+	return slices.ContainsFunc(r.entries[first:max(first, end)], func(e entry) bool {
+		if e.message == nil || e.netns != netns {
 			return false
 		}
 		event := e.event()

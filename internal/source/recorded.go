@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"syscall"
@@ -38,6 +39,8 @@ type recorded struct {
 	answers     []message // of the path manager
 	sysctls     map[string]string
 	files       map[string]string
+	chain       *chain
+	number      int // in the chain
 	network     hostnet.Network
 	lookups     []lookup
 	processes   map[uint32][]mptcp.Process
@@ -82,14 +85,49 @@ func (s *recorded) takeFact(f *fact) {
 	}
 }
 
-// file returns a text of /proc.
-func (s *recorded) file(path string) (string, bool) {
-	for ; s != nil; s = s.before {
-		if text, ok := s.files[path]; ok {
-			return text, true
+// chain holds the texts of the snapshots of a namespace from the first one on, so that
+// one which did not change since long is found without a walk through all of them.
+type chain struct {
+	files map[string][]version // by path, oldest first
+	count int                  // of the snapshots
+}
+
+// version is a text from the snapshot with that number on.
+type version struct {
+	number int
+	text   string
+}
+
+// succeed puts the snapshot, which is whole now, behind the one before: what it does not
+// have of its own is as it was there.
+func (s *recorded) succeed() {
+	if s.before == nil {
+		s.chain = &chain{files: map[string][]version{}}
+	} else {
+		s.chain = s.before.chain
+		if s.host == nil {
+			s.host = s.before.host
 		}
 	}
-	return "", false
+	s.number = s.chain.count
+	s.chain.count++
+	for path, text := range s.files {
+		s.chain.files[path] = append(s.chain.files[path], version{s.number, text})
+	}
+	s.files = nil
+}
+
+// file returns a text of /proc.
+func (s *recorded) file(path string) (string, bool) {
+	if s == nil || s.chain == nil {
+		return "", false
+	}
+	versions := s.chain.files[path]
+	i := sort.Search(len(versions), func(i int) bool { return versions[i].number > s.number })
+	if i == 0 {
+		return "", false
+	}
+	return versions[i-1].text, true
 }
 
 // check returns an error where there is no snapshot.

@@ -3,9 +3,11 @@ package source
 import (
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"mptcpctl/internal/pcapng"
@@ -30,6 +32,8 @@ type Recording struct {
 	entries   []entry // in the order of their times
 	snapshots []*recorded
 	spaces    []*recordedSpace // in the order in which the file names them
+	named     map[string]*recordedSpace
+	devices   func() map[device]string
 	events    int
 	replay    replay
 }
@@ -72,11 +76,11 @@ func OpenRecording(path string) (*Recording, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, cut := readBounded(f, largestRecording)
+	data, allowance, cut := readBounded(f, largestRecording)
 	if cut != nil && len(data) == 0 {
 		return nil, fmt.Errorf("%s: %w", path, cut)
 	}
-	r, err := ParseRecording(data)
+	r, err := parseRecording(data, allowance)
 	switch {
 	case err != nil && cut != nil:
 		return nil, fmt.Errorf("%s: %w", path, cut)
@@ -87,11 +91,26 @@ func OpenRecording(path string) (*Recording, error) {
 	return r, nil
 }
 
+// ReadRecording reads a recording, whose memory is taken from the allowance.
+func ReadRecording(from io.Reader, allowance *Allowance) (*Recording, error) {
+	data, err := pcapng.Read(from, allowance.Spend)
+	if err != nil {
+		return nil, err
+	}
+	return parseRecording(data, allowance)
+}
+
 // ParseRecording reads a recording of which data are the bytes. The recording keeps
 // them.
 func ParseRecording(data []byte) (*Recording, error) {
-	r := &Recording{}
+	return parseRecording(data, NewAllowance(func() int64 { return int64(len(data)) }))
+}
+
+func parseRecording(data []byte, allowance *Allowance) (*Recording, error) {
+	r := &Recording{named: map[string]*recordedSpace{}}
+	r.devices = sync.OnceValue(r.deviceNames)
 	var file pcapng.File
+	interfaces := 0
 	for p, err := range pcapng.Parse(data, &file) {
 		if errors.Is(err, pcapng.ErrTruncated) && len(file.Interfaces) > 0 {
 			r.truncated = true
@@ -103,11 +122,19 @@ func ParseRecording(data []byte) (*Recording, error) {
 		if file.Foreign {
 			return nil, errors.New("it was recorded on a machine of the other byte order")
 		}
+		more := len(file.Interfaces) - interfaces
+		interfaces += more
+		if err := allowance.Spend(more*costInterface + costPacket); err != nil {
+			return nil, err
+		}
 		switch file.Interfaces[p.Interface].LinkType {
 		case pcapng.LinkTypeNetlink:
-			r.takeMessages(p, r.space(file.Interfaces[p.Interface].Name))
+			err = r.takeMessages(p, r.space(file.Interfaces[p.Interface].Name), allowance)
 		case pcapng.LinkTypeUser0:
-			r.takeFact(p, r.space(file.Interfaces[p.Interface].Name))
+			err = r.takeFact(p, r.space(file.Interfaces[p.Interface].Name), allowance)
+		}
+		if err != nil {
+			return nil, err
 		}
 		if r.first.IsZero() {
 			r.first = p.Time
@@ -146,23 +173,28 @@ func (r *Recording) space(name string) *recordedSpace {
 	if !r.all {
 		name = ""
 	}
-	for _, s := range r.spaces {
-		if s.netns == name {
-			return s
-		}
+	s := r.named[name]
+	if s == nil {
+		s = &recordedSpace{netns: name}
+		r.spaces, r.named[name] = append(r.spaces, s), s
 	}
-	s := &recordedSpace{netns: name}
-	r.spaces = append(r.spaces, s)
 	return s
 }
 
 // takeMessages takes netlink messages in: those of a snapshot, or events.
-func (r *Recording) takeMessages(p pcapng.Packet, in *recordedSpace) {
+func (r *Recording) takeMessages(p pcapng.Packet, in *recordedSpace, allowance *Allowance) error {
 	family, messages, ok := cooked(p.Data)
 	if !ok {
-		return
+		return nil
 	}
 	for m := range messagesIn(messages) {
+		cost := costEvent
+		if family == netlinkSockDiag {
+			cost = costSocket
+		}
+		if err := allowance.Spend(cost); err != nil {
+			return err
+		}
 		switch {
 		case family == netlinkGeneric && m.typ() == genericControl && r.family.ID == 0:
 			if f, err := pathmanager.DecodeFamily(m); err == nil {
@@ -179,14 +211,21 @@ func (r *Recording) takeMessages(p pcapng.Packet, in *recordedSpace) {
 			in.open.takeSocket(m)
 		}
 	}
+	return nil
 }
 
 // takeFact takes a fact of the namespace in.
-func (r *Recording) takeFact(p pcapng.Packet, in *recordedSpace) {
+func (r *Recording) takeFact(p pcapng.Packet, in *recordedSpace, allowance *Allowance) error {
+	if err := allowance.SpendJSON(p.Data); err != nil {
+		return err
+	}
 	f := parseFact(p.Data)
 	if f.Fact == factPart {
 		if in.parts = append(in.parts, f.Part...); f.More {
-			return
+			return nil
+		}
+		if err := allowance.SpendJSON(in.parts); err != nil {
+			return err
 		}
 		f, in.parts = parseFact(in.parts), nil
 	}
@@ -201,8 +240,10 @@ func (r *Recording) takeFact(p pcapng.Packet, in *recordedSpace) {
 		r.entries = append(r.entries, lost)
 	case factSnapshot:
 		in.open = &recorded{time: p.Time, recording: r, netns: in.netns, round: f.Round, before: in.last}
+		return allowance.Spend(costSnapshot)
 	case factEnd:
 		if in.open != nil { // one without its end is not whole: it does not count
+			in.open.succeed()
 			r.entries = append(r.entries, entry{time: in.open.time, netns: in.netns, snapshot: in.open})
 			in.open.until = p.Time
 			r.snapshots = append(r.snapshots, in.open)
@@ -217,6 +258,7 @@ func (r *Recording) takeFact(p pcapng.Packet, in *recordedSpace) {
 			in.open.takeFact(&f)
 		}
 	}
+	return nil
 }
 
 // Kernel returns the release of the kernel that was recorded. It is foreign.
@@ -295,16 +337,26 @@ func (r *Recording) States() iter.Seq2[time.Time, View] {
 	}
 }
 
+// device is a device of a network namespace.
+type device struct {
+	netns string
+	index int
+}
+
 // DeviceName returns the name that the device had last, and whether it was
 // recorded. It is foreign: escape it before showing.
 func (r *Recording) DeviceName(netns string, index int32) (string, bool) {
-	for i := len(r.snapshots) - 1; i >= 0; i-- {
-		if r.snapshots[i].netns != netns {
-			continue
-		}
-		if l, ok := r.snapshots[i].network.LinkByIndex(int(index)); ok {
-			return l.Name, true
+	name, ok := r.devices()[device{netns, int(index)}]
+	return name, ok
+}
+
+// deviceNames gathers the names that the devices had last.
+func (r *Recording) deviceNames() map[device]string {
+	names := map[device]string{}
+	for _, s := range r.snapshots {
+		for i := range s.network.Links {
+			names[device{s.netns, s.network.Links[i].Index}] = s.network.Links[i].Name
 		}
 	}
-	return "", false
+	return names
 }

@@ -3,7 +3,6 @@ package source
 import (
 	"bytes"
 	"context"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"mptcpctl/internal/pcapng"
-	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
 
@@ -95,55 +93,6 @@ func TestRecordingWithoutAnEnd(t *testing.T) {
 	}
 }
 
-// FuzzRecording has everything asked of a file that may be anything. Whatever it
-// says, it says twice the same.
-func FuzzRecording(f *testing.F) {
-	for _, data := range recordings(f) {
-		f.Add(data)
-		f.Add(data[:len(data)/2])
-	}
-	f.Add(pcapng.AppendSection(nil, pcapng.Section{}))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := ParseRecording(data)
-		again, errAgain := ParseRecording(data)
-		if (err == nil) != (errAgain == nil) {
-			t.Fatalf("%v, then %v", err, errAgain)
-		}
-		if err != nil {
-			return
-		}
-		events := 0
-		for batch := range r.Events() {
-			for i := range batch {
-				if batch[i].Type != mptcp.EventLost || batch[i].Lost == 1 {
-					events++
-				}
-			}
-		}
-		if events < r.events {
-			t.Fatalf("%d events of %d", events, r.events)
-		}
-		for at, view := range r.States() {
-			s, err := view.Snapshot(t.Context())
-			if err != nil {
-				continue
-			}
-			for _, other := range again.snapshots {
-				if o, err := other.Snapshot(t.Context()); err == nil && at.Equal(other.time) && other.time.Equal(s.Time) && len(r.snapshots) == 1 {
-					if len(o.Connections) != len(s.Connections) || len(o.Subflows) != len(s.Subflows) || len(o.Endpoints) != len(s.Endpoints) {
-						t.Fatalf("%+v, then %+v", s, o)
-					}
-				}
-			}
-			track.Join(s)
-			_, _ = view.MPTCPCounters()
-			_, _ = view.Listeners(t.Context())
-			_, _ = view.Paths(t.Context(), netip.Addr{})
-			view.DeviceName(2)
-		}
-	})
-}
-
 // TestLargeFacts: what is too large for a packet that Wireshark takes is written in
 // parts, and read as a whole.
 func TestLargeFacts(t *testing.T) {
@@ -159,15 +108,18 @@ func TestLargeFacts(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		r := &Recording{}
+		r := &Recording{named: map[string]*recordedSpace{}}
+		allowance := NewAllowance(func() int64 { return int64(len(b)) })
 		var file pcapng.File
 		for p, err := range pcapng.Parse(b, &file) {
 			if err != nil || len(p.Data) > 256<<10 {
 				t.Fatalf("a packet of %d bytes, %v", len(p.Data), err)
 			}
-			r.takeFact(p, r.space(""))
+			if err := r.takeFact(p, r.space(""), allowance); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if len(r.snapshots) != 1 || r.snapshots[0].files[want.Path] != want.Text {
+		if text, _ := r.snapshots[0].file(want.Path); len(r.snapshots) != 1 || text != want.Text {
 			t.Errorf("a text of %d bytes is not read as it was written", len(want.Text))
 		}
 	}
