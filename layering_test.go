@@ -23,7 +23,9 @@ var imports = map[string][]string{
 	"internal/grammar":     {},
 	"internal/pcapng":      {},
 	"internal/bpf":         {},
-	"pathmanager":          {"mptcp", "internal/uapi", "internal/bpf"},
+	"internal/pace":        {},
+	"internal/process":     {},
+	"pathmanager":          {"mptcp", "internal/uapi", "internal/bpf", "internal/pace"},
 	"sockdiag":             {"mptcp", "internal/kernel", "internal/uapi", "internal/bpf"},
 	"counters":             {"mptcp"},
 	"internal/owners":      {"mptcp", "internal/bpf"},
@@ -49,7 +51,7 @@ var imports = map[string][]string{
 	"internal/bundle":      {"doctor", "counters", "pathmanager", "internal/present", "internal/source"},
 
 	"internal/compat":         {},
-	"internal/compat/pmnlctl": {"mptcp", "pathmanager", "internal/uapi", "internal/present", "internal/compat", "internal/exit", "internal/device"},
+	"internal/compat/pmnlctl": {"mptcp", "pathmanager", "internal/pace", "internal/uapi", "internal/present", "internal/compat", "internal/exit", "internal/device"},
 	"internal/compat/iproute": {"mptcp", "pathmanager", "internal/grammar", "internal/compat", "internal/exit", "internal/device"},
 
 	"internal/policy/apply": {"mptcp", "track", "pathmanager", "counters", "hostnet", "internal/policy", "internal/source", "internal/present", "internal/device"},

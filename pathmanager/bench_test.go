@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/pace"
 	"mptcpctl/mptcp"
 
 	"golang.org/x/sys/unix"
@@ -36,7 +37,7 @@ func TestReceivingAllocatesNothingPerEvent(t *testing.T) {
 func testReceivingAllocatesNothingPerEvent(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
-	l := listen(t, ns, &ListenConfig{Engine: engine, Coalesce: -1, Types: []mptcp.EventType{mptcp.EventListenerCreated}})
+	l := listen(t, ns, &ListenConfig{Engine: engine, Types: []mptcp.EventType{mptcp.EventListenerCreated}})
 	fd, _ := mptcpListener(t, ns, anywhere)
 	cost := func(n int) float64 {
 		return testing.AllocsPerRun(5, func() {
@@ -61,9 +62,9 @@ func TestCoalescingGathersEvents(t *testing.T) { eachEngine(t, testCoalescingGat
 func testCoalescingGathersEvents(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
-	l := listen(t, ns, &ListenConfig{Engine: engine, Coalesce: 50 * time.Millisecond})
+	l := listen(t, ns, &ListenConfig{Engine: engine})
 	fd, _ := mptcpListener(t, ns, anywhere)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(pace.With(t.Context(), pace.Pace{Coalesce: 50 * time.Millisecond}), patience)
 	defer cancel()
 	drain(t, l, 1)
 	for {

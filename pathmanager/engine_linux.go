@@ -2,42 +2,38 @@ package pathmanager
 
 import (
 	"fmt"
-	"runtime"
-	"time"
-
-	"mptcpctl/mptcp"
 
 	"golang.org/x/sys/unix"
 )
 
-// Engine is a way on which events come from the kernel.
+// Engine names a way for events to come from the kernel.
 type Engine uint8
 
-// Engines. All of them give the same events, tell losses exactly, and believe the
-// kernel alone.
+// Engines. They give the same events, count losses exactly, and believe the kernel
+// alone.
 const (
-	// EngineAuto is EngineNetlink, and changes to EngineRing without a gap when so many
-	// events have come in storms (8,192, at more than 18,000 a second) that it pays,
-	// where privileges and the kernel allow it and AllNamespaces is not set. It does not
-	// change back. [Listener.Engine] tells which it is at present.
+	// EngineAuto begins as EngineNetlink and becomes EngineRing when events have come in
+	// storms for so long (8,192 of them, at more than 18,000 a second) that the ring pays
+	// for itself. It stays with EngineNetlink where the ring is not allowed, where the
+	// kernel has none, and with AllNamespaces. No event is missed, repeated or reordered
+	// by the change, and there is no change back.
 	EngineAuto Engine = iota
 
-	// EngineNetlink receives messages from the socket. It needs no more privilege
-	// than listening does, and little memory while nothing happens.
+	// EngineNetlink receives each message from the socket. It needs no more privilege than
+	// to listen, and little memory while nothing happens.
 	EngineNetlink
 
-	// EngineRing has a socket filter copy the events into a BPF ring buffer, from
-	// which they are read without system calls: several times cheaper when many
-	// come, and the kernel drops the message at once instead of queueing it. The
-	// filter sees the sender as the kernel knows it, so that forged messages are
-	// told apart, and proves on the running kernel that it does before it is
-	// used.
+	// EngineRing attaches a BPF program to the socket, which copies the kernel's events
+	// into a ring buffer and drops the messages. Events are read from the ring without
+	// system calls, which costs several times less when many come. The program compares the
+	// sender that the kernel has noted, so a forged message cannot pass, and the listener
+	// proves on the running kernel that it does so before it uses the program.
 	//
 	// It needs CAP_BPF and CAP_PERFMON in the initial user namespace
-	// ([io/fs.ErrPermission]) and Linux 5.12 ([mptcp.ErrNotSupported]), allocates all
-	// its memory at once, some milliseconds for the default, and does not serve
-	// AllNamespaces: when the filter runs the kernel has not noted yet from which
-	// namespace a message comes ([mptcp.ErrNotSupported]).
+	// ([io/fs.ErrPermission]) and Linux 5.12 ([mptcp.ErrNotSupported]). It allocates all its
+	// memory at once, which takes some milliseconds with the default size. It does not serve
+	// AllNamespaces ([mptcp.ErrNotSupported]), because the kernel runs the program before it
+	// notes which namespace a message comes from.
 	EngineRing
 )
 
@@ -64,71 +60,29 @@ func ParseEngine(name string) (Engine, error) {
 	return 0, fmt.Errorf("engine %q: want auto, netlink or ring", name)
 }
 
-// openRing makes the ring the engine from the start.
-func (l *Listener) openRing() error {
-	if l.config.AllNamespaces {
-		return &Error{Op: "ring engine", Message: "it cannot tell network namespaces apart", kind: mptcp.ErrNotSupported}
-	}
-	r, err := newRing(l.config.Buffer, l.ringRule())
-	if err != nil {
-		return ringError(err)
-	}
-	l.ring = r
-	if err := r.attach(l.fd); err != nil {
-		return ringError(err)
-	}
-	return nil
-}
+// engine is a way for events to come, with a state of its own: the socket, or a ring in
+// front of it. The listener waits, judges and delivers in the same way with both.
+//
+// One goroutine reads at a time; others may call count and size meanwhile.
+type engine interface {
+	// name returns EngineNetlink or EngineRing.
+	name() Engine
 
-// ringRule is what the listener wants to have in its ring.
-func (l *Listener) ringRule() ringRule {
-	return ringRule{family: l.family.ID, group: l.group.number, types: typeMask(l.config.Types), most: int32(l.config.size)}
-}
+	// take reads what has come into b, and returns how many messages of the kernel that
+	// were. Without any it returns EAGAIN; with wait it waits for one first, for as long
+	// as the socket's SO_RCVTIMEO allows. After EINTR it has to be called again.
+	take(b *batch, wait bool) (n int, errno unix.Errno)
 
-// takeRing is take for the ring, and for what comes to the socket instead.
-func (l *Listener) takeRing(wait bool) (n int, now time.Time, errno unix.Errno) {
-	l.batch = l.batch[:0]
-	if l.ring.unask() {
-		l.overtaken.begin(true)
-	}
-	l.ring.look()
-	now = time.Now()
-	if l.overtaken.possible {
-		n, errno = l.takeOvertaken(now)
-	}
-	if errno == 0 && len(l.batch) == 0 && !l.ring.known() && uint32(l.ring.drops()) == l.ring.dropped {
-		n, now, errno = l.takeWaking(wait)
-	}
-	if errno != 0 || n == l.config.slots {
-		return n, now, errno
-	}
-	n = l.fillFromRing(n, now)
-	l.ring.release()
-	if lost := l.ring.tail(); lost > 0 {
-		l.batch = append(l.batch, mptcp.Event{Type: mptcp.EventLost, Lost: uint64(lost), Time: now})
-	}
-	if len(l.batch) == 0 {
-		runtime.Gosched() // a record is being written this moment
-		return 0, now, unix.EINTR
-	}
-	return n, now, 0
-}
+	// size returns the bytes of the buffer in which events wait to be read.
+	size() int
 
-// fillFromRing decodes what is in the ring behind the n messages that are in the batch,
-// and returns how many these are then.
-func (l *Listener) fillFromRing(n int, now time.Time) int {
-	for ; n < l.config.slots; n++ {
-		if !l.ring.known() && !l.overtaken.possible {
-			l.ring.look()
-		}
-		msg, lost := l.ring.next()
-		if lost > 0 {
-			l.batch = append(l.batch, mptcp.Event{Type: mptcp.EventLost, Lost: uint64(lost), Time: now})
-		}
-		if msg == nil {
-			break
-		}
-		l.appendEvent(msg, now, OwnNamespace)
-	}
-	return n
+	// capacity returns how many events can wait there at most.
+	capacity() int
+
+	// count returns how many events were lost up to now, including losses that the stream
+	// has not come to yet, and how many messages were refused.
+	count() (lost, refused uint64)
+
+	// close closes the descriptors and gives the memory back.
+	close() error
 }

@@ -219,7 +219,7 @@ func testForgedMessagesAreRefused(t *testing.T, engine Engine) {
 			tapped := 0
 			l := listen(t, ns, &ListenConfig{Engine: engine, pktinfo: pktinfo, Tap: func(time.Time, int32, []byte) { tapped++ }})
 			s := follow(t, l)
-			self, err := unix.Getsockname(l.fd)
+			self, err := unix.Getsockname(l.socket.fd)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -230,8 +230,8 @@ func testForgedMessagesAreRefused(t *testing.T, engine Engine) {
 					return err
 				}
 				defer unix.Close(fd)
-				for _, to := range []unix.SockaddrNetlink{{Pid: port}, {Groups: l.group.mask()}, {Pid: port, Groups: l.group.mask()}} {
-					if err := unix.Sendto(fd, forge(l.family), 0, &to); err != nil {
+				for _, to := range []unix.SockaddrNetlink{{Pid: port}, {Groups: l.socket.group.mask()}, {Pid: port, Groups: l.socket.group.mask()}} {
+					if err := unix.Sendto(fd, forge(l.socket.family), 0, &to); err != nil {
 						return err
 					}
 				}
@@ -458,7 +458,7 @@ func TestBufferIsGranted(t *testing.T) {
 	if small.Buffer() != 16<<10 || l.Buffer() < small.Buffer() || l.Buffer() > 2*DefaultBuffer {
 		t.Errorf("buffers %d and %d", l.Buffer(), small.Buffer())
 	}
-	if l.Engine() == "" || l.Family().Events != l.group.number {
-		t.Errorf("engine %q, family %+v", l.Engine(), l.Family())
+	if l.Engine() != EngineNetlink || l.Family().Events != l.socket.group.number {
+		t.Errorf("engine %v, family %+v", l.Engine(), l.Family())
 	}
 }

@@ -45,13 +45,13 @@ func TestLossCounterWrapsAround(t *testing.T) {
 	if got := b.observe(1, 4, 0); got != 7 {
 		t.Errorf("%d lost, want 7", got)
 	}
-	l := Listener{base: 1<<32 - 3}
+	w := socket{base: 1<<32 - 3}
 	for _, s := range []struct {
 		drops uint32
 		want  uint64
 	}{{1<<32 - 3, 0}, {4, 7}, {1<<32 - 4, 1<<32 - 1}, {1<<32 - 3, 1 << 32}, {0, 1<<32 + 3}} {
-		if l.drops = l.widen(s.drops); l.drops != s.want {
-			t.Errorf("counter %d: %d since the start, want %d", s.drops, l.drops, s.want)
+		if w.drops = w.widen(s.drops); w.drops != s.want {
+			t.Errorf("counter %d: %d since the start, want %d", s.drops, w.drops, s.want)
 		}
 	}
 }
@@ -122,43 +122,29 @@ func TestMeterOfEndlessQueue(t *testing.T) {
 
 // The runtime's signals interrupt a short wait, and must not draw it out.
 func TestShortWaitEnds(t *testing.T) {
-	for _, dedicated := range []bool{false, true} {
-		w := waiter{dedicated: dedicated}
-		if w.began = time.Now().Add(time.Hour); w.over() {
-			t.Errorf("dedicated %t: a wait that goes on is over", dedicated)
-		}
-		if w.began = time.Now().Add(-w.longest()); !w.over() {
-			t.Errorf("dedicated %t: a wait is drawn out", dedicated)
-		}
+	w := waiter{began: time.Now().Add(time.Hour)}
+	if w.over() {
+		t.Error("a wait that goes on is over")
+	}
+	if w.began = time.Now().Add(-shortWait); !w.over() {
+		t.Error("a wait is drawn out")
 	}
 }
 
-// A wait is short where messages come about regularly. One long wait ends that,
-// some short ones bring it back.
+// With several processors a wait is short where messages come about regularly. One long
+// wait ends that, some short ones bring it back. With one processor none is.
 func TestShortWaits(t *testing.T) {
 	w := waiter{}
 	for i, tt := range []struct {
-		took     time.Duration
-		two, one bool // with two processors, and with one
-	}{{0, true, true}, {time.Second, false, false}, {time.Millisecond, false, false}, {time.Millisecond, true, false}, {time.Millisecond, true, false}, {time.Millisecond, true, true}, {8 * time.Millisecond, true, false}} {
+		took  time.Duration
+		short bool
+	}{
+		{0, true}, {time.Second, false}, {time.Millisecond, false},
+		{time.Millisecond, true}, {time.Millisecond, true}, {8 * time.Millisecond, true},
+	} {
 		w.note(tt.took)
-		if w.short(2) != tt.two || w.short(1) != tt.one {
+		if w.short(2) != tt.short || w.short(1) {
 			t.Errorf("wait %d: usual %v, short %v and %v", i, w.usual, w.short(2), w.short(1))
 		}
-	}
-}
-
-// A dedicated process waits that way whatever the number of processors, and where
-// a message comes some fifty times a second.
-func TestShortWaitsOfDedicated(t *testing.T) {
-	w := waiter{dedicated: true}
-	for range 10 {
-		w.note(15 * time.Millisecond)
-	}
-	if !w.short(1) || !w.short(2) {
-		t.Errorf("usual %v: no short wait", w.usual)
-	}
-	if w.note(time.Hour); w.short(1) || w.short(2) {
-		t.Errorf("usual %v: a short wait after an hour", w.usual)
 	}
 }

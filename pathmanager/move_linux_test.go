@@ -36,7 +36,7 @@ func listenMoved(config *ListenConfig) (*Listener, error) {
 	if err := l.moveToRing(); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	l.overtaken.possible = config.Engine == engineMoving
+	l.engine.(*ringEngine).strays.possible = config.Engine == engineMoving
 	return l, nil
 }
 
@@ -44,11 +44,11 @@ func listenMoved(config *ListenConfig) (*Listener, error) {
 // that had passed the filter when the ring took its place. Any goroutine may call it.
 func unfiltered(t *testing.T, l *Listener, produce func()) {
 	t.Helper()
-	if err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil {
+	if err := unix.SetsockoptInt(l.socket.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil {
 		t.Error(err)
 	}
 	produce()
-	if err := l.ring.attach(l.fd); err != nil {
+	if err := ringOf(t, l).ring.attach(l.socket.fd); err != nil {
 		t.Error(err)
 	}
 }
@@ -208,14 +208,14 @@ func TestMoveInStorm(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		var storm sync.WaitGroup
 		storm.Go(func() {
-			for ctx.Err() == nil && moving.Engine() == "netlink" {
+			for ctx.Err() == nil && moving.Engine() == EngineNetlink {
 				for range 200 {
 					_ = unix.Listen(fd, 16)
 				}
 			}
 		})
 		deadline := time.Now().Add(patience)
-		for made := 0; made < 10 || moving.Engine() == "netlink"; made++ {
+		for made := 0; made < 10 || moving.Engine() == EngineNetlink; made++ {
 			p := connect(t, ns, fd, addr)
 			p.talk()
 			p.close()
@@ -259,7 +259,7 @@ func TestNoMoveWithoutPrivilege(t *testing.T) {
 			return err
 		}
 		defer l.Close()
-		if err := l.moveToRing(); !errors.Is(err, fs.ErrPermission) || l.overtaken.possible {
+		if err := l.moveToRing(); !errors.Is(err, fs.ErrPermission) || l.Engine() != EngineNetlink {
 			t.Errorf("without CAP_BPF: %v", err)
 		}
 		ctx, stop := context.WithTimeout(t.Context(), patience)
@@ -278,7 +278,7 @@ func TestNoMoveWithoutPrivilege(t *testing.T) {
 				stop()
 			}
 		}
-		if l.move.possible || l.Engine() != "netlink" || l.Lost() != 0 {
+		if l.move.possible || l.Engine() != EngineNetlink || l.Lost() != 0 {
 			t.Errorf("possible %v, engine %s, lost %d", l.move.possible, l.Engine(), l.Lost())
 		}
 		return nil

@@ -5,11 +5,11 @@ import "time"
 const (
 	// rateWindow is the time over which the rate of events is judged.
 	rateWindow = 8 * time.Millisecond
-	// busyEvents in the window (1,500 events/s) make it worth to wait for more
-	// where somebody asked for it,
+	// busyEvents in the window (1,500 events a second) make events wait for others if the
+	// program asked for it,
 	busyEvents = 12
-	// stormEvents (18,000 events/s) where nobody did: below, an event is shown as
-	// soon as a program that reads one by one would show it.
+	// stormEvents (18,000 a second) also if it did not. Below that rate an event is
+	// delivered as soon as by a program that reads them one by one.
 	stormEvents = 144
 )
 
@@ -20,7 +20,7 @@ type meter struct {
 	last   time.Time // when it was
 }
 
-// add counts n events that were read at t. With more they did not empty the queue.
+// add counts n events that were read at t. With more, they did not empty the queue.
 func (m *meter) add(n int, t time.Time, more bool) {
 	if m.queued += n; more {
 		return
@@ -31,8 +31,8 @@ func (m *meter) add(n int, t time.Time, more bool) {
 
 // count returns how many events came in the last window before t.
 //
-// A backlog tells nothing of what comes next: it counts as if it had gathered
-// evenly since the queue was last empty.
+// A backlog says nothing about the present rate, so it counts as if it had come evenly
+// since the queue was last empty.
 func (m *meter) count(t time.Time) float64 {
 	recent, gathered := m.recent, float64(m.queued)
 	if d := t.Sub(m.last); d > 0 {

@@ -159,6 +159,9 @@ func (r *ring) look() { r.end = atomic.LoadUint64((*uint64)(unsafe.Pointer(&r.pr
 // known reports whether there was one more at the last look.
 func (r *ring) known() bool { return r.at != r.end }
 
+// empty reports whether there was neither a record nor a loss at the last look.
+func (r *ring) empty() bool { return !r.known() && uint32(r.drops()) == r.dropped }
+
 // next returns the next message up to the last look, which is valid until release, and
 // how many events were lost before it. Without one it returns nil.
 func (r *ring) next() (msg []byte, lost uint32) {

@@ -130,13 +130,23 @@ func byToken(t *testing.T, messages [][]byte) map[mptcp.Token][][]byte {
 	return all
 }
 
+// ringOf returns the ring engine of the listener.
+func ringOf(t testing.TB, l *Listener) *ringEngine {
+	t.Helper()
+	e, ok := l.engine.(*ringEngine)
+	if !ok {
+		t.Fatalf("the engine is %v", l.Engine())
+	}
+	return e
+}
+
 // The filter of the ring drops by the sender that the kernel knows: a message that
 // is the kernel's to the last byte, but from a process, changes nothing.
 func TestRingSeesTheSender(t *testing.T) {
 	needEngine(t, EngineRing)
 	ns := labtest.MPTCP(t)
 	l := listen(t, ns, &ListenConfig{Engine: EngineRing})
-	self, err := unix.Getsockname(l.fd)
+	self, err := unix.Getsockname(l.socket.fd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,10 +156,10 @@ func TestRingSeesTheSender(t *testing.T) {
 			return err
 		}
 		defer unix.Close(fd)
-		return unix.Sendto(fd, forge(l.family), 0, &unix.SockaddrNetlink{Pid: self.(*unix.SockaddrNetlink).Pid, Groups: l.group.mask()})
+		return unix.Sendto(fd, forge(l.socket.family), 0, &unix.SockaddrNetlink{Pid: self.(*unix.SockaddrNetlink).Pid, Groups: l.socket.group.mask()})
 	})
-	if l.Refused() != 1 || l.ring.pending() {
-		t.Errorf("refused %d, in the ring: %v", l.Refused(), l.ring.pending())
+	if l.Refused() != 1 || ringOf(t, l).ring.pending() {
+		t.Errorf("refused %d, in the ring: %v", l.Refused(), ringOf(t, l).ring.pending())
 	}
 	if err := l.Close(); err != nil || l.Refused() != 1 {
 		t.Errorf("after the end refused %d, %v", l.Refused(), err)
@@ -160,7 +170,7 @@ func TestRingSeesTheSender(t *testing.T) {
 func TestRingProvesItsOffsets(t *testing.T) {
 	needEngine(t, EngineRing)
 	ns := labtest.MPTCP(t)
-	r := listen(t, ns, &ListenConfig{Engine: EngineRing, Buffer: 1}).ring
+	r := ringOf(t, listen(t, ns, &ListenConfig{Engine: EngineRing, Buffer: 1})).ring
 	// The second proof finds the count of the first: as if another than ours had come.
 	if err := r.prove(); !errors.Is(err, mptcp.ErrNotSupported) {
 		t.Errorf("a proof that failed is %v", err)
@@ -274,7 +284,7 @@ func TestRingLeavesOthersAlone(t *testing.T) {
 		t.Error(err)
 	}
 	reader.Wait()
-	if l.overtaken.possible {
+	if ringOf(t, l).strays.possible {
 		t.Error("what woke the reader is expected once more")
 	}
 	got := 0
@@ -316,8 +326,8 @@ func TestAskedEventKeepsItsPlace(t *testing.T) {
 				got = append(got, batch[i].Sport)
 			}
 		}
-		if !slices.Equal(got, want) || l.overtaken.possible {
-			t.Errorf("round %d: listeners of %d, want %d; more is expected in the socket: %v", round, got, want, l.overtaken.possible)
+		if !slices.Equal(got, want) || ringOf(t, l).strays.possible {
+			t.Errorf("round %d: listeners of %d, want %d; more is expected in the socket: %v", round, got, want, ringOf(t, l).strays.possible)
 		}
 	}
 }
@@ -334,7 +344,7 @@ func TestAskedEventMayFailToCome(t *testing.T) {
 		t.Fatal("there was nothing")
 	}
 	// Somebody has taken the request, and is on his way.
-	atomic.StoreUint64(l.ring.waiting(), 0)
+	atomic.StoreUint64(ringOf(t, l).ring.waiting(), 0)
 	fd, _ := mptcpListener(t, ns, anywhere)
 	relisten(t, fd, 2)
 	take := func() (n int) {
@@ -346,11 +356,11 @@ func TestAskedEventMayFailToCome(t *testing.T) {
 		}
 		return n
 	}
-	if n := take(); n != 3 || !l.overtaken.possible {
-		t.Errorf("%d events of 3; the one that is missing is expected: %v", n, l.overtaken.possible)
+	if n := take(); n != 3 || !ringOf(t, l).strays.possible {
+		t.Errorf("%d events of 3; the one that is missing is expected: %v", n, ringOf(t, l).strays.possible)
 	}
-	l.overtaken.since = l.overtaken.since.Add(-overtakenTime)
-	if n := take(); n != 0 || l.overtaken.possible {
-		t.Errorf("%d events; it is expected for ever: %v", n, l.overtaken.possible)
+	ringOf(t, l).strays.since = ringOf(t, l).strays.since.Add(-strayTime)
+	if n := take(); n != 0 || ringOf(t, l).strays.possible {
+		t.Errorf("%d events; it is expected for ever: %v", n, ringOf(t, l).strays.possible)
 	}
 }

@@ -2,25 +2,23 @@ package pathmanager
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"iter"
 	"os"
 	"runtime"
-	"slices"
 	"time"
 
+	"mptcpctl/internal/pace"
 	"mptcpctl/mptcp"
 
 	"golang.org/x/sys/unix"
 )
 
-// mostCharge is more than one message of the kernel is ever charged with: below
-// Buffer/mostCharge messages the queue cannot have been full.
-const mostCharge = 8 << 10
+// usualSpan is how long events may wait for others in a storm.
+const usualSpan = 2 * time.Millisecond
 
 // Events returns the events one at a time. See [Listener.Batches]. After the end of
-// the context those that were read already still come.
+// the context it still returns the rest of the batch that was read.
 func (l *Listener) Events(ctx context.Context) iter.Seq2[mptcp.Event, error] {
 	return func(yield func(mptcp.Event, error) bool) {
 		for batch, err := range l.Batches(ctx) {
@@ -43,9 +41,9 @@ func (l *Listener) Events(ctx context.Context) iter.Seq2[mptcp.Event, error] {
 // next iteration, and costs no allocation. All its events have the time at which
 // it was read.
 //
-// The iteration ends with the context, without an error, and can be begun again:
-// what is queued meanwhile is kept. An error ends it for good; after Close it
-// is [os.ErrClosed]. Nothing is lost by leaving the loop: the next one goes on
+// The iteration ends with the context, without an error, and can be begun again;
+// events that come meanwhile are kept. An error ends it for good: after Close it
+// is [os.ErrClosed]. Nothing is lost by leaving the loop. The next one goes on
 // where it ended, with the next batch, or with [Listener.Events] the next event.
 func (l *Listener) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
 	return func(yield func([]mptcp.Event, error) bool) {
@@ -64,20 +62,28 @@ func (l *Listener) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] 
 				<-done // it may still write to the descriptor
 			}
 		}()
-		if err := l.read(ctx, yield); err != nil {
+		if err := l.readUntil(ctx, yield); err != nil {
 			yield(nil, err)
 		}
 	}
 }
 
+// readUntil reads at the pace that the context asks for.
+func (l *Listener) readUntil(ctx context.Context, yield func([]mptcp.Event, error) bool) error {
+	asked := pace.Of(ctx)
+	if err := l.socket.patience(shortWait); err != nil {
+		return err
+	}
+	l.span = asked.Coalesce
+	defer l.waiter.watch(asked.Output)()
+	return l.read(ctx, yield)
+}
+
 // read is the loop of Batches. It returns nil when the context or the caller ended
 // the iteration.
 func (l *Listener) read(ctx context.Context, yield func([]mptcp.Event, error) bool) error {
-	if rest := l.rest; len(rest) > 0 && ctx.Err() == nil {
-		l.rest = nil
-		if !yield(rest, nil) {
-			return nil
-		}
+	if !l.yieldRest(yield) {
+		return nil
 	}
 	look := true         // at what is there, rather than wait
 	interrupted := false // was the wait that began last
@@ -86,14 +92,15 @@ func (l *Listener) read(ctx context.Context, yield func([]mptcp.Event, error) bo
 			return fmt.Errorf("events: %w", os.ErrClosed)
 		}
 		wait := !look && !interrupted && l.waiter.short(runtime.GOMAXPROCS(0))
-		n, now, errno := l.take(wait)
+		n, errno := l.engine.take(&l.batch, wait)
 		switch {
 		case errno == 0:
+			now := l.batch.at
 			if !look {
 				l.waiter.note(now.Sub(l.waiter.began))
 			}
-			l.judge(wait, now)
-			if len(l.batch) > 0 && !yield(l.batch, nil) {
+			l.judge(wait)
+			if len(l.batch.events) > 0 && !yield(l.batch.events, nil) {
 				return nil
 			}
 			l.coalesce(n, now)
@@ -126,132 +133,96 @@ func (l *Listener) read(ctx context.Context, yield func([]mptcp.Event, error) bo
 	return nil
 }
 
+// yieldRest yields what a loop over Events left behind. It reports whether to go on.
+func (l *Listener) yieldRest(yield func([]mptcp.Event, error) bool) bool {
+	rest := l.rest
+	l.rest = nil
+	return len(rest) == 0 || yield(rest, nil)
+}
+
+// Queued returns the events that have come already, as [Listener.Batches] does, and
+// ends where it would wait. A program that ends a stream reads them last. Then the
+// events that it saw and those that were lost are all that the kernel sent up to
+// that moment. If events come as fast as they are read, it ends after as many as the
+// buffer holds.
+func (l *Listener) Queued() iter.Seq2[[]mptcp.Event, error] {
+	return func(yield func([]mptcp.Event, error) bool) {
+		if err := l.acquire(); err != nil {
+			yield(nil, err)
+			return
+		}
+		defer l.relinquish()
+		if err := l.readQueued(yield); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+func (l *Listener) readQueued(yield func([]mptcp.Event, error) bool) error {
+	if !l.yieldRest(yield) {
+		return nil
+	}
+	for read, most := 0, l.engine.capacity(); read <= most; {
+		if l.isClosed() {
+			return fmt.Errorf("events: %w", os.ErrClosed)
+		}
+		n, errno := l.engine.take(&l.batch, false)
+		read += n
+		switch errno {
+		case 0:
+			l.judge(false)
+			if len(l.batch.events) > 0 && !yield(l.batch.events, nil) {
+				return nil
+			}
+		case unix.EAGAIN:
+			return nil
+		case unix.EINTR, unix.ENOBUFS:
+		default:
+			return fmt.Errorf("events: %w", os.NewSyscallError("receive", errno))
+		}
+	}
+	return nil
+}
+
 // lateFrom is how long events must have waited to be marked.
 const lateFrom = 100 * time.Millisecond
 
-// judge marks the events of the batch that may have waited for long because nobody
-// looked. Those that ended a wait did not, unless the wait was longer than waits in the
-// socket are: then the process was stopped before it began.
-func (l *Listener) judge(waited bool, now time.Time) {
+// judge marks the events of the batch that may have waited for long because the reader
+// was away. Events that ended a wait did not, unless the wait took longer than waits in
+// the socket do: then the process was stopped before it began.
+func (l *Listener) judge(waited bool) {
 	tolerated := l.tolerated()
 	if waited {
-		tolerated += l.waiter.longest()
+		tolerated += shortWait
 	}
-	if late := now.Sub(l.attended); late >= tolerated {
-		for i := range l.batch {
-			l.batch[i].Late = late
+	if late := l.batch.at.Sub(l.attended); late >= tolerated {
+		for i := range l.batch.events {
+			l.batch.events[i].Late = late
 		}
 	}
 }
 
 // tolerated returns how long the reader may be away without a mark.
-func (l *Listener) tolerated() time.Duration { return lateFrom + max(l.config.Coalesce, 0) }
+func (l *Listener) tolerated() time.Duration { return lateFrom + max(l.span, 0) }
 
 // next prepares for what comes after a batch of n messages that was read at now. It
 // reports whether to look at what is there rather than to wait for it: there is
 // more, or the reader was away for so long that the two must be told apart.
 func (l *Listener) next(n int, now time.Time) (look bool) {
-	if n == l.config.slots {
+	if n == l.batch.most {
 		return true
 	}
 	l.attended = now
 	return l.waiter.begin().Sub(now) >= l.tolerated()
 }
 
-// take fills the batch with what there is. It returns how many messages of the
-// kernel that were, and when they were read; without any it is EAGAIN. With wait
-// it waits for one, but not long.
-func (l *Listener) take(wait bool) (int, time.Time, unix.Errno) {
-	if l.ring != nil {
-		return l.takeRing(wait)
-	}
-	return l.takeSocket(wait)
-}
-
-// takeSocket is take for what the socket itself receives.
-func (l *Listener) takeSocket(wait bool) (int, time.Time, unix.Errno) {
-	l.batch = l.batch[:0]
-	n, errno := l.receiver.receive(wait)
-	if errno != 0 {
-		return 0, time.Time{}, errno
-	}
-	now := time.Now()
-	odd := l.fill(n, now)
-	return n, now, l.checkLoss(n, odd, now)
-}
-
-// fill decodes n messages into the batch. It reports whether some were not as the
-// kernel's are, and may have been charged with more.
-func (l *Listener) fill(n int, now time.Time) (odd bool) {
-	l.batch = l.batch[:0]
-	namespace, name := OwnNamespace, ""
-	truncated := false
-	for i := range n {
-		m := l.receiver.message(i, l.group)
-		if !m.kernel || len(m.data) >= nlmsgHeaderSize && binary.NativeEndian.Uint16(m.data[4:]) != l.family.ID {
-			l.refused.Add(1)
-			odd = true
-			continue
-		}
-		if m.namespace != namespace {
-			namespace, name = m.namespace, l.netns(m.namespace)
-		}
-		truncated = truncated || m.truncated
-		l.appendEvent(m.data, now, namespace)
-		l.batch[len(l.batch)-1].Netns = name
-	}
-	if truncated {
-		l.receiver.grow(2 * l.receiver.size)
-	}
-	return odd || truncated
-}
-
-// appendEvent decodes a message of the kernel into the batch. One that is cut short, for
-// want of room or by the filter of another socket, is a loss.
-func (l *Listener) appendEvent(msg []byte, now time.Time, namespace int32) {
-	whole := len(msg) >= nlmsgHeaderSize && int(binary.NativeEndian.Uint32(msg)) == len(msg)
-	if l.config.Tap != nil && whole {
-		l.config.Tap(now, namespace, msg)
-	}
-	l.batch = slices.Grow(l.batch, 1)[:len(l.batch)+1] // DecodeEvent clears it
-	e := &l.batch[len(l.batch)-1]
-	if !whole || DecodeEvent(msg, e) != nil {
-		l.unread.Add(1)
-		*e = mptcp.Event{Type: mptcp.EventLost, Lost: 1}
-	}
-	e.Time = now
-}
-
-// checkLoss appends an EventLost where the kernel dropped messages.
-//
-// The kernel need not be asked while so few messages were read since the queue
-// was last empty that it cannot have been full, unless others' were among them.
-func (l *Listener) checkLoss(n int, odd bool, now time.Time) unix.Errno {
-	l.unchecked += n
-	l.odd = l.odd || odd
-	drained := n < l.config.slots
-	if drained && !l.odd && l.unchecked < l.buffer/mostCharge && !l.book.waiting() {
-		l.unchecked = 0
-		return 0
-	}
-	queued, drops, errno := socketMemory(l.fd, &l.memory)
-	if errno != 0 {
-		return errno
-	}
-	if lost := l.book.observe(l.unchecked, drops, queued); lost > 0 {
-		l.batch = append(l.batch, mptcp.Event{Type: mptcp.EventLost, Lost: lost, Time: now})
-	}
-	l.unchecked, l.odd = 0, l.odd && !drained
-	return 0
-}
-
 // coalesce lets events gather for a moment when many come and all were read.
 func (l *Listener) coalesce(n int, now time.Time) {
-	more := n == l.config.slots
+	more := n == l.batch.most
 	l.meter.add(n, now, more)
-	span, many := l.config.Coalesce, float64(busyEvents)
+	span, many := l.span, float64(busyEvents)
 	if span == 0 {
-		span, many = DefaultCoalesce, stormEvents
+		span, many = usualSpan, stormEvents
 	}
 	if span < 0 || more || !l.meter.above(many, now) {
 		return

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/pace"
 	"mptcpctl/mptcp"
 
 	"go.uber.org/goleak"
@@ -193,7 +194,7 @@ func testMessageThatAnotherCutsIsLost(t *testing.T, engine Engine) {
 	l := listen(t, ns, &ListenConfig{Engine: engine})
 	other := listen(t, ns, nil)
 	cut := []unix.SockFilter{{Code: bpfReturn, K: nlmsgHeaderSize - 1}}
-	if err := unix.SetsockoptSockFprog(other.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &cut[0]}); err != nil {
+	if err := unix.SetsockoptSockFprog(other.socket.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &cut[0]}); err != nil {
 		t.Fatal(err)
 	}
 	fd, _ := mptcpListener(t, ns, anywhere)
@@ -216,15 +217,12 @@ func TestCancellation(t *testing.T) { eachEngine(t, testCancellation) }
 
 func testCancellation(t *testing.T, engine Engine) {
 	defer labtest.NoLeaks(t, goleak.IgnoreCurrent())
-	for _, tt := range []struct {
-		procs     int
-		dedicated bool
-	}{{1, false}, {2, false}, {1, true}, {2, true}} {
+	for procs := 1; procs <= 2; procs++ {
 		func() {
-			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(tt.procs))
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 			ns := labtest.MPTCP(t)
 			addAddresses(t, ns, first)
-			l := listen(t, ns, &ListenConfig{Engine: engine, Dedicated: tt.dedicated})
+			l := listen(t, ns, &ListenConfig{Engine: engine})
 			for range 20 {
 				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Millisecond)
 				for e, err := range l.Events(ctx) {
@@ -302,17 +300,11 @@ func testLateEventsAreMarked(t *testing.T, engine Engine) {
 func TestOthersRunOnOneProcessor(t *testing.T) { eachEngine(t, testOthersRunOnOneProcessor) }
 
 func testOthersRunOnOneProcessor(t *testing.T, engine Engine) {
-	for _, dedicated := range []bool{false, true} {
-		othersRun(t, &ListenConfig{Engine: engine, Dedicated: dedicated})
-	}
-}
-
-func othersRun(t *testing.T, config *ListenConfig) {
 	labtest.NeedListenerEvents(t)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)
-	l := listen(t, ns, config)
+	l := listen(t, ns, &ListenConfig{Engine: engine})
 	fd, _ := mptcpListener(t, ns, anywhere)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -334,7 +326,7 @@ func othersRun(t *testing.T, config *ListenConfig) {
 		}
 	}
 	if n != 201 {
-		t.Errorf("%+v: %d events, the other goroutine had %d turns", config, n, turns.Load())
+		t.Errorf("%d events, the other goroutine had %d turns", n, turns.Load())
 	}
 }
 
@@ -352,11 +344,11 @@ func testOutputWithoutReaderEndsIteration(t *testing.T, engine Engine) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.Close() })
-	for _, dedicated := range []bool{false, true} {
-		l := listen(t, ns, &ListenConfig{Engine: engine, Output: w, Dedicated: dedicated})
+	for range 2 {
+		l := listen(t, ns, &ListenConfig{Engine: engine})
 		relisten(t, fd, 1)
 		events := 0
-		for _, err := range l.Events(t.Context()) {
+		for _, err := range l.Events(pace.With(t.Context(), pace.Pace{Output: w})) {
 			if err != nil {
 				t.Error(err)
 			}
@@ -450,8 +442,8 @@ func TestLossBehindForgedMessages(t *testing.T) {
 		// The large ones first, so that no room is left between them.
 		for size := 200 << 10; size > 8<<10; size /= 2 {
 			for range 4 {
-				msg := append(forge(l.family), make([]byte, size)...)
-				if err := unix.Sendto(from, msg, 0, &unix.SockaddrNetlink{Groups: l.group.mask()}); err != nil {
+				msg := append(forge(l.socket.family), make([]byte, size)...)
+				if err := unix.Sendto(from, msg, 0, &unix.SockaddrNetlink{Groups: l.socket.group.mask()}); err != nil {
 					return err
 				}
 			}

@@ -33,7 +33,7 @@ type Config struct {
 	// Otherwise that is known only after the first mark.
 	MarksServer bool
 	// Lag is how much later than it came an event may be read, where the source lets
-	// events wait for each other on purpose: pathmanager.ListenConfig.Coalesce.
+	// events wait for each other on purpose (at most 2 ms by default).
 	Lag time.Duration
 	// Details is for how many connections at once the figures are held that belong
 	// to the connection itself rather than to its subflows: bytes, limits, inode,

@@ -13,6 +13,7 @@ import (
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/force"
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/process"
 )
 
 // Streams are a process' standard streams.
@@ -39,7 +40,7 @@ func Main(args []string, s Streams) int {
 	if force.IsStub(args) {
 		return force.Stub()
 	}
-	s.Stdout = survivable(s.Stdout)
+	s.Stdout = process.Output(s.Stdout)
 	a := &app{Streams: s, program: "mptcpctl", interruptIgnored: signal.Ignored(os.Interrupt), dial: dialPathManager}
 	ctx := newSignals()
 	defer ctx.end()

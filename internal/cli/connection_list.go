@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"runtime/debug"
 
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/owners"
@@ -30,9 +29,6 @@ func openConnections(ctx context.Context, inv *grammar.Invocation, brief bool) (
 		return nil, fmt.Errorf("%s: %w", inv.Path, err)
 	}
 	defer facts.Close()
-	// The list is most of what there will ever be, and ends with the command:
-	// collecting garbage beside it costs more than it frees.
-	debug.SetGCPercent(400)
 	list := &connectionList{options: &inv.Options}
 	views, total := facts.Views(), 0
 	for _, view := range views {

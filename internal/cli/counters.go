@@ -11,6 +11,7 @@ import (
 	"mptcpctl/counters"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/process"
 )
 
 func (a *app) countersCommand() grammar.Command {
@@ -138,7 +139,7 @@ func (a *app) countersWatch(ctx context.Context, inv *grammar.Invocation) error 
 			return fmt.Errorf("%s: %w", inv.Path, err)
 		}
 	}
-	ctx, done := whileRead(ctx, inv.Stdout)
+	ctx, done := process.WhileRead(ctx, inv.Stdout)
 	defer done()
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()

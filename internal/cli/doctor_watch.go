@@ -11,6 +11,7 @@ import (
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/process"
 	"mptcpctl/internal/source"
 )
 
@@ -40,7 +41,7 @@ func watchDoctor(ctx context.Context, inv *grammar.Invocation, r *doctorRequest)
 		return fmt.Errorf("doctor: %w", err)
 	}
 	defer from.Close()
-	ctx, done := whileRead(ctx, inv.Stdout)
+	ctx, done := process.WhileRead(ctx, inv.Stdout)
 	defer done()
 	w.progress = isTerminal(inv.Stderr) && isTerminal(inv.Stdout)
 	for {

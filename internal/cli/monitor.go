@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime"
 	"time"
 
 	"mptcpctl/internal/device"
@@ -14,7 +13,9 @@ import (
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/monitor"
+	"mptcpctl/internal/pace"
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/process"
 	"mptcpctl/pathmanager"
 )
 
@@ -52,20 +53,23 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 	if err != nil {
 		return err
 	}
+	asked, err := askedPace(inv)
+	if err != nil {
+		return err
+	}
 	derived := inv.Options.Details || expr.NeedsDerived()
 	if inv.Has("json-array") && derived {
 		return inv.Usage("--json-array is iproute2's form, which has no place for derived events and what -d adds")
 	}
-	config.Dedicated = !derived && !inv.Options.AllNetns && inv.Options.Replay == ""
-	if !config.Dedicated {
-		var done context.CancelFunc
-		ctx, done = whileRead(ctx, inv.Stdout)
-		defer done()
+	if !derived && !inv.Options.AllNetns && inv.Options.Replay == "" {
+		asked.Output, _ = inv.Stdout.(*os.File) // a thread that waits for its end would cost a tenth of the start
+		defer process.OneProcessor()()
 	} else {
-		config.Output, _ = inv.Stdout.(*os.File) // a thread that waits for its end would cost a tenth of the start
-		// A second processor would only be woken again and again to look for work.
-		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+		var done context.CancelFunc
+		ctx, done = process.WhileRead(ctx, inv.Stdout)
+		defer done()
 	}
+	ctx = pace.With(ctx, asked)
 	if inv.Has("json-array") {
 		// Catches signals before there is anything to end in order. The other forms
 		// do when they begin to read: their first line comes a tenth sooner.
@@ -76,12 +80,12 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 		return err
 	}
 	defer stream.Close()
+	if stream.Recording == nil {
+		stream.Lag = max(asked.Coalesce, 0)
+	}
 	devices := device.NewNames()
 	devices.Find = stream.Device
 	m := &monitor.Printer{Out: inv.Stdout, Form: eventFormat(inv, devices), Devices: devices, Expr: expr.WithDevices(devices.Name)}
-	if config.Dedicated {
-		m.Begun = calmWatchdog
-	}
 	if expr != nil {
 		views, done := stream.Views()
 		m.Context = monitor.NewContext(ctx, views)
@@ -146,20 +150,26 @@ func listenConfig(inv *grammar.Invocation, expr *filter.Expr) (*pathmanager.List
 			return nil, inv.Usage("--" + err.Error())
 		}
 	}
-	if value, ok := inv.Value("coalesce"); ok {
-		span, err := parseSpan(value)
-		if err != nil || span < 0 || span > time.Minute {
-			return nil, inv.Usage(fmt.Sprintf("--coalesce %q: want a time such as 5ms, at most 1m", value))
-		}
-		config.Coalesce = span
-		if span == 0 {
-			config.Coalesce = -1
-		}
-	}
 	if expr != nil {
 		config.Types = monitor.NeededEvents(expr)
 	}
 	return config, nil
+}
+
+// askedPace returns what the flags say about the pace of reading.
+func askedPace(inv *grammar.Invocation) (pace.Pace, error) {
+	value, ok := inv.Value("coalesce")
+	if !ok {
+		return pace.Pace{}, nil
+	}
+	span, err := parseSpan(value)
+	switch {
+	case err != nil || span < 0 || span > time.Minute:
+		return pace.Pace{}, inv.Usage(fmt.Sprintf("--coalesce %q: want a time such as 5ms, at most 1m", value))
+	case span == 0:
+		span = -1
+	}
+	return pace.Pace{Coalesce: span}, nil
 }
 
 // subscribeError says what is missing for events, and what works without.

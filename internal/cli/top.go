@@ -11,6 +11,7 @@ import (
 
 	"mptcpctl/internal/compat/iproute"
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/process"
 	"mptcpctl/internal/tui"
 	"mptcpctl/pathmanager"
 )
@@ -53,7 +54,7 @@ func (a *app) top(ctx context.Context, inv *grammar.Invocation) error {
 		return fmt.Errorf("top: %w", err)
 	}
 	defer from.Close()
-	ctx, done := whileRead(ctx, inv.Stdout)
+	ctx, done := process.WhileRead(ctx, inv.Stdout)
 	defer done()
 	err = tui.Run(ctx, config)
 	switch {

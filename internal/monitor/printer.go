@@ -31,7 +31,6 @@ type Printer struct {
 	Expr    *filter.Expr
 	Context *Context            // nil without a filter
 	Note    func(engine string) // is told how the events come: at first, and when that changes
-	Begun   func()              // called after the first events, which need not wait for it; nil: nothing is to be done
 
 	buffer  []byte
 	printed bool
@@ -63,10 +62,6 @@ func (m *Printer) printAll(batches iter.Seq2[[]mptcp.Event, error]) error {
 		}
 		if err := m.print(batch); err != nil {
 			return err
-		}
-		if m.Begun != nil {
-			m.Begun()
-			m.Begun = nil
 		}
 	}
 	return nil

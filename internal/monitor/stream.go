@@ -35,7 +35,7 @@ func Listen(config *pathmanager.ListenConfig) (*Stream, error) {
 		return nil, err
 	}
 	return &Stream{
-		Batches: listener.Batches, Queued: listener.Queued, Device: device.Own, Refused: listener.Refused, Engine: listener.Engine, Close: listener.Close,
+		Batches: listener.Batches, Queued: listener.Queued, Device: device.Own, Refused: listener.Refused, Engine: engineOf(listener), Close: listener.Close,
 		Views: func() ([]source.View, func() error) {
 			host, err := source.Dial(nil)
 			if err != nil {
@@ -54,9 +54,14 @@ func Dial(config *pathmanager.ListenConfig) (*Stream, error) {
 		return nil, err
 	}
 	return &Stream{
-		Batches: host.Batches, Device: device.Own, Refused: host.Listener().Refused, Engine: host.Listener().Engine,
-		Views: ViewsOf(host), Tracked: host, Close: host.Close, Lag: max(config.Coalesce, 0),
+		Batches: host.Batches, Device: device.Own, Refused: host.Listener().Refused, Engine: engineOf(host.Listener()),
+		Views: ViewsOf(host), Tracked: host, Close: host.Close,
 	}, nil
+}
+
+// engineOf returns what names the engine of the listener at present.
+func engineOf(l *pathmanager.Listener) func() string {
+	return func() string { return l.Engine().String() }
 }
 
 // constantly returns what is always the same.
@@ -76,7 +81,7 @@ func DialAll(ctx context.Context, config *pathmanager.ListenConfig, warn func(er
 	}
 	return &Stream{
 		Batches: hosts.Batches, Refused: hosts.Refused, Engine: constantly(hosts.Engine()), Views: ViewsOf(hosts), Tracked: hosts, Close: hosts.Close,
-		Device: hosts.DeviceName, Lag: max(config.Coalesce, 0),
+		Device: hosts.DeviceName,
 	}, nil
 }
 

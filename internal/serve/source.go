@@ -43,7 +43,7 @@ func Open(ctx context.Context, enter, release string) (*Source, error) {
 		kept: "this kernel ties subflows to connections only for CAP_NET_ADMIN",
 	}
 	if l := host.Listener(); l != nil {
-		s.engine = l.Engine
+		s.engine = func() string { return l.Engine().String() }
 	}
 	return s, nil
 }

@@ -34,7 +34,7 @@ func (g *gathering) watch(ctx context.Context) *watch {
 	}
 	var listener *pathmanager.Listener
 	err := g.h.inside(func() (err error) {
-		listener, err = pathmanager.Listen(&pathmanager.ListenConfig{Buffer: 4 << 20, Coalesce: -1})
+		listener, err = pathmanager.Listen(&pathmanager.ListenConfig{Buffer: 4 << 20})
 		return err
 	})
 	if err != nil {

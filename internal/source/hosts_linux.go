@@ -398,11 +398,11 @@ func (h *Hosts) Views() []View {
 // Engine names the way on which events come, "" where they were not asked for.
 func (h *Hosts) Engine() string {
 	if h.main != nil {
-		return h.main.Engine() + ", one socket for all namespaces"
+		return h.main.Engine().String() + ", one socket for all namespaces"
 	}
 	for _, m := range h.list() {
 		if l := m.Listener(); l != nil {
-			return l.Engine() + ", a socket for each namespace"
+			return l.Engine().String() + ", a socket for each namespace"
 		}
 	}
 	return ""

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mptcpctl/internal/compat"
+	"mptcpctl/internal/pace"
 	"mptcpctl/pathmanager"
 
 	"golang.org/x/sys/unix"
@@ -24,13 +25,12 @@ func tapEvents(out *bufio.Writer) func(time.Time, int32, []byte) {
 // events prints a line for each message on stderr, at once, until it is killed.
 func (h *Program) events(ctx context.Context, _ []string) error {
 	out := bufio.NewWriter(h.Stderr)
-	config := &pathmanager.ListenConfig{Coalesce: -1, Tap: tapEvents(out)}
-	listener, err := pathmanager.Listen(config)
+	listener, err := pathmanager.Listen(&pathmanager.ListenConfig{Tap: tapEvents(out)})
 	if err != nil {
 		return complain("could not join the mptcp_pm_events mcast group: %v", compat.CError(err))
 	}
 	defer listener.Close()
-	for _, err := range listener.Batches(ctx) {
+	for _, err := range listener.Batches(pace.With(ctx, pace.Pace{Coalesce: -1})) {
 		if err != nil {
 			return complain("error on recv() from NL socket: %v", err)
 		}

@@ -1,4 +1,4 @@
-package cli
+package process
 
 import (
 	"context"
@@ -9,9 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// survivable returns the output under another number: Go ends a program that writes
-// to a broken pipe by the number 1 with SIGPIPE, and by others tells it so.
-func survivable(w io.Writer) io.Writer {
+// Output returns w, standard output under another descriptor. Go ends a program with
+// SIGPIPE when it writes to a broken pipe as descriptor 1, and returns an error for any
+// other descriptor, so that the program can end in order.
+func Output(w io.Writer) io.Writer {
 	if w != io.Writer(os.Stdout) {
 		return w
 	}
@@ -22,10 +23,10 @@ func survivable(w io.Writer) io.Writer {
 	return os.NewFile(uintptr(number), os.Stdout.Name())
 }
 
-// whileRead returns a context that ends also when nobody reads the output any more. A
-// command that waits for something to happen would learn of that only at its next
-// line, which may never come: `mptcpctl monitor | head -1` would stay for ever.
-func whileRead(ctx context.Context, w io.Writer) (context.Context, context.CancelFunc) {
+// WhileRead returns a context that also ends when nobody reads the output any more. A
+// command that waits for something to happen would notice that only at its next line,
+// which may never come: `mptcpctl counters watch | head -1` would stay for ever.
+func WhileRead(ctx context.Context, w io.Writer) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	f, ok := w.(*os.File)
 	if !ok {
@@ -49,7 +50,7 @@ func whileRead(ctx context.Context, w io.Writer) (context.Context, context.Cance
 	go func() {
 		defer func() {
 			if !stop() {
-				<-woken // who writes to it must be through before the number is another file's
+				<-woken // it must not write to the descriptor after this, which may be another file's
 			}
 			unix.Close(wake)
 		}()
