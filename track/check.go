@@ -114,14 +114,14 @@ func (c *checks) take(now time.Time, most int) []*check {
 // much is open already, everything is dumped instead.
 func (t *Tracker) check(e *mptcp.Event, after time.Duration) *check {
 	if len(t.checks.heap) >= checksOpen {
-		t.nextReconcile = t.now()
+		t.nextReconcile = t.clock.now()
 		return &check{}
 	}
 	id := identity{e.Netns, e.Token}
 	if k, ok := t.checks.by[id]; ok && e.Type == mptcp.EventClosed {
 		k.missing = false // what it waited for has come
 	}
-	return t.checks.put(id, t.now().Add(after))
+	return t.checks.put(id, t.clock.now().Add(after))
 }
 
 // lookAtWanted has those connections asked about that a view wants fresh.
@@ -242,7 +242,7 @@ func (t *Tracker) stillThere(k *check, c *mptcp.Connection, rows map[mptcp.Token
 	}
 	// The application has closed it, and it is not over yet.
 	again := &check{identity: k.identity, tries: k.tries + 1, closedAt: k.closedAt}
-	t.checks.again(again, t.now().Add(min(soon<<min(2*again.tries, 10), 10*time.Second)))
+	t.checks.again(again, t.clock.now().Add(min(soon<<min(2*again.tries, 10), 10*time.Second)))
 }
 
 // notThere handles a token that the kernel does not know.
@@ -253,13 +253,13 @@ func (t *Tracker) notThere(k *check) {
 	case t.table.core.at(slot).flags&coreClosed != 0:
 		at := k.closedAt
 		if at.IsZero() {
-			at = t.now()
+			at = t.clock.now()
 		}
 		t.end(slot, HowClosed, at)
 	case !k.missing:
 		// Its CLOSED may still be on the way to us.
 		again := &check{identity: k.identity, missing: true}
-		t.checks.again(again, t.now().Add(confirmAfter+t.config.Lag))
+		t.checks.again(again, t.clock.now().Add(confirmAfter+t.config.Lag))
 	default:
 		t.aborted(slot)
 	}

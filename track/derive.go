@@ -80,7 +80,7 @@ func (t *Tracker) readCounters(ctx context.Context, netns string) {
 	if n == nil {
 		return
 	}
-	now := t.now()
+	now := t.clock.now()
 	kept := slices.DeleteFunc(t.movements[netns], func(m movement) bool {
 		return m.by == 0 || now.Sub(m.at) > movementTime
 	})
@@ -193,7 +193,7 @@ func (t *Tracker) orphans(netns string, list []*check) {
 	}
 	for _, k := range list {
 		d := Delta{Kind: KindFallback, Name: KindFallback.String(), Key: mptcp.Key{Netns: netns, Token: k.token}}
-		d.Event = mptcp.Event{Fields: mptcp.FieldToken, Token: k.token, Netns: netns, Time: t.now()}
+		d.Event = mptcp.Event{Fields: mptcp.FieldToken, Token: k.token, Netns: netns, Time: t.clock.now()}
 		d.Evidence = []string{"CLOSED came for a connection that was never CREATED"}
 		if n.counters == nil {
 			d.Confidence = Possible
@@ -231,7 +231,7 @@ func (t *Tracker) aborted(slot uint32) {
 		Kind: KindAborted, Name: KindAborted.String(), Event: t.eventOf(r, nil),
 		Evidence: append(evidence, more...), Confidence: sure,
 	})
-	t.end(slot, HowAborted, t.now())
+	t.end(slot, HowAborted, t.clock.now())
 }
 
 // sampledAtATime is how many connections in trouble are looked at in a period.

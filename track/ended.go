@@ -88,7 +88,7 @@ type place struct {
 // yet, they are put where it is kept.
 func (t *Tracker) settle(netns string, s *mptcp.Subflow, kept place) {
 	k := tuple{netns, s.Local, s.Remote}
-	now := t.now()
+	now := t.clock.now()
 	if last, ok := t.finals.take(k, now); ok {
 		takeFigures(s, &last)
 	} else {
@@ -109,7 +109,7 @@ func (t *Tracker) final(e *EndedSubflow) {
 	k := tuple{e.Netns, e.Subflow.Local, e.Subflow.Remote}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.now()
+	now := t.clock.now()
 	at, ok := t.unsettled.take(k, now)
 	switch {
 	case !ok:
@@ -160,7 +160,7 @@ func (t *Tracker) closeSubflow(k mptcp.Key, s mptcp.Subflow, e *mptcp.Event, at 
 	}
 	t.settle(k.Netns, &s, place{t.closedGone + uint64(len(t.closed)), false})
 	s.State, s.TCP = mptcp.SubflowClosed, mptcp.StateClosed
-	c := &ClosedSubflow{Key: k, Subflow: s, At: at, found: t.now()}
+	c := &ClosedSubflow{Key: k, Subflow: s, At: at, found: t.clock.now()}
 	if e != nil {
 		c.Event = *e
 	}
@@ -200,7 +200,7 @@ func (t *Tracker) end(slot uint32, how How, at time.Time) {
 	r.State = mptcp.StateClosed
 	slices.SortFunc(r.Subflows, compareSubflows)
 	setShares(r.Subflows)
-	e := &Ended{Key: r.key(), Connection: r.Connection, At: at, How: how, history: r.history, found: t.now()}
+	e := &Ended{Key: r.key(), Connection: r.Connection, At: at, How: how, history: r.history, found: t.clock.now()}
 	t.ended = append(t.ended, e)
 	t.endedLast[identity{r.Netns, r.Token}] = e
 	if len(t.ended) > t.config.Keep {

@@ -61,7 +61,7 @@ func (t *Tracker) takeIn(c *mptcp.Connection, depth mergeDepth, announce bool) (
 			how = HowClosed
 		}
 		what, instance = replaced, r.instance+1
-		t.end(slot, how, t.now())
+		t.end(slot, how, t.clock.now())
 	}
 	*r = record{Connection: *c, instance: instance}
 	r.flags |= closedBefore(c)
@@ -177,7 +177,7 @@ func (t *Tracker) mergeSubflows(r *record, rows []mptcp.Subflow, confirmed bool)
 // vanished handles a subflow that is gone without SF_CLOSED: a join that did not
 // come up, one that this end reset, or the last of a connection that closes.
 func (t *Tracker) vanished(r *record, s *mptcp.Subflow) {
-	now := t.now()
+	now := t.clock.now()
 	if s.State == mptcp.SubflowPending {
 		t.deriveOf(r, s, KindSubflowFailed, Likely, "its socket was waiting for an answer to the join, and is gone")
 	}
@@ -212,7 +212,7 @@ func (t *Tracker) deriveOf(r *record, s *mptcp.Subflow, k Kind, c Confidence, ev
 // eventOf returns the frame of a derived delta: who and where, now. The subflow
 // may be nil.
 func (t *Tracker) eventOf(r *record, s *mptcp.Subflow) mptcp.Event {
-	e := mptcp.Event{Fields: mptcp.FieldToken, Token: r.Token, Netns: r.Netns, Time: t.now()}
+	e := mptcp.Event{Fields: mptcp.FieldToken, Token: r.Token, Netns: r.Netns, Time: t.clock.now()}
 	if s == nil {
 		return e
 	}

@@ -42,16 +42,11 @@ func (t *Tracker) reconcile(ctx context.Context, why reason) error {
 	began, used := time.Now(), processTime()
 	snapshots, err := t.source.Snapshots(ctx)
 	for i := range snapshots {
-		t.seek(snapshots[i].Time)
+		t.clock.seek(snapshots[i].Time)
 	}
-	now, took := t.now(), time.Since(began)
-	t.nextReconcile = time.Time{}
-	if t.config.Reconcile > 0 {
-		// Where others have the processor a dump takes longer, and costs no more.
-		cost := min(took, processTime()-used)
-		t.nextReconcile = now.Add(max(t.config.Reconcile, dumpPause*cost))
-	}
-	t.nextResync = now.Add(time.Second)
+	now, took := t.clock.now(), time.Since(began)
+	// Where others have the processor a dump takes longer, and costs no more.
+	t.scheduleDumps(now, time.Second, min(took, processTime()-used))
 	if err != nil {
 		return err
 	}
@@ -76,11 +71,27 @@ func (t *Tracker) reconcile(ctx context.Context, why reason) error {
 			return err
 		}
 	}
-	t.nextResync = now.Add(4 * took)
+	if t.clock.recording == nil {
+		t.nextResync = now.Add(4 * took)
+	}
 	if why == afterLoss {
 		t.resynced(s)
 	}
 	return nil
+}
+
+// scheduleDumps sets when everything is dumped again: a dump cost so much. In a
+// recording that is when it has its next snapshot, also after a loss: nothing but a
+// snapshot says what the lost events would have.
+func (t *Tracker) scheduleDumps(now time.Time, afterLoss, cost time.Duration) {
+	t.nextReconcile, t.nextResync = time.Time{}, time.Time{}
+	if t.clock.recording != nil {
+		return
+	}
+	t.nextResync = now.Add(afterLoss)
+	if t.config.Reconcile > 0 {
+		t.nextReconcile = now.Add(max(t.config.Reconcile, dumpPause*cost))
+	}
 }
 
 // placeNamespaces takes the facts of the namespaces in, and drops those that are
@@ -185,9 +196,9 @@ func (t *Tracker) toldEnd(slot uint32) (How, time.Time) {
 	case asked && !k.closedAt.IsZero():
 		return HowClosed, k.closedAt
 	case c.flags&coreClosed != 0:
-		return HowClosed, t.now()
+		return HowClosed, t.clock.now()
 	}
-	return HowUnknown, t.now()
+	return HowUnknown, t.clock.now()
 }
 
 // sweepMissing asks for connections that the dump did not show.
@@ -262,7 +273,7 @@ func (t *Tracker) resynced(s *sweep) {
 		fmt.Sprintf("events lost: %d", t.missed),
 		fmt.Sprintf("connections that no event told of: %d new, %d gone", s.added, s.removed),
 	}}
-	d.Event.Lost, d.Event.Time = t.missed, t.now()
+	d.Event.Lost, d.Event.Time = t.missed, t.clock.now()
 	t.missed = 0
 	t.tell(&d)
 	t.touch()

@@ -27,6 +27,15 @@ func (r *tape) Seek(to time.Time) {
 	r.at = to
 }
 
+// NextSnapshot: it was looked at every five seconds, for an hour.
+func (r *tape) NextSnapshot() time.Time {
+	next := r.at.Sub(r.began).Truncate(5*time.Second) + 5*time.Second
+	if next > time.Hour {
+		return time.Time{}
+	}
+	return r.began.Add(next)
+}
+
 func (r *tape) Batches(context.Context) iter.Seq2[[]mptcp.Event, error] {
 	return func(yield func([]mptcp.Event, error) bool) {
 		for _, e := range []struct {

@@ -48,14 +48,21 @@ type Source interface {
 }
 
 // Recording is a [Source] that plays what was recorded. The tracker then goes by
-// the times of the recording, as fast as it can be read: what falls due between
-// two batches is done before the second is applied.
+// the times of the recording, as fast as it can be read: what falls due between two
+// batches is done before the second is applied. It compares its state with each
+// snapshot when that was taken; [Config.Reconcile] has no effect.
 type Recording interface {
 	Source
-	// Seek tells that what is asked from now on is asked at that time. It is
-	// called before the questions, never with an earlier time than before, and
-	// first with that of the first snapshot. Batches may have been read ahead.
+	// Seek says that what is asked from now on is asked at that time: of events and
+	// snapshots that were recorded later, no answer may know. It is called before the
+	// questions, never with an earlier time than before, and first with that of the
+	// first snapshot. Batches may have been read ahead. Events of one batch are
+	// applied at the time of its last.
 	Seek(to time.Time)
+
+	// NextSnapshot returns when the recording has its next snapshots, later than the
+	// time that was sought last; zero where it has no more.
+	NextSnapshot() time.Time
 }
 
 // EndedSource is a [Source] that also hears of TCP sockets that end

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"mptcpctl/mptcp"
@@ -17,7 +16,7 @@ type Tracker struct {
 	source  Source
 	config  Config
 	streams streams
-	clock   atomic.Pointer[time.Time] // of a recording; nil: the wall's
+	clock   clock
 
 	mu         sync.Mutex // guards what follows, up to the next comment
 	table      *table
@@ -41,7 +40,6 @@ type Tracker struct {
 	changed    chan struct{} // closed at the next change; nil: nobody waits
 
 	// What follows belongs to the goroutine of Run.
-	recording     Recording // the source, if it is one
 	rec           record
 	out           []Delta // deltas of the connection at hand, to be told after it is written
 	checks        checks
@@ -69,7 +67,7 @@ func New(source Source, config *Config) *Tracker {
 	c := config.withDefaults()
 	recording, _ := source.(Recording)
 	return &Tracker{
-		source: source, recording: recording, config: c, marksServer: c.MarksServer,
+		source: source, clock: clock{recording: recording}, config: c, marksServer: c.MarksServer,
 		table: newTable(c.Details), history: newHistory(c.HistoryTotal),
 		endedLast: make(map[identity]*Ended),
 		checks:    checks{by: make(map[identity]*check)},
@@ -131,7 +129,7 @@ func (t *Tracker) Look(keys []mptcp.Key) {
 
 // touch makes the next State new. The caller holds mu.
 func (t *Tracker) touch() {
-	t.time = t.now()
+	t.time = t.clock.now()
 	t.state = nil
 	if t.changed != nil {
 		close(t.changed)
@@ -158,8 +156,8 @@ func (t *Tracker) Run(ctx context.Context) (err error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		if t.recording == nil {
-			timer.Reset(time.Until(t.deadline()))
+		if t.clock.recording == nil {
+			timer.Reset(t.pause())
 		}
 		select {
 		case b := <-f.batches:
@@ -176,14 +174,14 @@ func (t *Tracker) Run(ctx context.Context) (err error) {
 			t.drain(ctx, f)
 			return nil
 		}
-		t.attend(ctx, t.now())
+		t.attend(ctx, t.clock.now())
 	}
 }
 
 // drain applies what the source still gives after ctx is done. A recording has no end
 // of its own before its last event: it is left.
 func (t *Tracker) drain(ctx context.Context, f *feed) {
-	for ctx.Err() != nil && t.recording == nil {
+	for ctx.Err() != nil && t.clock.recording == nil {
 		select {
 		case b := <-f.batches:
 			t.apply(b)
@@ -210,61 +208,50 @@ func (t *Tracker) start(ctx context.Context) error {
 		return err
 	}
 	if t.config.Sample > 0 {
-		t.nextSample = t.now().Add(t.config.Sample)
 		t.looks = looksPerPeriod
+		if t.clock.recording == nil {
+			t.nextSample = t.clock.now().Add(t.config.Sample)
+		}
 	}
 	return nil
 }
 
 // finish settles what is open when a recording ends.
 func (t *Tracker) finish(ctx context.Context) {
+	if t.clock.recording != nil {
+		t.playOut(ctx)
+	}
 	if t.missed > 0 {
 		t.keep(t.reconcile(ctx, afterLoss))
 	}
 	for range 3 {
-		t.verify(ctx, t.now().Add(time.Hour))
+		t.verify(ctx, t.clock.now().Add(time.Hour))
 	}
 }
 
-// now returns the time: that of the recording, where the source is one.
-func (t *Tracker) now() time.Time {
-	if c := t.clock.Load(); c != nil {
-		return *c
-	}
-	return time.Now()
-}
-
-// seek puts a recording's clock forward.
-func (t *Tracker) seek(to time.Time) {
-	if t.recording != nil && (t.clock.Load() == nil || to.After(*t.clock.Load())) {
-		t.clock.Store(&to)
-		t.recording.Seek(to)
-	}
-}
-
-// idleSteps is how many deadlines are met in a pause of a recording; in longer
-// ones nothing changes any more.
-const idleSteps = 100
-
-// catchUp does what was due in a recording before the batch came.
+// catchUp plays a recording up to the batch.
 func (t *Tracker) catchUp(ctx context.Context, batch []mptcp.Event) {
-	if t.recording == nil || len(batch) == 0 {
+	if t.clock.recording == nil || len(batch) == 0 {
 		return
 	}
-	for range idleSteps {
-		d := t.deadline()
-		if d.After(batch[0].Time) {
-			break
-		}
-		t.seek(d)
-		t.attend(ctx, d)
-	}
-	t.seek(batch[len(batch)-1].Time)
+	t.play(ctx, batch[0].Time)
+	t.clock.seek(batch[len(batch)-1].Time)
 }
 
-// deadline returns when something is due.
-func (t *Tracker) deadline() time.Time {
-	at := t.now().Add(time.Minute)
+// longestPause is the longest time that a tracker of a live source rests.
+const longestPause = time.Minute
+
+// pause returns how long nothing is due.
+func (t *Tracker) pause() time.Duration {
+	due := t.deadline()
+	if due.IsZero() {
+		return longestPause
+	}
+	return min(time.Until(due), longestPause)
+}
+
+// deadline returns when something is due, zero where nothing is.
+func (t *Tracker) deadline() (first time.Time) {
 	due := []time.Time{t.checks.due(), t.nextSample, t.nextReconcile}
 	if t.missed > 0 {
 		due = append(due, t.nextResync)
@@ -273,17 +260,17 @@ func (t *Tracker) deadline() time.Time {
 		due = append(due, t.ended[0].found.Add(t.config.KeepTime))
 	}
 	for _, d := range due {
-		if !d.IsZero() && d.Before(at) {
-			at = d
+		if !d.IsZero() && (first.IsZero() || d.Before(first)) {
+			first = d
 		}
 	}
-	return at
+	return first
 }
 
 // attend does what is due.
 func (t *Tracker) attend(ctx context.Context, now time.Time) {
 	switch {
-	case t.missed > 0 && !now.Before(t.nextResync):
+	case t.missed > 0 && !t.nextResync.IsZero() && !now.Before(t.nextResync):
 		t.keep(t.reconcile(ctx, afterLoss))
 	case !t.nextReconcile.IsZero() && !now.Before(t.nextReconcile):
 		t.keep(t.reconcile(ctx, periodic))

@@ -71,7 +71,7 @@ func openTop(ctx context.Context, inv *grammar.Invocation, c *tui.Config) (sourc
 			return nil, err
 		}
 		c.Source, c.Title = recording, "replay of "+filepath.Base(inv.Options.Replay)
-		c.Recorded = recording.Recorded
+		c.Replay = true
 		// All of it is to be seen at its end.
 		c.Tracker = source.TrackWhole()
 		return recording, nil

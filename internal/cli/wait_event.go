@@ -112,9 +112,6 @@ func (w *eventWait) follow(ctx context.Context, tracker *track.Tracker, deltas i
 		if !w.expr.Tells(&d, w.connection(ctx, tracker, d.Key)) {
 			continue
 		}
-		if r := w.stream.Recording; r != nil {
-			d.Event.Time = r.Recorded(d.Event.Time)
-		}
 		format := eventFormat(w.inv, w.devices)
 		_, err := w.inv.Stdout.Write(append(format.AppendDelta(nil, &d), format.End...))
 		return true, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"time"
 
 	"mptcpctl/track"
 )
@@ -14,11 +13,11 @@ import (
 const deltasAhead = 1 << 16
 
 // NewTracker returns the tracker that derives events. That of a recording does not
-// wait: each snapshot is taken as soon as the replay comes to it.
+// wait for the output, so that all deltas must find a place.
 func NewTracker(stream *Stream) *track.Tracker {
 	config := &track.Config{Buffer: deltasAhead, Keep: 256, HistoryTotal: 1 << 12, Lag: stream.Lag}
 	if stream.Recording != nil {
-		config.Reconcile, config.Sample, config.Buffer = time.Millisecond, time.Millisecond, 1<<24
+		config.Buffer = 1 << 24
 	}
 	return track.New(stream.Tracked, config)
 }
@@ -52,8 +51,7 @@ func (m *Printer) noteEngine(stream *Stream) {
 	}
 }
 
-// printDeltas prints deltas until they end. Those that were found in a recording
-// get the time of the place in it.
+// printDeltas prints deltas until they end.
 func (m *Printer) printDeltas(deltas iter.Seq2[track.Delta, error], stream *Stream) error {
 	if err := m.write([]byte(m.Form.Open)); err != nil {
 		return err
@@ -63,9 +61,6 @@ func (m *Printer) printDeltas(deltas iter.Seq2[track.Delta, error], stream *Stre
 			return nil // Run returns it too
 		}
 		m.noteEngine(stream)
-		if recording := stream.Recording; recording != nil {
-			d.Event.Time = recording.Recorded(d.Event.Time)
-		}
 		m.Devices.Netns = d.Event.Netns
 		if !m.wantsDelta(&d) {
 			continue

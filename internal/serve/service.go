@@ -69,7 +69,7 @@ func newService(from *Source, c *Config) *service {
 		Token: c.Token, Names: c.Names, Log: c.Log, Replay: from.replay,
 	}
 	if from.recording != nil {
-		config.Recorded, config.Journal = from.recording.Recorded, 1<<16
+		config.Journal = 1 << 16
 	}
 	return &service{from, tracker, web.New(config), collector, judge, c.Log}
 }

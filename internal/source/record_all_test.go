@@ -106,7 +106,7 @@ func TestRecordAllNamespaces(t *testing.T) {
 	if !recordedEvent(r, name, mptcp.EventSubflowEstablished, token) {
 		t.Error("the second subflow is not among the events")
 	}
-	tracker := track.New(r, &track.Config{Reconcile: time.Millisecond, Sample: time.Millisecond, Keep: 1 << 16, KeepTime: time.Hour})
+	tracker := track.New(r, &track.Config{Keep: 1 << 16, KeepTime: time.Hour})
 	running, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	if err := tracker.Run(running); err != nil || running.Err() != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 // Recording is what [Record] wrote: it answers as the kernel answered then. As a
-// [track.Source] it is read by one tracker; see [Recording.Batches].
+// [track.Recording] it is played by one tracker, once.
 //
 // What a recording holds is foreign: it is checked like anything that comes from
 // the network, and its strings must be escaped before they are shown.

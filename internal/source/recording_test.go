@@ -42,7 +42,7 @@ func TestTrackerFollowsRecordings(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			tracker := track.New(r, &track.Config{Reconcile: time.Millisecond, Sample: time.Millisecond})
+			tracker := track.New(r, nil)
 			if err := tracker.Run(ctx); err != nil || ctx.Err() != nil {
 				t.Fatal(err, ctx.Err())
 			}
@@ -66,7 +66,7 @@ func TestTrackerFollowsRecordings(t *testing.T) {
 			}
 			first, end := r.Span()
 			for e := range state.Ended() {
-				if at := r.Recorded(e.At); at.Before(first) || at.After(end) {
+				if at := e.At; at.Before(first) || at.After(end) {
 					t.Errorf("%v ended at %v, outside of %v to %v", e.Key, at, first, end)
 				}
 			}

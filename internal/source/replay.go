@@ -6,8 +6,6 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
-	"sort"
-	"sync"
 	"time"
 
 	"mptcpctl/counters"
@@ -15,37 +13,59 @@ import (
 	"mptcpctl/track"
 )
 
-var _ Source = (*Recording)(nil)
+var (
+	_ Source          = (*Recording)(nil)
+	_ track.Recording = (*Recording)(nil)
+)
 
-// replay is how far a tracker has read a recording, and what the kernel would have
-// answered there: the last snapshots with the events since.
+// replay is the place in a recording that a tracker has come to, and what the kernel
+// would have answered there: the last snapshots with the events since.
 type replay struct {
 	recording *Recording
-
-	mu      sync.Mutex // guards what follows
-	steps   int        // how often the snapshots that hold were others
-	served  int        // the last step that was given out
-	asked   chan struct{}
-	order   []string          // of the namespaces
-	state   map[string]*model // by namespace
-	marks   []mark
-	started time.Time
+	next      int               // the first entry behind the place
+	stop      int               // the entry that ends the next snapshots, cached; len(entries): none
+	order     []string          // of the namespaces
+	state     map[string]*model // by namespace
 }
 
-// mark ties a time of the recording to the time at which it was replayed.
-type mark struct{ wall, recorded time.Time }
-
+// init goes to the snapshots of the first round, where a tracker begins.
 func (p *replay) init(r *Recording) {
-	p.recording, p.asked, p.started = r, make(chan struct{}, 1), time.Now()
-	p.state = map[string]*model{}
+	p.recording, p.stop, p.state = r, -1, map[string]*model{}
 	if len(r.snapshots) == 0 {
 		p.load(&recorded{time: r.first, recording: r}, nil)
+		return
 	}
-	for i, s := range r.snapshots { // those of the first round
-		if i == 0 || s.round != 0 && s.round == r.snapshots[0].round {
-			p.load(s, nil)
+	p.enter(p.nextStop() + 1)
+}
+
+// enter goes on to the entry with that index, which it does not enter.
+func (p *replay) enter(end int) {
+	entries := p.recording.entries
+	for ; p.next < end; p.next++ {
+		switch e := &entries[p.next]; {
+		case e.gone:
+			p.drop(e.netns)
+		case e.snapshot != nil:
+			p.load(e.snapshot, entries[p.next+1:])
+		case p.state[e.netns] != nil:
+			event := e.event()
+			p.state[e.netns].apply(&event)
 		}
 	}
+}
+
+// nextStop returns the index of the next entry at which there is something new to be
+// compared with: the last snapshot of a round, or that a namespace has gone.
+func (p *replay) nextStop() int {
+	if p.stop < p.next {
+		entries := p.recording.entries
+		for p.stop = p.next; p.stop < len(entries); p.stop++ {
+			if e := &entries[p.stop]; !e.told() && !e.more {
+				break
+			}
+		}
+	}
+	return p.stop
 }
 
 // load has the snapshot hold for its namespace, as of when it was begun: what ended
@@ -74,112 +94,57 @@ func (p *replay) drop(netns string) {
 	p.order = slices.DeleteFunc(p.order, func(name string) bool { return name == netns })
 }
 
-// readAhead is more than how many batches a tracker holds that it has not applied
-// yet: after so many empty ones it has applied all.
-const readAhead = 8
+// Seek goes on to the time: what is asked from now on is answered as of then.
+func (r *Recording) Seek(to time.Time) {
+	end := r.replay.next
+	for end < len(r.entries) && !r.entries[end].time.After(to) {
+		end++
+	}
+	r.replay.enter(end)
+}
 
-// Batches yields the recorded events, and ends. It stops at each snapshot until
-// Snapshots has been asked for it, so that a tracker sees the figures of all of
-// them: give it a short Config.Reconcile, or the replay takes as long as those
-// pauses. Between two batches it yields empty ones, until the tracker has applied
-// what came before: Lookup and Sample answer as of the events that it knows.
+// NextSnapshot returns when the next snapshots are whole for all namespaces of their
+// round, or a namespace has gone. It is zero where nothing of that follows.
+func (r *Recording) NextSnapshot() time.Time {
+	if stop := r.replay.nextStop(); stop < len(r.entries) {
+		return r.entries[stop].time
+	}
+	return time.Time{}
+}
+
+// A batch is of events that were recorded within this time, and of so many at most.
+const (
+	batchTime   = time.Millisecond
+	batchLength = 1 << 12
+)
+
+// Batches yields the recorded events, and ends. Events that were recorded at about
+// the same time, without a snapshot between them, come together.
 func (r *Recording) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
 	return func(yield func([]mptcp.Event, error) bool) {
-		next := 0
-		settled := func() bool {
-			for range readAhead {
-				if !yield(nil, nil) || ctx.Err() != nil {
-					return false
-				}
-			}
-			return true
+		var batch []mptcp.Event
+		flush := func() bool {
+			ok := len(batch) == 0 || yield(batch, nil)
+			batch = batch[:0]
+			return ok && ctx.Err() == nil
 		}
-		for next < len(r.entries) && ctx.Err() == nil {
-			if e := &r.entries[next]; !e.told() {
-				if !settled() || !r.replay.enter(ctx, e, r.entries[next+1:]) {
-					return
-				}
-				next++
-				continue
-			}
-			var batch []mptcp.Event
-			for ; next < len(r.entries) && r.entries[next].told() && len(batch) < 64; next++ {
-				batch = append(batch, r.entries[next].event())
-			}
-			r.replay.apply(batch)
-			if !yield(batch, nil) || !settled() {
+		for i := range r.entries {
+			e := &r.entries[i]
+			ends := len(batch) == batchLength || len(batch) > 0 && e.time.Sub(batch[0].Time) > batchTime
+			if (ends || !e.told()) && !flush() {
 				return
 			}
+			if e.told() {
+				batch = append(batch, e.event())
+			}
 		}
+		flush()
 	}
-}
-
-// enter goes on to a snapshot, or to where a namespace has gone, and waits until the
-// snapshots were asked for: those of a round together.
-func (p *replay) enter(ctx context.Context, e *entry, behind []entry) bool {
-	p.mu.Lock()
-	p.steps++
-	step := p.steps
-	p.marks = append(p.marks, mark{time.Now(), e.time})
-	if e.gone {
-		p.drop(e.netns)
-	} else {
-		p.load(e.snapshot, behind)
-	}
-	p.mu.Unlock()
-	for !e.more {
-		p.mu.Lock()
-		done := p.served >= step
-		p.mu.Unlock()
-		if done {
-			return true
-		}
-		select {
-		case <-p.asked:
-		case <-ctx.Done():
-			return false
-		}
-	}
-	return true
-}
-
-func (p *replay) apply(batch []mptcp.Event) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.marks = append(p.marks, mark{time.Now(), batch[len(batch)-1].Time})
-	for i := range batch {
-		if m := p.state[batch[i].Netns]; m != nil {
-			m.apply(&batch[i])
-		}
-	}
-}
-
-// Recorded returns the time in the recording of something that a tracker found at
-// the time t while it was replayed. Times of the recording itself stay as they are.
-func (r *Recording) Recorded(t time.Time) time.Time {
-	p := &r.replay
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if t.Before(p.started) {
-		return t
-	}
-	i := sort.Search(len(p.marks), func(i int) bool { return p.marks[i].wall.After(t) })
-	if i == 0 {
-		return r.first
-	}
-	return p.marks[i-1].recorded
 }
 
 // Snapshots returns the snapshots that the replay has come to.
 func (r *Recording) Snapshots(context.Context) ([]track.Snapshot, error) {
 	p := &r.replay
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.served = p.steps
-	select {
-	case p.asked <- struct{}{}:
-	default:
-	}
 	var all []track.Snapshot
 	for _, netns := range p.order {
 		m := p.state[netns]
@@ -192,8 +157,6 @@ func (r *Recording) Snapshots(context.Context) ([]track.Snapshot, error) {
 
 // Lookup returns those of the connections that are there where the replay is.
 func (r *Recording) Lookup(_ context.Context, netns string, tokens []mptcp.Token) ([]mptcp.Connection, error) {
-	r.replay.mu.Lock()
-	defer r.replay.mu.Unlock()
 	m := r.replay.state[netns]
 	if m == nil {
 		return nil, nil
@@ -209,8 +172,6 @@ func (r *Recording) Lookup(_ context.Context, netns string, tokens []mptcp.Token
 
 // Sample returns the subflows of these connections where the replay is.
 func (r *Recording) Sample(_ context.Context, netns string, tokens []mptcp.Token) ([]track.SubflowRow, error) {
-	r.replay.mu.Lock()
-	defer r.replay.mu.Unlock()
 	m := r.replay.state[netns]
 	if m == nil {
 		return nil, nil
@@ -225,8 +186,6 @@ func (r *Recording) Sample(_ context.Context, netns string, tokens []mptcp.Token
 // Namespace returns what the last snapshot says beside the sockets, with what events have
 // proved since.
 func (r *Recording) Namespace(_ context.Context, netns string) (*track.Snapshot, error) {
-	r.replay.mu.Lock()
-	defer r.replay.mu.Unlock()
 	m := r.replay.state[netns]
 	if m == nil {
 		return nil, nil
@@ -238,10 +197,7 @@ func (r *Recording) Namespace(_ context.Context, netns string) (*track.Snapshot,
 
 // Counters returns the counters of the snapshot that the replay has come to.
 func (r *Recording) Counters(_ context.Context, netns string) (track.Counters, error) {
-	p := &r.replay
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if m := p.state[netns]; m != nil {
+	if m := r.replay.state[netns]; m != nil {
 		if values, err := m.from.MPTCPCounters(); err == nil {
 			return counterMap(values), nil
 		}

@@ -10,7 +10,6 @@ import (
 // end.
 func TrackWhole() *track.Config {
 	return &track.Config{
-		Buffer: 1 << 16, Reconcile: time.Millisecond, Sample: time.Millisecond,
-		KeepTime: 1000 * time.Hour, Keep: 1 << 14, History: 1 << 10, HistoryTotal: 1 << 18,
+		Buffer: 1 << 16, KeepTime: 1000 * time.Hour, Keep: 1 << 14, History: 1 << 10, HistoryTotal: 1 << 18,
 	}
 }

@@ -25,9 +25,8 @@ type Config struct {
 	// recording. It is foreign, and escaped.
 	Title string
 
-	// Recorded returns the time in a recording of what was found at that time while
-	// it is played; nil: the source is not a recording.
-	Recorded func(time.Time) time.Time
+	// Replay says that the source is a recording: the view then goes by its times.
+	Replay bool
 
 	Filter *filter.Expr // what to begin with; nil: everything
 	Screen Screen       // which to begin with; 0: the overview

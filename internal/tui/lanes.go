@@ -59,28 +59,6 @@ type story struct {
 	now        time.Time
 }
 
-// remember turns the times of the story into those of a recording.
-func (s *story) remember(recorded func(time.Time) time.Time) {
-	turn := func(at *time.Time) {
-		if !at.IsZero() {
-			*at = recorded(*at)
-		}
-	}
-	turn(&s.connection.Since)
-	for i := range s.history {
-		turn(&s.history[i].Event.Time)
-	}
-	for i := range s.closed {
-		turn(&s.closed[i].At)
-		turn(&s.closed[i].Event.Time)
-	}
-	if s.ended != nil {
-		ended := *s.ended // that of the state is shared
-		turn(&ended.At)
-		s.ended = &ended
-	}
-}
-
 // newChart makes the chart of a connection. Without any history a subflow has
 // been in its present state for as long as is known.
 func newChart(s *story) *chart {

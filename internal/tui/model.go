@@ -293,9 +293,6 @@ func (m *model) tell() *story {
 			s.ended = e
 		}
 	}
-	if m.config.Recorded != nil {
-		s.remember(m.config.Recorded)
-	}
 	return s
 }
 

@@ -73,14 +73,11 @@ func (p *pump) take(now time.Time) frame {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := frame{now: now, state: p.tracker.State(), deltas: p.deltas, ended: p.ended, err: p.err}
-	if recorded := p.config.Recorded; recorded != nil {
-		f.now = recorded(now)
-		for i := range f.deltas {
-			f.deltas[i].Event.Time = recorded(f.deltas[i].Event.Time)
-		}
+	if p.config.Replay {
+		f.now = f.state.Time()
 	}
 	if p.skipped > 0 {
-		f.deltas = slices.Insert(f.deltas, 0, overflow(p.skipped, now))
+		f.deltas = slices.Insert(f.deltas, 0, overflow(p.skipped, f.now))
 	}
 	p.deltas, p.skipped = nil, 0
 	return f

@@ -76,7 +76,7 @@ func (s *Server) serveSummary(w http.ResponseWriter, _ *http.Request) {
 	state := s.config.Tracker.State()
 	counts := state.Counts()
 	v := summary{
-		Time: s.config.Recorded(state.Time()).UTC(), Replay: s.config.Replay, Version: s.config.Version, Started: s.started.UTC(), Epoch: s.journal.epoch,
+		Time: state.Time().UTC(), Replay: s.config.Replay, Version: s.config.Version, Started: s.started.UTC(), Epoch: s.journal.epoch,
 		EventsAvailable: s.config.NoEvents == "", EventsReason: s.config.NoEvents,
 		Connections: counts.Connections, Fallbacks: counts.Fallbacks, Subflows: counts.Subflows,
 		ByState: map[string]int{}, BySide: map[string]int{}, SubflowsByState: map[string]int{},
@@ -139,25 +139,17 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	p := page{Total: len(places), Offset: int(skipped), Time: s.config.Recorded(v.state.Time()).UTC()}
+	p := page{Total: len(places), Offset: int(skipped), Time: v.state.Time().UTC()}
 	first := min(int(skipped), len(places))
 	shown := make([]mptcp.Connection, 0, limit)
 	for _, i := range places[first:min(first+int(limit), len(places))] {
-		shown = append(shown, s.dated(v.rows[i].Connection))
+		shown = append(shown, v.rows[i].Connection)
 	}
 	if p.Connections, err = connectionsJSON(shown); err != nil {
 		fail(w, http.StatusInternalServerError, err.Error())
 		return
 	}
 	reply(w, http.StatusOK, p)
-}
-
-// dated returns the connection with the time of the recording since when it is there.
-func (s *Server) dated(c mptcp.Connection) mptcp.Connection {
-	if !c.Since.IsZero() {
-		c.Since = s.config.Recorded(c.Since)
-	}
-	return c
 }
 
 // connectionsJSON returns the connections as `connection show -j` prints them.
@@ -218,14 +210,13 @@ func (s *Server) serveConnection(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "the connection is kept no more")
 		return
 	}
-	connection = s.dated(connection)
 	d, err := s.details(state, key, &connection, after)
 	if err != nil {
 		fail(w, http.StatusInternalServerError, err.Error())
 		return
 	}
 	if end != nil {
-		d.Ended = &ending{s.config.Recorded(end.At).UTC(), end.How}
+		d.Ended = &ending{end.At.UTC(), end.How}
 	}
 	reply(w, http.StatusOK, d)
 }
@@ -255,20 +246,18 @@ func (s *Server) details(state *track.State, k mptcp.Key, c *mptcp.Connection, a
 	d := &details{
 		Connection: list[1 : len(list)-1], Instance: k.Instance, Epoch: s.journal.epoch,
 		History: []json.RawMessage{}, ClosedSubflows: []closedSubflow{}, Samples: s.samples.of(k, after),
-		Time: s.config.Recorded(state.Time()).UTC(), Replay: s.config.Replay,
+		Time: state.Time().UTC(), Replay: s.config.Replay,
 	}
 	format := &present.EventJSON{}
 	if s.config.Device != nil {
 		format.Device = func(index int32) string { return s.config.Device(k.Netns, index) }
 	}
 	for _, delta := range state.History(k) {
-		delta.Event.Time = s.config.Recorded(delta.Event.Time)
 		d.History = append(d.History, appendDelta(nil, format, &delta))
 	}
 	for _, closed := range state.ClosedSubflows(k) {
-		row := closedSubflow{Subflow: closed.Subflow, Time: s.config.Recorded(closed.At).UTC()}
+		row := closedSubflow{Subflow: closed.Subflow, Time: closed.At.UTC()}
 		if closed.Event.Type != 0 {
-			closed.Event.Time = s.config.Recorded(closed.Event.Time)
 			row.Event = format.Append(nil, &closed.Event)
 		}
 		d.ClosedSubflows = append(d.ClosedSubflows, row)

@@ -20,7 +20,6 @@ type journal struct {
 	mu     sync.Mutex
 	format present.EventJSON
 	netns  string // of the delta that is being rendered
-	at     func(time.Time) time.Time
 	ring   []entry
 	next   uint64        // number of the next delta
 	woken  chan struct{} // closed at the next delta; nil: nobody waits
@@ -39,7 +38,7 @@ type entry struct {
 func newJournal(size int, started time.Time, c *Config) *journal {
 	j := &journal{
 		epoch: strconv.FormatInt(started.UnixMilli(), 36), next: 1,
-		ring: make([]entry, size), at: c.Recorded,
+		ring: make([]entry, size),
 	}
 	if c.Device != nil {
 		j.format.Device = func(index int32) string { return c.Device(j.netns, index) }
@@ -53,7 +52,6 @@ func (j *journal) add(d *track.Delta) {
 	j.netns = d.Event.Netns
 	e := &j.ring[j.next%uint64(len(j.ring))]
 	*e = entry{id: j.next, delta: *d}
-	e.delta.Event.Time = j.at(d.Event.Time)
 	e.json = appendDelta(nil, &j.format, &e.delta)
 	j.next++
 	j.second++

@@ -26,10 +26,8 @@ type Config struct {
 	Device func(netns string, ifindex int32) string
 
 	// Replay is the name of the recording that the tracker plays, "" where it follows
-	// the kernel. Recorded then returns the time in the recording of what was found at
-	// that time while it was played.
-	Replay   string
-	Recorded func(time.Time) time.Time
+	// the kernel.
+	Replay string
 
 	// Findings returns what doctor finds, in doctor's own JSON; nil: there is no
 	// doctor. It is called at most every few seconds.
@@ -84,9 +82,6 @@ func New(c Config) *Server {
 	if c.Connections <= 0 {
 		c.Connections = 1024
 	}
-	if c.Recorded == nil {
-		c.Recorded = func(t time.Time) time.Time { return t }
-	}
 	started := time.Now()
 	return &Server{
 		config:  c,
@@ -120,14 +115,14 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// sampleRecorded takes samples of the watched connections while a recording is
+// sampleReplay takes samples of the watched connections while a recording is
 // played, as far apart as one a second would be.
-func (s *Server) sampleRecorded(ctx context.Context) {
+func (s *Server) sampleReplay(ctx context.Context) {
 	var last time.Time
 	for {
 		changed := s.config.Tracker.Changed()
 		state := s.config.Tracker.State()
-		if now := s.config.Recorded(state.Time()); now.Sub(last) >= time.Second/2 && state.Len() > 0 {
+		if now := state.Time(); now.Sub(last) >= time.Second/2 && state.Len() > 0 {
 			last = now
 			s.samples.take(now, state)
 		}
@@ -142,7 +137,7 @@ func (s *Server) sampleRecorded(ctx context.Context) {
 // sample takes a sample of the watched connections each second.
 func (s *Server) sample(ctx context.Context) {
 	if s.config.Replay != "" {
-		s.sampleRecorded(ctx)
+		s.sampleReplay(ctx)
 		return
 	}
 	ticker := time.NewTicker(time.Second)
