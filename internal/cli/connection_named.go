@@ -23,7 +23,7 @@ func (a *app) connectionToken(ctx context.Context, inv *grammar.Invocation, word
 	}
 	expr, wrong := filter.Parse(word)
 	if wrong != nil || expr == nil {
-		return 0, inv.Usage(fmt.Sprintf("%v; nor is it a filter%s", err, because(wrong)))
+		return 0, inv.Usage(fmt.Sprintf("%v; nor is it a filter%s", err, because(inv, wrong)))
 	}
 	connections, err := namedConnections(ctx, inv, expr, false)
 	if err != nil {
@@ -64,9 +64,9 @@ func connectionNames(connections []mptcp.Connection) string {
 }
 
 // because says what is wrong with a filter, or without an error how one looks.
-func because(wrong error) string {
+func because(inv *grammar.Invocation, wrong error) string {
 	if wrong == nil {
 		return " that matches one connection, such as 'dst :443'"
 	}
-	return ": " + strings.TrimPrefix(wrong.Error(), "filter: ")
+	return ": " + strings.TrimPrefix(filterText(inv, wrong), "filter: ")
 }

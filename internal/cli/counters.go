@@ -50,7 +50,7 @@ func (a *app) countersShow(ctx context.Context, inv *grammar.Invocation) error {
 	all := inv.Has("all") || len(inv.Args) > 0
 	objects := []present.Counter{}
 	for _, place := range facts.places {
-		values, err := selectCounters(place.read, inv.Args)
+		values, err := selectCounters(inv, place.read, inv.Args)
 		if err != nil {
 			return fmt.Errorf("%s: %w", inv.Path, err)
 		}
@@ -101,7 +101,7 @@ func openCounters(ctx context.Context, inv *grammar.Invocation) (*counterFacts, 
 }
 
 // selectCounters reads the counters whose names contain one of the words.
-func selectCounters(read func() (counters.Values, error), words []string) (counters.Values, error) {
+func selectCounters(inv *grammar.Invocation, read func() (counters.Values, error), words []string) (counters.Values, error) {
 	values, err := read()
 	if err != nil || len(words) == 0 {
 		return values, err
@@ -115,7 +115,8 @@ func selectCounters(read func() (counters.Values, error), words []string) (count
 		return false
 	})
 	if chosen.Len() == 0 {
-		return chosen, fmt.Errorf("no counter of this kernel has a name like %s", strings.Join(words, " or "))
+		return chosen, fmt.Errorf("no counter of this kernel has a name like %s%s",
+			strings.Join(words, " or "), counterProposal(inv, values, words))
 	}
 	return chosen, nil
 }
@@ -135,7 +136,7 @@ func (a *app) countersWatch(ctx context.Context, inv *grammar.Invocation) error 
 	defer facts.close()
 	before := make([]counters.Values, len(facts.places))
 	for i, place := range facts.places {
-		if before[i], err = selectCounters(place.read, words); err != nil {
+		if before[i], err = selectCounters(inv, place.read, words); err != nil {
 			return fmt.Errorf("%s: %w", inv.Path, err)
 		}
 	}
@@ -149,7 +150,7 @@ func (a *app) countersWatch(ctx context.Context, inv *grammar.Invocation) error 
 			return nil
 		case now := <-ticker.C:
 			for i, place := range facts.places {
-				after, err := selectCounters(place.read, words)
+				after, err := selectCounters(inv, place.read, words)
 				if err != nil {
 					return fmt.Errorf("%s: %w", inv.Path, err)
 				}
@@ -170,7 +171,7 @@ func countersReplayed(inv *grammar.Invocation, words []string) error {
 	}
 	before := map[string]counters.Values{} // by network namespace
 	for at, view := range recording.States() {
-		after, err := selectCounters(view.MPTCPCounters, words)
+		after, err := selectCounters(inv, view.MPTCPCounters, words)
 		if err != nil {
 			return fmt.Errorf("%s: %w", inv.Path, err)
 		}

@@ -203,6 +203,7 @@ func doctorArguments(inv *grammar.Invocation) (*doctorRequest, error) {
 			return nil, inv.Usage(fmt.Sprintf("--watch %q: want a time such as 10s", first))
 		}
 	}
+	inv.Verbs = []string{"explain"} // which explained has not found
 	expr, err := parseFilter(inv)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -107,7 +108,11 @@ func checkArguments(ctx context.Context, inv *grammar.Invocation) (peer netip.Ad
 	}
 	r, err := iproute.ParseEndpoint(iproute.Add, args)
 	if err != nil {
-		return peer, e, inv.Usage(err.Error())
+		proposal := ""
+		if wrong, ok := errors.AsType[*iproute.ArgumentError](err); ok {
+			proposal = grammar.DidYouMean(wrong.Word, append(wrong.Names, "to"))
+		}
+		return peer, e, inv.Usage(err.Error() + proposal)
 	}
 	e = r.Endpoint()
 	if e.Flags == 0 || e.Flags == mptcp.FlagBackup {

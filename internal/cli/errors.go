@@ -46,7 +46,7 @@ func named(inv *grammar.Invocation, err error) error {
 		return nil
 	}
 	if wrong, ok := errors.AsType[*iproute.ArgumentError](err); ok {
-		return exit.With(wrong.Code, fmt.Errorf("%s: %w", inv.Path, err))
+		return exit.With(wrong.Code, fmt.Errorf("%s: %w%s", inv.Path, err, grammar.DidYouMean(wrong.Word, wrong.Names)))
 	}
 	if _, ok := errors.AsType[*pathmanager.Error](err); ok {
 		return err

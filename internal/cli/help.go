@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 
 	"mptcpctl/internal/grammar"
@@ -49,7 +48,7 @@ func (a *app) help(_ context.Context, inv *grammar.Invocation) error {
 	}
 	entry, ok := grammar.Find(a.commands(), inv.Args[0])
 	if !ok {
-		return &grammar.UsageError{Message: "command " + strconv.Quote(inv.Args[0]) + " is unknown", Word: inv.Args[0]}
+		return grammar.UnknownCommand(inv.Args[0], a.commands(), filterTopic().Name)
 	}
 	row := entry.Build()
 	if inv.Has("man") {
@@ -59,7 +58,7 @@ func (a *app) help(_ context.Context, inv *grammar.Invocation) error {
 	for _, word := range inv.Args[1:] {
 		verb := command.Verb(word)
 		if verb == nil {
-			return &grammar.UsageError{Path: path, Message: "command " + strconv.Quote(word) + " is unknown", Word: word}
+			return command.UnknownVerb(path, word)
 		}
 		command, path = command.Inherit(verb), path+" "+verb.Name
 	}

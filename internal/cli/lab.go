@@ -160,7 +160,11 @@ func (a *app) labDemo(ctx context.Context, inv *grammar.Invocation) error {
 func (a *app) openLab(ctx context.Context, inv *grammar.Invocation, name string, narrator lab.Narrator) (*lab.Lab, error) {
 	topology, ok := lab.FindTopology(name)
 	if !ok {
-		return nil, inv.Usage(fmt.Sprintf("%q is no network and no scenario; `lab list` names them", name))
+		names := "; `lab list` names them"
+		if proposal := grammar.DidYouMean(name, labNames()); proposal != "" {
+			names = proposal
+		}
+		return nil, inv.Usage(fmt.Sprintf("%q is no network and no scenario%s", name, names))
 	}
 	if err := enterLab(); err != nil {
 		return nil, err

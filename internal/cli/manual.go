@@ -18,8 +18,8 @@ func (a *app) manual() *grammar.Manual {
 			"kernel's events, manages the endpoints and limits of the in-kernel path manager, and tells " +
 			"why a connection has fewer subflows than it could.\n\n" +
 			"Its command lines have the shape of ip(8): an object, a verb, and keywords. Objects, verbs " +
-			"and options may be shortened. endpoint, limits and monitor take what follows `ip mptcp` and " +
-			"answer in the same words.\n\n" +
+			"and options may be shortened; a mistyped one gets a proposal. endpoint, limits and monitor " +
+			"take what follows `ip mptcp` and answer in the same words.\n\n" +
 			"What only shows needs no privilege. Changes and events need CAP_NET_ADMIN in the network " +
 			"namespace.",
 		Entries: a.commands(),

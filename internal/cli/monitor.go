@@ -192,7 +192,7 @@ func (q quiet) Unwrap() error { return q.err }
 func parseFilter(inv *grammar.Invocation) (*filter.Expr, error) {
 	expr, err := filter.Parse(inv.Args...)
 	if err != nil {
-		return nil, inv.Usage(err.Error())
+		return nil, inv.Usage(filterText(inv, err))
 	}
 	o := &inv.Options
 	if expr.NamesNetns() && !o.AllNetns && o.Netns == "" && o.Replay == "" && !inv.Has("from") {

@@ -185,7 +185,7 @@ func (a *app) parsePM(ctx context.Context, inv *grammar.Invocation) (*pmRequest,
 		rest = rest[1:]
 		i := grammar.Match(word, names)
 		if i < 0 {
-			if err := r.operand(inv, word); err != nil {
+			if err := r.operand(inv, word, names); err != nil {
 				return nil, err
 			}
 			continue
@@ -211,14 +211,19 @@ func (a *app) parsePM(ctx context.Context, inv *grammar.Invocation) (*pmRequest,
 	return r, nil
 }
 
-// operand takes the address of announce.
-func (r *pmRequest) operand(inv *grammar.Invocation, word string) error {
+// operand takes the address of announce. A word that is no address may have been
+// meant for one of the keywords.
+func (r *pmRequest) operand(inv *grammar.Invocation, word string, keywords []string) error {
 	if inv.Command.Operand != grammar.Address || r.local.Address.IsValid() {
-		return inv.Usage(fmt.Sprintf("unknown word %q", word))
+		return inv.Usage(fmt.Sprintf("unknown word %q%s", word, grammar.DidYouMean(word, keywords)))
 	}
 	address, err := netip.ParseAddr(word)
 	if err != nil || address.Zone() != "" {
-		return inv.Usage(fmt.Sprintf("unknown word %q: neither an address nor a keyword", word))
+		what := grammar.DidYouMean(word, keywords)
+		if what == "" {
+			what = ": neither an address nor a keyword"
+		}
+		return inv.Usage(fmt.Sprintf("unknown word %q%s", word, what))
 	}
 	r.local.Address = address
 	return nil

@@ -307,7 +307,7 @@ func TestPMRefusals(t *testing.T) {
 		"pm addresses token " + client.String() + " extra":                 `unknown word "extra"`,
 		"pm addresses":  "token is missing",
 		"pm":            "needs one of: announce, remove",
-		"pm frobnicate": `command "frobnicate" is unknown`,
+		"pm frobnicate": `unknown command "frobnicate"`,
 	} {
 		h.run("mptcpctl", line, 2, "", want)
 	}

@@ -11,6 +11,8 @@ type Error struct {
 	Offset   int      // where in Input the bad word begins, in bytes
 	Word     string   // the bad word, "" at the end of the expression
 	Expected []string // what could stand there: words, or descriptions such as "a port"
+	Unknown  string   // the part of Word that is no name or value of the language, "" where something else is wrong
+	Names    []string // the names that could stand for Unknown; nil where they cannot be listed
 }
 
 // Error returns the bad word and what was expected, on one line.

@@ -1,5 +1,7 @@
 package filter
 
+import "errors"
+
 // parser walks over the words of one expression.
 type parser struct {
 	input string
@@ -91,15 +93,21 @@ func (p *parser) term() (node, error) {
 		for i := range p.terms {
 			if t := &p.terms[i]; t.Word == p.words[p.next].text || t.short != "" && t.short == p.words[p.next].text {
 				p.next++
-				return t.parse(p)
+				n, err := t.parse(p)
+				if wrong, ok := errors.AsType[*Error](err); ok && wrong.Unknown != "" {
+					wrong.Names = t.names()
+				}
+				return n, err
 			}
 		}
 	}
-	expected := []string{"not", "("}
+	expected, names := []string{"not", "("}, []string{"and", "or", "not"}
 	for _, t := range p.terms {
-		expected = append(expected, t.Word)
+		expected, names = append(expected, t.Word), append(names, t.Word)
 	}
-	return node{}, p.want(expected...)
+	e := p.want(expected...)
+	e.Unknown, e.Names = e.Word, names
+	return node{}, e
 }
 
 // relation reads an optional comparison. Where only equality makes sense, ordered
@@ -119,14 +127,17 @@ func (p *parser) relation(ordered bool) (comparison, error) {
 	return c, nil
 }
 
-// value reads one value by means of read; expected describes it.
+// value reads one value by means of read; expected describes it. In the error, Unknown
+// is a value that read refused.
 func (p *parser) value(read func(text string) (node, bool), expected ...string) (node, error) {
 	if p.done() || !p.words[p.next].quoted && reserved(p.words[p.next].text) || p.at("(", ")", "!", "&&", "||") {
 		return node{}, p.want(expected...)
 	}
 	n, ok := read(p.words[p.next].text)
 	if !ok {
-		return node{}, p.want(expected...)
+		e := p.want(expected...)
+		e.Unknown = e.Word
+		return node{}, e
 	}
 	p.next++
 	return n, nil

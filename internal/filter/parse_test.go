@@ -2,6 +2,7 @@ package filter
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -187,4 +188,38 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q became %q, then %q", in, canonical, again)
 		}
 	})
+}
+
+// TestErrorsNameWhatCouldBeMeant: an error has the name that is none, and all names
+// that could stand there, so that a caller can propose one.
+func TestErrorsNameWhatCouldBeMeant(t *testing.T) {
+	for input, want := range map[string]struct{ unknown, among string }{
+		"sate established":               {"sate", "state"},
+		"state established adn dst :443": {"adn", "and"},
+		"dst :443 nto fallback":          {"nto", "not"},
+		"exclude estblished":             {"estblished", "established"},
+		"state listen,estblished":        {"estblished", "established"},
+		"state listen exclude clse":      {"clse", "closing"},
+		"event CREATED,SF_CLOSD":         {"SF_CLOSD", "SF_CLOSED"},
+		"reason midlebox":                {"midlebox", "middlebox"},
+		"error ECONREFUSED":              {"ECONREFUSED", "ECONNREFUSED"},
+		"side != clinet":                 {"clinet", "client"},
+		"family inet4":                   {"inet4", "inet6"},
+		"dst 10.0.0.x":                   {"10.0.0.x", ""}, // addresses cannot be listed
+		"state":                          {"", ""},         // no word is wrong: one is missing
+		"side < client":                  {"", ""},         // a comparison is wrong
+		"( dst :443":                     {"", ""},
+		"dst 'open":                      {"", ""},
+	} {
+		_, err := Parse(input)
+		wrong, ok := errors.AsType[*Error](err)
+		if !ok {
+			t.Errorf("%q: %v", input, err)
+			continue
+		}
+		if wrong.Unknown != want.unknown || (want.among == "") != (len(wrong.Names) == 0) ||
+			want.among != "" && !slices.Contains(wrong.Names, want.among) {
+			t.Errorf("%q: %q is none of %q; want %q and among the names %q", input, wrong.Unknown, wrong.Names, want.unknown, want.among)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"strconv"
@@ -82,12 +83,14 @@ func parseList(read func(string) (node, bool), expected ...string) func(*parser)
 
 func (p *parser) list(read func(string) (node, bool), expected ...string) ([]node, error) {
 	var values []node
+	refused := ""
 	for more := true; more; {
 		_, err := p.value(func(text string) (node, bool) {
 			text, more = strings.CutSuffix(text, ",")
 			for one := range strings.SplitSeq(text, ",") {
 				n, ok := read(one)
 				if !ok {
+					refused = one
 					return node{}, false
 				}
 				values = append(values, n)
@@ -95,6 +98,9 @@ func (p *parser) list(read func(string) (node, bool), expected ...string) ([]nod
 			return node{}, true
 		}, expected...)
 		if err != nil {
+			if wrong, ok := errors.AsType[*Error](err); ok && refused != "" {
+				wrong.Unknown = refused
+			}
 			return nil, err
 		}
 	}
@@ -311,11 +317,14 @@ func errnoName(n uint64) string {
 	return name
 }
 
+// firstNoErrno is above all error numbers that an event can carry.
+const firstNoErrno = 256
+
 func readErrno(text string) (node, bool) {
 	if n, err := strconv.ParseUint(text, 10, 8); err == nil {
 		return node{kind: kindErrno, number: n}, true
 	}
-	for n := uint64(1); n < 256; n++ {
+	for n := uint64(1); n < firstNoErrno; n++ {
 		if name := errnoName(n); name != "" && strings.EqualFold(name, text) {
 			return node{kind: kindErrno, number: n}, true
 		}

@@ -7,6 +7,21 @@ import (
 	"mptcpctl/track"
 )
 
+// names returns all names that may stand behind the word of a term, nil where they are
+// not known beforehand.
+func (t *Term) names() []string {
+	if t.Word != "error" {
+		return Values(t.Word)
+	}
+	var names []string
+	for n := range uint64(firstNoErrno) {
+		if name := errnoName(n); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // Values returns the names that may stand behind the word of a term, in the order
 // in which they are offered, for help and completion; nil where they are too many
 // to be listed, or not known beforehand.

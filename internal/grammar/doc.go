@@ -14,4 +14,7 @@
 // double-dash one, and may be shortened in the same way. A command's own flags
 // stand after its name, take GNU forms (-p 1, -p1, --port 1, --port=1, -lk), and
 // come before global options of the same letter.
+//
+// An error about a word that is nothing of the table proposes what may have been meant
+// ([Propose]).
 package grammar

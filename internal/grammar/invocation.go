@@ -12,6 +12,7 @@ type Invocation struct {
 	Path    string   // the command's full name: "endpoint add"
 	Options Options
 	Args    []string // operands and keywords, without options
+	Verbs   []string // what Args[0] may have been meant for, where it is no verb and the default verb took it
 	flags   []flagValue
 
 	Stdin  io.Reader

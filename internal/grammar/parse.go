@@ -1,9 +1,6 @@
 package grammar
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // Front reads the global options in front of the object and returns the words
 // behind them. Options that are already set, as those of a batch are for its lines,
@@ -22,7 +19,7 @@ func (o *Options) Front(args []string) ([]string, error) {
 			return nil, err
 		}
 		if n == 0 {
-			return nil, &UsageError{Message: "option " + strconv.Quote(word) + " is unknown", Option: word}
+			return nil, unknownOption("", word, nil)
 		}
 		args = args[n:]
 	}
@@ -37,7 +34,7 @@ func Parse(entries []Entry, o Options, args []string) (*Invocation, error) {
 	}
 	entry, ok := Find(entries, args[0])
 	if !ok {
-		return nil, &UsageError{Message: "command " + strconv.Quote(args[0]) + " is unknown", Word: args[0]}
+		return nil, UnknownCommand(args[0], entries)
 	}
 	object := entry.Build()
 	inv := &Invocation{Command: &object, Path: object.Name, Options: o}
@@ -66,7 +63,9 @@ func (i *Invocation) parse(args []string) error {
 			i.Options.Help = true
 			return nil
 		} else if !object.Lenient || verb == nil {
-			return &UsageError{Path: i.Path, Message: "command " + strconv.Quote(args[0]) + " is unknown", Word: args[0]}
+			return object.UnknownVerb(i.Path, args[0])
+		} else {
+			i.Verbs = object.verbNames()
 		}
 	}
 	if verb == nil {
@@ -146,7 +145,7 @@ func (i *Invocation) options(args []string, leading bool) ([]string, error) {
 			// The kernel's grammar judges it: "-1" may stand where a number is wanted.
 			operands, args = append(operands, word), args[1:]
 		default:
-			return nil, &UsageError{Path: i.Path, Message: "option " + strconv.Quote(word) + " is unknown", Option: word}
+			return nil, unknownOption(i.Path, word, i.Command.Flags)
 		}
 	}
 	return operands, nil

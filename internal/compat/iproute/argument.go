@@ -15,6 +15,9 @@ import (
 type ArgumentError struct {
 	Text string // of the line, as ip prints it
 	Code int    // the exit code
+
+	Word  string   // the word that is none of Names, "" where something else is wrong
+	Names []string // the flags and keywords that could stand there
 }
 
 // Error returns the words without what only belongs to the line of ip.
@@ -24,28 +27,30 @@ func (e *ArgumentError) Error() string {
 
 // wrongArgument is iproute2's invarg. Some of its reasons end in a line break.
 func wrongArgument(why, argument string) error {
-	return &ArgumentError{fmt.Sprintf("Error: argument %q is wrong: %s", argument, why), exit.IPUsage}
+	return &ArgumentError{Text: fmt.Sprintf("Error: argument %q is wrong: %s", argument, why), Code: exit.IPUsage}
 }
 
 // missingArgument is iproute2's missarg.
 func missingArgument(name string) error {
-	return &ArgumentError{fmt.Sprintf("Error: argument %q is required", name), exit.IPUsage}
+	return &ArgumentError{Text: fmt.Sprintf("Error: argument %q is required", name), Code: exit.IPUsage}
 }
 
-// wrongAddress is the complaint about a word that is neither keyword nor address.
+// wrongAddress is the complaint about a word that is neither flag nor keyword nor
+// address.
 func wrongAddress(word string) error {
-	return &ArgumentError{fmt.Sprintf("Error: any valid address is expected rather than %q.", word), exit.IPBadAddress}
+	text := fmt.Sprintf("Error: any valid address is expected rather than %q.", word)
+	return &ArgumentError{Text: text, Code: exit.IPBadAddress, Word: word, Names: endpointWords()}
 }
 
 // incompleteLine is the complaint about a keyword without its value.
 func incompleteLine() error {
-	return &ArgumentError{`Command line is not complete. Try option "help"`, exit.IPUsage}
+	return &ArgumentError{Text: `Command line is not complete. Try option "help"`, Code: exit.IPUsage}
 }
 
 // refused is what the kernel would answer to a request that pathmanager does not
 // even send, in the kernel's words.
 func refused(words string) error {
-	return &ArgumentError{"Error: " + words + ".", exit.IPRefused}
+	return &ArgumentError{Text: "Error: " + words + ".", Code: exit.IPRefused}
 }
 
 // words reads the arguments of a command one after the other.

@@ -58,7 +58,7 @@ func (r *Endpoint) word(verb Verb, word string, w *words) error {
 		r.Cleared |= clears
 		return r.checkFlags(verb, word)
 	}
-	for _, keyword := range []string{"id", "dev", "port"} {
+	for _, keyword := range endpointKeywords() {
 		if !grammar.Matches(word, keyword) {
 			continue
 		}
@@ -78,6 +78,16 @@ func (r *Endpoint) word(verb Verb, word string, w *words) error {
 	}
 	r.Address, r.anyWord = address, false
 	return nil
+}
+
+// endpointKeywords returns the words that stand before a value, in the order that
+// decides their abbreviations.
+func endpointKeywords() []string { return []string{"id", "dev", "port"} }
+
+// endpointWords returns all flags and keywords.
+func endpointWords() []string {
+	words := append(endpointKeywords(), mptcp.KnownEndpointFlags.Names()...)
+	return append(words, "nobackup", "nofullmesh")
 }
 
 // endpointFlag returns the flag that the word sets, or the one that it clears.

@@ -1,11 +1,19 @@
 package iproute
 
 import (
+	"fmt"
 	"math"
 
+	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/pathmanager"
 )
+
+// unknownLimit is the complaint about a word that is no limit.
+func unknownLimit(word string) error {
+	text := fmt.Sprintf("Error: argument %q is wrong: unknown limit", word)
+	return &ArgumentError{Text: text, Code: exit.IPUsage, Word: word, Names: []string{"subflows", "add_addr_accepted"}}
+}
 
 // ParseLimits reads keywords, which may be shortened, and their numbers.
 func ParseLimits(args []string) (u pathmanager.LimitsUpdate, err error) {
@@ -21,7 +29,7 @@ func ParseLimits(args []string) (u pathmanager.LimitsUpdate, err error) {
 		case grammar.Matches(word, "add_addr_accepted"):
 			limit, name = &u.AddAddrAccepted, "add_addr_accepted"
 		default:
-			return u, wrongArgument("unknown limit", word)
+			return u, unknownLimit(word)
 		}
 		value, err := w.value()
 		if err != nil {

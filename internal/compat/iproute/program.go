@@ -79,10 +79,10 @@ func (p *Program) Run(ctx context.Context, args []string) int {
 }
 
 // usage ends ip with its usage text.
-func usage() error { return &ArgumentError{usageText, exit.IPUsage} }
+func usage() error { return &ArgumentError{Text: usageText, Code: exit.IPUsage} }
 
 // mptcpUsage ends `ip mptcp` with its usage text.
-func mptcpUsage() error { return &ArgumentError{mptcpUsageText, exit.IPUsage} }
+func mptcpUsage() error { return &ArgumentError{Text: mptcpUsageText, Code: exit.IPUsage} }
 
 const usageText = `Usage: ip [ OPTIONS ] mptcp { endpoint | limits | monitor | help } ...
        ip [ -force ] -batch FILE
@@ -141,7 +141,7 @@ func front(o *grammar.Options, args []string) ([]string, error) {
 }
 
 func unknownOption(word string) error {
-	return &ArgumentError{fmt.Sprintf("Option %q is unknown, try \"ip -help\".", word), exit.IPUsage}
+	return &ArgumentError{Text: fmt.Sprintf("Option %q is unknown, try \"ip -help\".", word), Code: exit.IPUsage}
 }
 
 // color takes -c, -color and their values.
@@ -169,7 +169,7 @@ func (p *Program) object(ctx context.Context, o grammar.Options, args []string) 
 	case grammar.Matches(args[0], "help"):
 		return usage()
 	case len(args[0]) < 2 || !grammar.Matches(args[0], "mptcp"):
-		return &ArgumentError{fmt.Sprintf("Object %q is unknown, try \"ip help\".", args[0]), exit.IPUnknownName}
+		return &ArgumentError{Text: fmt.Sprintf("Object %q is unknown, try \"ip help\".", args[0]), Code: exit.IPUnknownName}
 	}
 	args = args[1:]
 	if len(args) == 0 || grammar.Matches(args[0], "help") {
@@ -192,7 +192,7 @@ func (p *Program) object(ctx context.Context, o grammar.Options, args []string) 
 }
 
 func unknownCommand(word string) error {
-	return &ArgumentError{fmt.Sprintf("Command %q is unknown, try \"ip mptcp help\".", word), exit.IPUsage}
+	return &ArgumentError{Text: fmt.Sprintf("Command %q is unknown, try \"ip mptcp help\".", word), Code: exit.IPUsage}
 }
 
 // verb runs a verb of an object.
@@ -226,7 +226,7 @@ func (p *Program) monitor(ctx context.Context, o grammar.Options) error {
 	inv.Program, inv.Stdin, inv.Stdout, inv.Stderr = "ip", p.Stdin, p.Stdout, p.Stderr
 	err = inv.Command.Run(ctx, inv)
 	if errors.Is(err, fs.ErrPermission) {
-		return &ArgumentError{"can't subscribe to mptcp events: Operation not permitted", exit.IPUsage}
+		return &ArgumentError{Text: "can't subscribe to mptcp events: Operation not permitted", Code: exit.IPUsage}
 	}
 	return err
 }
