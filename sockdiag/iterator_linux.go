@@ -8,7 +8,6 @@ import (
 	"os"
 	"strconv"
 	"time"
-	"unsafe"
 
 	"mptcpctl/internal/bpf"
 	"mptcpctl/mptcp"
@@ -91,16 +90,16 @@ func (c *Client) iterate(ctx context.Context, layout *subflowLayout) (*subflowIt
 // read reads what the kernel gives at once; nothing is the end.
 func (i *subflowIterator) read() error {
 	for {
-		n, _, errno := unix.RawSyscall(unix.SYS_READ, i.file.Fd(), uintptr(unsafe.Pointer(unsafe.SliceData(i.buffer))), uintptr(len(i.buffer)))
+		n, err := unix.Read(int(i.file.Fd()), i.buffer)
 		switch {
-		case errno == unix.EINTR, errno == unix.EAGAIN: // so many sockets of others
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN): // so many sockets of others
 			continue
-		case errno != 0:
-			return os.NewSyscallError("read", errno)
-		case int(n)%i.layout.record() != 0:
+		case err != nil:
+			return os.NewSyscallError("read", err)
+		case n%i.layout.record() != 0:
 			return io.ErrUnexpectedEOF
 		}
-		i.filled = int(n)
+		i.filled = n
 		return nil
 	}
 }

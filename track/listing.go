@@ -40,8 +40,6 @@ type Listing struct {
 
 	settled int  // connections whose initial subflow tells their side
 	unsure  bool // an initial subflow does not
-
-	fetched uint32 // of no meaning: see fetch
 }
 
 // strand is the subflows of a token, linked from the last to the first.
@@ -291,7 +289,7 @@ func (l *Listing) indexTokens() {
 	for size < l.connections.len()+l.connections.len()/2 {
 		size *= 2
 	}
-	l.strands = fresh[strand](size)
+	l.strands = make([]strand, size)
 	for i := range l.connections.len() {
 		if token := l.connections.at(i).token; token != 0 {
 			l.strand(token).token = token
@@ -324,6 +322,12 @@ func (l *Listing) Inodes() iter.Seq[uint32] {
 // together is how many connections are looked for in memory at once.
 const together = 16
 
+// foundStrand is the strand of a connection, followed to its end.
+type foundStrand struct {
+	last     uint32 // number of the last subflow plus one, 0: none
+	subflows int
+}
+
 // All yields the connections as [Join] returns them, in its order. One, with its
 // subflows, is valid until the next.
 func (l *Listing) All() iter.Seq[*mptcp.Connection] {
@@ -332,11 +336,12 @@ func (l *Listing) All() iter.Seq[*mptcp.Connection] {
 		facts := newFacts(&l.Facts)
 		c := mptcp.Connection{Subflows: make([]mptcp.Subflow, 0, 8)}
 		ties := make([]tie, 0, 8)
+		var strands [together]foundStrand
 		for group := range slices.Chunk(l.sorted(), together) {
-			l.fetch(group)
-			for _, key := range group {
+			l.follow(group, &strands)
+			for i, key := range group {
 				l.load(int(key.number), &c)
-				ties = l.loadSubflows(&c, ties[:0])
+				ties = l.loadSubflows(&c, strands[i], ties)
 				joinOne(&c, ties, facts)
 				if !yield(&c) {
 					return
@@ -346,23 +351,24 @@ func (l *Listing) All() iter.Seq[*mptcp.Connection] {
 	}
 }
 
-// fetch has the processor bring what it will need of these connections into its
-// cache. In the order of the list they lie anywhere in memory; step by step for all
-// of them together it waits a few times, and one after the other at every step.
-func (l *Listing) fetch(group []sortKey) {
-	var last [together]uint32
+// follow finds the strands of the connections and counts their subflows, step by step
+// for all connections together. In the order of the list the records lie anywhere in
+// memory: taken together the processor waits for them a few times, one after the other it
+// waits at every step, which makes a list of 50,000 connections take 1.15 times as long.
+func (l *Listing) follow(group []sortKey, found *[together]foundStrand) {
+	var tokens [together]uint32
 	for i, key := range group {
-		c := l.connections.at(int(key.number))
-		last[i] = c.token
-		l.fetched += uint32(c.family)
+		tokens[i] = l.connections.at(int(key.number)).token
 	}
 	for i := range group {
-		last[i] = l.strand(last[i]).last &^ strandSettled
+		found[i] = foundStrand{}
+		if tokens[i] != 0 {
+			found[i].last = l.strand(tokens[i]).last &^ strandSettled
+		}
 	}
 	for i := range group {
-		if last[i] != 0 {
-			s := l.subflows.at(int(last[i] - 1))
-			l.fetched += s.token + uint32(s.flags)
+		for next := found[i].last; next != 0; next = l.subflows.at(int(next - 1)).before {
+			found[i].subflows++
 		}
 	}
 }
@@ -374,21 +380,15 @@ func (l *Listing) NeedsListeners() bool {
 	return l.unsure || l.settled < l.connections.len()
 }
 
-// loadSubflows gives the connection its subflows, and returns their ties, in the
-// order in which they were added.
-func (l *Listing) loadSubflows(c *mptcp.Connection, ties []tie) []tie {
-	if c.Token == 0 {
-		return ties
-	}
-	for next := l.strand(uint32(c.Token)).last &^ strandSettled; next != 0; {
-		c.Subflows = slices.Grow(c.Subflows, 1)[:len(c.Subflows)+1]
-		t, before := l.loadSubflow(int(next-1), &c.Subflows[len(c.Subflows)-1])
-		ties = append(ties, t)
-		next = before
-	}
-	if len(ties) > 1 {
-		slices.Reverse(c.Subflows)
-		slices.Reverse(ties)
+// loadSubflows gives the connection the subflows of its strand, and returns their ties,
+// in the order in which they were added. It reuses the memory of ties.
+func (l *Listing) loadSubflows(c *mptcp.Connection, found foundStrand, ties []tie) []tie {
+	n := found.subflows
+	c.Subflows = slices.Grow(c.Subflows[:0], n)[:n]
+	ties = slices.Grow(ties[:0], n)[:n]
+	for next := found.last; next != 0; {
+		n--
+		ties[n], next = l.loadSubflow(int(next-1), &c.Subflows[n])
 	}
 	return ties
 }
@@ -399,7 +399,7 @@ func (l *Listing) sorted() []sortKey {
 		return l.keys
 	}
 	// IPv4, and what has no address at all, comes before IPv6.
-	l.keys = fresh[sortKey](l.connections.len())[:0]
+	l.keys = make([]sortKey, 0, l.connections.len())
 	for _, six := range []bool{false, true} {
 		start := len(l.keys)
 		for i := range l.connections.len() {

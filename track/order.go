@@ -45,7 +45,7 @@ func sortKeys(keys []sortKey, compare func(a, b sortKey) int) {
 		differ.high |= keys[i].high ^ keys[0].high
 		differ.low |= keys[i].low ^ keys[0].low
 	}
-	from, to := keys, fresh[sortKey](len(keys))
+	from, to := keys, make([]sortKey, len(keys))
 	for place := range allDigits {
 		if differ.digit(place) != 0 {
 			distribute(from, to, place)

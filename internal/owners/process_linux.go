@@ -175,7 +175,7 @@ func readName(dir int, path string) string {
 // lies in a directory buffer and is followed by a zero byte. One call for each
 // descriptor on the host: neither a string nor a path is built.
 func (w *walker) readLink(dir int, name []byte) []byte {
-	n, _, errno := unix.RawSyscall6(unix.SYS_READLINKAT, uintptr(dir),
+	n, _, errno := unix.Syscall6(unix.SYS_READLINKAT, uintptr(dir),
 		uintptr(unsafe.Pointer(unsafe.SliceData(name))),
 		uintptr(unsafe.Pointer(&w.link[0])), uintptr(len(w.link)), 0, 0)
 	if errno != 0 || n > uintptr(len(w.link)) {
