@@ -22,6 +22,24 @@ var shared = []struct {
 		copy: regexp.MustCompile(`\bUname\(|/proc/sys/kernel/osrelease`),
 		also: []string{"sockdiag/recorded_test.go"}, // names the machine as well
 	},
+	{
+		what: "whether the path manager creates subflows from an endpoint", home: "mptcp/endpoint.go",
+		copy: regexp.MustCompile(`Has\((mptcp\.)?FlagSubflow\)|& ?mptcp\.FlagSubflow\b|&\(mptcp\.FlagSubflow\b`),
+		also: []string{"internal/policy/file.go", "pathmanager/endpoint_test.go"}, // which flags may be combined
+	},
+	{
+		what: "whether an announced address gets a subflow from an endpoint", home: "mptcp/endpoint.go",
+		copy: regexp.MustCompile(`FlagFullmesh ?\| ?(mptcp\.)?FlagLaminar`),
+		also: []string{"doctor/endpoint.go"}, // has every flag that gives an endpoint a purpose
+	},
+	{
+		what: "whether a subflow is up", home: "mptcp/state.go",
+		copy: regexp.MustCompile(`(mptcp\.|!= )SubflowPending(,| &&).*SubflowClosing(,| &&).*SubflowClosed`),
+	},
+	{
+		what: "whether a connection has a subflow from an address", home: "mptcp/connection.go",
+		copy: regexp.MustCompile(`Subflows\[\w+\]\.Local\.Addr\(\)(\.Unmap\(\))? ==|s\.Local\.Addr\(\)\.Unmap\(\)\.WithZone\(""\) != local`),
+	},
 }
 
 // What several packages need is written once: a copy would give another answer one day.

@@ -90,7 +90,7 @@ func (v *view) connections(found []Finding) []Connection {
 	list := make([]Connection, 0, len(v.Connections))
 	for i := range v.Connections {
 		c := &v.Connections[i]
-		r := Connection{Token: c.Token, Netns: c.Netns, Subflows: subflowsUp(c), Verdict: v.trust(verdictOf(worst[c.Token]))}
+		r := Connection{Token: c.Token, Netns: c.Netns, Subflows: c.SubflowsUp(), Verdict: v.trust(verdictOf(worst[c.Token]))}
 		r.PathsPossible, r.Unused = v.unusedPaths(c, found)
 		list = append(list, r)
 	}
@@ -103,7 +103,7 @@ func (v *view) connections(found []Finding) []Connection {
 func (v *view) unusedPaths(c *mptcp.Connection, found []Finding) (possible int, unused []UnusedPath) {
 	used := map[int]bool{}
 	for i := range c.Subflows {
-		if up(&c.Subflows[i]) {
+		if c.Subflows[i].State.Up() {
 			used[v.carries(&c.Subflows[i])] = true
 		}
 	}
@@ -154,13 +154,13 @@ func (v *view) why(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Finding
 	switch {
 	case c.Fallback:
 		return v.causeRule(c), "the connection speaks TCP"
-	case !makesSubflows(e) && e.Flags&mptcp.FlagLaminar != 0:
+	case !e.Flags.CreatesSubflows() && e.Flags&mptcp.FlagLaminar != 0:
 		return "", "laminar: waits for an address that the peer announces"
-	case !makesSubflows(e) && e.Flags&mptcp.FlagFullmesh != 0:
+	case !e.Flags.CreatesSubflows() && e.Flags&mptcp.FlagFullmesh != 0:
 		return "", "fullmesh without subflow: waits for an address that the peer announces"
-	case !makesSubflows(e) && e.Flags.Has(mptcp.FlagSignal):
+	case !e.Flags.CreatesSubflows() && e.Flags.Has(mptcp.FlagSignal):
 		return rule.ClientSignals, "it is only announced to the peer (flag signal)"
-	case !makesSubflows(e):
+	case !e.Flags.CreatesSubflows():
 		return rule.EndpointWithoutPurpose, "it has no flag that says what it is for"
 	case !v.kernelPM(c):
 		return rule.NoDaemon, "the connection has a userspace path manager"

@@ -64,7 +64,7 @@ func (v *view) isInitial(e mptcp.Endpoint) bool {
 func ownAddress(v *view) []Finding {
 	var g group
 	for _, c := range v.clients {
-		if !ready(c) || !v.kernelPM(c) || subflowsUp(c) > 1 {
+		if !ready(c) || !v.kernelPM(c) || c.SubflowsUp() > 1 {
 			continue
 		}
 		var only *mptcp.Endpoint
@@ -185,7 +185,7 @@ func otherFamily(v *view) []Finding {
 	}
 	var g group
 	for _, c := range v.clients {
-		if !ready(c) || !v.kernelPM(c) || subflowsUp(c) > 1 || v.hasMaker(c) {
+		if !ready(c) || !v.kernelPM(c) || c.SubflowsUp() > 1 || v.hasMaker(c) {
 			continue
 		}
 		g.add(mptcp.FamilyOf(plain(c.Remote.Addr())).String(), c, func() Finding { return v.familyFinding(c) })
@@ -292,7 +292,7 @@ func clientSignals(v *view) []Finding {
 			Evidence: []string{fmt.Sprintf("endpoint id %d: %s", e.ID, e.Flags), "no MPTCP listener here: peers that connect back are refused"},
 			Fix:      []string{deleteEndpoint(e), addEndpoint(e, append(deviceWords(v, e), "subflow")...)},
 		}
-		if makesSubflows(e) {
+		if e.Flags.CreatesSubflows() {
 			f.Severity = Info
 		}
 		found = append(found, f)

@@ -269,7 +269,7 @@ func forbiddenAddress(v *view) []Finding {
 	}
 	var g group
 	for _, c := range v.clients {
-		if subflowsUp(c) > 1 {
+		if c.SubflowsUp() > 1 {
 			continue
 		}
 		denied, announced := false, false

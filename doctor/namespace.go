@@ -113,7 +113,7 @@ func isNetworkManager(p mptcp.Process) bool { return p.Name == "NetworkManager" 
 func single(v *view) int {
 	n := 0
 	for _, c := range v.clients {
-		if subflowsUp(c) == 1 && ready(c) {
+		if c.SubflowsUp() == 1 && ready(c) {
 			n++
 		}
 	}
@@ -138,7 +138,7 @@ func (n *Namespace) evidence() string {
 func (n *Namespace) CountEndpoints(list []mptcp.Endpoint) {
 	n.Endpoints = len(list)
 	for _, e := range list {
-		if makesSubflows(e) {
+		if e.Flags.CreatesSubflows() {
 			n.Makers++
 		}
 	}

@@ -106,7 +106,7 @@ func carriesNothing(v *view) []Finding {
 	var g group
 	for i := range v.Connections {
 		c := &v.Connections[i]
-		if c.Fallback || subflowsUp(c) < 2 {
+		if c.Fallback || c.SubflowsUp() < 2 {
 			continue
 		}
 		for j := range c.Subflows {
@@ -139,7 +139,7 @@ func (v *view) unloved(c *mptcp.Connection, s *mptcp.Subflow) (string, Severity)
 	if s.State == mptcp.SubflowStale {
 		return "the kernel takes the path for dead", Warn
 	}
-	if !up(s) || s.Share > 0.01 || c.BytesSent+c.BytesReceived < busyBytes {
+	if !s.State.Up() || s.Share > 0.01 || c.BytesSent+c.BytesReceived < busyBytes {
 		return "", Info
 	}
 	if s.BackupLocal || s.BackupRemote {
@@ -147,7 +147,7 @@ func (v *view) unloved(c *mptcp.Connection, s *mptcp.Subflow) (string, Severity)
 	}
 	fastest := uint32(0)
 	for i := range c.Subflows {
-		if o := &c.Subflows[i]; o != s && up(o) && o.RTTMicros > 0 && (fastest == 0 || o.RTTMicros < fastest) {
+		if o := &c.Subflows[i]; o != s && o.State.Up() && o.RTTMicros > 0 && (fastest == 0 || o.RTTMicros < fastest) {
 			fastest = o.RTTMicros
 		}
 	}

@@ -92,7 +92,7 @@ func CheckEndpoint(supposed Facts, e mptcp.Endpoint) []Problem {
 			Fix: []string{"mptcpctl paths to " + remote.String() + "   (addresses of its family)"},
 		})
 	}
-	if e.Flags&(mptcp.FlagSubflow|mptcp.FlagFullmesh|mptcp.FlagLaminar) == mptcp.FlagFullmesh {
+	if e.Flags.Has(mptcp.FlagFullmesh) && !e.Flags.CreatesSubflows() && !e.Flags.Has(mptcp.FlagLaminar) {
 		problems = append(problems, Problem{
 			Text: "fullmesh without subflow: no subflow goes to the peer's own address, only to addresses that the peer announces",
 			Fix:  []string{addEndpoint(e, append(deviceWords(v, e), "subflow", "fullmesh")...)},
@@ -115,7 +115,7 @@ func CheckEndpoint(supposed Facts, e mptcp.Endpoint) []Problem {
 // is all that it asks for. Diagnose says so of a connection's only endpoint: beside
 // others it does no harm, but is of no use either.
 func (v *view) startsOnly(e mptcp.Endpoint) bool {
-	if e.Flags&(mptcp.FlagSubflow|mptcp.FlagSignal|mptcp.FlagFullmesh|mptcp.FlagLaminar) != mptcp.FlagSubflow || len(v.clients) == 0 {
+	if !e.Flags.CreatesSubflows() || e.Flags.JoinsAnnounced() || e.Flags.Has(mptcp.FlagSignal) || len(v.clients) == 0 {
 		return false
 	}
 	for _, c := range v.clients {
@@ -129,7 +129,7 @@ func (v *view) startsOnly(e mptcp.Endpoint) bool {
 // onlyOther returns the peer of the first connection, and whether all peers are of
 // another address family than the endpoint.
 func (v *view) onlyOther(e mptcp.Endpoint) (remote netip.Addr, other bool) {
-	if e.Flags&(mptcp.FlagSubflow|mptcp.FlagFullmesh|mptcp.FlagLaminar) == 0 || len(v.clients) == 0 {
+	if !e.Flags.CreatesSubflows() && !e.Flags.JoinsAnnounced() || len(v.clients) == 0 {
 		return remote, false
 	}
 	for _, c := range v.clients {

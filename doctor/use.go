@@ -30,7 +30,7 @@ func useOf(c *mptcp.Connection, e mptcp.Endpoint) (use, *mptcp.Subflow) {
 			return initial, s
 		case s.State == mptcp.SubflowPending && found < pending:
 			found, by = pending, s
-		case up(s):
+		case s.State.Up():
 			found, by = inUse, s
 		}
 	}
@@ -84,7 +84,7 @@ func (v *view) addsPath(c *mptcp.Connection, e mptcp.Endpoint) bool {
 	}
 	for i := range c.Subflows {
 		s := &c.Subflows[i]
-		if up(s) && v.carries(s) == l.Index {
+		if s.State.Up() && v.carries(s) == l.Index {
 			return false
 		}
 	}

@@ -59,7 +59,7 @@ func newView(f *Facts) *view {
 		}
 	}
 	for _, e := range f.Endpoints {
-		if makesSubflows(e) {
+		if e.Flags.CreatesSubflows() {
 			v.makers = append(v.makers, e)
 		}
 	}
@@ -89,13 +89,6 @@ func (v *view) sortConnections() {
 func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
 func sameFamily(a, b netip.Addr) bool { return a.Unmap().Is4() == b.Unmap().Is4() }
-
-// makesSubflows reports whether the path manager creates subflows from the
-// endpoint by itself. (A laminar one, and one with fullmesh alone, wait for an
-// announced address: mptcp_pm_create_subflow_or_signal_addr passes them over.)
-func makesSubflows(e mptcp.Endpoint) bool {
-	return e.Flags.Has(mptcp.FlagSubflow) && e.Flags&mptcp.FlagImplicit == 0
-}
 
 // watched reports whether no event of the connection can have been missed.
 func (v *view) watched(t mptcp.Token) bool {
@@ -182,25 +175,6 @@ func ready(c *mptcp.Connection) bool {
 		}
 	}
 	return len(c.Subflows) > 0 && c.BytesReceived > 0
-}
-
-// up reports whether the subflow came up and has not ended.
-func up(s *mptcp.Subflow) bool {
-	switch s.State {
-	case mptcp.SubflowPending, mptcp.SubflowClosing, mptcp.SubflowClosed:
-		return false
-	}
-	return true
-}
-
-func subflowsUp(c *mptcp.Connection) int {
-	n := 0
-	for i := range c.Subflows {
-		if up(&c.Subflows[i]) {
-			n++
-		}
-	}
-	return n
 }
 
 // atLeast reports whether the kernel's release is that or newer; false also where

@@ -100,13 +100,30 @@ type Connection struct {
 func (c *Connection) SubflowsUp() int {
 	up := 0
 	for i := range c.Subflows {
-		switch c.Subflows[i].State {
-		case SubflowPending, SubflowClosing, SubflowClosed:
-		default:
+		if c.Subflows[i].State.Up() {
 			up++
 		}
 	}
 	return up
+}
+
+// SubflowFrom returns the subflow of the connection that starts from the address: one
+// that is up before one that is pending or closing, and nil where all have closed or
+// there is none. IPv4 addresses and their v4-mapped forms are the same, and the zone of
+// an address does not count.
+func (c *Connection) SubflowFrom(local netip.Addr) *Subflow {
+	local = local.Unmap().WithZone("")
+	var found *Subflow
+	for i := range c.Subflows {
+		s := &c.Subflows[i]
+		if s.State == SubflowClosed || s.Local.Addr().Unmap().WithZone("") != local {
+			continue
+		}
+		if found == nil || s.State.Up() && !found.State.Up() {
+			found = s
+		}
+	}
+	return found
 }
 
 // Subflow is one TCP flow of a connection.

@@ -30,6 +30,26 @@ const KnownEndpointFlags EndpointFlags = 1<<len(flagNames) - 1
 // Has reports whether all flags of g are set.
 func (f EndpointFlags) Has(g EndpointFlags) bool { return f&g == g }
 
+// CreatesSubflows reports whether the path manager creates subflows from an endpoint
+// with these flags by itself: one to the address that the connection was opened to, and
+// with fullmesh one to each address to which the connection has a subflow. Signal,
+// backup, a port and a device do not change that. Implicit endpoints never have the
+// flag. An endpoint with the address of the initial subflow is in use already.
+//
+// It mirrors select_local_address, as mptcp_pm_create_subflow_or_signal_addr calls it
+// (net/mptcp/pm_kernel.c, Linux 6.18; pm_netlink.c before 6.15).
+func (f EndpointFlags) CreatesSubflows() bool { return f.Has(FlagSubflow) }
+
+// JoinsAnnounced reports whether the path manager uses an endpoint with these flags for
+// subflows to an address that the peer announces: each fullmesh endpoint; where there is
+// none, the first laminar one whose address has no subflow yet. Where there is neither,
+// the routes choose the address that the subflow starts from.
+//
+// It mirrors fill_local_addresses_vec (net/mptcp/pm_kernel.c, Linux 6.18). That function
+// also takes endpoints with subflow if the peer forbids subflows to its first address
+// and add_addr_accepted is 0.
+func (f EndpointFlags) JoinsAnnounced() bool { return f&(FlagFullmesh|FlagLaminar) != 0 }
+
 // Names returns the names of the flags that are set and known, in bit order.
 func (f EndpointFlags) Names() []string {
 	var names []string

@@ -135,3 +135,29 @@ func TestStatesHaveNames(t *testing.T) {
 		}
 	}
 }
+
+func TestSubflowFrom(t *testing.T) {
+	at := netip.MustParseAddrPort
+	c := mptcp.Connection{Subflows: []mptcp.Subflow{
+		{Local: at("192.0.2.1:1"), State: mptcp.SubflowEstablished, Initial: true},
+		{Local: at("192.0.2.2:2"), State: mptcp.SubflowClosed},
+		{Local: at("192.0.2.2:3"), State: mptcp.SubflowPending},
+		{Local: at("192.0.2.2:4"), State: mptcp.SubflowSilent},
+		{Local: at("[fe80::1%eth0]:5"), State: mptcp.SubflowClosing},
+		{Local: at("192.0.2.3:6"), State: mptcp.SubflowClosed},
+	}}
+	for addr, port := range map[string]uint16{
+		"192.0.2.1": 1, "::ffff:192.0.2.1": 1, "192.0.2.2": 4, "fe80::1": 5, "192.0.2.3": 0, "192.0.2.4": 0,
+	} {
+		got := uint16(0)
+		if s := c.SubflowFrom(netip.MustParseAddr(addr)); s != nil {
+			got = s.Local.Port()
+		}
+		if got != port {
+			t.Errorf("from %s: port %d, want %d", addr, got, port)
+		}
+	}
+	if up := c.SubflowsUp(); up != 2 {
+		t.Errorf("%d subflows up, want 2", up)
+	}
+}

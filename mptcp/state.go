@@ -78,6 +78,12 @@ const (
 	SubflowStale                    // the kernel takes it for lost and sends elsewhere
 )
 
+// Up reports whether the subflow came up and has not ended. A silent or stale subflow is
+// up as far as its socket knows.
+func (s SubflowState) Up() bool {
+	return s != SubflowPending && s != SubflowClosing && s != SubflowClosed
+}
+
 var subflowStateNames = [...]string{"unknown", "pending", "established", "closing", "closed", "silent", "stale"}
 
 // String returns the state's name.

@@ -61,7 +61,7 @@ func (n *namespace) skipped(counter string) []skipped {
 	var usable []*mptcp.Endpoint
 	for i := range n.snapshot.Endpoints {
 		e := &n.snapshot.Endpoints[i]
-		if !startsSubflows(e) {
+		if !e.Flags.CreatesSubflows() && !e.Flags.JoinsAnnounced() {
 			continue
 		}
 		usable = append(usable, e)
@@ -87,9 +87,4 @@ func failedCall(counter string) string {
 		return "its address or port is taken, or was not there at that moment"
 	}
 	return "no route from it to the peer's address, or none through its device"
-}
-
-// startsSubflows reports whether the path manager makes joins from the endpoint.
-func startsSubflows(e *mptcp.Endpoint) bool {
-	return e.Flags&(mptcp.FlagSubflow|mptcp.FlagFullmesh|mptcp.FlagImplicit|mptcp.FlagLaminar) != 0
 }

@@ -63,7 +63,7 @@ func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error 
 	}
 	check := &present.EndpointCheck{Endpoint: e, Device: deviceOf(host, e)}
 	var starts []doctor.Start
-	if subflowsFrom(e) {
+	if e.Flags.CreatesSubflows() {
 		if starts, err = checkStarts(ctx, host, &facts, peer, e); err != nil {
 			return named(inv, err)
 		}
@@ -74,7 +74,7 @@ func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error 
 	supposed := doctor.Suppose(facts, e, starts)
 	supposed.Lookups = host.Lookups(ctx, &supposed)
 	check.Problems = doctor.CheckEndpoint(supposed, e)
-	if subflowsFrom(e) && len(starts) == 0 {
+	if e.Flags.CreatesSubflows() && len(starts) == 0 {
 		check.Problems = append(check.Problems, doctor.Problem{Text: "no peer to check: no connection was opened here, and no default route leads out", Fix: []string{"name one: to PEER"}})
 	}
 	check.Facts = checkedFacts(&supposed, e)
@@ -119,13 +119,6 @@ func checkArguments(ctx context.Context, inv *grammar.Invocation) (peer netip.Ad
 		e.Flags |= mptcp.FlagSubflow
 	}
 	return peer, e, nil
-}
-
-// subflowsFrom reports whether the path manager creates subflows from the endpoint
-// to the peer's own address. From one with fullmesh alone, as from a laminar one, it
-// creates them only to addresses that the peer announces.
-func subflowsFrom(e mptcp.Endpoint) bool {
-	return e.Flags.Has(mptcp.FlagSubflow)
 }
 
 func deviceOf(host *source.Host, e mptcp.Endpoint) string {

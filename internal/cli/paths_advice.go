@@ -68,15 +68,17 @@ func endpointOf(endpoints []mptcp.Endpoint, p hostnet.Path) (mptcp.Endpoint, boo
 
 // advise gives a usable path other than the initial one its command and its notes.
 func (a *pathsAdvice) advise(p *present.Path, e mptcp.Endpoint, found bool) {
-	creates := mptcp.FlagSubflow | mptcp.FlagFullmesh | mptcp.FlagLaminar
 	add := fmt.Sprintf("mptcpctl endpoint add %v dev %s subflow", p.Address, shellWord(p.Device))
 	switch {
 	case !found && p.SharesDevice: // no path of its own: its note says so
 	case !found:
 		p.Command = a.inside(add)
-	case e.Flags&creates == 0 && !e.Flags.Has(mptcp.FlagImplicit):
+	case e.Flags.CreatesSubflows(), e.Flags.Has(mptcp.FlagImplicit):
+	case e.Flags.Has(mptcp.FlagLaminar):
+		p.Notes = append(p.Notes, "its endpoint (laminar) is used for an address that the peer announces, not for the peer's own")
+	default:
 		p.Command = a.inside(fmt.Sprintf("mptcpctl endpoint delete id %d && %s", e.ID, strings.Join(append([]string{add}, keptFlags(e)...), " ")))
-		p.Notes = append(p.Notes, fmt.Sprintf("its endpoint (%s) makes no subflow from here: it lacks the flag subflow", flagsOrNone(e.Flags)))
+		p.Notes = append(p.Notes, fmt.Sprintf("its endpoint (%s) makes no subflow to the peer's own address: it lacks the flag subflow", flagsOrNone(e.Flags)))
 	}
 	if !p.OwnLink && (!found || e.IfIndex == 0) {
 		leaves := "by no device"
@@ -98,7 +100,7 @@ func (a *pathsAdvice) advise(p *present.Path, e mptcp.Endpoint, found bool) {
 
 // keptFlags returns the flags that a new endpoint of the address should keep.
 func keptFlags(e mptcp.Endpoint) []string {
-	return (e.Flags & (mptcp.FlagBackup | mptcp.FlagSignal)).Names()
+	return (e.Flags & (mptcp.FlagBackup | mptcp.FlagSignal | mptcp.FlagFullmesh)).Names()
 }
 
 func flagsOrNone(f mptcp.EndpointFlags) string {

@@ -1,7 +1,6 @@
 package export
 
 import (
-	"net/netip"
 	"strconv"
 	"strings"
 	"unicode"
@@ -77,20 +76,10 @@ func (t *tally) add(c *mptcp.Connection) {
 		counts[subflowState(&c.Subflows[i])]++
 	}
 	for i := range t.used {
-		if uses(c, t.netns.Endpoints[i].Address.Unmap()) {
+		if c.SubflowFrom(t.netns.Endpoints[i].Address) != nil {
 			t.used[i]++
 		}
 	}
-}
-
-// uses reports whether the connection has a subflow from the address.
-func uses(c *mptcp.Connection, address netip.Addr) bool {
-	for i := range c.Subflows {
-		if c.Subflows[i].Local.Addr() == address {
-			return true
-		}
-	}
-	return false
 }
 
 // subflowState returns the number of the subflow's state, backup where it is one.

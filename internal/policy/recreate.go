@@ -47,14 +47,14 @@ func (r *Recreator) Due(now time.Time, endpoints []mptcp.Endpoint, connections [
 	var due []mptcp.Endpoint
 	lacking, paces := map[lack]time.Time{}, map[identity]pace{}
 	for _, e := range endpoints {
-		if !e.Flags.Has(mptcp.FlagSubflow) || !usable(e.Address.Unmap()) {
+		if !e.Flags.CreatesSubflows() || !usable(e.Address.Unmap()) {
 			continue
 		}
 		having, without, late := 0, 0, 0
 		for i := range connections {
 			c := &connections[i]
 			switch {
-			case hasSubflowFrom(c, e.Address.Unmap()):
+			case c.SubflowFrom(e.Address) != nil:
 				having++
 			case couldHave(c, e.Address.Unmap()):
 				key := lack{identityOf(e), c.Token}
@@ -82,16 +82,6 @@ func (r *Recreator) Due(now time.Time, endpoints []mptcp.Endpoint, connections [
 	}
 	r.lacking, r.paces = lacking, paces
 	return due
-}
-
-// hasSubflowFrom reports whether the connection has a subflow from the address.
-func hasSubflowFrom(c *mptcp.Connection, from netip.Addr) bool {
-	for i := range c.Subflows {
-		if c.Subflows[i].Local.Addr().Unmap() == from && c.Subflows[i].State != mptcp.SubflowClosed {
-			return true
-		}
-	}
-	return false
 }
 
 // couldHave reports whether the in-kernel path manager could make a subflow of the

@@ -31,7 +31,7 @@ func (p *Prober) joins(ctx context.Context, first *Conn) error {
 			return err
 		}
 		other := e.Address.Unmap() != first.Local.Addr() && e.Address.Unmap().Is4() == first.Local.Addr().Is4()
-		if e.Flags.Has(mptcp.FlagSubflow) && e.Flags&mptcp.FlagImplicit == 0 && other {
+		if e.Flags.CreatesSubflows() && other {
 			expected = append(expected, e)
 		}
 	}
@@ -91,15 +91,12 @@ func joinsOf(c *mptcp.Connection, expected []mptcp.Endpoint, host *source.Host) 
 		if e.IfIndex != 0 {
 			j.Device = host.DeviceName(e.IfIndex)
 		}
-		for i := 0; c != nil && i < len(c.Subflows); i++ {
-			s := &c.Subflows[i]
-			if s.Local.Addr() != e.Address.Unmap() {
-				continue
-			}
-			switch {
-			case s.State == mptcp.SubflowPending && j.State == JoinNone:
+		if c != nil {
+			switch s := c.SubflowFrom(e.Address); {
+			case s == nil:
+			case s.State == mptcp.SubflowPending:
 				j.State = JoinPending
-			case s.TCP == mptcp.StateEstablished && s.State != mptcp.SubflowPending:
+			case s.State.Up():
 				j.State = JoinUp
 			}
 		}

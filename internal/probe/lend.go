@@ -26,7 +26,7 @@ func LendEndpoints(ctx context.Context, pm PathManager, host *source.Host, to ne
 				break
 			}
 			for _, addr := range lent {
-				if e.Address == addr && e.Flags.Has(mptcp.FlagSubflow) {
+				if e.Address == addr && e.Flags.CreatesSubflows() {
 					if err := pm.RemoveEndpoint(ctx, e.ID); err != nil {
 						warn("endpoint %s id %d of the probe stays: %v", addr, e.ID, err)
 					}

@@ -152,7 +152,7 @@ func (d *dumper) readPathManager(ctx context.Context, h *Host) error {
 		if err != nil {
 			return err
 		}
-		if e.Flags.Has(mptcp.FlagSubflow) {
+		if e.Flags.CreatesSubflows() {
 			d.makers = append(d.makers, e)
 		}
 	}

@@ -53,22 +53,12 @@ func measureUsage(s *track.State, ns *track.Snapshot) usage {
 			u.atLimit++
 		}
 		for i := range ns.Endpoints {
-			if uses(&c, &ns.Endpoints[i]) {
+			if c.SubflowFrom(ns.Endpoints[i].Address) != nil {
 				u.endpoints[ns.Endpoints[i].ID]++
 			}
 		}
 	}
 	return u
-}
-
-// uses reports whether the connection has a subflow from the endpoint's address.
-func uses(c *mptcp.Connection, e *mptcp.Endpoint) bool {
-	for i := range c.Subflows {
-		if c.Subflows[i].Local.Addr() == e.Address.Unmap() {
-			return true
-		}
-	}
-	return false
 }
 
 // endpointRow is an endpoint of the fifth screen, to be chosen with the cursor.
@@ -146,7 +136,7 @@ func (v *endpoints) endpoint(ns *track.Snapshot, e *mptcp.Endpoint, u *usage, ch
 	}
 	line := mark + v.left(itoa(int(e.ID)), 4) + v.left(address, 25) + " " + v.left(deviceOf(ns, e), 9) + " " + v.left(e.Flags.String(), 17) + " "
 	used := fmt.Sprintf("%d of %s", u.endpoints[e.ID], count(u.connections, "connection", "connections"))
-	if u.endpoints[e.ID] == 0 && u.connections > 0 && e.Flags.Has(mptcp.FlagSubflow) {
+	if u.endpoints[e.ID] == 0 && u.connections > 0 && e.Flags.CreatesSubflows() {
 		return line + v.paint(warn, used)
 	}
 	return line + used

@@ -303,22 +303,13 @@ func (v *view) using(n *track.Snapshot) map[string]int {
 		e := &n.Endpoints[i]
 		used := 0
 		for j := range v.rows {
-			if c := &v.rows[j].Connection; c.Netns == n.Netns && hasSubflowFrom(c, e) {
+			if c := &v.rows[j].Connection; c.Netns == n.Netns && c.SubflowFrom(e.Address) != nil {
 				used++
 			}
 		}
 		counts[strconv.Itoa(int(e.ID))] = used
 	}
 	return counts
-}
-
-func hasSubflowFrom(c *mptcp.Connection, e *mptcp.Endpoint) bool {
-	for i := range c.Subflows {
-		if c.Subflows[i].Local.Addr() == e.Address.Unmap() {
-			return true
-		}
-	}
-	return false
 }
 
 // namespaceLimits are the limits of a namespace, as `limits show -j` prints them.
