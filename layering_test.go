@@ -47,6 +47,7 @@ var imports = map[string][]string{
 	"internal/web":         {"mptcp", "track", "doctor", "counters", "hostnet", "internal/present", "internal/filter"},
 	"internal/export":      {"mptcp", "track", "doctor", "counters", "hostnet", "internal/present", "internal/filter"},
 	"internal/device":      {},
+	"internal/private":     {},
 	"internal/exit":        {},
 	"internal/bundle":      {"doctor", "counters", "pathmanager", "internal/present", "internal/source"},
 
@@ -54,7 +55,7 @@ var imports = map[string][]string{
 	"internal/compat/pmnlctl": {"mptcp", "pathmanager", "internal/pace", "internal/uapi", "internal/present", "internal/compat", "internal/exit", "internal/device"},
 	"internal/compat/iproute": {"mptcp", "pathmanager", "internal/grammar", "internal/compat", "internal/exit", "internal/device"},
 
-	"internal/policy/apply": {"mptcp", "track", "pathmanager", "counters", "hostnet", "internal/policy", "internal/source", "internal/present", "internal/device"},
+	"internal/policy/apply": {"mptcp", "track", "pathmanager", "counters", "hostnet", "internal/policy", "internal/source", "internal/present", "internal/device", "internal/private"},
 	"internal/monitor":      {"mptcp", "track", "pathmanager", "internal/source", "internal/device", "internal/filter"},
 	"internal/serve":        {"mptcp", "track", "sockdiag", "doctor", "internal/source", "internal/device", "internal/present", "internal/web", "internal/export"},
 
