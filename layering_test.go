@@ -56,6 +56,8 @@ var imports = map[string][]string{
 	"internal/compat/iproute": {"mptcp", "pathmanager", "internal/grammar", "internal/compat", "internal/exit", "internal/device"},
 
 	"internal/policy/apply": {"mptcp", "track", "pathmanager", "counters", "hostnet", "internal/policy", "internal/source", "internal/present", "internal/device", "internal/private"},
+	"internal/shell":        {},
+	"internal/lab/runner":   {"internal/lab", "internal/present", "internal/exit", "internal/shell", "doctor", "doctor/rule"},
 	"internal/monitor":      {"mptcp", "track", "pathmanager", "internal/source", "internal/device", "internal/filter"},
 	"internal/serve":        {"mptcp", "track", "sockdiag", "doctor", "internal/source", "internal/device", "internal/present", "internal/web", "internal/export"},
 

@@ -13,6 +13,7 @@ import (
 	"mptcpctl/internal/bundle"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/lab/runner"
 	"mptcpctl/internal/source"
 )
 
@@ -97,13 +98,13 @@ func TestDoctorOfRecordings(t *testing.T) {
 			s := findScenario(t, name)
 			var live judged
 			file := recordedTrial(t, name, func(trial *lab.Trial) {
-				out, errs, _ := runIn(t, trial.Host(), append([]string{"-j"}, doctorWords(s)...)...)
+				out, errs, _ := runIn(t, trial.Host(), append([]string{"-j"}, runner.DoctorWords(s)...)...)
 				live = judgedOf(t, out, errs)
 			})
 			out, errs, _ := runHere("-j", "--replay", file, "doctor")
 			replayed := judgedOf(t, out, errs)
-			var d diagnosis
-			if err := json.Unmarshal([]byte(out), &d); err != nil || !d.names(s.Rule) {
+			var d runner.Diagnosis
+			if err := json.Unmarshal([]byte(out), &d); err != nil || !d.Names(s.Rule) {
 				t.Errorf("the recording does not tell of %s: %s", s.Rule, out)
 			}
 			sameRules(t, factsOfRecording(t, file))

@@ -14,6 +14,7 @@ import (
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/shell"
 	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
 )
@@ -216,7 +217,7 @@ func checkedFacts(f *doctor.Facts, e mptcp.Endpoint) []string {
 func addCommand(e mptcp.Endpoint, device string) string {
 	words := []string{"mptcpctl", "endpoint", "add", e.Address.String()}
 	if device != "" {
-		words = append(words, "dev", shellWord(device))
+		words = append(words, "dev", shell.Word(device))
 	}
 	if e.Port != 0 {
 		words = append(words, "port", fmt.Sprint(e.Port))

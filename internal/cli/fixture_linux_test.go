@@ -62,7 +62,7 @@ func recordScenario(t *testing.T, s lab.Scenario, program string) (file string) 
 	}
 	defer trial.Close()
 	for end := time.Now().Add(longestFixture); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
-		if d, ok := replayedDiagnosis(file); ok && d.names(s.Rule) {
+		if d, ok := replayedDiagnosis(file); ok && d.Names(s.Rule) {
 			break
 		}
 	}

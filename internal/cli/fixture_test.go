@@ -8,6 +8,7 @@ import (
 
 	"mptcpctl/doctor"
 	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/runner"
 )
 
 // untold are the scenarios whose rule no recording can tell of, or the one that is
@@ -37,9 +38,9 @@ func TestScenarioFixtures(t *testing.T) {
 			s := findScenario(t, scenario)
 			d := diagnosisOfFixture(t, name)
 			switch why, excepted := untold[scenario]; {
-			case excepted && d.names(s.Rule):
+			case excepted && d.Names(s.Rule):
 				t.Errorf("it tells of %s, though %s", s.Rule, why)
-			case !excepted && !d.names(s.Rule):
+			case !excepted && !d.Names(s.Rule):
 				t.Errorf("want %s, got %s", s.Rule, d)
 			}
 			for _, line := range [][]string{{"connection", "show"}, {"-d", "connection", "show"}, {"-d", "monitor"}, {"-j", "monitor"}} {
@@ -56,7 +57,7 @@ func TestScenarioFixtures(t *testing.T) {
 	}
 }
 
-func diagnosisOfFixture(t *testing.T, name string) diagnosis {
+func diagnosisOfFixture(t *testing.T, name string) runner.Diagnosis {
 	t.Helper()
 	d, ok := replayedDiagnosis(name)
 	if !ok {
@@ -71,7 +72,7 @@ func diagnosisOfFixture(t *testing.T, name string) diagnosis {
 }
 
 // replayedDiagnosis is what doctor says of a recording that may not be whole yet.
-func replayedDiagnosis(file string) (d diagnosis, ok bool) {
+func replayedDiagnosis(file string) (d runner.Diagnosis, ok bool) {
 	out, _, _ := runHere("-j", "--replay", file, "doctor")
 	return d, json.Unmarshal([]byte(out), &d) == nil
 }

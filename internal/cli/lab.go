@@ -2,14 +2,11 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
-	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/runner"
 	"mptcpctl/internal/present"
 )
 
@@ -52,31 +49,9 @@ func labNames() []string {
 	return names
 }
 
-// enterLab makes sure that namespaces can be made and that the kernel has MPTCP.
-// Where the program had to start again as root of a user namespace, that run has
-// done everything, and its exit code is the error.
-func enterLab() error {
-	code, ran, err := lab.Enter()
-	if err != nil {
-		return fmt.Errorf("lab: %w", err)
-	}
-	if ran {
-		return exit.Status(code)
-	}
-	ns, err := lab.NewNamespace()
-	if err != nil {
-		return fmt.Errorf("lab: %w", err)
-	}
-	defer ns.Close()
-	if err := ns.Do(lab.CheckMPTCP); err != nil {
-		return fmt.Errorf("lab: %w", err)
-	}
-	return nil
-}
-
 func (a *app) labList(_ context.Context, inv *grammar.Invocation) error {
 	if inv.Options.JSON {
-		return present.JSON(inv.Stdout, labEntries(), inv.Options.Pretty)
+		return present.JSON(inv.Stdout, runner.Entries(), inv.Options.Pretty)
 	}
 	colors := palette(inv)
 	fmt.Fprintf(inv.Stdout, "%sNetworks%s\n", colors.Bold, colors.Reset)
@@ -92,30 +67,6 @@ func (a *app) labList(_ context.Context, inv *grammar.Invocation) error {
 	return nil
 }
 
-// labEntry is a network or a scenario as JSON.
-type labEntry struct {
-	Name    string `json:"name"`
-	Kind    string `json:"kind"` // "network" or "scenario"
-	Summary string `json:"summary"`
-	Host    string `json:"host,omitempty"` // where doctor is to look
-	Rule    string `json:"rule,omitempty"` // what it must find there, or "healthy"
-}
-
-func labEntries() []labEntry {
-	var entries []labEntry
-	for _, t := range lab.Topologies() {
-		entries = append(entries, labEntry{Name: t.Name, Kind: "network", Summary: t.Summary})
-	}
-	for _, s := range lab.Scenarios() {
-		entries = append(entries, scenarioEntry(s))
-	}
-	return entries
-}
-
-func scenarioEntry(s lab.Scenario) labEntry {
-	return labEntry{Name: s.Name, Kind: "scenario", Summary: s.Summary, Host: s.Host, Rule: string(s.Rule)}
-}
-
 // noJSON refuses -j where there is nothing that could be JSON, instead of printing
 // something else.
 func noJSON(inv *grammar.Invocation, instead string) error {
@@ -125,6 +76,11 @@ func noJSON(inv *grammar.Invocation, instead string) error {
 	return nil
 }
 
+// labRunner runs the lab with this program's own commands.
+func labRunner(inv *grammar.Invocation) *runner.Runner {
+	return &runner.Runner{Program: ownCommand(), Stdin: inv.Stdin, Out: inv.Stdout, Stderr: inv.Stderr, Colors: palette(inv)}
+}
+
 func (a *app) labDemo(ctx context.Context, inv *grammar.Invocation) error {
 	if err := noJSON(inv, "-j lab run --all has one"); err != nil {
 		return err
@@ -132,88 +88,74 @@ func (a *app) labDemo(ctx context.Context, inv *grammar.Invocation) error {
 	if len(inv.Args) > 0 {
 		return inv.Usage("takes no arguments; the networks are run with: lab run NAME")
 	}
-	if err := enterLab(); err != nil {
-		return err
-	}
-	narrator := &labNarrator{out: inv.Stdout, colors: palette(inv)}
-	narrator.title("MPTCP on this machine's kernel: Red Hat's procedure for monitoring subflows")
-	report, err := lab.Procedure(ctx, narrator, ownCommand())
-	if err != nil {
-		if errors.Is(err, context.Canceled) {
-			return err
-		}
-		return fmt.Errorf("lab: %w", err)
-	}
-	narrator.title("What the procedure promises, and what was seen")
-	if err := report.WriteTable(inv.Stdout); err != nil {
-		return err
-	}
-	if !report.OK() {
-		return errors.New("lab: the procedure did not go as promised")
-	}
-	_, err = fmt.Fprintf(inv.Stdout, "\nAll as promised, in %.1f s.\n", report.Took.Seconds())
-	return err
+	return labRunner(inv).Demo(ctx)
 }
 
-// openLab builds the network of that name and gives its hosts their limits and
-// endpoints.
-func (a *app) openLab(ctx context.Context, inv *grammar.Invocation, name string, narrator lab.Narrator) (*lab.Lab, error) {
+// labRun builds a network, connects over it, and shows what comes up.
+func (a *app) labRun(ctx context.Context, inv *grammar.Invocation) error {
+	if inv.Has("all") {
+		return labRunAll(ctx, inv)
+	}
+	if err := noJSON(inv, "-j lab run --all has one"); err != nil {
+		return err
+	}
+	if len(inv.Args) != 1 {
+		return inv.Usage("want one name; `lab list` has them")
+	}
+	name := inv.Args[0]
+	if s, ok := lab.FindScenario(name); ok {
+		return labRunner(inv).Scenario(ctx, s)
+	}
+	if name == runner.ProcedureNetwork {
+		return labRunner(inv).Demo(ctx)
+	}
+	topology, err := labNetwork(inv, name)
+	if err != nil {
+		return err
+	}
+	return labRunner(inv).Network(ctx, topology)
+}
+
+func labRunAll(ctx context.Context, inv *grammar.Invocation) error {
+	switch {
+	case len(inv.Args) > 0:
+		return inv.Usage("--all takes no name")
+	case inv.Options.JSON:
+		return labRunner(inv).AllJSON(ctx, inv.Options.Pretty)
+	}
+	return labRunner(inv).All(ctx)
+}
+
+// labShell opens a shell: in a network on the client, in a scenario where doctor is
+// to look.
+func (a *app) labShell(ctx context.Context, inv *grammar.Invocation) error {
+	name := runner.ProcedureNetwork
+	switch len(inv.Args) {
+	case 0:
+	case 1:
+		name = inv.Args[0]
+	default:
+		return inv.Usage("want at most one name; `lab list` has them")
+	}
+	if s, ok := lab.FindScenario(name); ok {
+		return labRunner(inv).ScenarioShell(ctx, s)
+	}
+	topology, err := labNetwork(inv, name)
+	if err != nil {
+		return err
+	}
+	return labRunner(inv).NetworkShell(ctx, topology)
+}
+
+// labNetwork returns the network of that name.
+func labNetwork(inv *grammar.Invocation, name string) (lab.Topology, error) {
 	topology, ok := lab.FindTopology(name)
 	if !ok {
 		names := "; `lab list` names them"
 		if proposal := grammar.DidYouMean(name, labNames()); proposal != "" {
 			names = proposal
 		}
-		return nil, inv.Usage(fmt.Sprintf("%q is no network and no scenario%s", name, names))
+		return topology, inv.Usage(fmt.Sprintf("%q is no network and no scenario%s", name, names))
 	}
-	if err := enterLab(); err != nil {
-		return nil, err
-	}
-	l, err := lab.Build(ctx, topology)
-	if err != nil {
-		return nil, fmt.Errorf("lab: %w", err)
-	}
-	for _, spec := range topology.Hosts {
-		for _, command := range spec.Commands() {
-			if err := labCommandLine(ctx, l.Host(spec.Name), narrator, command...); err != nil {
-				return nil, errors.Join(err, l.Close())
-			}
-		}
-	}
-	return l, nil
-}
-
-// labCommandLine runs one command of this program in the host, and shows it.
-func labCommandLine(ctx context.Context, host *lab.Host, narrator lab.Narrator, args ...string) error {
-	narrator.Command(host.Name, commandLine(args))
-	lines, code, err := host.RunProcess(ctx, lab.ToolConfig(ownCommand(), args...))
-	for _, line := range lines {
-		narrator.Output(host.Name, line)
-	}
-	if err != nil {
-		return fmt.Errorf("lab: %s on %s: %w", commandLine(args), host.Name, err)
-	}
-	if code != 0 {
-		return fmt.Errorf("lab: %s on %s: exit status %d", commandLine(args), host.Name, code)
-	}
-	return nil
-}
-
-// ownCommand returns the command that starts this program again. Its file's name
-// is the process's name, so that it is taken where it is the one that was called.
-func ownCommand() []string {
-	self, err := os.Executable()
-	if err != nil || filepath.Base(self) != filepath.Base(os.Args[0]) {
-		return []string{"/proc/self/exe"}
-	}
-	return []string{self}
-}
-
-// commandLine returns the arguments as a user types them.
-func commandLine(args []string) string {
-	line := "mptcpctl"
-	for _, arg := range args {
-		line += " " + shellWord(arg)
-	}
-	return line
+	return topology, nil
 }

@@ -8,6 +8,7 @@ import (
 	"mptcpctl/counters"
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/shell"
 	"mptcpctl/mptcp"
 )
 
@@ -68,7 +69,7 @@ func endpointOf(endpoints []mptcp.Endpoint, p hostnet.Path) (mptcp.Endpoint, boo
 
 // advise gives a usable path other than the initial one its command and its notes.
 func (a *pathsAdvice) advise(p *present.Path, e mptcp.Endpoint, found bool) {
-	add := fmt.Sprintf("mptcpctl endpoint add %v dev %s subflow", p.Address, shellWord(p.Device))
+	add := fmt.Sprintf("mptcpctl endpoint add %v dev %s subflow", p.Address, shell.Word(p.Device))
 	switch {
 	case !found && p.SharesDevice: // no path of its own: its note says so
 	case !found:
@@ -108,15 +109,4 @@ func flagsOrNone(f mptcp.EndpointFlags) string {
 		return "no flags"
 	}
 	return f.String()
-}
-
-// shellWord returns the word as it can be pasted into a shell.
-func shellWord(s string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:@%+,/", r)
-	}
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

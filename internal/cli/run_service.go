@@ -11,6 +11,7 @@ import (
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/force"
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/shell"
 )
 
 // runService writes the drop-in that gives a unit MPTCP, or removes it.
@@ -39,7 +40,7 @@ func (a *app) runService(ctx context.Context, inv *grammar.Invocation, unit stri
 	}
 	back := fmt.Sprintf("%s run --service %s --undo", a.program, unit)
 	if ok {
-		back += " --directory " + shellWord(root)
+		back += " --directory " + shell.Word(root)
 	}
 	fmt.Fprintf(inv.Stdout, "Written. It holds after: %s\nBack: %s\n", restart(root, unit), back)
 	return nil
@@ -75,7 +76,7 @@ func (a *app) undoService(ctx context.Context, inv *grammar.Invocation, root, un
 // restart is the command line after which a change of the unit holds.
 func restart(root, unit string) string {
 	manager := strings.Join(force.Systemctl(root), " ")
-	return fmt.Sprintf("%s daemon-reload && %s restart %s", manager, manager, shellWord(unit))
+	return fmt.Sprintf("%s daemon-reload && %s restart %s", manager, manager, shell.Word(unit))
 }
 
 // indented sets a file's text off from what is said about it.

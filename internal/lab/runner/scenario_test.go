@@ -1,4 +1,4 @@
-package cli
+package runner_test
 
 import (
 	"context"
@@ -11,16 +11,26 @@ import (
 
 	"mptcpctl/doctor"
 	"mptcpctl/doctor/rule"
+	"mptcpctl/internal/cli"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/lab/runner"
 )
+
+// TestMain runs the tests, or the program where a host of the lab starts it.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "mptcpctl" {
+		os.Exit(cli.Main(os.Args, cli.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
+	}
+	labtest.Main(m)
+}
 
 func TestDiagnosisNamesRules(t *testing.T) {
 	const text = `{"verdict": "failure", "findings": [
 		{"rule": "D36", "severity": "fail", "alternatives": ["D08", "D40"]},
 		{"rule": "D36", "severity": "fail", "alternatives": ["D08", "D40"]},
 		{"rule": "D50", "severity": "info"}]}`
-	var d diagnosis
+	var d runner.Diagnosis
 	if err := json.Unmarshal([]byte(text), &d); err != nil {
 		t.Fatal(err)
 	}
@@ -29,14 +39,14 @@ func TestDiagnosisNamesRules(t *testing.T) {
 	}
 	var named []rule.ID
 	for _, id := range []rule.ID{"D36", "D08", "D50", "D05", lab.Healthy} {
-		if d.names(id) {
+		if d.Names(id) {
 			named = append(named, id)
 		}
 	}
 	if want := []rule.ID{"D36", "D08", "D50"}; !slices.Equal(named, want) {
 		t.Errorf("names %v, want %v", named, want)
 	}
-	if !(diagnosis{Verdict: "healthy"}).names(lab.Healthy) {
+	if !(runner.Diagnosis{Verdict: "healthy"}).Names(lab.Healthy) {
 		t.Error("a healthy host is not")
 	}
 }
@@ -81,57 +91,37 @@ func TestScenariosNameTheirRule(t *testing.T) {
 		if s.Look == lab.Stalled {
 			return nil // it hears no events to lose
 		}
-		for _, host := range patients(trial) {
-			gap, ask := notSeen(s), diagnose
+		for _, host := range runner.Patients(trial) {
+			gap, ask := notSeen(s), runner.Diagnose
 			if gap != "" {
-				ask = askDoctor // to look again shows no more
+				ask = runner.AskDoctor // to look again shows no more
 			}
 			d, err := ask(ctx, trial, host, weak)
 			if err != nil {
 				return err
 			}
 			missing := slices.ContainsFunc(d.Unseen, func(g doctor.Gap) bool { return g.What == gap || g.What == doctor.UnseenSubflows })
-			if !d.names(s.Rule) && !missing {
+			if !d.Names(s.Rule) && !missing {
 				complaints <- fmt.Sprintf("%s on %s: expected %s, an ordinary user is told %s; not seen: %v", s.Name, host.Name, s.Rule, d, d.Unseen)
 			}
 		}
 		return nil
 	}
 	scenarios := lab.Scenarios()
-	results := runScenarios(t.Context(), scenarios, []string{program}, ordinary)
+	results := runner.RunScenarios(t.Context(), scenarios, []string{program}, ordinary)
 	for i, s := range scenarios {
 		t.Run(s.Name, func(t *testing.T) {
 			r := <-results[i]
-			labtest.SkipMissing(t, r.err)
+			labtest.SkipMissing(t, r.Err)
 			switch {
-			case r.err != nil:
-				t.Error(r.err)
-			case !r.agrees:
-				t.Errorf("on %s: expected %s, found %s", s.Host, s.Rule, r.found)
+			case r.Err != nil:
+				t.Error(r.Err)
+			case !r.Agrees:
+				t.Errorf("on %s: expected %s, found %s", s.Host, s.Rule, r.Found)
 			}
 		})
 	}
 	for range len(complaints) {
 		t.Error(<-complaints)
 	}
-}
-
-// findTopology returns the lab's network of that name.
-func findTopology(t *testing.T, name string) lab.Topology {
-	t.Helper()
-	topology, ok := lab.FindTopology(name)
-	if !ok {
-		t.Fatalf("the lab has no network %q", name)
-	}
-	return topology
-}
-
-// findScenario returns the lab's scenario of that name.
-func findScenario(t *testing.T, name string) lab.Scenario {
-	t.Helper()
-	s, ok := lab.FindScenario(name)
-	if !ok {
-		t.Fatalf("the lab has no scenario %q", name)
-	}
-	return s
 }

@@ -1,4 +1,4 @@
-package cli
+package runner
 
 import (
 	"context"
@@ -11,44 +11,36 @@ import (
 	"syscall"
 
 	"mptcpctl/internal/exit"
-	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/lab"
 )
 
-// labShell opens a shell: in a network on the client, in a scenario where doctor is
-// to look.
-func (a *app) labShell(ctx context.Context, inv *grammar.Invocation) error {
-	name := procedureNetwork
-	switch len(inv.Args) {
-	case 0:
-	case 1:
-		name = inv.Args[0]
-	default:
-		return inv.Usage("want at most one name; `lab list` has them")
+// ScenarioShell opens a shell where a scenario goes wrong.
+func (r *Runner) ScenarioShell(ctx context.Context, s lab.Scenario) error {
+	t, err := r.start(ctx, s, r.narrator())
+	if err != nil {
+		return err
 	}
-	narrator := &labNarrator{out: inv.Stdout, colors: palette(inv)}
-	if s, ok := lab.FindScenario(name); ok {
-		t, err := a.startScenario(ctx, s, narrator)
-		if err != nil {
-			return err
-		}
-		defer t.Close()
-		fmt.Fprintf(inv.Stdout, "\nThis shell is on the %s. Try: mptcpctl connection; mptcpctl doctor\n", s.Host)
-		return runLabShell(inv, t.Host())
-	}
-	l, err := a.openLab(ctx, inv, name, narrator)
+	defer t.Close()
+	fmt.Fprintf(r.Out, "\nThis shell is on the %s. Try: mptcpctl connection; mptcpctl doctor\n", s.Host)
+	return r.shell(t.Host())
+}
+
+// NetworkShell opens a shell on the client of a network, with a server that listens.
+func (r *Runner) NetworkShell(ctx context.Context, topology lab.Topology) error {
+	tell := r.narrator()
+	l, err := r.open(ctx, topology, tell)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	run := &labTrial{lab: l, narrator: narrator}
-	defer run.close()
-	if _, err := run.start(ctx, lab.ServerHost, lab.ServerHost, false, "nc", "-l", "-k", "-p", labPort); err != nil {
+	t := &trial{Runner: r, lab: l, tell: tell}
+	defer t.close()
+	if _, err := t.start(ctx, lab.ServerHost, lab.ServerHost, false, "nc", "-l", "-k", "-p", port); err != nil {
 		return err
 	}
 	server := l.Topology().Paths[0].Destination
-	fmt.Fprintf(inv.Stdout, shellHints, server, labPort, server, server, labPort)
-	return runLabShell(inv, l.Host(lab.ClientHost), "SERVER="+l.Host(lab.ServerHost).Path())
+	fmt.Fprintf(r.Out, shellHints, server, port, server, server, port)
+	return r.shell(l.Host(lab.ClientHost), "SERVER="+l.Host(lab.ServerHost).Path())
 }
 
 // shellHints is what the shell on a client is greeted with.
@@ -62,9 +54,9 @@ A second terminal on the client: nsenter --target PID --net sh, where this shell
 "echo $$" prints (as an ordinary user: nsenter --target PID --user --net --preserve-credentials sh).
 `
 
-// runLabShell runs the user's shell in the host to its end, with these variables
+// shell runs the user's shell in the host to its end, with these variables
 // in its environment.
-func runLabShell(inv *grammar.Invocation, host *lab.Host, variables ...string) error {
+func (r *Runner) shell(host *lab.Host, variables ...string) error {
 	tools, err := newToolDirectory()
 	if err != nil {
 		return fmt.Errorf("lab: %w", err)
@@ -72,7 +64,7 @@ func runLabShell(inv *grammar.Invocation, host *lab.Host, variables ...string) e
 	defer tools.close()
 	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT) // they are the shell's
 	defer signal.Reset(syscall.SIGINT, syscall.SIGQUIT)
-	cmd := tools.shell(inv, host.Name)
+	cmd := tools.shell(r, host.Name)
 	cmd.Env = append(cmd.Env, variables...)
 	if err := host.Start(cmd); err != nil {
 		return fmt.Errorf("lab: %w", err)
@@ -107,7 +99,7 @@ func (d *toolDirectory) close() { os.RemoveAll(d.path) }
 
 // shell returns the user's shell with the program in its path, and a prompt that
 // names the host.
-func (d *toolDirectory) shell(inv *grammar.Invocation, host string) *exec.Cmd {
+func (d *toolDirectory) shell(r *Runner, host string) *exec.Cmd {
 	program := os.Getenv("SHELL")
 	if program == "" {
 		program = "/bin/sh"
@@ -116,7 +108,7 @@ func (d *toolDirectory) shell(inv *grammar.Invocation, host string) *exec.Cmd {
 	if filepath.Base(program) == "bash" { // its own files would give it the host's prompt
 		cmd.Args = append(cmd.Args, "--norc", "--noprofile")
 	}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = inv.Stdin, inv.Stdout, inv.Stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = r.Stdin, r.Out, r.Stderr
 	cmd.Env = append(os.Environ(), "PATH="+d.path+":"+os.Getenv("PATH"), "PS1=["+host+"]# ")
 	return cmd
 }

@@ -1,4 +1,4 @@
-package cli
+package runner
 
 import (
 	"context"
@@ -14,9 +14,9 @@ import (
 	"mptcpctl/internal/lab"
 )
 
-// diagnosis is what doctor says of a host, as far as the lab compares it: the JSON
+// Diagnosis is what doctor says of a host, as far as the lab compares it: the JSON
 // of `doctor -j`.
-type diagnosis struct {
+type Diagnosis struct {
 	Verdict  string `json:"verdict"`
 	Findings []struct {
 		Rule         rule.ID   `json:"rule"`
@@ -28,7 +28,7 @@ type diagnosis struct {
 
 // String returns the rules that were found: those that are mere explanations in
 // parentheses.
-func (d diagnosis) String() string {
+func (d Diagnosis) String() string {
 	words := []string{d.Verdict}
 	for _, f := range d.Findings {
 		word := string(f.Rule)
@@ -45,9 +45,9 @@ func (d diagnosis) String() string {
 	return strings.Join(words, " ")
 }
 
-// names reports whether the diagnosis is what the scenario must lead to: its rule,
+// Names reports whether the diagnosis is what the scenario must lead to: its rule,
 // by itself or among those that the same evidence fits.
-func (d diagnosis) names(id rule.ID) bool {
+func (d Diagnosis) Names(id rule.ID) bool {
 	if id == lab.Healthy {
 		return d.Verdict == "healthy"
 	}
@@ -59,10 +59,10 @@ func (d diagnosis) names(id rule.ID) bool {
 	return false
 }
 
-// doctorWords are the arguments that ask doctor about a scenario. Where things
+// DoctorWords are the arguments that ask doctor about a scenario. Where things
 // happen again and again, it is to look as long as it takes to see one from its
 // beginning to its end.
-func doctorWords(s lab.Scenario) []string {
+func DoctorWords(s lab.Scenario) []string {
 	switch {
 	case s.Traffic.Repeat:
 		return []string{"doctor", "--window", "2s"}
@@ -76,15 +76,15 @@ func doctorWords(s lab.Scenario) []string {
 // seen it.
 const mostExamined = 6
 
-// diagnose asks doctor in the host, again where what the scenario is about may not
+// Diagnose asks doctor in the host, again where what the scenario is about may not
 // have happened while it looked, or may have been hidden: a program that watches all
 // namespaces of the machine passes for a path manager's daemon while it is there.
-func diagnose(ctx context.Context, t *lab.Trial, host *lab.Host, tool []string) (diagnosis, error) {
+func Diagnose(ctx context.Context, t *lab.Trial, host *lab.Host, tool []string) (Diagnosis, error) {
 	for look := 1; ; look++ {
-		d, err := askDoctor(ctx, t, host, tool)
+		d, err := AskDoctor(ctx, t, host, tool)
 		hidden := t.Scenario.Rule == rule.NoDaemon
 		again := (t.Scenario.Traffic.Repeat && t.Scenario.Rule != lab.Healthy || hidden) && look < mostExamined
-		if err != nil || !again || d.names(t.Scenario.Rule) {
+		if err != nil || !again || d.Names(t.Scenario.Rule) {
 			return d, err
 		}
 		if hidden {
@@ -97,11 +97,11 @@ func diagnose(ctx context.Context, t *lab.Trial, host *lab.Host, tool []string) 
 	}
 }
 
-// askDoctor runs doctor in the host.
-func askDoctor(ctx context.Context, t *lab.Trial, host *lab.Host, tool []string) (diagnosis, error) {
-	lines, code, err := t.Examine(ctx, host, lab.ToolConfig(tool, append([]string{"-j"}, doctorWords(t.Scenario)...)...))
+// AskDoctor runs doctor in the host.
+func AskDoctor(ctx context.Context, t *lab.Trial, host *lab.Host, tool []string) (Diagnosis, error) {
+	lines, code, err := t.Examine(ctx, host, lab.ToolConfig(tool, append([]string{"-j"}, DoctorWords(t.Scenario)...)...))
 	if err != nil {
-		return diagnosis{}, err
+		return Diagnosis{}, err
 	}
 	var stdout, stderr []string
 	for _, line := range lines {
@@ -111,20 +111,20 @@ func askDoctor(ctx context.Context, t *lab.Trial, host *lab.Host, tool []string)
 			stderr = append(stderr, line.Text)
 		}
 	}
-	var d diagnosis
+	var d Diagnosis
 	err = json.Unmarshal([]byte(strings.Join(stdout, "\n")), &d)
 	if err == nil && d.Verdict == "" {
 		err = errors.New("no verdict")
 	}
 	if err != nil {
-		return diagnosis{}, fmt.Errorf("doctor on %s: exit status %d: %s: %w", host.Name, code, strings.Join(stderr, " "), err)
+		return Diagnosis{}, fmt.Errorf("doctor on %s: exit status %d: %s: %w", host.Name, code, strings.Join(stderr, " "), err)
 	}
 	return d, nil
 }
 
-// patients are the hosts that doctor is asked about: the one where it is to look, and
+// Patients are the hosts that doctor is asked about: the one where it is to look, and
 // all that talk where nothing is wrong.
-func patients(t *lab.Trial) []*lab.Host {
+func Patients(t *lab.Trial) []*lab.Host {
 	if t.Scenario.Rule == lab.Healthy {
 		hosts := []*lab.Host{t.Lab.Host(lab.ClientHost), t.Lab.Host(lab.ServerHost)}
 		if guest := t.Scenario.Traffic.Guest; guest != "" {
@@ -135,34 +135,34 @@ func patients(t *lab.Trial) []*lab.Host {
 	return []*lab.Host{t.Host()}
 }
 
-// labOutcome is what became of a scenario.
-type labOutcome struct {
-	scenario lab.Scenario
-	found    string
-	agrees   bool
+// Outcome is what became of a scenario.
+type Outcome struct {
+	Scenario lab.Scenario
+	Found    string
+	Agrees   bool
 }
 
 // runScenario brings the scenario about and asks doctor. After that it calls also,
 // which may be nil, while the scenario stands.
-func runScenario(ctx context.Context, s lab.Scenario, tool []string, also func(context.Context, *lab.Trial) error) (labOutcome, error) {
-	o := labOutcome{scenario: s}
+func runScenario(ctx context.Context, s lab.Scenario, tool []string, also func(context.Context, *lab.Trial) error) (Outcome, error) {
+	o := Outcome{Scenario: s}
 	t, err := lab.Start(ctx, s, tool)
 	if err != nil {
 		return o, err
 	}
 	defer t.Close()
-	o.agrees = true
-	for i, host := range patients(t) {
-		d, err := diagnose(ctx, t, host, tool)
+	o.Agrees = true
+	for i, host := range Patients(t) {
+		d, err := Diagnose(ctx, t, host, tool)
 		if err != nil {
 			return o, err
 		}
-		o.agrees = o.agrees && d.names(s.Rule)
+		o.Agrees = o.Agrees && d.Names(s.Rule)
 		switch {
 		case i == 0:
-			o.found = d.String()
-		case !d.names(s.Rule):
-			o.found += "; " + host.Name + ": " + d.String()
+			o.Found = d.String()
+		case !d.Names(s.Rule):
+			o.Found += "; " + host.Name + ": " + d.String()
 		}
 	}
 	if also != nil {
