@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"mptcpctl/doctor/rule"
-	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/scenario"
 )
 
 func TestCatalogue(t *testing.T) {
@@ -90,7 +90,7 @@ var notInLab = map[rule.ID]string{
 // inLab names the scenarios that lead to the rule.
 func inLab(r Rule) string {
 	var names []string
-	for _, s := range lab.Scenarios() {
+	for _, s := range scenario.All() {
 		if s.Rule == r.ID {
 			names = append(names, "`lab run "+s.Name+"`")
 		}

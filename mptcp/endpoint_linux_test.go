@@ -8,6 +8,7 @@ import (
 
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/lab/scenario"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 	"mptcpctl/sockdiag"
@@ -62,7 +63,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	topology, _ := lab.FindTopology("two-subnets")
+	topology, _ := scenario.FindTopology("two-subnets")
 	l, err := lab.Build(t.Context(), topology)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/lab/procedure"
 	"mptcpctl/sockdiag"
 )
 
@@ -256,7 +257,7 @@ func TestWaitForEvents(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 			t.Cleanup(cancel)
 			var p *lab.Process
-			trial, err := lab.StartWatched(ctx, s, []string{toolPath(t)}, func(l *lab.Lab) (err error) {
+			trial, err := procedure.StartWatched(ctx, s, []string{toolPath(t)}, func(l *lab.Lab) (err error) {
 				if p, err = l.Host(lab.ClientHost).StartProcess(ctx, tool("wait", test.filter, "timeout", "90s")); err != nil {
 					return err
 				}

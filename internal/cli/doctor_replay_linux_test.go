@@ -13,6 +13,7 @@ import (
 	"mptcpctl/internal/bundle"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/lab/procedure"
 	"mptcpctl/internal/lab/runner"
 	"mptcpctl/internal/source"
 )
@@ -63,7 +64,7 @@ func judgedOf(t *testing.T, stdout, stderr string) judged {
 
 // recordedTrial brings a scenario about while it is recorded where doctor is to look,
 // and ends the recording when the symptoms show.
-func recordedTrial(t *testing.T, name string, at func(*lab.Trial)) (file string) {
+func recordedTrial(t *testing.T, name string, at func(*procedure.Trial)) (file string) {
 	t.Helper()
 	labtest.Namespace(t)
 	s := findScenario(t, name)
@@ -71,7 +72,7 @@ func recordedTrial(t *testing.T, name string, at func(*lab.Trial)) (file string)
 	t.Cleanup(cancel)
 	file = filepath.Join(t.TempDir(), "t.pcapng")
 	var r *recording
-	trial, err := lab.StartWatched(ctx, s, []string{toolPath(t)}, func(l *lab.Lab) error {
+	trial, err := procedure.StartWatched(ctx, s, []string{toolPath(t)}, func(l *lab.Lab) error {
 		r = startRecording(t, ctx, l.Host(s.Host), file)
 		return nil
 	})
@@ -97,7 +98,7 @@ func TestDoctorOfRecordings(t *testing.T) {
 			t.Parallel()
 			s := findScenario(t, name)
 			var live judged
-			file := recordedTrial(t, name, func(trial *lab.Trial) {
+			file := recordedTrial(t, name, func(trial *procedure.Trial) {
 				out, errs, _ := runIn(t, trial.Host(), append([]string{"-j"}, runner.DoctorWords(s)...)...)
 				live = judgedOf(t, out, errs)
 			})
@@ -155,7 +156,7 @@ func sameRules(t *testing.T, f doctor.Facts) {
 
 // --watch goes through a recording, and tells when what came.
 func TestDoctorWatchesRecordings(t *testing.T) {
-	file := recordedTrial(t, "limit-zero", func(*lab.Trial) {})
+	file := recordedTrial(t, "limit-zero", func(*procedure.Trial) {})
 	out, errs, code := runHere("--replay", file, "doctor", "--watch")
 	if code != 2 || !strings.HasPrefix(out, "warning:") || !strings.Contains(out, "found: FAIL D15") || !strings.Contains(out, "failure, was warning") {
 		t.Errorf("exit %d: %s%s", code, out, errs)

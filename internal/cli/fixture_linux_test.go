@@ -11,6 +11,8 @@ import (
 
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/lab/procedure"
+	"mptcpctl/internal/lab/scenario"
 )
 
 // longestFixture is how long a scenario is recorded, once its symptoms show, while
@@ -21,7 +23,7 @@ const longestFixture = 12 * time.Second
 // doctor is to look, with UPDATE=1 for good. Without it this tests with one that it
 // can be done: all take minutes.
 func TestRecordScenarios(t *testing.T) {
-	scenarios := lab.Scenarios()
+	scenarios := scenario.All()
 	directory := kernelDirectory()
 	if os.Getenv("UPDATE") != "1" {
 		scenarios, directory = scenarios[:1], t.TempDir()
@@ -46,13 +48,13 @@ func TestRecordScenarios(t *testing.T) {
 
 // recordScenario records the scenario until the recording tells of its rule, or for
 // longestFixture.
-func recordScenario(t *testing.T, s lab.Scenario, program string) (file string) {
+func recordScenario(t *testing.T, s scenario.Scenario, program string) (file string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	file = filepath.Join(t.TempDir(), "t.pcapng")
 	var r *recording
-	trial, err := lab.StartWatched(ctx, s, []string{program}, func(l *lab.Lab) error {
+	trial, err := procedure.StartWatched(ctx, s, []string{program}, func(l *lab.Lab) error {
 		r = startRecording(t, ctx, l.Host(s.Host), file)
 		return nil
 	})

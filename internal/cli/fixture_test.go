@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"mptcpctl/doctor"
-	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/runner"
+	"mptcpctl/internal/lab/scenario"
 )
 
 // untold are the scenarios whose rule no recording can tell of, or the one that is
@@ -50,9 +50,9 @@ func TestScenarioFixtures(t *testing.T) {
 			}
 		})
 	}
-	for scenario := range untold {
-		if _, ok := lab.FindScenario(scenario); !ok {
-			t.Errorf("the lab has no scenario %s", scenario)
+	for name := range untold {
+		if _, ok := scenario.Find(name); !ok {
+			t.Errorf("the lab has no scenario %s", name)
 		}
 	}
 }

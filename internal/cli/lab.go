@@ -7,6 +7,7 @@ import (
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/runner"
+	"mptcpctl/internal/lab/scenario"
 	"mptcpctl/internal/present"
 )
 
@@ -40,10 +41,10 @@ func (a *app) labCommand() grammar.Command {
 
 func labNames() []string {
 	var names []string
-	for _, t := range lab.Topologies() {
+	for _, t := range scenario.Topologies() {
 		names = append(names, t.Name)
 	}
-	for _, s := range lab.Scenarios() {
+	for _, s := range scenario.All() {
 		names = append(names, s.Name)
 	}
 	return names
@@ -55,11 +56,11 @@ func (a *app) labList(_ context.Context, inv *grammar.Invocation) error {
 	}
 	colors := palette(inv)
 	fmt.Fprintf(inv.Stdout, "%sNetworks%s\n", colors.Bold, colors.Reset)
-	for _, t := range lab.Topologies() {
+	for _, t := range scenario.Topologies() {
 		fmt.Fprintf(inv.Stdout, "%-28s %s\n", t.Name, t.Summary)
 	}
 	fmt.Fprintf(inv.Stdout, "\n%sScenarios, and what doctor finds%s\n", colors.Bold, colors.Reset)
-	for _, s := range lab.Scenarios() {
+	for _, s := range scenario.All() {
 		if _, err := fmt.Fprintf(inv.Stdout, "%-28s %-8s %s\n", s.Name, s.Rule, s.Summary); err != nil {
 			return err
 		}
@@ -103,7 +104,7 @@ func (a *app) labRun(ctx context.Context, inv *grammar.Invocation) error {
 		return inv.Usage("want one name; `lab list` has them")
 	}
 	name := inv.Args[0]
-	if s, ok := lab.FindScenario(name); ok {
+	if s, ok := scenario.Find(name); ok {
 		return labRunner(inv).Scenario(ctx, s)
 	}
 	if name == runner.ProcedureNetwork {
@@ -137,7 +138,7 @@ func (a *app) labShell(ctx context.Context, inv *grammar.Invocation) error {
 	default:
 		return inv.Usage("want at most one name; `lab list` has them")
 	}
-	if s, ok := lab.FindScenario(name); ok {
+	if s, ok := scenario.Find(name); ok {
 		return labRunner(inv).ScenarioShell(ctx, s)
 	}
 	topology, err := labNetwork(inv, name)
@@ -149,7 +150,7 @@ func (a *app) labShell(ctx context.Context, inv *grammar.Invocation) error {
 
 // labNetwork returns the network of that name.
 func labNetwork(inv *grammar.Invocation, name string) (lab.Topology, error) {
-	topology, ok := lab.FindTopology(name)
+	topology, ok := scenario.FindTopology(name)
 	if !ok {
 		names := "; `lab list` names them"
 		if proposal := grammar.DidYouMean(name, labNames()); proposal != "" {

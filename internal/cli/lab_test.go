@@ -4,12 +4,13 @@ import (
 	"testing"
 
 	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/scenario"
 )
 
 // findTopology returns the lab's network of that name.
 func findTopology(t *testing.T, name string) lab.Topology {
 	t.Helper()
-	topology, ok := lab.FindTopology(name)
+	topology, ok := scenario.FindTopology(name)
 	if !ok {
 		t.Fatalf("the lab has no network %q", name)
 	}
@@ -17,9 +18,9 @@ func findTopology(t *testing.T, name string) lab.Topology {
 }
 
 // findScenario returns the lab's scenario of that name.
-func findScenario(t *testing.T, name string) lab.Scenario {
+func findScenario(t *testing.T, name string) scenario.Scenario {
 	t.Helper()
-	s, ok := lab.FindScenario(name)
+	s, ok := scenario.Find(name)
 	if !ok {
 		t.Fatalf("the lab has no scenario %q", name)
 	}

@@ -12,18 +12,19 @@ import (
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/lab/procedure"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/probe"
 )
 
 // trial brings a scenario of the lab about.
-func trial(t *testing.T, name string) *lab.Trial {
+func trial(t *testing.T, name string) *procedure.Trial {
 	t.Helper()
 	labtest.Namespace(t)
 	s := findScenario(t, name)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)
-	trial, err := lab.Start(ctx, s, []string{toolPath(t)})
+	trial, err := procedure.Start(ctx, s, []string{toolPath(t)})
 	labtest.SkipMissing(t, err)
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/lab/scenario"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 )
@@ -162,7 +163,7 @@ func TestRecordFixtures(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, topology := range lab.Topologies() {
+	for _, topology := range scenario.Topologies() {
 		t.Run(topology.Name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 			defer cancel()

@@ -16,6 +16,7 @@ import (
 
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/lab/procedure"
 )
 
 // A network for programs that know nothing of MPTCP: the client has an endpoint on
@@ -271,7 +272,7 @@ func TestRunProcedure(t *testing.T) {
 			defer cancel()
 			script := `self=$1; nc=$2; flags=$3; shift 3; case $1 in nc) shift; exec "$self" run "$nc" $flags "$@";; *) exec "$self" "$@";; esac`
 			var told strings.Builder
-			report, err := lab.Procedure(ctx, lab.TextNarrator(&told), []string{"sh", "-c", script, "tool", self, nc, flags})
+			report, err := procedure.Run(ctx, procedure.TextNarrator(&told), []string{"sh", "-c", script, "tool", self, nc, flags})
 			if err != nil || !report.OK() {
 				var table strings.Builder
 				_ = report.WriteTable(&table)

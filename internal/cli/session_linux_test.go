@@ -19,6 +19,7 @@ import (
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/lab/scenario"
 	"mptcpctl/mptcp"
 )
 
@@ -403,7 +404,7 @@ func TestLabDemo(t *testing.T) {
 
 func TestLabNetworks(t *testing.T) {
 	labtest.MPTCP(t)
-	for _, topology := range lab.Topologies() {
+	for _, topology := range scenario.Topologies() {
 		t.Run(topology.Name, func(t *testing.T) {
 			t.Parallel()
 			out, errs, code := ran(t, labtest.Namespace(t), tool("lab", "run", topology.Name))

@@ -5,9 +5,8 @@
 // Namespaces live only as open descriptors: when the process ends, however it
 // ends, the kernel removes them with their links and addresses. Nothing is left
 // behind, not even processes: those that a lab starts die with it. A [Topology] is
-// data, [Build] makes it, [Serve] and [Connect] hold traffic in it, a host's
-// SetFirewall breaks it, and [Procedure] runs Red Hat's procedure on it. A
-// [Scenario] is a topology with traffic in which one thing is wrong, or nothing,
-// and [Start] brings it about. Where the caller is not root, [Enter] starts the
-// program again in a user namespace of its own.
+// data, [Build] makes it, [Serve] and [Connect] hold traffic in it, and a host's
+// SetFirewall breaks it. Networks and faults at hand are in package scenario; package
+// procedure carries them out. Where the caller is not root, [Enter] starts the program
+// again in a user namespace of its own.
 package lab

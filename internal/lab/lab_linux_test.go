@@ -11,11 +11,12 @@ import (
 
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/lab/scenario"
 	"mptcpctl/internal/uapi"
+	"mptcpctl/mptcp"
+	"mptcpctl/pathmanager"
 
-	"github.com/mdlayher/genetlink"
-	"github.com/mdlayher/netlink"
-	vnetlink "github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink"
 )
 
 func TestMain(m *testing.M) {
@@ -42,7 +43,7 @@ func build(t *testing.T, topology lab.Topology) *lab.Lab {
 	})
 	for _, host := range l.Hosts() {
 		if host.Spec.Limits != nil {
-			setLimits(t, host, host.Spec.Limits.AddAddrAccepted, host.Spec.Limits.Subflows)
+			setLimits(t, host, *host.Spec.Limits)
 		}
 		for _, e := range host.Spec.Endpoints {
 			addEndpoint(t, host, e)
@@ -51,68 +52,39 @@ func build(t *testing.T, topology lab.Topology) *lab.Lab {
 	return l
 }
 
-// pathManager sends one request to the family mptcp_pm of the host.
-func pathManager(t *testing.T, host *lab.Host, command uint8, encode func(*netlink.AttributeEncoder)) {
+// withClient calls f with a client of the host's path manager.
+func withClient(t *testing.T, host *lab.Host, f func(*pathmanager.Client) error) {
 	t.Helper()
 	err := host.Do(func() error {
-		conn, err := genetlink.Dial(nil)
+		c, err := pathmanager.Dial(nil)
 		if err != nil {
 			return err
 		}
-		defer conn.Close()
-		family, err := conn.GetFamily("mptcp_pm")
-		if err != nil {
-			return err
-		}
-		e := netlink.NewAttributeEncoder()
-		encode(e)
-		data, err := e.Encode()
-		if err != nil {
-			return err
-		}
-		message := genetlink.Message{Header: genetlink.Header{Command: command, Version: 1}, Data: data}
-		_, err = conn.Execute(message, family.ID, netlink.Request|netlink.Acknowledge)
-		return err
+		return errors.Join(f(c), c.Close())
 	})
 	if err != nil {
-		t.Fatalf("path manager command %d in %s: %v", command, host.Name, err)
+		t.Fatalf("path manager in %s: %v", host.Name, err)
 	}
 }
 
-func setLimits(t *testing.T, host *lab.Host, addAddrAccepted, subflows uint32) {
+func setLimits(t *testing.T, host *lab.Host, limits mptcp.Limits) {
 	t.Helper()
-	pathManager(t, host, uapi.PMCmdSetLimits, func(e *netlink.AttributeEncoder) {
-		e.Uint32(uapi.PMAttrRcvAddAddrs, addAddrAccepted)
-		e.Uint32(uapi.PMAttrSubflows, subflows)
+	withClient(t, host, func(c *pathmanager.Client) error {
+		return c.SetLimits(t.Context(), pathmanager.LimitsUpdate{AddAddrAccepted: &limits.AddAddrAccepted, Subflows: &limits.Subflows})
 	})
 }
 
 func addEndpoint(t *testing.T, host *lab.Host, endpoint lab.Endpoint) {
 	t.Helper()
-	ifindex := 0
+	e := mptcp.Endpoint{Address: endpoint.Address, Flags: endpoint.Flags}
 	if endpoint.Dev != "" {
 		index, err := host.IfIndex(endpoint.Dev)
 		if err != nil {
 			t.Fatal(err)
 		}
-		ifindex = index
+		e.IfIndex = int32(index)
 	}
-	pathManager(t, host, uapi.PMCmdAddAddr, func(e *netlink.AttributeEncoder) {
-		e.Nested(uapi.PMAttrAddr, func(e *netlink.AttributeEncoder) error {
-			if endpoint.Address.Is4() {
-				e.Uint16(uapi.PMAddrAttrFamily, 2)
-				e.Bytes(uapi.PMAddrAttrAddr4, endpoint.Address.AsSlice())
-			} else {
-				e.Uint16(uapi.PMAddrAttrFamily, 10)
-				e.Bytes(uapi.PMAddrAttrAddr6, endpoint.Address.AsSlice())
-			}
-			e.Uint32(uapi.PMAddrAttrFlags, uint32(endpoint.Flags))
-			if ifindex != 0 {
-				e.Int32(uapi.PMAddrAttrIfIdx, int32(ifindex))
-			}
-			return nil
-		})
-	})
+	withClient(t, host, func(c *pathmanager.Client) error { return c.AddEndpoint(t.Context(), e) })
 }
 
 // eventually polls until the condition holds.
@@ -130,7 +102,7 @@ func packets(t *testing.T, host *lab.Host, device string) uint64 {
 	t.Helper()
 	var n uint64
 	err := host.Do(func() error {
-		link, err := vnetlink.LinkByName(device)
+		link, err := netlink.LinkByName(device)
 		if err != nil {
 			return err
 		}
@@ -144,7 +116,7 @@ func packets(t *testing.T, host *lab.Host, device string) uint64 {
 }
 
 func TestTopologiesConnect(t *testing.T) {
-	for _, topology := range lab.Topologies() {
+	for _, topology := range scenario.Topologies() {
 		t.Run(topology.Name, func(t *testing.T) {
 			l := build(t, topology)
 			for _, path := range topology.Paths {
@@ -187,7 +159,7 @@ func exchange(t *testing.T, l *lab.Lab, path lab.Path, tcp bool) {
 // TestTopologiesJoin proves that the second subflow of each topology comes up and
 // leaves by the second device.
 func TestTopologiesJoin(t *testing.T) {
-	for _, topology := range lab.Topologies() {
+	for _, topology := range scenario.Topologies() {
 		t.Run(topology.Name, func(t *testing.T) {
 			if topology.Name == "redhat" { // where the procedure adds the endpoint by hand
 				topology.Hosts[2].Endpoints = []lab.Endpoint{{
@@ -244,7 +216,7 @@ func TestBuildStopsWithContext(t *testing.T) {
 	labtest.Namespace(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	topology, _ := lab.FindTopology("redhat")
+	topology, _ := scenario.FindTopology("redhat")
 	if l, err := lab.Build(ctx, topology); !errors.Is(err, context.Canceled) {
 		l.Close()
 		t.Errorf("got %v, want context canceled", err)
@@ -252,7 +224,7 @@ func TestBuildStopsWithContext(t *testing.T) {
 }
 
 func TestLinksAndAddresses(t *testing.T) {
-	topology, _ := lab.FindTopology("two-subnets")
+	topology, _ := scenario.FindTopology("two-subnets")
 	l := build(t, topology)
 	client, path := l.Host(lab.ClientHost), topology.Paths[0]
 	reach := func() error {
@@ -288,7 +260,7 @@ func TestLinksAndAddresses(t *testing.T) {
 }
 
 func TestShapeSlows(t *testing.T) {
-	topology, _ := lab.FindTopology("two-subnets")
+	topology, _ := scenario.FindTopology("two-subnets")
 	l := build(t, topology)
 	if err := l.Host(lab.ClientHost).Shape("eth0", 4<<20); err != nil {
 		t.Fatal(err)
@@ -349,7 +321,7 @@ func TestConnectRefused(t *testing.T) {
 }
 
 func TestConnectGivesUpWithContext(t *testing.T) {
-	topology, _ := lab.FindTopology("two-subnets")
+	topology, _ := scenario.FindTopology("two-subnets")
 	l := build(t, topology)
 	if err := l.Host(lab.ServerHost).SetFirewall(lab.FirewallRule{Hook: lab.HookInput, Verdict: lab.Drop}); err != nil {
 		t.Fatal(err)
@@ -402,5 +374,58 @@ func TestInfoLength(t *testing.T) {
 	token, _ := c.Token()
 	if len(info) < 48 || uint32(token) != binary.NativeEndian.Uint32(info[uapi.InfoToken:]) || token == 0 {
 		t.Errorf("info of %d bytes, token %s", len(info), token)
+	}
+}
+
+func TestCounter(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	server, err := lab.Serve(t.Context(), ns, netip.MustParseAddrPort("127.0.0.1:0"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	for n := range 3 {
+		got, known, err := ns.Counter("MPCapableSYNTX")
+		if err != nil || !known && n > 0 || got != uint64(n) {
+			t.Errorf("after %d connections: %d, known %v, %v", n, got, known, err)
+		}
+		c, err := lab.Connect(t.Context(), ns, server.Addr(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+	if _, known, err := ns.Counter("NoSuchCounter"); known || err != nil {
+		t.Errorf("an unknown counter: known %v, %v", known, err)
+	}
+}
+
+// Connections outlive a listener that is closed for itself, and end with the server.
+func TestCloseListenerKeepsConnections(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	server, err := lab.Serve(t.Context(), ns, netip.MustParseAddrPort("127.0.0.1:0"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	c, err := lab.Connect(t.Context(), ns, server.Addr(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Exchange(10); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.CloseListener(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Exchange(10); err != nil {
+		t.Errorf("the connection ended with the listener: %v", err)
+	}
+	if err := server.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := c.Exchange(10); err == nil {
+		t.Error("the connection outlives the server")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/scenario"
 )
 
 // attempt says how a connection from the client fares: "silence" if nothing comes
@@ -42,7 +43,7 @@ func attempt(t *testing.T, l *lab.Lab, to netip.AddrPort, c *lab.ConnectConfig, 
 }
 
 func TestFirewall(t *testing.T) {
-	topology, _ := lab.FindTopology("two-subnets")
+	topology, _ := scenario.FindTopology("two-subnets")
 	topology.Hosts[1].Endpoints = nil
 	l := build(t, topology)
 	v6 := netip.MustParsePrefix("fd00::1/64")
@@ -122,7 +123,7 @@ func TestFirewall(t *testing.T) {
 
 // TestFirewallOneIn refuses every second connection.
 func TestFirewallOneIn(t *testing.T) {
-	topology, _ := lab.FindTopology("two-subnets")
+	topology, _ := scenario.FindTopology("two-subnets")
 	l := build(t, topology)
 	host := l.Host(lab.ServerHost)
 	server, err := lab.Serve(t.Context(), host.Namespace, netip.MustParseAddrPort("10.0.1.1:4000"), nil)
@@ -150,7 +151,7 @@ func TestFirewallStopsJoins(t *testing.T) {
 		"reset": {Hook: lab.HookInput, Option: lab.MPTCPOption(lab.SubtypeMPJoin), Verdict: lab.RejectReset},
 	} {
 		t.Run(name, func(t *testing.T) {
-			topology, _ := lab.FindTopology("two-subnets")
+			topology, _ := scenario.FindTopology("two-subnets")
 			l := build(t, topology)
 			if err := l.Host(lab.ServerHost).SetFirewall(rule); err != nil {
 				t.Fatal(err)
@@ -181,7 +182,7 @@ func TestFirewallStopsJoins(t *testing.T) {
 }
 
 func TestNATHidesTheClient(t *testing.T) {
-	topology, _ := lab.FindTopology("nat")
+	topology, _ := scenario.FindTopology("nat")
 	l := build(t, topology)
 	server, err := lab.Serve(t.Context(), l.Host(lab.ServerHost).Namespace, netip.MustParseAddrPort("10.0.1.1:0"), nil)
 	if err != nil {
@@ -203,7 +204,7 @@ func TestNATHidesTheClient(t *testing.T) {
 }
 
 func TestFirewallRefusesNonsense(t *testing.T) {
-	topology, _ := lab.FindTopology("two-subnets")
+	topology, _ := scenario.FindTopology("two-subnets")
 	l := build(t, topology)
 	for name, rule := range map[string]lab.FirewallRule{
 		"masquerade in input":   {Hook: lab.HookInput, Verdict: lab.Masquerade},

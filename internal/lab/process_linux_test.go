@@ -26,10 +26,6 @@ func actAsProcess() {
 	switch act := os.Getenv(actEnv); act {
 	case "":
 		return
-	case "tool":
-		actAsTool()
-	case "path manager":
-		actAsPathManager(os.Args[1:])
 	case "talk": // echo input lines, then say how it ended
 		fmt.Println("started as", os.Args[0])
 		fmt.Fprintln(os.Stderr, "complaint")

@@ -19,6 +19,7 @@ import (
 
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/lab/scenario"
 	"mptcpctl/internal/netcat"
 	"mptcpctl/mptcp"
 
@@ -343,7 +344,7 @@ func TestSource(t *testing.T) {
 }
 
 func TestConnectTimesOut(t *testing.T) {
-	topology, _ := lab.FindTopology("two-subnets")
+	topology, _ := scenario.FindTopology("two-subnets")
 	labtest.MPTCP(t)
 	l, err := lab.Build(t.Context(), topology)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/lab/scenario"
 	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
@@ -146,7 +147,7 @@ func TestFactsOfIPRoute2(t *testing.T) {
 
 // Routes are looked up from each endpoint to the peers, without and with its device.
 func TestFactsOfLookups(t *testing.T) {
-	topology, _ := lab.FindTopology("two-subnets")
+	topology, _ := scenario.FindTopology("two-subnets")
 	l, err := lab.Build(t.Context(), topology)
 	if err != nil {
 		t.Fatal(err)
@@ -317,7 +318,7 @@ func TestFactsOfFirewall(t *testing.T) {
 
 // A host that is looked at again knows since when MPTCP is left out.
 func TestFactsOfBlackhole(t *testing.T) {
-	s, _ := lab.FindScenario("syn-dropped")
+	s, _ := scenario.Find("syn-dropped")
 	l, err := lab.Build(t.Context(), s.Topology)
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,8 @@ import (
 	"mptcpctl/doctor"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/procedure"
+	"mptcpctl/internal/lab/scenario"
 )
 
 // Diagnosis is what doctor says of a host, as far as the lab compares it: the JSON
@@ -48,7 +50,7 @@ func (d Diagnosis) String() string {
 // Names reports whether the diagnosis is what the scenario must lead to: its rule,
 // by itself or among those that the same evidence fits.
 func (d Diagnosis) Names(id rule.ID) bool {
-	if id == lab.Healthy {
+	if id == scenario.Healthy {
 		return d.Verdict == "healthy"
 	}
 	for _, f := range d.Findings {
@@ -62,11 +64,11 @@ func (d Diagnosis) Names(id rule.ID) bool {
 // DoctorWords are the arguments that ask doctor about a scenario. Where things
 // happen again and again, it is to look as long as it takes to see one from its
 // beginning to its end.
-func DoctorWords(s lab.Scenario) []string {
+func DoctorWords(s scenario.Scenario) []string {
 	switch {
 	case s.Traffic.Repeat:
 		return []string{"doctor", "--window", "2s"}
-	case s.Look == lab.Stalled:
+	case s.Look == scenario.Stalled:
 		return []string{"doctor", "--window", "1s"}
 	}
 	return []string{"doctor"}
@@ -79,11 +81,11 @@ const mostExamined = 6
 // Diagnose asks doctor in the host, again where what the scenario is about may not
 // have happened while it looked, or may have been hidden: a program that watches all
 // namespaces of the machine passes for a path manager's daemon while it is there.
-func Diagnose(ctx context.Context, t *lab.Trial, host *lab.Host, tool []string) (Diagnosis, error) {
+func Diagnose(ctx context.Context, t *procedure.Trial, host *lab.Host, tool []string) (Diagnosis, error) {
 	for look := 1; ; look++ {
 		d, err := AskDoctor(ctx, t, host, tool)
 		hidden := t.Scenario.Rule == rule.NoDaemon
-		again := (t.Scenario.Traffic.Repeat && t.Scenario.Rule != lab.Healthy || hidden) && look < mostExamined
+		again := (t.Scenario.Traffic.Repeat && t.Scenario.Rule != scenario.Healthy || hidden) && look < mostExamined
 		if err != nil || !again || d.Names(t.Scenario.Rule) {
 			return d, err
 		}
@@ -98,7 +100,7 @@ func Diagnose(ctx context.Context, t *lab.Trial, host *lab.Host, tool []string) 
 }
 
 // AskDoctor runs doctor in the host.
-func AskDoctor(ctx context.Context, t *lab.Trial, host *lab.Host, tool []string) (Diagnosis, error) {
+func AskDoctor(ctx context.Context, t *procedure.Trial, host *lab.Host, tool []string) (Diagnosis, error) {
 	lines, code, err := t.Examine(ctx, host, lab.ToolConfig(tool, append([]string{"-j"}, DoctorWords(t.Scenario)...)...))
 	if err != nil {
 		return Diagnosis{}, err
@@ -124,8 +126,8 @@ func AskDoctor(ctx context.Context, t *lab.Trial, host *lab.Host, tool []string)
 
 // Patients are the hosts that doctor is asked about: the one where it is to look, and
 // all that talk where nothing is wrong.
-func Patients(t *lab.Trial) []*lab.Host {
-	if t.Scenario.Rule == lab.Healthy {
+func Patients(t *procedure.Trial) []*lab.Host {
+	if t.Scenario.Rule == scenario.Healthy {
 		hosts := []*lab.Host{t.Lab.Host(lab.ClientHost), t.Lab.Host(lab.ServerHost)}
 		if guest := t.Scenario.Traffic.Guest; guest != "" {
 			hosts = append(hosts, t.Lab.Host(guest))
@@ -137,16 +139,16 @@ func Patients(t *lab.Trial) []*lab.Host {
 
 // Outcome is what became of a scenario.
 type Outcome struct {
-	Scenario lab.Scenario
+	Scenario scenario.Scenario
 	Found    string
 	Agrees   bool
 }
 
 // runScenario brings the scenario about and asks doctor. After that it calls also,
 // which may be nil, while the scenario stands.
-func runScenario(ctx context.Context, s lab.Scenario, tool []string, also func(context.Context, *lab.Trial) error) (Outcome, error) {
+func runScenario(ctx context.Context, s scenario.Scenario, tool []string, also func(context.Context, *procedure.Trial) error) (Outcome, error) {
 	o := Outcome{Scenario: s}
-	t, err := lab.Start(ctx, s, tool)
+	t, err := procedure.Start(ctx, s, tool)
 	if err != nil {
 		return o, err
 	}

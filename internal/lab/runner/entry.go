@@ -1,6 +1,8 @@
 package runner
 
-import "mptcpctl/internal/lab"
+import (
+	"mptcpctl/internal/lab/scenario"
+)
 
 // Entry is a network or a scenario as JSON.
 type Entry struct {
@@ -14,15 +16,15 @@ type Entry struct {
 // Entries returns all networks and scenarios.
 func Entries() []Entry {
 	var entries []Entry
-	for _, t := range lab.Topologies() {
+	for _, t := range scenario.Topologies() {
 		entries = append(entries, Entry{Name: t.Name, Kind: "network", Summary: t.Summary})
 	}
-	for _, s := range lab.Scenarios() {
+	for _, s := range scenario.All() {
 		entries = append(entries, scenarioEntry(s))
 	}
 	return entries
 }
 
-func scenarioEntry(s lab.Scenario) Entry {
+func scenarioEntry(s scenario.Scenario) Entry {
 	return Entry{Name: s.Name, Kind: "scenario", Summary: s.Summary, Host: s.Host, Rule: string(s.Rule)}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/procedure"
 	"mptcpctl/internal/shell"
 )
 
@@ -41,7 +42,7 @@ func (r *Runner) Network(ctx context.Context, topology lab.Topology) error {
 
 // open builds the network and gives its hosts their limits and
 // endpoints.
-func (r *Runner) open(ctx context.Context, topology lab.Topology, tell lab.Narrator) (*lab.Lab, error) {
+func (r *Runner) open(ctx context.Context, topology lab.Topology, tell procedure.Narrator) (*lab.Lab, error) {
 	if err := enter(); err != nil {
 		return nil, err
 	}
@@ -60,7 +61,7 @@ func (r *Runner) open(ctx context.Context, topology lab.Topology, tell lab.Narra
 }
 
 // command runs one command of the program in the host, and shows it.
-func (r *Runner) command(ctx context.Context, host *lab.Host, tell lab.Narrator, args ...string) error {
+func (r *Runner) command(ctx context.Context, host *lab.Host, tell procedure.Narrator, args ...string) error {
 	tell.Command(host.Name, commandLine(args))
 	lines, code, err := host.RunProcess(ctx, lab.ToolConfig(r.Program, args...))
 	for _, line := range lines {

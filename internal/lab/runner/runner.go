@@ -8,6 +8,7 @@ import (
 
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/procedure"
 	"mptcpctl/internal/present"
 )
 
@@ -52,7 +53,7 @@ func (r *Runner) Demo(ctx context.Context) error {
 	}
 	tell := r.narrator()
 	tell.title("MPTCP on this machine's kernel: Red Hat's procedure for monitoring subflows")
-	report, err := lab.Procedure(ctx, tell, r.Program)
+	report, err := procedure.Run(ctx, tell, r.Program)
 	if err != nil {
 		if errors.Is(err, context.Canceled) {
 			return err

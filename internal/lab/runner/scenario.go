@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/procedure"
+	"mptcpctl/internal/lab/scenario"
 	"mptcpctl/internal/present"
 )
 
@@ -17,12 +19,12 @@ import (
 const atOnce = 4
 
 // start brings a scenario about and shows what was done and what shows.
-func (r *Runner) start(ctx context.Context, s lab.Scenario, tell *narrator) (*lab.Trial, error) {
+func (r *Runner) start(ctx context.Context, s scenario.Scenario, tell *narrator) (*procedure.Trial, error) {
 	if err := enter(); err != nil {
 		return nil, err
 	}
 	tell.title(s.Name + ": " + s.Summary)
-	t, err := lab.Start(ctx, s, r.Program)
+	t, err := procedure.Start(ctx, s, r.Program)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -47,7 +49,7 @@ func (r *Runner) start(ctx context.Context, s lab.Scenario, tell *narrator) (*la
 
 // Scenario shows a scenario: what is done, the connections, and what doctor
 // finds.
-func (r *Runner) Scenario(ctx context.Context, s lab.Scenario) error {
+func (r *Runner) Scenario(ctx context.Context, s scenario.Scenario) error {
 	tell := r.narrator()
 	t, err := r.start(ctx, s, tell)
 	if err != nil {
@@ -73,7 +75,7 @@ func (r *Runner) Scenario(ctx context.Context, s lab.Scenario) error {
 }
 
 // doctor shows doctor's answer with all explanations, and returns it.
-func (r *Runner) doctor(ctx context.Context, t *lab.Trial, host *lab.Host, tell *narrator) (Diagnosis, error) {
+func (r *Runner) doctor(ctx context.Context, t *procedure.Trial, host *lab.Host, tell *narrator) (Diagnosis, error) {
 	args := append([]string{"-d"}, DoctorWords(t.Scenario)...)
 	tell.Command(host.Name, commandLine(args))
 	lines, _, err := t.Examine(ctx, host, lab.ToolConfig(r.Program, args...))
@@ -91,8 +93,8 @@ func (r *Runner) doctor(ctx context.Context, t *lab.Trial, host *lab.Host, tell 
 }
 
 // expectation names the rule that a scenario must lead to.
-func expectation(s lab.Scenario) string {
-	if s.Rule == lab.Healthy {
+func expectation(s scenario.Scenario) string {
+	if s.Rule == scenario.Healthy {
 		return "a healthy host"
 	}
 	return string(s.Rule)
@@ -104,7 +106,7 @@ func (r *Runner) All(ctx context.Context) error {
 		return err
 	}
 	began := time.Now()
-	scenarios := lab.Scenarios()
+	scenarios := scenario.All()
 	results := RunScenarios(ctx, scenarios, r.Program, nil)
 	colors := r.Colors
 	fmt.Fprintf(r.Out, "%-28s %-8s %-9s %s\n", "SCENARIO", "HOST", "EXPECTED", "FOUND")
@@ -159,7 +161,7 @@ func (r *Runner) AllJSON(ctx context.Context, pretty bool) error {
 	if err := enter(); err != nil {
 		return err
 	}
-	scenarios := lab.Scenarios()
+	scenarios := scenario.All()
 	results := RunScenarios(ctx, scenarios, r.Program, nil)
 	list := make([]outcomeJSON, 0, len(scenarios))
 	failed, skipped := 0, 0
@@ -215,7 +217,7 @@ func (r Result) skipped() bool {
 // RunScenarios runs the scenarios, a few at a time. The channels give a result
 // each, in the scenarios' order. All that was started has ended when the last one
 // has given its result.
-func RunScenarios(ctx context.Context, scenarios []lab.Scenario, tool []string, also func(context.Context, *lab.Trial) error) []chan Result {
+func RunScenarios(ctx context.Context, scenarios []scenario.Scenario, tool []string, also func(context.Context, *procedure.Trial) error) []chan Result {
 	results := make([]chan Result, len(scenarios))
 	for i := range results {
 		results[i] = make(chan Result, 1)

@@ -12,9 +12,10 @@ import (
 	"mptcpctl/doctor"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/cli"
-	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/lab/procedure"
 	"mptcpctl/internal/lab/runner"
+	"mptcpctl/internal/lab/scenario"
 )
 
 // TestMain runs the tests, or the program where a host of the lab starts it.
@@ -38,7 +39,7 @@ func TestDiagnosisNamesRules(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	var named []rule.ID
-	for _, id := range []rule.ID{"D36", "D08", "D50", "D05", lab.Healthy} {
+	for _, id := range []rule.ID{"D36", "D08", "D50", "D05", scenario.Healthy} {
 		if d.Names(id) {
 			named = append(named, id)
 		}
@@ -46,7 +47,7 @@ func TestDiagnosisNamesRules(t *testing.T) {
 	if want := []rule.ID{"D36", "D08", "D50"}; !slices.Equal(named, want) {
 		t.Errorf("names %v, want %v", named, want)
 	}
-	if !(runner.Diagnosis{Verdict: "healthy"}).Names(lab.Healthy) {
+	if !(runner.Diagnosis{Verdict: "healthy"}).Names(scenario.Healthy) {
 		t.Error("a healthy host is not")
 	}
 }
@@ -58,7 +59,7 @@ var byEvents = []string{"announced-unheard-by-client", "listener-closed-far", "l
 
 // notSeen returns what an ordinary user cannot see of a scenario, so that doctor may
 // miss its rule; "" where it must not.
-func notSeen(s lab.Scenario) string {
+func notSeen(s scenario.Scenario) string {
 	cause, _ := doctor.Explain(s.Rule)
 	switch {
 	case s.Rule == "D48":
@@ -85,10 +86,10 @@ func TestScenariosNameTheirRule(t *testing.T) {
 		t.Fatal(err)
 	}
 	weak := []string{"setpriv", "--bounding-set=-all", "--inh-caps=-all", program}
-	complaints := make(chan string, len(lab.Scenarios()))
-	ordinary := func(ctx context.Context, trial *lab.Trial) error {
+	complaints := make(chan string, len(scenario.All()))
+	ordinary := func(ctx context.Context, trial *procedure.Trial) error {
 		s := trial.Scenario
-		if s.Look == lab.Stalled {
+		if s.Look == scenario.Stalled {
 			return nil // it hears no events to lose
 		}
 		for _, host := range runner.Patients(trial) {
@@ -107,7 +108,7 @@ func TestScenariosNameTheirRule(t *testing.T) {
 		}
 		return nil
 	}
-	scenarios := lab.Scenarios()
+	scenarios := scenario.All()
 	results := runner.RunScenarios(t.Context(), scenarios, []string{program}, ordinary)
 	for i, s := range scenarios {
 		t.Run(s.Name, func(t *testing.T) {

@@ -12,10 +12,11 @@ import (
 
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/scenario"
 )
 
 // ScenarioShell opens a shell where a scenario goes wrong.
-func (r *Runner) ScenarioShell(ctx context.Context, s lab.Scenario) error {
+func (r *Runner) ScenarioShell(ctx context.Context, s scenario.Scenario) error {
 	t, err := r.start(ctx, s, r.narrator())
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package lab
+package procedure
 
 import (
 	"context"
@@ -9,6 +9,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/scenario"
 )
 
 // patience is how long the procedure waits for any one thing, on a machine that may
@@ -26,7 +29,7 @@ type Narrator interface {
 	// "^C" is the key.
 	Input(terminal, text string)
 	// Output shows a line that a command wrote.
-	Output(terminal string, line Line)
+	Output(terminal string, line lab.Line)
 }
 
 // Terminals of the procedure, in the words of its steps.
@@ -45,18 +48,18 @@ const (
 // The report says what the procedure promises and what was seen; a promise that was
 // not kept is no error. The error tells that the procedure could not be run at all,
 // or that ctx has ended. Either way nothing is left behind.
-func Procedure(ctx context.Context, w Narrator, tool []string) (Report, error) {
+func Run(ctx context.Context, w Narrator, tool []string) (Report, error) {
 	start := time.Now()
-	topology, _ := FindTopology("redhat")
-	l, err := Build(ctx, topology)
+	topology, _ := scenario.FindTopology("redhat")
+	l, err := lab.Build(ctx, topology)
 	if err != nil {
 		return Report{}, err
 	}
 	p := &procedure{
 		narrator: &narration{narrator: w},
 		tool:     tool,
-		server:   l.Host(ServerHost),
-		client:   l.Host(ClientHost),
+		server:   l.Host(lab.ServerHost),
+		client:   l.Host(lab.ClientHost),
 		check:    newChecker(),
 	}
 	defer l.Close()
@@ -64,7 +67,7 @@ func Procedure(ctx context.Context, w Narrator, tool []string) (Report, error) {
 	if p.check.ifindex, err = p.client.IfIndex("wlp1s0"); err != nil {
 		return Report{}, err
 	}
-	err = p.client.Do(CheckMPTCP)
+	err = p.client.Do(lab.CheckMPTCP)
 	if err == nil {
 		err = p.run(ctx)
 	}
@@ -91,11 +94,11 @@ func (e *brokenPromise) Error() string { return e.seen }
 type procedure struct {
 	narrator       *narration
 	tool           []string
-	server, client *Host
+	server, client *lab.Host
 	check          *checker
 
-	listener, monitor, nc *Process
-	processes             []*Process
+	listener, monitor, nc *lab.Process
+	processes             []*lab.Process
 }
 
 // run takes the steps.
@@ -135,7 +138,7 @@ func (p *procedure) run(ctx context.Context) error {
 
 func (p *procedure) setLimits(ctx context.Context) error {
 	for _, host := range []struct {
-		*Host
+		*lab.Host
 		terminal string
 	}{{p.server, terminalServer}, {p.client, terminalClient}} {
 		if _, err := p.command(ctx, host.Host, host.terminal, promiseLimits, "limits", "set", "add_addr_accepted", "0", "subflows", "1"); err != nil {
@@ -210,7 +213,7 @@ func (p *procedure) sendLine(ctx context.Context) error {
 	}
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if _, err := p.listener.WaitLine(waiting, func(l Line) bool { return l.Text == text }); err != nil {
+	if _, err := p.listener.WaitLine(waiting, func(l lab.Line) bool { return l.Text == text }); err != nil {
 		return p.broken(ctx, promiseData, "the server has not printed the line", err, p.listener)
 	}
 	p.check.keep(promiseData, "the server printed it")
@@ -263,7 +266,7 @@ func (p *procedure) end(ctx context.Context) error {
 		return err
 	}
 	for _, last := range []struct {
-		process  *Process
+		process  *lab.Process
 		terminal string
 	}{{p.monitor, terminalMonitor}, {p.listener, terminalServer}} {
 		p.narrator.Input(last.terminal, "^C")
@@ -286,10 +289,10 @@ func (p *procedure) event(ctx context.Context, id promiseID, vital bool) error {
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var event monitorEvent
-	_, err := p.monitor.WaitLine(waiting, func(l Line) bool {
+	_, err := p.monitor.WaitLine(waiting, func(l lab.Line) bool {
 		var ok bool
 		event, ok = parseMonitorLine(l.Text)
-		return ok && l.Stream == Stdout && p.check.wanted(id, event)
+		return ok && l.Stream == lab.Stdout && p.check.wanted(id, event)
 	})
 	if err != nil {
 		return p.broken(ctx, id, "the event has not come", err, p.monitor)
@@ -302,7 +305,7 @@ func (p *procedure) event(ctx context.Context, id promiseID, vital bool) error {
 
 // broken turns a failure to see what was promised into a broken promise, with what
 // the process had to say.
-func (p *procedure) broken(ctx context.Context, id promiseID, what string, err error, process *Process) error {
+func (p *procedure) broken(ctx context.Context, id promiseID, what string, err error, process *lab.Process) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -310,7 +313,7 @@ func (p *procedure) broken(ctx context.Context, id promiseID, what string, err e
 		what += " (the command has ended)"
 	}
 	for _, line := range process.Lines() {
-		if line.Stream == Stderr {
+		if line.Stream == lab.Stderr {
 			what += ": " + line.Text
 		}
 	}
@@ -318,7 +321,7 @@ func (p *procedure) broken(ctx context.Context, id promiseID, what string, err e
 }
 
 // command runs a command of the tool to its end, shows it, and returns its output.
-func (p *procedure) command(ctx context.Context, host *Host, terminal string, id promiseID, args ...string) ([]string, error) {
+func (p *procedure) command(ctx context.Context, host *lab.Host, terminal string, id promiseID, args ...string) ([]string, error) {
 	process, err := p.start(ctx, host, terminal, false, args...)
 	if err != nil {
 		return nil, err
@@ -334,7 +337,7 @@ func (p *procedure) command(ctx context.Context, host *Host, terminal string, id
 	}
 	var stdout, stderr []string
 	for _, line := range process.Lines() {
-		if line.Stream == Stdout {
+		if line.Stream == lab.Stdout {
 			stdout = append(stdout, line.Text)
 		} else {
 			stderr = append(stderr, line.Text)
@@ -347,11 +350,11 @@ func (p *procedure) command(ctx context.Context, host *Host, terminal string, id
 }
 
 // start shows and starts a command of the tool.
-func (p *procedure) start(ctx context.Context, host *Host, terminal string, stdin bool, args ...string) (*Process, error) {
+func (p *procedure) start(ctx context.Context, host *lab.Host, terminal string, stdin bool, args ...string) (*lab.Process, error) {
 	p.narrator.Command(terminal, strings.Join(append([]string{"mptcpctl"}, args...), " "))
-	config := ToolConfig(p.tool, args...)
+	config := lab.ToolConfig(p.tool, args...)
 	config.Stdin = stdin
-	config.OnLine = func(l Line) { p.narrator.Output(terminal, l) }
+	config.OnLine = func(l lab.Line) { p.narrator.Output(terminal, l) }
 	process, err := host.StartProcess(ctx, config)
 	if err != nil {
 		return nil, err
@@ -367,7 +370,7 @@ func (p *procedure) closeAll() {
 }
 
 // await polls until the process is ready, or has ended.
-func (p *procedure) await(ctx context.Context, process *Process, ready func() (bool, error)) error {
+func (p *procedure) await(ctx context.Context, process *lab.Process, ready func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)

@@ -1,4 +1,4 @@
-package lab
+package procedure
 
 import (
 	"context"
@@ -12,15 +12,18 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/scenario"
 )
 
 // Examine runs a command in a host of the trial as the scenario's Look says, and
 // returns its lines and exit code.
-func (t *Trial) Examine(ctx context.Context, host *Host, c ProcessConfig) ([]Line, int, error) {
+func (t *Trial) Examine(ctx context.Context, host *lab.Host, c lab.ProcessConfig) ([]lab.Line, int, error) {
 	switch t.Scenario.Look {
-	case Confined:
+	case scenario.Confined:
 		c.Confined = true
-	case OldTools:
+	case scenario.OldTools:
 		dir, err := t.temporary()
 		if err != nil {
 			return nil, 0, err
@@ -33,7 +36,7 @@ func (t *Trial) Examine(ctx context.Context, host *Host, c ProcessConfig) ([]Lin
 			c.Env = os.Environ()
 		}
 		c.Env = append(c.Env, "PATH="+dir+":"+os.Getenv("PATH"))
-	case Stalled:
+	case scenario.Stalled:
 		return t.stall(ctx, host, c)
 	}
 	return host.RunProcess(ctx, c)
@@ -62,7 +65,7 @@ func (t *Trial) startPrograms(ctx context.Context) error {
 		}
 		wait, err := exec.LookPath("sleep")
 		if err != nil {
-			return &MissingError{What: "the program sleep", Why: "it stands in for others here", Err: err}
+			return &lab.MissingError{What: "the program sleep", Why: "it stands in for others here", Err: err}
 		}
 		dir = filepath.Join(dir, strconv.Itoa(i))
 		if err := os.Mkdir(dir, 0o755); err != nil {
@@ -73,7 +76,7 @@ func (t *Trial) startPrograms(ctx context.Context) error {
 			return err
 		}
 		t.Deeds = append(t.Deeds, Deed{p.Host, "a process called " + p.Name + " runs"})
-		process, err := t.Lab.Host(p.Host).StartProcess(ctx, ProcessConfig{Args: []string{path, "86400"}, Arg0: "sleep"})
+		process, err := t.Lab.Host(p.Host).StartProcess(ctx, lab.ProcessConfig{Args: []string{path, "86400"}, Arg0: "sleep"})
 		if err != nil {
 			return err
 		}
@@ -84,7 +87,7 @@ func (t *Trial) startPrograms(ctx context.Context) error {
 
 // stall runs the command, and stops it while so many connections come and go that
 // its buffer for events overflows.
-func (t *Trial) stall(ctx context.Context, host *Host, c ProcessConfig) ([]Line, int, error) {
+func (t *Trial) stall(ctx context.Context, host *lab.Host, c lab.ProcessConfig) ([]lab.Line, int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*trialPatience)
 	defer cancel()
 	p, err := host.StartProcess(ctx, c)

@@ -1,8 +1,9 @@
-package lab
+package scenario
 
 import (
 	"net/netip"
 
+	"mptcpctl/internal/lab"
 	"mptcpctl/mptcp"
 )
 
@@ -10,15 +11,15 @@ import (
 func healthyScenarios() []Scenario {
 	all := append(healthyNetworks(), healthyTraffic()...)
 	for i := range all {
-		all[i].Host, all[i].Rule = ClientHost, Healthy
+		all[i].Host, all[i].Rule = lab.ClientHost, Healthy
 	}
 	return all
 }
 
 // healthyNetworks differ in their networks.
 func healthyNetworks() []Scenario {
-	flagged := func(flags mptcp.EndpointFlags) Topology {
-		return pair().With(func(t *Topology) { t.Client().Endpoints[0].Flags = flags })
+	flagged := func(flags mptcp.EndpointFlags) lab.Topology {
+		return pair().With(func(t *lab.Topology) { t.Client().Endpoints[0].Flags = flags })
 	}
 	return []Scenario{
 		{
@@ -39,7 +40,7 @@ func healthyNetworks() []Scenario {
 		},
 		{
 			Name: "healthy-one-subnet", Summary: "two links in one subnet, told apart by ARP settings and dev",
-			Topology: redHat().With(func(t *Topology) {
+			Topology: redHat().With(func(t *lab.Topology) {
 				t.SetClient(mptcp.Limits{Subflows: 1}, subflowOn("192.0.2.3", "wlp1s0"))
 			}),
 			Shows: bothJoined(1),
@@ -54,8 +55,8 @@ func healthyNetworks() []Scenario {
 		},
 		{
 			Name: "healthy-fullmesh-alone", Summary: "an endpoint with fullmesh alone: it answers to what the server announces",
-			Topology: announcing().With(func(t *Topology) {
-				t.Client().Endpoints = []Endpoint{{Address: netip.MustParseAddr(client2), Dev: "eth1", Flags: mptcp.FlagFullmesh}}
+			Topology: announcing().With(func(t *lab.Topology) {
+				t.Client().Endpoints = []lab.Endpoint{{Address: netip.MustParseAddr(client2), Dev: "eth1", Flags: mptcp.FlagFullmesh}}
 			}),
 			Shows: bothJoined(1),
 		},
@@ -65,7 +66,7 @@ func healthyNetworks() []Scenario {
 		},
 		{
 			Name: "healthy-port", Summary: "the server announces its second address with a port of its own",
-			Topology: announcing().With(func(t *Topology) { t.Server().Endpoints[0].Port = 12400 }),
+			Topology: announcing().With(func(t *lab.Topology) { t.Server().Endpoints[0].Port = 12400 }),
 			Shows:    bothJoined(1),
 		},
 		{
@@ -93,12 +94,12 @@ func healthyTraffic() []Scenario {
 		{
 			Name: "healthy-lossy", Summary: "the first path loses one packet in fifty, as radio does",
 			Topology: pair(), Traffic: Traffic{Stream: true}, Ready: bothJoined(1),
-			Faults: filter(Established, ServerHost, "drop one packet in fifty", "eth0", FirewallRule{Verdict: Drop, OneIn: 50}),
-			Shows:  append(bothJoined(1), counts(ClientHost, "TCPFastRetrans", 3)),
+			Faults: filter(Established, lab.ServerHost, "drop one packet in fifty", "eth0", lab.FirewallRule{Verdict: lab.Drop, OneIn: 50}),
+			Shows:  append(bothJoined(1), counts(lab.ClientHost, "TCPFastRetrans", 3)),
 		},
 		{
 			Name: "healthy-checksums", Summary: "both ends ask for checksums",
-			Topology: pair().With(func(t *Topology) {
+			Topology: pair().With(func(t *lab.Topology) {
 				t.Client().Set("net.mptcp.checksum_enabled", "1")
 				t.Server().Set("net.mptcp.checksum_enabled", "1")
 			}),
@@ -111,7 +112,7 @@ func healthyTraffic() []Scenario {
 		{
 			Name: "healthy-short", Summary: "connections come and go all the time",
 			Topology: pair(), Traffic: Traffic{Repeat: true},
-			Shows: []Symptom{counts(ServerHost, "MPCapableACKRX", 5), counts(ServerHost, "MPJoinAckRx", 3)},
+			Shows: []Symptom{counts(lab.ServerHost, "MPCapableACKRX", 5), counts(lab.ServerHost, "MPJoinAckRx", 3)},
 		},
 		{
 			Name: "healthy-beside", Summary: "plain TCP connections beside one over MPTCP",
@@ -120,17 +121,17 @@ func healthyTraffic() []Scenario {
 		{
 			Name: "healthy-loopback", Summary: "client and server on one host",
 			Topology: pair(),
-			Traffic:  Traffic{Server: ClientHost, To: netip.MustParseAddr("127.0.0.1")},
-			Shows:    []Symptom{counts(ClientHost, "MPCapableACKRX", 1)},
+			Traffic:  Traffic{Server: lab.ClientHost, To: netip.MustParseAddr("127.0.0.1")},
+			Shows:    []Symptom{counts(lab.ClientHost, "MPCapableACKRX", 1)},
 		},
 		{
 			Name: "healthy-namespaces", Summary: "a container on the client: both use MPTCP, each in its way",
 			Topology: withGuest(), Traffic: Traffic{Guest: guestHost},
-			Programs: []Program{{ClientHost, "desktop"}, {guestHost, "app"}}, Shows: []Symptom{subflows(ClientHost, 1)},
+			Programs: []Program{{lab.ClientHost, "desktop"}, {guestHost, "app"}}, Shows: []Symptom{subflows(lab.ClientHost, 1)},
 		},
 		{
 			Name: "healthy-firewall", Summary: "both hosts have a firewall that lets in what they asked for",
-			Topology: pair().With(func(t *Topology) {
+			Topology: pair().With(func(t *lab.Topology) {
 				guard(t.Client())
 				guard(t.Server())
 			}),
@@ -139,7 +140,7 @@ func healthyTraffic() []Scenario {
 		{
 			Name: "healthy-unread", Summary: "the server's program reads nothing: the window is closed, and probed",
 			Topology: pair(), Traffic: Traffic{Unread: true}, Ready: bothJoined(1),
-			Shows: []Symptom{counts(ClientHost, "TCPWinProbe", 9)},
+			Shows: []Symptom{counts(lab.ClientHost, "TCPWinProbe", 9)},
 		},
 		{
 			Name: "healthy-unused", Summary: "endpoints are configured, and nobody connects",

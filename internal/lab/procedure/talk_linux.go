@@ -1,4 +1,4 @@
-package lab
+package procedure
 
 import (
 	"context"
@@ -9,6 +9,9 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/scenario"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,15 +27,15 @@ const (
 // talk is the traffic of a trial.
 type talk struct {
 	ctx     context.Context // ends the traffic
-	lab     *Lab
-	traffic Traffic
+	lab     *lab.Lab
+	traffic scenario.Traffic
 
-	server *Server // nil where nobody listens
-	beside *Server // of the plain connections
-	other  *Server // of the second host that listens
-	held   []*Conn // connections that stay
-	plain  []*Conn
-	guest  []*Conn // of the other host that connects
+	server *lab.Server // nil where nobody listens
+	beside *lab.Server // of the plain connections
+	other  *lab.Server // of the second host that listens
+	held   []*lab.Conn // connections that stay
+	plain  []*lab.Conn
+	guest  []*lab.Conn // of the other host that connects
 	wg     sync.WaitGroup
 }
 
@@ -51,7 +54,7 @@ func (t *talk) start(context.Context) error {
 		}
 	}
 	if t.traffic.Guest != "" {
-		c, err := Connect(t.ctx, t.lab.Host(t.traffic.Guest).Namespace, t.at(t.server), nil)
+		c, err := lab.Connect(t.ctx, t.lab.Host(t.traffic.Guest).Namespace, t.at(t.server), nil)
 		if err != nil {
 			return err
 		}
@@ -61,7 +64,7 @@ func (t *talk) start(context.Context) error {
 		}
 	}
 	for range t.traffic.Beside {
-		c, err := Connect(t.ctx, t.client(), t.at(t.beside), &ConnectConfig{TCP: true})
+		c, err := lab.Connect(t.ctx, t.client(), t.at(t.beside), &lab.ConnectConfig{TCP: true})
 		if err != nil {
 			return err
 		}
@@ -76,18 +79,18 @@ func (t *talk) start(context.Context) error {
 	return nil
 }
 
-func (t *talk) client() *Namespace {
+func (t *talk) client() *lab.Namespace {
 	if t.traffic.Client != "" {
 		return t.lab.Host(t.traffic.Client).Namespace
 	}
-	return t.lab.Host(ClientHost).Namespace
+	return t.lab.Host(lab.ClientHost).Namespace
 }
 
-func (t *talk) serverHost() *Namespace {
+func (t *talk) serverHost() *lab.Namespace {
 	if t.traffic.Server != "" {
 		return t.lab.Host(t.traffic.Server).Namespace
 	}
-	return t.lab.Host(ServerHost).Namespace
+	return t.lab.Host(lab.ServerHost).Namespace
 }
 
 func (t *talk) listen() (err error) {
@@ -98,29 +101,29 @@ func (t *talk) listen() (err error) {
 	if !at.IsValid() {
 		at = netip.IPv6Unspecified()
 	}
-	t.server, err = Serve(t.ctx, t.serverHost(), netip.AddrPortFrom(at, scenarioPort), &ServeConfig{TCP: t.traffic.PlainServer, Deaf: t.traffic.Unread, Once: t.traffic.Overrun})
+	t.server, err = lab.Serve(t.ctx, t.serverHost(), netip.AddrPortFrom(at, scenario.Port), &lab.ServeConfig{TCP: t.traffic.PlainServer, Deaf: t.traffic.Unread, Once: t.traffic.Overrun})
 	if err != nil {
 		return err
 	}
 	if t.traffic.Beside > 0 {
-		t.beside, err = Serve(t.ctx, t.serverHost(), netip.AddrPortFrom(at, 0), &ServeConfig{TCP: true})
+		t.beside, err = lab.Serve(t.ctx, t.serverHost(), netip.AddrPortFrom(at, 0), &lab.ServeConfig{TCP: true})
 		if err != nil {
 			return err
 		}
 	}
-	if other := t.lab.Host(otherServer); other != nil {
-		t.other, err = Serve(t.ctx, other.Namespace, netip.AddrPortFrom(at, scenarioPort), nil)
+	if other := t.lab.Host(scenario.OtherServer); other != nil {
+		t.other, err = lab.Serve(t.ctx, other.Namespace, netip.AddrPortFrom(at, scenario.Port), nil)
 	}
 	return err
 }
 
 // at is the address that the client reaches the server at.
-func (t *talk) at(s *Server) netip.AddrPort {
+func (t *talk) at(s *lab.Server) netip.AddrPort {
 	to := t.traffic.To
 	if !to.IsValid() {
 		to = t.lab.Topology().Paths[0].Destination
 	}
-	port := uint16(scenarioPort)
+	port := uint16(scenario.Port)
 	if s != nil {
 		port = s.Addr().Port()
 	}
@@ -128,10 +131,10 @@ func (t *talk) at(s *Server) netip.AddrPort {
 }
 
 // connect makes one connection as the traffic says.
-func (t *talk) connect() (*Conn, error) {
+func (t *talk) connect() (*lab.Conn, error) {
 	if t.traffic.Self {
-		self := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), scenarioPort)
-		return Connect(t.ctx, t.client(), self, &ConnectConfig{From: self})
+		self := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), scenario.Port)
+		return lab.Connect(t.ctx, t.client(), self, &lab.ConnectConfig{From: self})
 	}
 	ctx := t.ctx
 	if t.traffic.Overrun && len(t.held) > 0 { // it hangs: others are to try meanwhile
@@ -139,7 +142,7 @@ func (t *talk) connect() (*Conn, error) {
 		ctx, cancel = context.WithTimeout(ctx, time.Second)
 		defer cancel()
 	}
-	return Connect(ctx, t.client(), t.at(t.server), &ConnectConfig{TCP: t.traffic.PlainClient, V6: t.traffic.Mapped})
+	return lab.Connect(ctx, t.client(), t.at(t.server), &lab.ConnectConfig{TCP: t.traffic.PlainClient, V6: t.traffic.Mapped})
 }
 
 // open makes a connection that stays.
@@ -183,7 +186,7 @@ func (t *talk) bytes() int {
 }
 
 // exchange sends and gets back so many bytes, within limits.
-func (t *talk) exchange(c *Conn, n int) error {
+func (t *talk) exchange(c *lab.Conn, n int) error {
 	if err := c.SetDeadline(time.Now().Add(exchangePatience)); err != nil {
 		return err
 	}
@@ -196,7 +199,7 @@ func (t *talk) exchange(c *Conn, n int) error {
 }
 
 // stream sends a chunk again and again until the connection ends.
-func (t *talk) stream(c *Conn) {
+func (t *talk) stream(c *lab.Conn) {
 	tick := time.NewTicker(streamPace)
 	defer tick.Stop()
 	chunk := make([]byte, streamChunk)
@@ -270,7 +273,7 @@ func (t *talk) close() error {
 		c.Close() // it may have ended already
 	}
 	t.wg.Wait()
-	for _, s := range []*Server{t.server, t.beside, t.other} {
+	for _, s := range []*lab.Server{t.server, t.beside, t.other} {
 		if s != nil {
 			errs = append(errs, s.Close())
 		}

@@ -1,4 +1,4 @@
-package lab
+package procedure
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"mptcpctl/internal/kernel"
+	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/scenario"
 )
 
 // trialPatience is how long a trial waits for any one thing. The kernel makes joins in
@@ -19,16 +21,16 @@ const trialPatience = 90 * time.Second
 // Trial is a scenario that has been brought about: its network stands, its
 // connections are open, and its symptoms show.
 type Trial struct {
-	Scenario Scenario
-	Lab      *Lab
+	Scenario scenario.Scenario
+	Lab      *lab.Lab
 	Deeds    []Deed        // what was done, in order
 	Took     time.Duration // until the symptoms showed
 
 	tool     []string
-	watch    func(*Lab) error
+	watch    func(*lab.Lab) error
 	talk     *talk
 	cancel   context.CancelFunc
-	programs []*Process
+	programs []*lab.Process
 	dir      string // of temporary files, "" for none
 }
 
@@ -42,16 +44,16 @@ type Deed struct{ Host, Text string }
 // ctx ends or the trial is closed.
 //
 // The error is a [*MissingError] where the system cannot do what it takes.
-func Start(ctx context.Context, s Scenario, tool []string) (*Trial, error) {
-	return StartWatched(ctx, s, tool, func(*Lab) error { return nil })
+func Start(ctx context.Context, s scenario.Scenario, tool []string) (*Trial, error) {
+	return StartWatched(ctx, s, tool, func(*lab.Lab) error { return nil })
 }
 
 // StartWatched does what Start does, and calls watch when the hosts have their limits
 // and endpoints, before anything else happens: for an observer who is to see all of
 // it.
-func StartWatched(ctx context.Context, s Scenario, tool []string, watch func(*Lab) error) (*Trial, error) {
+func StartWatched(ctx context.Context, s scenario.Scenario, tool []string, watch func(*lab.Lab) error) (*Trial, error) {
 	began := time.Now()
-	l, err := Build(ctx, s.Topology)
+	l, err := lab.Build(ctx, s.Topology)
 	if err != nil {
 		return nil, err
 	}
@@ -69,30 +71,30 @@ func StartWatched(ctx context.Context, s Scenario, tool []string, watch func(*La
 }
 
 // fits returns a [*MissingError] where this kernel cannot show what the scenario is of.
-func fits(s *Scenario, l *Lab) error {
+func fits(s *scenario.Scenario, l *lab.Lab) error {
 	old, err := s.Since.IsAhead()
 	if err != nil {
 		return err
 	}
 	if old {
-		return &MissingError{What: "Linux " + s.Since.String(), Why: "before, what is shown here is no fault; this is " + kernel.Release()}
+		return &lab.MissingError{What: "Linux " + s.Since.String(), Why: "before, what is shown here is no fault; this is " + kernel.Release()}
 	}
 	if s.Needs == "" {
 		return nil
 	}
 	_, known, err := l.Host(s.Host).Counter(s.Needs)
 	if err == nil && !known {
-		err = &MissingError{What: "the counter " + s.Needs, Why: "without it the kernel " + kernel.Release() + " tells nothing of what is wrong"}
+		err = &lab.MissingError{What: "the counter " + s.Needs, Why: "without it the kernel " + kernel.Release() + " tells nothing of what is wrong"}
 	}
 	return err
 }
 
 // Host returns the host where doctor is to look.
-func (t *Trial) Host() *Host { return t.Lab.Host(t.Scenario.Host) }
+func (t *Trial) Host() *lab.Host { return t.Lab.Host(t.Scenario.Host) }
 
 // Conns returns the connections that the client holds open. Those that could not
 // be made are not among them.
-func (t *Trial) Conns() []*Conn { return t.talk.held }
+func (t *Trial) Conns() []*lab.Conn { return t.talk.held }
 
 // Close ends the traffic and lets go of the network. It may be called more than
 // once.
@@ -119,10 +121,10 @@ func (t *Trial) bringAbout(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
 		func(context.Context) error { return t.watch(t.Lab) },
 		t.startPrograms,
-		func(ctx context.Context) error { return t.apply(ctx, BeforeTraffic) },
+		func(ctx context.Context) error { return t.apply(ctx, scenario.BeforeTraffic) },
 		t.talk.start,
 		func(ctx context.Context) error { return t.await(ctx, t.Scenario.Ready) },
-		func(ctx context.Context) error { return t.apply(ctx, Established) },
+		func(ctx context.Context) error { return t.apply(ctx, scenario.Established) },
 		func(ctx context.Context) error { return t.await(ctx, t.Scenario.Shows) },
 	} {
 		if err := step(ctx); err != nil {
@@ -135,7 +137,7 @@ func (t *Trial) bringAbout(ctx context.Context) error {
 // command runs a command of the tool in the host.
 func (t *Trial) command(ctx context.Context, host string, args []string) error {
 	t.Deeds = append(t.Deeds, Deed{host, "mptcpctl " + strings.Join(args, " ")})
-	lines, code, err := t.Lab.Host(host).RunProcess(ctx, ToolConfig(t.tool, args...))
+	lines, code, err := t.Lab.Host(host).RunProcess(ctx, lab.ToolConfig(t.tool, args...))
 	if err == nil && code != 0 {
 		err = fmt.Errorf("exit status %d", code)
 		if len(lines) > 0 {
@@ -149,7 +151,7 @@ func (t *Trial) command(ctx context.Context, host string, args []string) error {
 }
 
 // apply does what is due at that moment.
-func (t *Trial) apply(ctx context.Context, moment Moment) error {
+func (t *Trial) apply(ctx context.Context, moment scenario.Moment) error {
 	for _, f := range t.Scenario.Faults {
 		if f.When != moment {
 			continue
@@ -169,7 +171,7 @@ func (t *Trial) apply(ctx context.Context, moment Moment) error {
 }
 
 // harm applies a fault that is no command of the tool.
-func (t *Trial) harm(ctx context.Context, f Fault) error {
+func (t *Trial) harm(ctx context.Context, f scenario.Fault) error {
 	host := t.Lab.Host(f.Host)
 	switch {
 	case f.LinkDown != "":
@@ -191,13 +193,13 @@ const maxEndpoints = 255
 
 // fillEndpoints adds endpoints with addresses of the device until the kernel takes
 // no more.
-func (t *Trial) fillEndpoints(ctx context.Context, host *Host, device string) error {
+func (t *Trial) fillEndpoints(ctx context.Context, host *lab.Host, device string) error {
 	first := netip.MustParseAddr("10.9.0.1")
 	for a, n := first, 0; n <= maxEndpoints; a, n = a.Next(), n+1 {
 		if err := host.AddAddress(device, netip.PrefixFrom(a, a.BitLen())); err != nil {
 			return err
 		}
-		_, code, err := host.RunProcess(ctx, ToolConfig(t.tool, signalOn(a.String()).Command()...))
+		_, code, err := host.RunProcess(ctx, lab.ToolConfig(t.tool, scenario.SignalOn(a.String()).Command()...))
 		switch {
 		case err != nil:
 			return err
@@ -215,7 +217,7 @@ func (t *Trial) fillEndpoints(ctx context.Context, host *Host, device string) er
 const settled = 100 * time.Millisecond
 
 // await polls until all of the symptoms show.
-func (t *Trial) await(ctx context.Context, symptoms []Symptom) error {
+func (t *Trial) await(ctx context.Context, symptoms []scenario.Symptom) error {
 	ctx, cancel := context.WithTimeout(ctx, trialPatience)
 	defer cancel()
 	for _, s := range symptoms {
@@ -226,7 +228,7 @@ func (t *Trial) await(ctx context.Context, symptoms []Symptom) error {
 	return nil
 }
 
-func (t *Trial) awaitOne(ctx context.Context, s Symptom) error {
+func (t *Trial) awaitOne(ctx context.Context, s scenario.Symptom) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	var since time.Time // when it began to show
@@ -237,7 +239,7 @@ func (t *Trial) awaitOne(ctx context.Context, s Symptom) error {
 			return err
 		case !shows:
 			since = time.Time{}
-		case s.Kind != Subflows || s.Count > 0:
+		case s.Kind != scenario.Subflows || s.Count > 0:
 			return nil
 		case since.IsZero():
 			since = time.Now()

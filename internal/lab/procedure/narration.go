@@ -1,10 +1,12 @@
-package lab
+package procedure
 
 import (
 	"fmt"
 	"io"
 	"strings"
 	"sync"
+
+	"mptcpctl/internal/lab"
 )
 
 // narration calls a narrator one at a time.
@@ -31,7 +33,7 @@ func (n *narration) Input(terminal, text string) {
 	n.narrator.Input(terminal, text)
 }
 
-func (n *narration) Output(terminal string, line Line) {
+func (n *narration) Output(terminal string, line lab.Line) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.narrator.Output(terminal, line)
@@ -59,7 +61,7 @@ func (t *textNarrator) Input(terminal, text string) {
 	fmt.Fprintf(t.w, "%s < %s\n", terminal, text)
 }
 
-func (t *textNarrator) Output(terminal string, line Line) {
+func (t *textNarrator) Output(terminal string, line lab.Line) {
 	fmt.Fprintf(t.w, "%s | %s\n", terminal, line.Text)
 }
 

@@ -1,10 +1,11 @@
-package lab
+package scenario
 
 import (
 	"net/netip"
 	"syscall"
 
 	"mptcpctl/doctor/rule"
+	"mptcpctl/internal/lab"
 )
 
 // applicationScenarios are those in which a program, or a setting of the host, is
@@ -13,37 +14,37 @@ func applicationScenarios() []Scenario {
 	return []Scenario{
 		{
 			Name: "mptcp-off", Summary: "the client's namespace has net.mptcp.enabled 0",
-			Topology: pair().With(func(t *Topology) { t.Client().Set("net.mptcp.enabled", "0") }),
+			Topology: pair().With(func(t *lab.Topology) { t.Client().Set("net.mptcp.enabled", "0") }),
 			Traffic:  Traffic{Refused: syscall.ENOPROTOOPT},
-			Host:     ClientHost, Rule: rule.SwitchedOff,
+			Host:     lab.ClientHost, Rule: rule.SwitchedOff,
 		},
 		{
 			Name: "plain-server", Summary: "the server's program opens a TCP socket",
 			Topology: pair(), Traffic: Traffic{PlainServer: true},
-			Shows: []Symptom{fellBack(ClientHost), counts(ClientHost, "MPCapableFallbackSYNACK", 1)},
-			Host:  ClientHost, Rule: rule.PeerWithoutMPTCP,
+			Shows: []Symptom{fellBack(lab.ClientHost), counts(lab.ClientHost, "MPCapableFallbackSYNACK", 1)},
+			Host:  lab.ClientHost, Rule: rule.PeerWithoutMPTCP,
 		},
 		{
 			Name: "plain-client", Summary: "the client's program opens a TCP socket",
 			Topology: pair(), Traffic: Traffic{PlainClient: true},
-			Host: ClientHost, Rule: rule.ApplicationUsesTCP,
+			Host: lab.ClientHost, Rule: rule.ApplicationUsesTCP,
 		},
 		{
 			Name: "plain-local-server", Summary: "the server's program opens a TCP socket, on the same host",
 			Topology: pair(),
-			Traffic:  Traffic{PlainServer: true, Server: ClientHost, To: netip.MustParseAddr("127.0.0.1")},
-			Shows:    []Symptom{fellBack(ClientHost)},
-			Host:     ClientHost, Rule: rule.ServerUsesTCP,
+			Traffic:  Traffic{PlainServer: true, Server: lab.ClientHost, To: netip.MustParseAddr("127.0.0.1")},
+			Shows:    []Symptom{fellBack(lab.ClientHost)},
+			Host:     lab.ClientHost, Rule: rule.ServerUsesTCP,
 		},
 		{
 			Name: "listener-closed", Summary: "the server stops listening once it has the connection",
 			Topology: plainPair(),
 			Faults: []Fault{
-				{When: Established, Host: ServerHost, CloseListener: true},
-				{When: Established, Host: ClientHost, Command: subflowOn(client2, "eth1").Command()},
+				{When: Established, Host: lab.ServerHost, CloseListener: true},
+				{When: Established, Host: lab.ClientHost, Command: subflowOn(client2, "eth1").Command()},
 			},
-			Shows: []Symptom{counts(ClientHost, "MPJoinSynTx", 1), subflows(ClientHost, 0)},
-			Host:  ServerHost, Rule: rule.ListenerClosed,
+			Shows: []Symptom{counts(lab.ClientHost, "MPJoinSynTx", 1), subflows(lab.ClientHost, 0)},
+			Host:  lab.ServerHost, Rule: rule.ListenerClosed,
 		},
 	}
 }
@@ -55,32 +56,32 @@ func connectionScenarios() []Scenario {
 		{
 			Name: "nothing-sent", Summary: "the client has sent nothing yet",
 			Topology: pair(), Traffic: Traffic{Quiet: true},
-			Shows: []Symptom{counts(ServerHost, "MPCapableACKRX", 1), subflows(ClientHost, 0)},
-			Host:  ClientHost, Rule: rule.NothingSent,
+			Shows: []Symptom{counts(lab.ServerHost, "MPCapableACKRX", 1), subflows(lab.ClientHost, 0)},
+			Host:  lab.ClientHost, Rule: rule.NothingSent,
 		},
 		{
 			Name: "simultaneous-connect", Summary: "both ends connect to each other at once: a socket to itself",
 			Topology: singleLink(), Traffic: Traffic{Self: true, Repeat: true},
-			Shows: []Symptom{counts(ClientHost, "SimultConnectFallback", 1)},
-			Host:  ClientHost, Rule: rule.SocketOption, Needs: "SimultConnectFallback",
+			Shows: []Symptom{counts(lab.ClientHost, "SimultConnectFallback", 1)},
+			Host:  lab.ClientHost, Rule: rule.SocketOption, Needs: "SimultConnectFallback",
 		},
 		{
 			Name: "no-daemon", Summary: "the client's path manager is in userspace, and no daemon runs",
-			Topology: pair().With(func(t *Topology) { t.Client().Set("net.mptcp.pm_type", "1") }),
-			Shows:    []Symptom{subflows(ClientHost, 0)},
-			Host:     ClientHost, Rule: rule.NoDaemon,
+			Topology: pair().With(func(t *lab.Topology) { t.Client().Set("net.mptcp.pm_type", "1") }),
+			Shows:    []Symptom{subflows(lab.ClientHost, 0)},
+			Host:     lab.ClientHost, Rule: rule.NoDaemon,
 		},
 		{
 			Name: "no-daemon-at-server", Summary: "the server's path manager is in userspace, and no daemon runs",
-			Topology: plainPair().With(func(t *Topology) { t.Server().Set("net.mptcp.pm_type", "1") }),
-			Shows:    []Symptom{subflows(ServerHost, 0)},
-			Host:     ServerHost, Rule: rule.NoDaemon,
+			Topology: plainPair().With(func(t *lab.Topology) { t.Server().Set("net.mptcp.pm_type", "1") }),
+			Shows:    []Symptom{subflows(lab.ServerHost, 0)},
+			Host:     lab.ServerHost, Rule: rule.NoDaemon,
 		},
 		{
 			Name: "checksum-differs", Summary: "the server asks for checksums, the client does not",
-			Topology: pair().With(func(t *Topology) { t.Server().Set("net.mptcp.checksum_enabled", "1") }),
+			Topology: pair().With(func(t *lab.Topology) { t.Server().Set("net.mptcp.checksum_enabled", "1") }),
 			Shows:    bothJoined(1),
-			Host:     ClientHost, Rule: rule.ChecksumsDiffer,
+			Host:     lab.ClientHost, Rule: rule.ChecksumsDiffer,
 		},
 	}
 }

@@ -1,4 +1,4 @@
-package lab_test
+package procedure_test
 
 import (
 	"bytes"
@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/lab/procedure"
 	"mptcpctl/internal/netcat"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
@@ -150,18 +150,18 @@ func showConnection(ctx context.Context, fault string) error {
 	})
 }
 
-func procedure(t *testing.T, ctx context.Context, fault string) (lab.Report, string, error) {
+func run(t *testing.T, ctx context.Context, fault string) (procedure.Report, string, error) {
 	t.Helper()
 	labtest.MPTCP(t)
 	t.Setenv(actEnv, "tool")
 	t.Setenv(faultEnv, fault)
 	t.Setenv("GORACE", "atexit_sleep_ms=0") // else each command of a race test ends a second late
 	var told bytes.Buffer
-	report, err := lab.Procedure(ctx, lab.TextNarrator(&told), []string{"/proc/self/exe"})
+	report, err := procedure.Run(ctx, procedure.TextNarrator(&told), []string{"/proc/self/exe"})
 	return report, told.String(), err
 }
 
-func table(t *testing.T, r lab.Report) string {
+func table(t *testing.T, r procedure.Report) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := r.WriteTable(&b); err != nil {
@@ -171,7 +171,7 @@ func table(t *testing.T, r lab.Report) string {
 }
 
 func TestProcedure(t *testing.T) {
-	report, told, err := procedure(t, t.Context(), "")
+	report, told, err := run(t, t.Context(), "")
 	if err != nil || !report.OK() {
 		t.Fatalf("%v\n%s\n%s", err, table(t, report), told)
 	}
@@ -201,7 +201,7 @@ func TestProcedureNoticesFaults(t *testing.T) {
 		"pathless":  "the initial subflow takes enp1s0, 192.0.2.2; wlp1s0, 192.0.2.3 could carry another",
 	} {
 		t.Run(fault, func(t *testing.T) {
-			report, told, err := procedure(t, t.Context(), fault)
+			report, told, err := run(t, t.Context(), fault)
 			if err != nil || report.OK() {
 				t.Fatalf("OK %v, %v\n%s", report.OK(), err, told)
 			}
@@ -229,7 +229,7 @@ func TestProcedureStops(t *testing.T) {
 	t.Setenv(actEnv, "tool")
 	t.Setenv(faultEnv, "")
 	stopper := &stopAt{text: "CREATED", stop: cancel}
-	report, err := lab.Procedure(ctx, lab.TextNarrator(stopper), []string{"/proc/self/exe"})
+	report, err := procedure.Run(ctx, procedure.TextNarrator(stopper), []string{"/proc/self/exe"})
 	if !errors.Is(err, context.Canceled) || report.OK() {
 		t.Errorf("OK %v, %v", report.OK(), err)
 	}
@@ -256,6 +256,21 @@ func (s *stopAt) Write(b []byte) (int, error) {
 		s.stop()
 	}
 	return len(b), nil
+}
+
+// actEnv makes the test program act as a command of the tool.
+const actEnv = "MPTCPCTL_LAB_TEST_ACT"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(actEnv) { // the tests start this program again
+	case "tool":
+		actAsTool()
+		os.Exit(0)
+	case "path manager":
+		actAsPathManager(os.Args[1:])
+		os.Exit(0)
+	}
+	labtest.Main(m)
 }
 
 // faultEnv carries the fault to the stand-in.

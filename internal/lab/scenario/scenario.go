@@ -1,4 +1,4 @@
-package lab
+package scenario
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"mptcpctl/doctor/rule"
+	"mptcpctl/internal/lab"
 )
 
 // Healthy is the rule of a scenario in which nothing is wrong: doctor must find
@@ -14,24 +15,24 @@ import (
 const Healthy = "healthy"
 
 // scenarioPort is the port of the scenarios' servers.
-const scenarioPort = 12345
+const Port = 12345
 
 // Scenario is a network with traffic in which one thing is wrong, or nothing: what
 // [Start] brings about. It is data only.
 type Scenario struct {
 	Name     string // what `lab run` takes
 	Summary  string // one line that says what is wrong
-	Topology Topology
+	Topology lab.Topology
 	Traffic  Traffic
-	Programs []Program // processes that run on the hosts beside the traffic
-	Faults   []Fault   // what is done to the network, in order
-	Ready    []Symptom // what must show before the faults of Established are applied
-	Shows    []Symptom // what must show in the end: the kernel's evidence
-	Host     string    // where doctor is to look
-	Look     Look      // how it is to look
-	Rule     rule.ID   // what doctor must name there, or Healthy
-	Needs    string    // counter without which a kernel tells nothing of it, "" for none
-	Since    Kernel    // first Linux on which it is wrong; the zero value: any
+	Programs []Program  // processes that run on the hosts beside the traffic
+	Faults   []Fault    // what is done to the network, in order
+	Ready    []Symptom  // what must show before the faults of Established are applied
+	Shows    []Symptom  // what must show in the end: the kernel's evidence
+	Host     string     // where doctor is to look
+	Look     Look       // how it is to look
+	Rule     rule.ID    // what doctor must name there, or Healthy
+	Needs    string     // counter without which a kernel tells nothing of it, "" for none
+	Since    lab.Kernel // first Linux on which it is wrong; the zero value: any
 }
 
 // Program is a process that stands in for a program: it has its name, and waits.
@@ -86,13 +87,13 @@ type Fault struct {
 	When Moment
 	Host string
 
-	Firewall      []FirewallRule // replaces the host's; Text says what it does
-	LinkDown      string         // device
-	RemoveLink    string         // device
-	RemoveAddress netip.Prefix   // of the device that Device names
-	FillEndpoints bool           // signal endpoints until the kernel takes no more, on addresses of Device
-	CloseListener bool           // the server stops listening and keeps its connections
-	Command       []string       // arguments of the tool
+	Firewall      []lab.FirewallRule // replaces the host's; Text says what it does
+	LinkDown      string             // device
+	RemoveLink    string             // device
+	RemoveAddress netip.Prefix       // of the device that Device names
+	FillEndpoints bool               // signal endpoints until the kernel takes no more, on addresses of Device
+	CloseListener bool               // the server stops listening and keeps its connections
+	Command       []string           // arguments of the tool
 
 	Device string
 	Text   string // for a firewall: in words
@@ -155,7 +156,7 @@ func (s Symptom) String() string {
 
 // Scenarios returns the scenarios in the order of `lab list`, the healthy ones
 // first. The caller owns them.
-func Scenarios() []Scenario {
+func All() []Scenario {
 	var all []Scenario
 	for _, family := range [][]Scenario{
 		healthyScenarios(), hostScenarios(), namespaceScenarios(), applicationScenarios(), connectionScenarios(), limitScenarios(),
@@ -171,8 +172,8 @@ func Scenarios() []Scenario {
 }
 
 // FindScenario returns the scenario of that name.
-func FindScenario(name string) (Scenario, bool) {
-	for _, s := range Scenarios() {
+func Find(name string) (Scenario, bool) {
+	for _, s := range All() {
 		if s.Name == name {
 			return s, true
 		}
@@ -191,15 +192,15 @@ func subflows(host string, n uint64) Symptom {
 func fellBack(host string) Symptom { return Symptom{Kind: FellBack, Host: host} }
 
 func joinHangs(address string) Symptom {
-	return Symptom{Kind: JoinHangs, Host: ClientHost, Address: netip.MustParseAddr(address)}
+	return Symptom{Kind: JoinHangs, Host: lab.ClientHost, Address: netip.MustParseAddr(address)}
 }
 
 func pathSilent(address string) Symptom {
-	return Symptom{Kind: PathSilent, Host: ClientHost, Address: netip.MustParseAddr(address), Count: 3}
+	return Symptom{Kind: PathSilent, Host: lab.ClientHost, Address: netip.MustParseAddr(address), Count: 3}
 }
 
 // bothJoined is that every connection has so many additional subflows, on both
 // hosts.
 func bothJoined(n uint64) []Symptom {
-	return []Symptom{subflows(ClientHost, n), subflows(ServerHost, n)}
+	return []Symptom{subflows(lab.ClientHost, n), subflows(lab.ServerHost, n)}
 }

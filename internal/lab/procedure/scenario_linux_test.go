@@ -1,4 +1,4 @@
-package lab_test
+package procedure_test
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +14,8 @@ import (
 
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/lab/procedure"
+	"mptcpctl/internal/lab/scenario"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 )
@@ -94,14 +95,14 @@ func TestScenariosReachTheirSymptoms(t *testing.T) {
 	labtest.MPTCP(t)
 	tool := pathManagerTool(t)
 	places := make(chan struct{}, atOnce)
-	for _, s := range lab.Scenarios() {
+	for _, s := range scenario.All() {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
 			places <- struct{}{}
 			defer func() { <-places }()
 			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 			defer cancel()
-			trial, err := lab.Start(ctx, s, tool)
+			trial, err := procedure.Start(ctx, s, tool)
 			labtest.SkipMissing(t, err)
 			if err != nil {
 				t.Fatal(err)
@@ -120,45 +121,19 @@ func TestScenariosReachTheirSymptoms(t *testing.T) {
 // What this kernel cannot show is refused before anything is done, and said.
 func TestScenarioOfAnotherKernel(t *testing.T) {
 	labtest.MPTCP(t)
-	s := scenario(t, "limit-zero")
-	for want, change := range map[string]func(*lab.Scenario){
-		"the counter MPNothing missing": func(s *lab.Scenario) { s.Needs = "MPNothing" },
-		"Linux 99.0 missing":            func(s *lab.Scenario) { s.Since = lab.Kernel{Major: 99} },
+	s := find(t, "limit-zero")
+	for want, change := range map[string]func(*scenario.Scenario){
+		"the counter MPNothing missing": func(s *scenario.Scenario) { s.Needs = "MPNothing" },
+		"Linux 99.0 missing":            func(s *scenario.Scenario) { s.Since = lab.Kernel{Major: 99} },
 	} {
 		s := s
 		change(&s)
-		trial, err := lab.Start(t.Context(), s, []string{"false"})
+		trial, err := procedure.Start(t.Context(), s, []string{"false"})
 		if err == nil {
 			trial.Close()
 		}
 		if _, ok := errors.AsType[*lab.MissingError](err); !ok || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
-	}
-}
-
-func TestScenariosAreNamed(t *testing.T) {
-	scenarios := lab.Scenarios()
-	if len(scenarios) < 40 {
-		t.Errorf("%d scenarios, want 40", len(scenarios))
-	}
-	var names []string
-	for _, topology := range lab.Topologies() {
-		names = append(names, topology.Name)
-	}
-	for _, s := range scenarios {
-		if slices.Contains(names, s.Name) {
-			t.Errorf("two are named %s", s.Name)
-		}
-		names = append(names, s.Name)
-		if s.Summary == "" || s.Rule == "" || s.Host == "" {
-			t.Errorf("%s: summary %q, rule %q, host %q", s.Name, s.Summary, s.Rule, s.Host)
-		}
-		if found, ok := lab.FindScenario(s.Name); !ok || found.Summary != s.Summary {
-			t.Errorf("FindScenario(%s): %v, %q", s.Name, ok, found.Summary)
-		}
-	}
-	if _, ok := lab.FindScenario("no such"); ok {
-		t.Error("found a scenario that is not there")
 	}
 }

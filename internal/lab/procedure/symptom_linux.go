@@ -1,27 +1,30 @@
-package lab
+package procedure
 
 import (
 	"errors"
 	"fmt"
 	"strconv"
 
+	"mptcpctl/internal/lab"
+	"mptcpctl/internal/lab/scenario"
+
 	"golang.org/x/sys/unix"
 )
 
 // shows reports whether the symptom shows, and what is seen.
-func (t *Trial) shows(s Symptom) (bool, string, error) {
+func (t *Trial) shows(s scenario.Symptom) (bool, string, error) {
 	host := t.Lab.Host(s.Host)
 	switch s.Kind {
-	case CounterAt:
+	case scenario.CounterAt:
 		n, known, err := host.Counter(s.Counter)
 		return n >= s.Count || !known, strconv.FormatUint(n, 10), err
-	case Subflows:
+	case scenario.Subflows:
 		return t.haveSubflows(s)
-	case FellBack:
+	case scenario.FellBack:
 		return t.haveFallenBack()
 	}
 	state, count := "02", uint64(1) // SYN-SENT
-	if s.Kind == PathSilent {
+	if s.Kind == scenario.PathSilent {
 		state, count = "01", s.Count // ESTABLISHED
 	}
 	sent, found, err := host.SentAgain(s.Address, state)
@@ -32,14 +35,14 @@ func (t *Trial) shows(s Symptom) (bool, string, error) {
 }
 
 // conns are the ends of the held connections at that host.
-func (t *Trial) conns(host string) []*Conn {
-	if host == ServerHost && t.talk.server != nil {
+func (t *Trial) conns(host string) []*lab.Conn {
+	if host == lab.ServerHost && t.talk.server != nil {
 		return t.talk.server.Conns()
 	}
 	return t.talk.held
 }
 
-func (t *Trial) haveSubflows(s Symptom) (bool, string, error) {
+func (t *Trial) haveSubflows(s scenario.Symptom) (bool, string, error) {
 	conns := t.conns(s.Host)
 	for _, c := range conns {
 		if n := c.AdditionalSubflows(); n != int(s.Count) {
