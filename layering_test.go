@@ -54,6 +54,7 @@ var imports = map[string][]string{
 	"internal/private": {},
 	"internal/exit":    {},
 	"internal/bundle":  {"doctor", "counters", "pathmanager", "internal/present", "internal/source"},
+	"ledger":           {"mptcp", "internal/kernel"},
 
 	"internal/compat":         {},
 	"internal/compat/pmnlctl": {"mptcp", "pathmanager", "internal/pace", "internal/uapi", "internal/present", "internal/compat", "internal/exit", "internal/device"},
