@@ -53,7 +53,7 @@ var imports = map[string][]string{
 	"internal/device":  {},
 	"internal/private": {},
 	"internal/exit":    {},
-	"internal/bundle":  {"doctor", "counters", "pathmanager", "internal/present", "internal/source"},
+	"internal/bundle":  {"doctor", "counters", "pathmanager", "internal/present", "internal/private", "internal/source"},
 	"ledger":           {"mptcp", "internal/kernel"},
 
 	"internal/compat":         {},

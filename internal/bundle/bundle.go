@@ -19,6 +19,7 @@ import (
 	"mptcpctl/counters"
 	"mptcpctl/doctor"
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/private"
 	"mptcpctl/internal/source"
 	"mptcpctl/pathmanager"
 )
@@ -35,8 +36,11 @@ const (
 // them, rounded up.
 const costFacts = 4 << 10
 
-// Write writes facts, findings and a recording, nil for none, into one file.
-func Write(name string, facts []doctor.Facts, report *doctor.Report, recording []byte) (err error) {
+// Write writes facts, findings and a recording, nil for none, into one file, which is its
+// owner's alone. The error is [fs.ErrExist] where there is one of that name, unless it
+// may be overwritten, and [private.ErrForeign] where that one is a link or somebody
+// else's.
+func Write(name string, overwrite bool, facts []doctor.Facts, report *doctor.Report, recording []byte) (err error) {
 	members := map[string][]byte{}
 	for member, content := range map[string]any{memberFacts: facts, memberReport: present.DoctorJSON(report)} {
 		if members[member], err = json.MarshalIndent(content, "", "  "); err != nil {
@@ -49,7 +53,7 @@ func Write(name string, facts []doctor.Facts, report *doctor.Report, recording [
 	}
 	members[memberText] = text.Bytes()
 	members[memberRecording] = recording
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := private.Create(name, overwrite)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +33,7 @@ func (a *app) doctorCommand() grammar.Command {
 			{Name: "watch", Letter: 'w', Summary: "go on, and print what changes"},
 			{Name: "window", Value: grammar.Duration, Metavar: "TIME", Summary: "how long to watch counters and events (default 250ms)"},
 			{Name: "bundle", Value: grammar.File, Metavar: "FILE", Summary: "also write facts, findings and a recording into one file (tar.gz), for others to look at"},
+			{Name: "force", Letter: 'f', Summary: "overwrite a file of --bundle that exists"},
 			{Name: "from", Value: grammar.File, Metavar: "FILE", Summary: "judge the facts of a bundle in place of this host"},
 			{Name: "anonymise", Summary: "hide addresses and the names of processes, devices and namespaces, each always by the same one"},
 		},
@@ -61,6 +64,11 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 	if inv.Has("watch") {
 		return watchDoctor(ctx, inv, request)
 	}
+	if name, given := inv.Value("bundle"); given && !inv.Has("force") {
+		if _, err := os.Lstat(name); err == nil {
+			return fmt.Errorf("doctor: %w", existsAlready(name)) // before the work, not behind it
+		}
+	}
 	stop := recordMeanwhile(ctx, inv)
 	facts, replayed, err := gatherFacts(ctx, inv, request)
 	recording := stop()
@@ -82,7 +90,7 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 		}
 	}
 	if name, given := inv.Value("bundle"); given {
-		if err := bundle.Write(name, facts, &report, recording); err != nil {
+		if err := writeBundle(inv, name, facts, &report, recording); err != nil {
 			return fmt.Errorf("doctor: %w", err)
 		}
 	}
@@ -90,6 +98,15 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 		return err
 	}
 	return verdictStatus(report.Verdict)
+}
+
+// writeBundle writes the file of --bundle.
+func writeBundle(inv *grammar.Invocation, name string, facts []doctor.Facts, report *doctor.Report, recording []byte) error {
+	err := bundle.Write(name, inv.Has("force"), facts, report, recording)
+	if errors.Is(err, fs.ErrExist) {
+		return existsAlready(name)
+	}
+	return err
 }
 
 // recordMeanwhile records for the bundle while doctor looks. What it returns ends the

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/private"
 	"mptcpctl/internal/source"
 	"mptcpctl/pathmanager"
 )
@@ -119,13 +119,9 @@ func createRecording(inv *grammar.Invocation, name string) (w io.Writer, done fu
 		}
 		return inv.Stdout, func() error { return nil }, nil
 	}
-	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
-	if inv.Has("force") {
-		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
-	}
-	f, err := os.OpenFile(name, flags, 0o600)
+	f, err := private.Create(name, inv.Has("force"))
 	if errors.Is(err, fs.ErrExist) {
-		return nil, nil, fmt.Errorf("%s exists: --force overwrites it", present.Escape(name))
+		return nil, nil, existsAlready(name)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -135,6 +131,11 @@ func createRecording(inv *grammar.Invocation, name string) (w io.Writer, done fu
 	}
 	zip := gzip.NewWriter(f)
 	return flushed{zip}, func() error { return errors.Join(zip.Close(), f.Close()) }, nil
+}
+
+// existsAlready says how to overwrite a file.
+func existsAlready(name string) error {
+	return fmt.Errorf("%s exists: --force overwrites it", present.Escape(name))
 }
 
 // flushed compresses so that what was written can be read back should the rest never
