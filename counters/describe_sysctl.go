@@ -36,13 +36,13 @@ var sysctlCatalogue = []SysctlDescription{
 		Meaning: "seconds until an announced address that the peer did not confirm is announced again; 0: never again",
 		Advice:  "newer kernels derive the interval from the round-trip time and take this as its bound",
 	},
-	{Name: "checksum_enabled", Default: "0", Since: "5.14", Meaning: "data mappings carry a checksum, so that changed payload is noticed"},
+	{Name: "checksum_enabled", Default: "0", Since: "5.14", Meaning: "data mappings carry a checksum, so changes of the payload are detected"},
 	{
 		Name: "allow_join_initial_addr_port", Default: "1", Since: "5.15",
 		Meaning: "peers may add subflows to the address and port of the initial subflow",
-		Advice:  "0 behind a load balancer: then announce an address that reaches this very server",
+		Advice:  "use 0 behind a load balancer, and announce an address that reaches this very server",
 	},
-	{Name: "stale_loss_cnt", Default: "4", Since: "5.15", Meaning: "timeouts without any delivery after which a subflow is not used any more"},
+	{Name: "stale_loss_cnt", Default: "4", Since: "5.15", Meaning: "timeouts without delivery after which a subflow is no longer used"},
 	{
 		Name: "pm_type", Default: "0", Since: "5.19", Meaning: "path manager of new connections: 0 in-kernel, 1 userspace",
 		Advice: "since Linux 6.15 path_manager is preferred",
@@ -53,17 +53,17 @@ var sysctlCatalogue = []SysctlDescription{
 	},
 	{
 		Name: "close_timeout", Default: "60", Since: "6.12",
-		Meaning: "seconds that a connection outlives its last subflow, waiting for another one",
+		Meaning: "seconds that a connection stays after its last subflow ended, waiting for another one",
 	},
 	{Name: "available_schedulers", Since: "6.12", Meaning: "packet schedulers that can be chosen"},
 	{
 		Name: "blackhole_timeout", Default: "3600", Since: "6.12",
-		Meaning: "seconds that MPTCP is paused for connections made here after a firewall dropped its packets, doubled each time; 0: no detection",
+		Meaning: "seconds that new connections from this host do not use MPTCP after a firewall dropped its packets, doubled each time; 0: no detection",
 		Advice:  "writing any value ends a pause",
 	},
 	{
 		Name: "syn_retrans_before_tcp_fallback", Default: "2", Since: "6.14",
-		Meaning: "unanswered SYNs with MP_CAPABLE after which the next is sent without",
+		Meaning: "unanswered SYNs with MP_CAPABLE after which the next SYN is sent without it",
 	},
 	{
 		Name: "path_manager", Default: "kernel", Since: "6.15", Meaning: "path manager of new connections",
@@ -72,6 +72,6 @@ var sysctlCatalogue = []SysctlDescription{
 	{Name: "available_path_managers", Since: "6.15", Meaning: "path managers that can be chosen"},
 	{
 		Name: "add_addr_v6_port_drop_ts", Default: "1", Since: "7.2",
-		Meaning: "leave TCP timestamps out of the packet that announces an IPv6 address with a port, which else does not fit",
+		Meaning: "leave TCP timestamps out of the packet that announces an IPv6 address with a port, because it does not fit otherwise",
 	},
 }

@@ -15,5 +15,5 @@ func Example() {
 			fmt.Printf("%d x %s\n", n, d.Meaning)
 		}
 	}
-	// Output: 2 x an additional subflow could not take its source address
+	// Output: 2 x an additional subflow could not bind to its source address
 }

@@ -29,10 +29,10 @@ func abandoned(v *view) []Finding {
 		g.add(c.Remote.String(), c, func() Finding {
 			f := Finding{
 				Rule: rule.NotRetried, Severity: Fail, Confidence: track.Certain,
-				Title:   fmt.Sprintf("the last subflow to %s has gone: the connection carries nothing", c.Remote),
+				Title:   fmt.Sprintf("the last subflow to %s is gone: the connection carries nothing", c.Remote),
 				Subject: Subject{Netns: v.Netns, Remote: c.Remote},
 				Evidence: []string{
-					fmt.Sprintf("connection %s is established and has no subflow", c.Token),
+					fmt.Sprintf("connection %s is established but has no subflow", c.Token),
 					fmt.Sprintf("last acknowledgement %s ago", last.Round(100*time.Millisecond)),
 				},
 				Fix: []string{
@@ -41,7 +41,7 @@ func abandoned(v *view) []Finding {
 				},
 			}
 			if t := v.Sysctls.CloseTimeout; t != nil {
-				f.Evidence = append(f.Evidence, fmt.Sprintf("net.mptcp.close_timeout = %d: then the kernel ends it", int(t.Seconds())))
+				f.Evidence = append(f.Evidence, fmt.Sprintf("net.mptcp.close_timeout = %d: after that the kernel ends it", int(t.Seconds())))
 			}
 			return f
 		})

@@ -22,18 +22,18 @@ func plainTCP(v *view) []Finding {
 	}
 	f := Finding{
 		Rule: rule.ApplicationUsesTCP, Severity: Info, Confidence: track.Certain,
-		Title:    "programs here use TCP sockets, none uses MPTCP",
+		Title:    "programs on this host use TCP sockets; none uses MPTCP",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: []string{example, "programs: " + names},
 		Fix: []string{
-			"mptcpctl run -- COMMAND   (runs any program with MPTCP sockets)",
+			"mptcpctl run -- COMMAND   (runs a program with MPTCP sockets)",
 			"a Go program: GODEBUG=multipathtcp=1; a systemd socket: SocketProtocol=mptcp; nginx: listen ... multipath",
 		},
 	}
 	switch {
 	case v.Focus != "":
 		f.Severity = Warn
-		f.Title = "what matches is plain TCP: the program opens TCP sockets"
+		f.Title = "the matching connections are plain TCP: the program opens TCP sockets"
 	case len(v.makers) == 0:
 		return nil // nobody wants MPTCP here
 	}
@@ -72,7 +72,7 @@ func plainUsers(v *view) (names, example string) {
 		add(l.Processes)
 	}
 	if example != "" && list == nil {
-		return "unknown (processes of others cannot be seen)", example
+		return "unknown (cannot see other users' processes)", example
 	}
 	return strings.Join(list, ", "), example
 }
@@ -90,9 +90,9 @@ func idle(v *view) []Finding {
 		g.add("", c, func() Finding {
 			return Finding{
 				Rule: rule.NothingSent, Severity: Info, Confidence: track.Certain,
-				Title:    "nothing was sent yet: further subflows start after the first data",
+				Title:    "no data yet: further subflows start after the first data",
 				Evidence: []string{fmt.Sprintf("connection %s to %s: not fully established, no bytes sent or received", c.Token, c.Remote)},
-				Fix:      []string{"nothing: this is normal"},
+				Fix:      []string{"nothing to do: this is normal"},
 			}
 		})
 	}
@@ -112,13 +112,13 @@ func lonelyServer(v *view) []Finding {
 		g.add(c.Local.String(), c, func() Finding {
 			return Finding{
 				Rule: rule.ListenerClosed, Severity: Info, Confidence: track.Certain,
-				Title:   fmt.Sprintf("nobody listens on port %d any more: the peers can add no subflow", c.Local.Port()),
+				Title:   fmt.Sprintf("no program listens on port %d any more: peers cannot add subflows", c.Local.Port()),
 				Subject: Subject{Remote: c.Remote},
 				Evidence: []string{
 					fmt.Sprintf("connection %s was accepted on %s", c.Token, c.Local),
 					fmt.Sprintf("no MPTCP listener on port %d", c.Local.Port()),
 				},
-				Fix: []string{"keep the listening socket open while connections live (netcat: nc -l -k)"},
+				Fix: []string{"keep the listening socket open while connections exist (netcat: nc -l -k)"},
 			}
 		})
 	}
@@ -138,10 +138,10 @@ func md5Option(v *view) []Finding {
 	}
 	return []Finding{{
 		Rule: rule.SocketOption, Severity: Warn, Confidence: track.Certain,
-		Title:    "an application uses what MPTCP cannot do",
+		Title:    "an application uses a feature that MPTCP does not support",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: evidence,
-		Fix:      []string{"drop TCP_MD5SIG from the application, or let it use TCP"},
+		Fix:      []string{"remove TCP_MD5SIG from the application, or let it use TCP"},
 	}}
 }
 
@@ -159,10 +159,10 @@ func checksums(v *view) []Finding {
 		g.add(c.Remote.Addr().String(), c, func() Finding {
 			return Finding{
 				Rule: rule.ChecksumsDiffer, Severity: Info, Confidence: track.Likely,
-				Title:    "the peer asks for checksums, this host does not",
+				Title:    "the peer requires checksums, this host does not",
 				Subject:  Subject{Remote: netip.AddrPortFrom(c.Remote.Addr(), c.Remote.Port())},
 				Evidence: []string{"net.mptcp.checksum_enabled = 0", fmt.Sprintf("connection %s uses checksums", c.Token)},
-				Fix:      []string{"nothing: it works, and costs some processor time"},
+				Fix:      []string{"nothing to do: it works, and costs some processor time"},
 			}
 		})
 	}

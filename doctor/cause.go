@@ -65,17 +65,17 @@ type fallbackCounter struct {
 // fallbackCounters is the decision table. Each fallback moves exactly one.
 var fallbackCounters = [...]fallbackCounter{
 	{"MPCapableFallbackSYNACK", rule.PeerWithoutMPTCP, StageHandshake, false, true, "the peer answered without MPTCP"},
-	{"MPCapableFallbackACK", rule.ServerUsesTCP, StageHandshake, true, false, "the client's third packet came without MPTCP"},
-	{"MPCapableSYNTXDrop", rule.Blackhole, StageHandshake, false, true, "SYN with MPTCP got no answer, and was sent again without"},
-	{"MPCapableSYNTXDisabled", rule.Blackhole, StageHandshake, false, true, "MPTCP is switched off for a time, as SYN with MPTCP got no answer before"},
-	{"MPFallbackTokenInit", rule.ShortOfMemory, StageHandshake, true, true, "no token could be made for the connection"},
+	{"MPCapableFallbackACK", rule.ServerUsesTCP, StageHandshake, true, false, "the client's third packet arrived without MPTCP"},
+	{"MPCapableSYNTXDrop", rule.Blackhole, StageHandshake, false, true, "a SYN with MPTCP got no answer, and the kernel sent it again without MPTCP"},
+	{"MPCapableSYNTXDisabled", rule.Blackhole, StageHandshake, false, true, "the kernel leaves MPTCP out for a while, because a SYN with MPTCP got no answer before"},
+	{"MPFallbackTokenInit", rule.ShortOfMemory, StageHandshake, true, true, "the kernel could not create a token for the connection"},
 	{"MD5SigFallback", rule.SocketOption, StageHandshake, true, true, "the application uses TCP_MD5SIG"},
 	{"SimultConnectFallback", rule.SocketOption, StageHandshake, true, true, "both ends connected to each other at once"},
-	{"MPCapableDataFallback", rule.OptionStripped, StageData, true, true, "the first data came without MPTCP"},
-	{"DssFallback", rule.OptionStripped, StageData, true, true, "data came without MPTCP's mapping"},
-	{"DSSCorruptionFallback", rule.DataChanged, StageData, true, true, "the mapping of the data was damaged on the way"},
-	{"InfiniteMapTx", rule.DataChanged, StageData, true, true, "a checksum failed, and this host went on with TCP"},
-	{"InfiniteMapRx", rule.DataChanged, StageData, true, true, "a checksum failed, and the peer went on with TCP"},
+	{"MPCapableDataFallback", rule.OptionStripped, StageData, true, true, "the first data arrived without MPTCP"},
+	{"DssFallback", rule.OptionStripped, StageData, true, true, "data arrived without an MPTCP mapping"},
+	{"DSSCorruptionFallback", rule.DataChanged, StageData, true, true, "the data mapping was damaged on the path"},
+	{"InfiniteMapTx", rule.DataChanged, StageData, true, true, "a checksum failed, and this host fell back to TCP"},
+	{"InfiniteMapRx", rule.DataChanged, StageData, true, true, "a checksum failed, and the peer fell back to TCP"},
 }
 
 // FallbackCause decides why a connection fell back, from the stage, the side of
@@ -110,7 +110,7 @@ func FallbackCause(stage Stage, side mptcp.Side, moved counters.Values) Cause {
 
 func usualCause(stage Stage) Cause {
 	if stage == StageData {
-		return Cause{Rule: rule.OptionStripped, Text: "something on the way removed MPTCP from the data", Confidence: track.Possible}
+		return Cause{Rule: rule.OptionStripped, Text: "a middlebox removed MPTCP from the data", Confidence: track.Possible}
 	}
 	return Cause{Rule: rule.PeerWithoutMPTCP, Text: "the peer answered without MPTCP", Confidence: track.Possible}
 }

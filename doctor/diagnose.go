@@ -153,7 +153,7 @@ func (v *view) unusedEndpoint(c *mptcp.Connection, e mptcp.Endpoint, found []Fin
 func (v *view) why(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Finding) (id rule.ID, reason string) {
 	switch {
 	case c.Fallback:
-		return v.causeRule(c), "the connection speaks TCP"
+		return v.causeRule(c), "the connection uses plain TCP"
 	case !e.Flags.CreatesSubflows() && e.Flags&mptcp.FlagLaminar != 0:
 		return "", "laminar: waits for an address that the peer announces"
 	case !e.Flags.CreatesSubflows() && e.Flags&mptcp.FlagFullmesh != 0:
@@ -161,11 +161,11 @@ func (v *view) why(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Finding
 	case !e.Flags.CreatesSubflows() && e.Flags.Has(mptcp.FlagSignal):
 		return rule.ClientSignals, "it is only announced to the peer (flag signal)"
 	case !e.Flags.CreatesSubflows():
-		return rule.EndpointWithoutPurpose, "it has no flag that says what it is for"
+		return rule.EndpointWithoutPurpose, "it has none of the flags subflow, signal, laminar"
 	case !v.kernelPM(c):
-		return rule.NoDaemon, "the connection has a userspace path manager"
+		return rule.NoDaemon, "the connection uses the userspace path manager"
 	case !sameFamily(e.Address, c.Remote.Addr()):
-		return rule.OtherFamily, "it is of another address family than the connection"
+		return rule.OtherFamily, "it has another address family than the connection"
 	}
 	if text, missing := v.missing(e); missing {
 		return rule.AddressMissing, text
@@ -177,7 +177,7 @@ func (v *view) why(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Finding
 		if len(c.Subflows) == 0 {
 			return "", "the subflows cannot be seen"
 		}
-		return rule.NothingSent, "nothing was sent yet"
+		return rule.NothingSent, "no data was sent yet"
 	}
 	for i := range found {
 		f := &found[i]
@@ -198,9 +198,9 @@ func (v *view) whyElse(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Fin
 	}
 	switch {
 	case u == pending:
-		return "", "a join is under way"
+		return "", "a join is pending"
 	case !v.addsPath(c, e):
-		return "", "its link is in use already"
+		return "", "its link is already in use"
 	case v.atLimit(c):
 		return rule.SubflowLimit, "the limit of additional subflows is reached"
 	}

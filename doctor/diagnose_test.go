@@ -196,20 +196,20 @@ func TestUnusedPaths(t *testing.T) {
 			alone(f)
 			c := &f.Connections[0]
 			c.BytesReceived, c.BytesSent, c.Subflows[0].FullyEstablished = 0, 0, false
-		}, 2, []UnusedPath{{Address: wlanIP, Device: "wlan0", Reason: "nothing was sent yet", Rule: "D11"}}},
+		}, 2, []UnusedPath{{Address: wlanIP, Device: "wlan0", Reason: "no data was sent yet", Rule: "D11"}}},
 		"under way": {func(f *Facts) { pend(f).Lost = 0 }, 2, []UnusedPath{
-			{Address: wlanIP, Device: "wlan0", Reason: "a join is under way"},
+			{Address: wlanIP, Device: "wlan0", Reason: "a join is pending"},
 		}},
 		"fallback": {func(f *Facts) {
 			alone(f)
 			f.Connections[0].Fallback = true
 			setCounters(&f.MPTCP, map[string]uint64{"DssFallback": 1}, nil)
-		}, 2, []UnusedPath{{Address: wlanIP, Device: "wlan0", Reason: "the connection speaks TCP", Rule: "D38"}}},
+		}, 2, []UnusedPath{{Address: wlanIP, Device: "wlan0", Reason: "the connection uses plain TCP", Rule: "D38"}}},
 		"other family": {func(f *Facts) {
 			f.Endpoints = append(f.Endpoints, mptcp.Endpoint{ID: 2, Address: netip.MustParseAddr("2001:db8::2"), Flags: mptcp.FlagSubflow, IfIndex: wlan})
 			f.Network.Addresses = append(f.Network.Addresses, hostnet.Address{Addr: netip.MustParseAddr("2001:db8::2"), IfIndex: wlan, Scope: "global"})
 		}, 2, []UnusedPath{
-			{Address: netip.MustParseAddr("2001:db8::2"), Device: "wlan0", Reason: "it is of another address family than the connection", Rule: "D23"},
+			{Address: netip.MustParseAddr("2001:db8::2"), Device: "wlan0", Reason: "it has another address family than the connection", Rule: "D23"},
 		}},
 		"server": {accepted, 2, nil},
 	} {

@@ -33,7 +33,7 @@ func useless(v *view) []Finding {
 		}
 		found = append(found, Finding{
 			Rule: rule.EndpointWithoutPurpose, Severity: Warn, Confidence: track.Certain,
-			Title:    fmt.Sprintf("endpoint %s has no flag that says what it is for", e.Address),
+			Title:    fmt.Sprintf("endpoint %s does nothing: it has none of the flags subflow, signal, laminar", e.Address),
 			Subject:  v.onEndpoint(e),
 			Evidence: []string{fmt.Sprintf("endpoint id %d: flags %s", e.ID, flags)},
 			Fix:      []string{deleteEndpoint(e), addEndpoint(e, append(deviceWords(v, e), "subflow")...)},
@@ -85,10 +85,10 @@ func ownAddress(v *view) []Finding {
 		g.add(only.Address.String(), c, func() Finding {
 			return Finding{
 				Rule: rule.InitialAddress, Severity: Info, Confidence: track.Certain,
-				Title:    fmt.Sprintf("endpoint %s is the address that the connection started from", only.Address),
+				Title:    fmt.Sprintf("endpoint %s is the address of the initial subflow", only.Address),
 				Subject:  v.onEndpoint(*only),
 				Evidence: []string{fmt.Sprintf("the initial subflow of connection %s is from %s", c.Token, c.Local)},
-				Fix:      []string{"nothing is wrong: it counts as id 0. For a second path add an endpoint for another address: mptcpctl paths"},
+				Fix:      []string{"nothing is wrong: the initial subflow has id 0. For a second path add an endpoint for another address: mptcpctl paths"},
 			}
 		})
 	}
@@ -108,7 +108,7 @@ func (v *view) missing(e mptcp.Endpoint) (string, bool) {
 	case a.DADFailed:
 		return "another host has the address (duplicate address detection failed)", true
 	case a.Tentative:
-		return "the address is tentative: duplicate address detection has not ended", true
+		return "the address is tentative: duplicate address detection is not finished", true
 	}
 	return "", false
 }
@@ -123,7 +123,7 @@ func notHere(v *view) []Finding {
 		}
 		evidence := []string{fmt.Sprintf("endpoint id %d: %s", e.ID, why)}
 		if n := v.total("MPJoinSynTxBindErr"); n > 0 {
-			evidence = append(evidence, fmt.Sprintf("MPJoinSynTxBindErr: %d since the namespace was made", n))
+			evidence = append(evidence, fmt.Sprintf("MPJoinSynTxBindErr: %d since the namespace was created", n))
 		}
 		found = append(found, Finding{
 			Rule: rule.AddressMissing, Severity: Fail, Confidence: track.Certain,
@@ -144,7 +144,7 @@ func (v *view) linkTrouble(e mptcp.Endpoint) (string, bool) {
 	l, ok := v.link(e)
 	switch {
 	case !ok && e.IfIndex != 0:
-		return fmt.Sprintf("the device with index %d is gone", e.IfIndex), true
+		return fmt.Sprintf("the device with index %d no longer exists", e.IfIndex), true
 	case !ok || l.Usable():
 		return "", false
 	}
@@ -207,11 +207,11 @@ func (v *view) familyFinding(c *mptcp.Connection) Finding {
 	family := map[bool]string{true: "IPv4", false: "IPv6"}
 	f := Finding{
 		Rule: rule.OtherFamily, Severity: Info, Confidence: track.Certain,
-		Title:   fmt.Sprintf("no endpoint is of the family of the connection: it is %s", family[plain(c.Remote.Addr()).Is4()]),
+		Title:   fmt.Sprintf("no endpoint has the address family of the connection (%s)", family[plain(c.Remote.Addr()).Is4()]),
 		Subject: Subject{Remote: c.Remote},
 		Evidence: []string{
 			fmt.Sprintf("connection %s to %s", c.Token, c.Remote),
-			fmt.Sprintf("endpoint %s is %s, and so are the others", e.Address, family[e.Address.Unmap().Is4()]),
+			fmt.Sprintf("endpoint %s is %s, like all others", e.Address, family[e.Address.Unmap().Is4()]),
 		},
 		Fix: []string{"mptcpctl paths to " + c.Remote.Addr().String() + "   (addresses of the same family to add)"},
 	}
@@ -244,7 +244,7 @@ func unheard(v *view) []Finding {
 		}
 		found = append(found, Finding{
 			Rule: rule.AnnouncedWithoutListener, Severity: Fail, Confidence: track.Certain,
-			Title:   fmt.Sprintf("address %s is announced to peers, and nobody listens there", e.Address),
+			Title:   fmt.Sprintf("address %s is announced to peers, but no program listens on it", e.Address),
 			Subject: v.onEndpoint(e),
 			Evidence: []string{
 				fmt.Sprintf("endpoint id %d: %s", e.ID, e.Flags),
@@ -252,7 +252,7 @@ func unheard(v *view) []Finding {
 			},
 			Fix: []string{
 				"let the application listen on the wildcard address (0.0.0.0 or ::)",
-				"or: " + deleteEndpoint(e) + " && " + addEndpoint(e, "port PORT signal") + "   (the kernel listens there itself)",
+				"or: " + deleteEndpoint(e) + " && " + addEndpoint(e, "port PORT signal") + "   (the kernel then listens on that port)",
 			},
 		})
 	}
@@ -269,7 +269,7 @@ func (v *view) uncovered(e mptcp.Endpoint) (string, bool) {
 	}
 	for _, c := range v.servers {
 		if sameFamily(c.Local.Addr(), e.Address) && listens(v.Listeners, c.Local.Addr(), c.Local.Port()) && !listens(v.Listeners, e.Address, c.Local.Port()) {
-			return fmt.Sprintf("connection %s is on port %d, which is not listened on at %s", c.Token, c.Local.Port(), e.Address), true
+			return fmt.Sprintf("connection %s uses port %d, and no program listens on that port at %s", c.Token, c.Local.Port(), e.Address), true
 		}
 	}
 	return "", false
@@ -287,9 +287,9 @@ func clientSignals(v *view) []Finding {
 		}
 		f := Finding{
 			Rule: rule.ClientSignals, Severity: Warn, Confidence: track.Likely,
-			Title:    fmt.Sprintf("endpoint %s is announced, though this host only connects", e.Address),
+			Title:    fmt.Sprintf("endpoint %s is announced, but this host is a client and does not listen", e.Address),
 			Subject:  v.onEndpoint(e),
-			Evidence: []string{fmt.Sprintf("endpoint id %d: %s", e.ID, e.Flags), "no MPTCP listener here: peers that connect back are refused"},
+			Evidence: []string{fmt.Sprintf("endpoint id %d: %s", e.ID, e.Flags), "this host has no MPTCP listener, so it refuses subflows that the peer creates"},
 			Fix:      []string{deleteEndpoint(e), addEndpoint(e, append(deviceWords(v, e), "subflow")...)},
 		}
 		if e.Flags.CreatesSubflows() {
@@ -311,9 +311,9 @@ func droppedAnnouncement(v *view) []Finding {
 		if e.Flags.Has(mptcp.FlagSignal) && e.Port != 0 && !e.Address.Unmap().Is4() {
 			found = append(found, Finding{
 				Rule: rule.AnnouncementTooLong, Severity: Fail, Confidence: track.Likely,
-				Title:    fmt.Sprintf("%s port %d is never announced: with TCP timestamps it does not fit", e.Address, e.Port),
+				Title:    fmt.Sprintf("%s port %d is never announced: it does not fit into the TCP options with timestamps", e.Address, e.Port),
 				Subject:  v.onEndpoint(e),
-				Evidence: []string{fmt.Sprintf("AddAddrTxDrop: %d since the namespace was made", dropped), "an IPv6 address with a port and timestamps need more than 40 bytes of options"},
+				Evidence: []string{fmt.Sprintf("AddAddrTxDrop: %d since the namespace was created", dropped), "an IPv6 address with a port and timestamps need more than 40 bytes of options"},
 				Fix: []string{
 					deleteEndpoint(e) + " && " + addEndpoint(e, "signal") + "   (without a port)",
 					"or: sysctl -w net.ipv4.tcp_timestamps=0",

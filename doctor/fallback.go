@@ -38,7 +38,7 @@ func fallbacks(v *view) []Finding {
 		}
 		g.add(key, c, func() Finding {
 			f := v.fallbackFinding(c, cause, around)
-			f.Title = "TCP is spoken with further peers: " + cause.Text
+			f.Title = "connections to further peers use plain TCP: " + cause.Text
 			f.Subject.Remote = netip.AddrPort{}
 			return f
 		})
@@ -82,7 +82,7 @@ func plainAt(v *view, c *mptcp.Connection) bool {
 func (v *view) fallbackFinding(c *mptcp.Connection, cause Cause, around counters.Values) Finding {
 	f := Finding{
 		Rule: cause.Rule, Severity: Warn, Confidence: cause.Confidence,
-		Title:    fmt.Sprintf("TCP is spoken with %s: %s", c.Remote, cause.Text),
+		Title:    fmt.Sprintf("the connection to %s uses plain TCP: %s", c.Remote, cause.Text),
 		Subject:  Subject{Remote: c.Remote},
 		Evidence: []string{fmt.Sprintf("connection %s: fallback", c.Token)},
 		Fix:      fallbackFix(cause.Rule, c),
@@ -91,7 +91,7 @@ func (v *view) fallbackFinding(c *mptcp.Connection, cause Cause, around counters
 		f.Evidence = append(f.Evidence, moves)
 	}
 	if cause.Counter == "" && cause.Confidence == track.Possible {
-		f.Evidence = append(f.Evidence, "no counter tells why: older kernels have none for some causes")
+		f.Evidence = append(f.Evidence, "no counter shows the cause: older kernels do not count some causes")
 	}
 	switch cause.Rule {
 	case rule.PeerWithoutMPTCP:
@@ -121,21 +121,21 @@ func fallbackFix(id rule.ID, c *mptcp.Connection) []string {
 	case rule.PeerWithoutMPTCP:
 		return []string{
 			"let the program on the peer use MPTCP (there: mptcpctl run -- COMMAND), with net.mptcp.enabled=1",
-			fmt.Sprintf("if it does: something on the way removes TCP option 30; try another path: mptcpctl probe %s %d", c.Remote.Addr(), c.Remote.Port()),
+			fmt.Sprintf("if it does, a middlebox removes TCP option 30; try another path: mptcpctl probe %s %d", c.Remote.Addr(), c.Remote.Port()),
 		}
 	case rule.ServerUsesTCP:
-		return []string{"let the program that listens use MPTCP: mptcpctl run -- COMMAND", "if it does: something on the way removes TCP option 30"}
+		return []string{"let the program that listens use MPTCP: mptcpctl run -- COMMAND", "if it does, a middlebox removes TCP option 30"}
 	case rule.SocketOption:
-		return []string{"drop TCP_MD5SIG from the application, or let it use TCP"}
+		return []string{"remove TCP_MD5SIG from the application, or let it use TCP"}
 	case rule.Blackhole:
 		return []string{
-			fmt.Sprintf("find the firewall that drops SYN with TCP option 30 on the way to %s", c.Remote.Addr()),
-			"sysctl -w net.mptcp.blackhole_timeout=0   (tries MPTCP on every connection, at the price of slow connects)",
+			fmt.Sprintf("find the firewall on the path to %s that drops SYN packets with TCP option 30", c.Remote.Addr()),
+			"sysctl -w net.mptcp.blackhole_timeout=0   (the kernel then tries MPTCP on every connection, so connecting is slow)",
 		}
 	case rule.DataChanged:
 		return []string{"look for a proxy or gateway that rewrites the payload (FTP or SIP helper, accelerator)", "sysctl -w net.mptcp.checksum_enabled=1   (on both hosts: finds the damage before it does harm)"}
 	case rule.ShortOfMemory:
-		return []string{"look at the memory of the host: free, dmesg"}
+		return []string{"check the memory of the host: free, dmesg"}
 	}
 	return []string{"report it to the operator of the path: TCP option 30 (DSS) is removed from data packets"}
 }
@@ -148,16 +148,16 @@ func blackhole(v *view) []Finding {
 	}
 	f := Finding{
 		Rule: rule.Blackhole, Severity: Fail, Confidence: track.Certain,
-		Title:   "new connections leave MPTCP out for a time: SYN with MPTCP got no answer",
+		Title:   "new connections do not use MPTCP for a while, because a SYN with MPTCP got no answer",
 		Subject: Subject{Netns: v.Netns},
 		Fix: []string{
-			"find the firewall that drops SYN with TCP option 30",
+			"find the firewall that drops SYN packets with TCP option 30",
 			"sysctl -w net.mptcp.blackhole_timeout=0   (try MPTCP at once, and on every connection)",
 		},
 	}
 	if n := len(v.Blackholed); n > 0 {
 		f.Subject.Remote = v.Blackholed[0].Remote
-		f.Evidence = append(f.Evidence, fmt.Sprintf("%s with an MPTCP socket and no MPTCP, such as to %s", count(n, "connection"), v.Blackholed[0].Remote))
+		f.Evidence = append(f.Evidence, fmt.Sprintf("%s on MPTCP sockets without MPTCP, for example to %s", count(n, "connection"), v.Blackholed[0].Remote))
 	}
 	f.Evidence = append(f.Evidence, v.counts("Blackhole", "MPCapableSYNTXDisabled", "MPCapableSYNTXDrop")...)
 	f.Evidence = append(f.Evidence, v.blackholeTime()...)
@@ -177,10 +177,10 @@ func (v *view) blackholeTime() []string {
 	}
 	period := *base << min(times-1, 6)
 	if v.BlackholeSeen.IsZero() {
-		return []string{fmt.Sprintf("it lasts at most %s more (seen %d times, net.mptcp.blackhole_timeout %s)", period, times, *base)}
+		return []string{fmt.Sprintf("this lasts at most %s more (happened %d times, net.mptcp.blackhole_timeout %s)", period, times, *base)}
 	}
 	left := max(v.BlackholeSeen.Add(period).Sub(v.Time), 0).Truncate(time.Second)
-	return []string{fmt.Sprintf("it lasts %s more (of %s, seen to begin at %s)", left, period, v.BlackholeSeen.UTC().Format("15:04:05"))}
+	return []string{fmt.Sprintf("this lasts %s more (of %s, began at %s)", left, period, v.BlackholeSeen.UTC().Format("15:04:05"))}
 }
 
 // orphans is D05, D33, D34 and their like for connections that ended before they
@@ -210,27 +210,27 @@ func orphans(v *view) []Finding {
 }
 
 func (v *view) orphanFinding(token mptcp.Token, cause Cause) Finding {
-	closed := fmt.Sprintf("CLOSED of token %s, which never had CREATED", token)
+	closed := fmt.Sprintf("CLOSED for token %s without an earlier CREATED", token)
 	if cause.Counter != "" {
 		return Finding{
 			Rule: cause.Rule, Severity: Warn, Confidence: cause.Confidence,
-			Title:    "a connection was TCP from the start: " + cause.Text,
+			Title:    "a connection used plain TCP from the start: " + cause.Text,
 			Evidence: []string{closed, cause.moves(v.MPTCP.Moved) + " in " + v.MPTCP.Window.String()},
 			Fix:      fallbackFix(cause.Rule, &mptcp.Connection{}),
 		}
 	}
 	f := Finding{
 		Rule: rule.SYNReset, Severity: Info, Confidence: track.Possible,
-		Title:    "a connect failed: the peer's port is closed, or a firewall resets SYN with MPTCP",
-		Evidence: []string{closed, "no counter of fallback moved"},
-		Fix:      []string{"mptcpctl probe HOST PORT   (does it work over plain TCP?)"},
+		Title:    "connecting failed: the peer's port is closed, or a firewall resets SYN packets with MPTCP",
+		Evidence: []string{closed, "no fallback counter changed"},
+		Fix:      []string{"mptcpctl probe HOST PORT   (checks whether plain TCP works)"},
 	}
 	for _, p := range v.Probes {
 		if p.MPTCP && p.Error == connRefused && v.plainWorks(p) {
 			f.Severity, f.Confidence = Fail, track.Certain
-			f.Title = fmt.Sprintf("a firewall on the way to %s resets SYN with MPTCP", p.Remote)
+			f.Title = fmt.Sprintf("a firewall on the path to %s resets SYN packets with MPTCP", p.Remote)
 			f.Subject.Remote = p.Remote
-			f.Evidence = append(f.Evidence, "a connect over MPTCP was refused, over plain TCP it works")
+			f.Evidence = append(f.Evidence, "connecting over MPTCP was refused, but works over plain TCP")
 		}
 	}
 	return f

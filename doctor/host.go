@@ -20,7 +20,7 @@ func noMPTCP(v *view) []Finding {
 		Title:    "this kernel has no MPTCP",
 		host:     true,
 		Evidence: []string{socketEvidence(v), "kernel " + v.Kernel.Release},
-		Fix:      []string{"use a kernel of at least 5.6 that is built with CONFIG_MPTCP"},
+		Fix:      []string{"use Linux 5.6 or later, built with CONFIG_MPTCP"},
 	}}
 }
 
@@ -44,7 +44,7 @@ func disabled(v *view) []Finding {
 	}
 	return []Finding{{
 		Rule: rule.SwitchedOff, Severity: Fail, Confidence: track.Certain,
-		Title:    "MPTCP is switched off",
+		Title:    "MPTCP is disabled",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: evidence,
 		Fix: []string{
@@ -61,10 +61,10 @@ func oldKernel(v *view) []Finding {
 	}
 	return []Finding{{
 		Rule: rule.KernelTooOld, Severity: Warn, Confidence: track.Certain,
-		Title:    "this kernel announces no MPTCP events",
+		Title:    "this kernel has no MPTCP events",
 		host:     true,
 		Evidence: []string{"kernel " + v.Kernel.Release, "the netlink family mptcp_pm has no group mptcp_pm_events"},
-		Fix:      []string{"use Linux 5.12 or newer to follow connections live; listing them works"},
+		Fix:      []string{"use Linux 5.12 or later to follow connections live; listing them works"},
 	}}
 }
 
@@ -82,9 +82,9 @@ func forbidden(v *view) []Finding {
 		Rule: rule.PolicyForbids, Severity: Fail, Confidence: track.Certain,
 		Title:    "a security policy forbids MPTCP sockets",
 		Subject:  Subject{Netns: v.Netns},
-		Evidence: []string{socketEvidence(v), "a kernel without MPTCP would answer EPROTONOSUPPORT, one where it is off ENOPROTOOPT"},
+		Evidence: []string{socketEvidence(v), "a kernel without MPTCP would return EPROTONOSUPPORT, one with MPTCP disabled ENOPROTOOPT"},
 		Fix: []string{
-			"ausearch -m avc -ts recent   (SELinux: what was denied)",
+			"ausearch -m avc -ts recent   (SELinux: lists what was denied)",
 			"in a container: let the seccomp profile allow socket() with protocol 262",
 		},
 	}}
@@ -97,7 +97,7 @@ func noDaemon(v *view) []Finding {
 	}
 	f := Finding{
 		Rule: rule.NoDaemon, Severity: Fail, Confidence: track.Certain,
-		Title:    "the path manager is set to userspace, and no daemon runs",
+		Title:    "the userspace path manager is selected, but no daemon runs",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: []string{"net.mptcp.path_manager = userspace (pm_type = 1)"},
 		Fix:      []string{"sysctl -w net.mptcp.path_manager=kernel   (or net.mptcp.pm_type=0; for new connections)", "systemctl start mptcp"},
@@ -110,14 +110,14 @@ func noDaemon(v *view) []Finding {
 	switch {
 	case v.Subscribers == nil:
 		f.Confidence = track.Likely
-		f.Evidence = append(f.Evidence, "no process mptcpd was found")
+		f.Evidence = append(f.Evidence, "no mptcpd process was found")
 	case *v.Subscribers > 0:
 		return nil
 	default:
-		f.Evidence = append(f.Evidence, "nobody takes part in the group mptcp_pm_events")
+		f.Evidence = append(f.Evidence, "no program listens to mptcp_pm_events")
 	}
 	if n := len(v.Endpoints); n > 0 {
-		f.Evidence = append(f.Evidence, fmt.Sprintf("%s configured and ignored", count(n, "endpoint")))
+		f.Evidence = append(f.Evidence, fmt.Sprintf("%s configured, but ignored", count(n, "endpoint")))
 	}
 	return []Finding{f}
 }
@@ -174,10 +174,10 @@ func memory(v *view) []Finding {
 	}
 	return []Finding{{
 		Rule: rule.ShortOfMemory, Severity: severity, Confidence: track.Likely,
-		Title:    "memory for MPTCP is short",
+		Title:    "MPTCP is short of memory",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: evidence,
-		Fix:      []string{"sysctl net.ipv4.tcp_rmem net.ipv4.tcp_mem   (raise what is too small)"},
+		Fix:      []string{"sysctl net.ipv4.tcp_rmem net.ipv4.tcp_mem   (raise the value that is too small)"},
 	}}
 }
 

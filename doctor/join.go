@@ -68,21 +68,21 @@ func (v *view) judge(c *mptcp.Connection, a *attempt, e mptcp.Endpoint) (Finding
 		if !v.watched(c.Token) {
 			return Finding{}, false
 		}
-		f.Rule, f.Title = rule.JoinStripped, "something on the way "+way+" removes MPTCP from the join"
+		f.Rule, f.Title = rule.JoinStripped, "a middlebox removes MPTCP from the join "+way+""
 		f.Evidence = append(f.Evidence, v.counts("MPJoinSynTx", "MPJoinSynAckRx", "MPRstTx", "MPJoinSynAckNoMPJoin")...)
-		f.Fix = []string{"report it to the operator of this path: TCP option 30 (MP_JOIN) is removed"}
+		f.Fix = []string{"report to the operator of this path that TCP option 30 (MP_JOIN) is removed"}
 		v.blameAttempt(&f, suspectJoin, a)
 	case rejected:
-		f.Rule, f.Title = rule.PeerLimit, "the peer accepts no further subflow: "+way+" it was taken back at once"
+		f.Rule, f.Title = rule.PeerLimit, "the peer accepts no further subflow: it closed the one "+way+" at once"
 		f.Alternatives = []rule.ID{rule.PeerWithoutDaemon}
-		f.Fix = []string{"on the peer: mptcpctl limits set subflows N   (its limit, or its path manager, refused the join)"}
+		f.Fix = []string{"on the peer: mptcpctl limits set subflows N   (its limit or its path manager refused the join)"}
 	case reset:
 		return v.resetJoin(f, a, way)
 	case died:
 		if e.Address.IsValid() && !v.works(e) {
 			return Finding{}, false
 		}
-		f.Rule, f.Title, f.Severity = rule.NotRetried, "the subflow "+way+" died, and the kernel does not try again", Warn
+		f.Rule, f.Title, f.Severity = rule.NotRetried, "the subflow "+way+" died, and the kernel will not retry it", Warn
 		f.Confidence = track.Certain
 		f.Fix = repair(v, e)
 	default:
@@ -120,7 +120,7 @@ func closedEvidence(c *mptcp.Connection, a *attempt) string {
 // connection.
 func repair(v *view, e mptcp.Endpoint) []string {
 	if !e.Address.IsValid() {
-		return []string{"the peer may announce its address again"}
+		return []string{"the peer can announce its address again"}
 	}
 	words := deviceWords(v, e)
 	if e.IfIndex == 0 {
@@ -132,23 +132,23 @@ func repair(v *view, e mptcp.Endpoint) []string {
 // refusedJoin is D08, D09 or D36: RST or ICMP to the join's SYN.
 func (v *view) refusedJoin(f *Finding, a *attempt, way string) {
 	if a.outcome() == unreachable {
-		f.Rule, f.Title = rule.JoinRefused, "the join "+way+" was answered: unreachable"
-		f.Fix = []string{"look for a firewall that rejects, or a router without the route: traceroute -s " + a.local.Addr().String() + " " + a.remote.Addr().String()}
+		f.Rule, f.Title = rule.JoinRefused, "the join "+way+" failed: a router or firewall answered \"unreachable\""
+		f.Fix = []string{"look for a firewall that rejects it, or a router without the route: traceroute -s " + a.local.Addr().String() + " " + a.remote.Addr().String()}
 		v.blameAttempt(f, suspectJoin, a)
 		return
 	}
 	switch {
 	case a.announcedRemote:
-		f.Rule, f.Title = rule.AnnouncedWithoutListener, fmt.Sprintf("the peer announced %s, and nobody listens there", a.remote)
+		f.Rule, f.Title = rule.AnnouncedWithoutListener, fmt.Sprintf("the peer announced %s, but no program listens there", a.remote)
 		f.Fix = []string{"on the peer: let the application listen on the wildcard address, or give the endpoint a port"}
 	case v.refusesAll(a):
-		f.Rule, f.Title, f.Confidence = rule.ListenerClosed, fmt.Sprintf("nobody listens on %s any more: the peer closed its listener", a.remote), track.Certain
-		f.Fix = []string{"on the peer: keep the listening socket open while connections live (netcat: nc -l -k)"}
+		f.Rule, f.Title, f.Confidence = rule.ListenerClosed, fmt.Sprintf("no program listens on %s any more: the peer closed its listener", a.remote), track.Certain
+		f.Fix = []string{"on the peer: keep the listening socket open while connections exist (netcat: nc -l -k)"}
 	default:
 		f.Rule, f.Title = rule.JoinRefused, "the join "+way+" was refused with a reset"
 		f.Alternatives = []rule.ID{rule.ListenerClosed, rule.LoadBalancer}
 		f.Fix = []string{
-			fmt.Sprintf("mptcpctl probe %s %d   (from each address: is it this path, or does nobody listen any more?)", a.remote.Addr(), a.remote.Port()),
+			fmt.Sprintf("mptcpctl probe %s %d   (shows whether it is this path, or whether no program listens any more)", a.remote.Addr(), a.remote.Port()),
 			"on the peer: keep the listening socket open (netcat: nc -l -k)",
 		}
 		v.blameAttempt(f, suspectJoin, a)
@@ -169,7 +169,7 @@ func (v *view) refusesAll(a *attempt) bool {
 func (v *view) unansweredJoin(f *Finding, way string) {
 	f.Rule, f.Title = rule.JoinUnanswered, "no answer to the join "+way
 	f.Evidence = append(f.Evidence, v.counts("MPJoinSynTx", "MPJoinSynAckRx")...)
-	f.Fix = []string{"look for a firewall or NAT on this path that drops SYN with TCP option 30 (MP_JOIN)"}
+	f.Fix = []string{"look for a firewall or NAT on this path that drops SYN packets with TCP option 30 (MP_JOIN)"}
 }
 
 // resetJoin judges a subflow that the peer reset with a reason.
@@ -179,14 +179,14 @@ func (v *view) resetJoin(f Finding, a *attempt, way string) (Finding, bool) {
 	switch reason {
 	case mptcp.ResetMiddlebox:
 		f.Rule, f.Title = rule.OptionStripped, "a middlebox interferes with MPTCP on the path "+way
-		f.Fix = []string{"report it to the operator of this path: TCP option 30 (DSS) is removed from data"}
+		f.Fix = []string{"report to the operator of this path that TCP option 30 (DSS) is removed from data"}
 		v.blameAttempt(&f, suspectData, a)
 	case mptcp.ResetResources, mptcp.ResetProhibited:
 		f.Rule, f.Title = rule.PeerLimit, "the peer refuses subflows: "+reason.Explain()
 		f.Fix = []string{"on the peer: mptcpctl limits set subflows N"}
 	case mptcp.ResetTooMuchOutstanding, mptcp.ResetBadPerformance:
-		f.Rule, f.Title, f.Severity = rule.NotRetried, "the peer gave the subflow "+way+" up: "+reason.Explain(), Warn
-		f.Fix = []string{"mend the path, then delete the endpoint and add it again"}
+		f.Rule, f.Title, f.Severity = rule.NotRetried, "the peer gave up the subflow "+way+": "+reason.Explain(), Warn
+		f.Fix = []string{"repair the path, then delete the endpoint and add it again"}
 	default:
 		return Finding{}, false
 	}
@@ -202,7 +202,7 @@ func (v *view) counts(names ...string) []string {
 		if n := v.moved(name); n > 0 {
 			lines = append(lines, fmt.Sprintf("%s: %d in %s", name, n, v.MPTCP.Window))
 		} else if known {
-			lines = append(lines, fmt.Sprintf("%s: %d since the namespace was made", name, total))
+			lines = append(lines, fmt.Sprintf("%s: %d since the namespace was created", name, total))
 		}
 	}
 	return lines
@@ -220,7 +220,7 @@ func hangingJoins(v *view) []Finding {
 			g.add(s.Local.Addr().String()+s.Remote.String(), c, func() Finding {
 				f := Finding{
 					Severity: Fail, Confidence: track.Likely,
-					Evidence: []string{fmt.Sprintf("connection %s: SYN with MP_JOIN from %s to %s was sent again, no answer", c.Token, s.Local, s.Remote)},
+					Evidence: []string{fmt.Sprintf("connection %s: the SYN with MP_JOIN from %s to %s was sent again and got no answer", c.Token, s.Local, s.Remote)},
 				}
 				v.unansweredJoin(&f, fmt.Sprintf("from %s to %s", s.Local.Addr(), s.Remote))
 				v.blameSubflow(&f, suspectJoin, s)
@@ -250,10 +250,10 @@ func backConnects(v *view) []Finding {
 			g.add(a.remote.Addr().String(), c, func() Finding {
 				return Finding{
 					Rule: rule.ClientSignals, Severity: Info, Confidence: track.Likely,
-					Title:    fmt.Sprintf("the client announced %s, and does not listen there", a.remote),
+					Title:    fmt.Sprintf("the client announced %s, but does not listen there", a.remote),
 					Subject:  Subject{Remote: a.remote},
 					Evidence: []string{closedEvidence(c, a)},
-					Fix:      []string{"on the client: give the endpoint the flag subflow in place of signal"},
+					Fix:      []string{"on the client: use the endpoint flag subflow instead of signal"},
 				}
 			})
 		}
@@ -283,11 +283,11 @@ func forbiddenAddress(v *view) []Finding {
 		g.add(c.Remote.String(), c, func() Finding {
 			return Finding{
 				Rule: rule.JoinsForbidden, Severity: Warn, Confidence: track.Certain,
-				Title:    fmt.Sprintf("%s forbids joins to its address, and announces no other", c.Remote),
+				Title:    fmt.Sprintf("%s forbids joins to its address and announces no other", c.Remote),
 				Subject:  Subject{Remote: c.Remote},
 				Evidence: []string{fmt.Sprintf("connection %s: deny_join_id0, no ANNOUNCED", c.Token)},
 				Fix: []string{
-					"on the peer: mptcpctl endpoint add ADDRESS signal   (an address that joins may go to)",
+					"on the peer: mptcpctl endpoint add ADDRESS signal   (an address that accepts joins)",
 					"or on the peer: sysctl -w net.mptcp.allow_join_initial_addr_port=1",
 				},
 			}
@@ -311,7 +311,7 @@ func givenUp(v *view) []Finding {
 			}
 			return Finding{
 				Rule: rule.NotRetried, Severity: Warn, Confidence: track.Likely,
-				Title:   fmt.Sprintf("endpoint %s was tried and has no subflow: the kernel does not try again", w.e.Address),
+				Title:   fmt.Sprintf("endpoint %s: its subflow failed, and the kernel will not retry it", w.e.Address),
 				Subject: v.onEndpoint(w.e),
 				Evidence: []string{
 					fmt.Sprintf("connection %s used %d of %d local addresses, %d additional subflows", w.c.Token, l.LocalAddrUsed, l.LocalAddrMax, l.Subflows),

@@ -35,14 +35,14 @@ func (v *view) limitFinding(c *mptcp.Connection, e mptcp.Endpoint) Finding {
 	max := v.Limits.Subflows
 	f := Finding{
 		Rule: rule.SubflowLimit, Severity: Warn, Confidence: track.Certain,
-		Title:    fmt.Sprintf("the limit of additional subflows is %d: endpoint %s stays unused", max, e.Address),
+		Title:    fmt.Sprintf("the limit of additional subflows is %d, so endpoint %s is not used", max, e.Address),
 		Subject:  v.onEndpoint(e),
 		Evidence: []string{fmt.Sprintf("limits: subflows %d, add_addr_accepted %d", max, v.Limits.AddAddrAccepted)},
 		Fix:      []string{fmt.Sprintf("mptcpctl limits set subflows %d", max+1)},
 	}
 	if max == 0 {
 		f.Severity = Fail
-		f.Title = fmt.Sprintf("the limit of additional subflows is 0: endpoint %s is never used", e.Address)
+		f.Title = fmt.Sprintf("the limit of additional subflows is 0, so endpoint %s is not used", e.Address)
 		f.Fix = []string{fmt.Sprintf("mptcpctl limits set subflows %d", len(v.makers))}
 	}
 	if c != nil {
@@ -65,7 +65,7 @@ func refusedHere(v *view) []Finding {
 		g.add("", c, func() Finding {
 			return Finding{
 				Rule: rule.SubflowLimit, Severity: Fail, Confidence: track.Likely,
-				Title:   "this host refuses subflows of its peers: the limit is reached",
+				Title:   "this host refuses further subflows from its peers: the limit is reached",
 				Subject: Subject{Netns: v.Netns},
 				Evidence: []string{
 					fmt.Sprintf("MPJoinRejected: %d in %s", rejected, v.MPTCP.Window),
@@ -96,7 +96,7 @@ func overrun(v *view) []Finding {
 	}
 	return []Finding{{
 		Rule: rule.ListenerOverrun, Severity: Warn, Confidence: track.Likely,
-		Title:   "the listener is overrun: SYN cookies are sent, and joins are refused",
+		Title:   "the listener is overrun: the kernel sends SYN cookies and refuses joins",
 		Subject: Subject{Netns: v.Netns},
 		Evidence: []string{
 			fmt.Sprintf("SyncookiesSent: %d in %s", v.syncookies(), v.TCP.Window),
@@ -120,10 +120,10 @@ func (v *view) fullQueue() (Finding, bool) {
 		}
 		return Finding{
 			Rule: rule.ListenerOverrun, Severity: Warn, Confidence: track.Certain,
-			Title:   fmt.Sprintf("the listener on %s is overrun: SYN are dropped, those of further subflows too", l.Local),
+			Title:   fmt.Sprintf("the listener on %s is overrun: the kernel drops SYN packets, also those of further subflows", l.Local),
 			Subject: Subject{Netns: v.Netns},
 			Evidence: []string{
-				fmt.Sprintf("%d connections wait to be accepted, and no more than %d may", l.Waiting, l.MostWaiting),
+				fmt.Sprintf("%d connections wait to be accepted, of at most %d", l.Waiting, l.MostWaiting),
 				fmt.Sprintf("ListenOverflows: %d in %s", dropped, v.TCP.Window),
 			},
 			Fix: []string{"let the application accept faster, or raise its backlog (listen) and net.core.somaxconn"},
@@ -155,7 +155,7 @@ func announcedInVain(v *view) []Finding {
 	if g.list != nil || v.total("MPJoinSynTx") > 0 || v.total("AddAddr") == 0 || v.allWatched() {
 		return g.list
 	}
-	f := v.inVain(v.clients[0], track.Likely, fmt.Sprintf("AddAddr: %d addresses announced to this host, MPJoinSynTx: 0 joins made", v.total("AddAddr")))
+	f := v.inVain(v.clients[0], track.Likely, fmt.Sprintf("AddAddr: %d addresses were announced to this host, MPJoinSynTx: 0, so no join was sent", v.total("AddAddr")))
 	f.Subject = Subject{Netns: v.Netns}
 	return []Finding{f}
 }
@@ -177,7 +177,7 @@ func (v *view) inVain(c *mptcp.Connection, sure track.Confidence, evidence strin
 	}
 	return Finding{
 		Rule: rule.AnnouncementsNotAccepted, Severity: Warn, Confidence: sure,
-		Title:    "the peer announces further addresses, and this host accepts none",
+		Title:    "the peer announces further addresses, but this host accepts none",
 		Subject:  Subject{Remote: c.Remote},
 		Evidence: []string{evidence, fmt.Sprintf("limits: add_addr_accepted 0, subflows %d", v.Limits.Subflows)},
 		Fix:      fix,
@@ -199,14 +199,14 @@ func limitEaten(v *view) []Finding {
 		g.add(e.Address.String(), c, func() Finding {
 			return Finding{
 				Rule: rule.HangingAttempt, Severity: Warn, Confidence: track.Certain,
-				Title:   fmt.Sprintf("endpoint %s waits: an attempt that hangs holds the last place", e.Address),
+				Title:   fmt.Sprintf("endpoint %s waits: a pending attempt holds the last place", e.Address),
 				Subject: v.onEndpoint(e),
 				Evidence: []string{
 					fmt.Sprintf("connection %s has %d of %d additional subflows", c.Token, c.Limits.Subflows, c.Limits.SubflowsMax),
 					fmt.Sprintf("the join %s to %s is in SYN-SENT", hanging[0].Local, hanging[0].Remote),
 				},
 				Fix: []string{
-					fmt.Sprintf("mend the path from %s, or delete its endpoint", hanging[0].Local.Addr()),
+					fmt.Sprintf("repair the path from %s, or delete its endpoint", hanging[0].Local.Addr()),
 					fmt.Sprintf("mptcpctl limits set subflows %d", v.Limits.Subflows+1),
 				},
 			}
@@ -237,7 +237,7 @@ func tableFull(v *view) []Finding {
 	if n < v.maxEndpoints() {
 		return nil
 	}
-	fix := []string{"mptcpctl endpoint delete id N   (one that is not needed)"}
+	fix := []string{"mptcpctl endpoint delete id N   (an endpoint that is not needed)"}
 	for _, e := range v.Endpoints {
 		if _, missing := v.missing(e); missing {
 			fix = append(fix, fmt.Sprintf("mptcpctl endpoint delete id %d   (its address %s is not on this host)", e.ID, e.Address))
@@ -247,7 +247,7 @@ func tableFull(v *view) []Finding {
 		Rule: rule.TableFull, Severity: Info, Confidence: track.Certain,
 		Title:    "the table of endpoints is full",
 		Subject:  Subject{Netns: v.Netns},
-		Evidence: []string{fmt.Sprintf("%d endpoints; kernel %s holds no more (ERANGE)", n, v.Kernel.Release)},
+		Evidence: []string{fmt.Sprintf("%d endpoints; kernel %s accepts no more (ERANGE)", n, v.Kernel.Release)},
 		Fix:      fix,
 	}}
 }

@@ -32,7 +32,7 @@ func elsewhere(v *view) []Finding {
 	}
 	return []Finding{{
 		Rule: rule.WrongNamespace, Severity: Info, Confidence: track.Certain,
-		Title:    "MPTCP is in use in another network namespace, not in this one",
+		Title:    "MPTCP is used in another network namespace, not in this one",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: busy,
 		Fix:      []string{"mptcpctl -a connection show", "mptcpctl -n NAME doctor"},
@@ -52,15 +52,15 @@ func (v *view) connectionsElsewhere() (Finding, bool) {
 		}
 		return Finding{
 			Rule: rule.WrongNamespace, Severity: wished(slices.ContainsFunc(slices.Concat(v.Managers, v.MaybeManagers), isNetworkManager)), Confidence: track.Likely,
-			Title:   "endpoints are configured here, and the connections are in another network namespace: " + n.Name,
+			Title:   "endpoints are configured here, but the connections are in another network namespace: " + n.Name,
 			Subject: Subject{Netns: v.Netns},
 			Evidence: []string{
-				count(len(v.Endpoints), "endpoint") + " here, and no connection since the namespace was made",
+				count(len(v.Endpoints), "endpoint") + " here, but no connection since the namespace was created",
 				n.evidence(),
 				"its default route leads to this namespace",
 			},
 			Fix: []string{
-				"mptcpctl -n " + shellWord(n.Name) + " endpoint add ADDRESS dev DEV subflow   (endpoints are of the namespace that connects: it needs a second address and route of its own)",
+				"mptcpctl -n " + shellWord(n.Name) + " endpoint add ADDRESS dev DEV subflow   (endpoints belong to the namespace that connects; it needs its own second address and route)",
 				"or run the program in this namespace",
 			},
 		}, true
@@ -81,11 +81,11 @@ func (v *view) endpointsElsewhere() (Finding, bool) {
 		}
 		return Finding{
 			Rule: rule.WrongNamespace, Severity: wished(n.Managed), Confidence: track.Likely,
-			Title:   "connections are here, and the endpoints are in another network namespace: " + n.Name,
+			Title:   "the connections are here, but the endpoints are in another network namespace: " + n.Name,
 			Subject: Subject{Netns: v.Netns},
 			Evidence: []string{
-				count(single(v), "connection") + " with one subflow here, and no endpoint",
-				n.evidence() + ", never in use",
+				count(single(v), "connection") + " with one subflow here, but no endpoint",
+				n.evidence() + ", never used",
 				"the default route here leads to that namespace",
 			},
 			Fix: []string{

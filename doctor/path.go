@@ -53,7 +53,7 @@ func (v *view) silence(s *mptcp.Subflow) (string, track.Confidence, Severity) {
 	index := v.carries(s)
 	l, known := v.links[index]
 	if s.Bound && index > 0 && v.Network.Links != nil && !known {
-		return fmt.Sprintf("the device with index %d is gone", index), track.Certain, Fail
+		return fmt.Sprintf("the device with index %d no longer exists", index), track.Certain, Fail
 	}
 	if known && !l.Usable() && (s.Bound || s.Backoff > 0) {
 		return fmt.Sprintf("link %s: %s", l.Name, l.State()), track.Certain, Fail
@@ -65,9 +65,9 @@ func (v *view) silence(s *mptcp.Subflow) (string, track.Confidence, Severity) {
 	switch {
 	case s.Unacked == 0 && s.LastAckMS < probed(s): // a peer that reads nothing answers to probes of its window
 	case s.Backoff >= silentBackoff && s.LastAckMS >= silentMS:
-		return "no acknowledgement gets through", track.Likely, severity
+		return "no acknowledgement arrives", track.Likely, severity
 	case s.Backoff >= oneWayBackoff && s.Unacked > 0:
-		return "packets come in, and what is sent is not acknowledged", track.Likely, severity
+		return "packets arrive, but sent data is not acknowledged", track.Likely, severity
 	}
 	return "", track.ConfidenceNone, Info
 }
@@ -88,7 +88,7 @@ func (v *view) silentFinding(c *mptcp.Connection, s *mptcp.Subflow, why string, 
 		Subject: Subject{Remote: s.Remote, Device: s.Device},
 		Evidence: []string{fmt.Sprintf("connection %s: %s to %s, last acknowledgement %d ms ago, timeout doubled %d times, %d segments not acknowledged",
 			c.Token, s.Local, s.Remote, s.LastAckMS, s.Backoff, s.Unacked)},
-		Fix: []string{"mend the link; sysctl net.ipv4.tcp_retries2 says how long the kernel waits before it gives up"},
+		Fix: []string{"repair the link; sysctl net.ipv4.tcp_retries2 sets how long the kernel waits before it gives up"},
 	}
 	if hasEndpoint && !s.Initial {
 		f.Subject = v.onEndpoint(e)
@@ -137,7 +137,7 @@ const busyBytes = 1 << 20
 // unloved tells why the scheduler leaves the subflow out, "" where it does not.
 func (v *view) unloved(c *mptcp.Connection, s *mptcp.Subflow) (string, Severity) {
 	if s.State == mptcp.SubflowStale {
-		return "the kernel takes the path for dead", Warn
+		return "the kernel considers the path dead (stale)", Warn
 	}
 	if !s.State.Up() || s.Share > 0.01 || c.BytesSent+c.BytesReceived < busyBytes {
 		return "", Info
@@ -152,7 +152,7 @@ func (v *view) unloved(c *mptcp.Connection, s *mptcp.Subflow) (string, Severity)
 		}
 	}
 	if fastest > 0 && slow(s, 10*fastest) {
-		return fmt.Sprintf("its round trip takes %d times as long", s.RTTMicros/fastest), Info
+		return fmt.Sprintf("its round-trip time is %d times as long", s.RTTMicros/fastest), Info
 	}
 	return "", Info
 }
@@ -168,7 +168,7 @@ func slow(s *mptcp.Subflow, than uint32) bool {
 func damaged(v *view) []Finding {
 	f := Finding{
 		Rule: rule.DataChanged, Severity: Fail, Confidence: track.Likely,
-		Title:        "something on the way changes the data, or removes MPTCP from it",
+		Title:        "a middlebox changes the data, or removes MPTCP from it",
 		Subject:      Subject{Netns: v.Netns},
 		Fix:          fallbackFix(rule.DataChanged, nil),
 		Alternatives: []rule.ID{rule.OptionStripped},
@@ -181,7 +181,7 @@ func damaged(v *view) []Finding {
 		f.Evidence = append(f.Evidence, fmt.Sprintf("%s: %d in %s", name, n, v.MPTCP.Window))
 		if !strings.HasPrefix(name, "DSSCorruption") {
 			f.Confidence, f.Alternatives = track.Certain, nil
-			f.Title = "something on the way changes the data"
+			f.Title = "a middlebox changes the data"
 		}
 	}
 	if f.Evidence == nil {
@@ -202,7 +202,7 @@ func strippedData(v *view) []Finding {
 	}
 	return []Finding{{
 		Rule: rule.OptionStripped, Severity: severity, Confidence: track.Certain,
-		Title:    "something on the way removes MPTCP from data",
+		Title:    "a middlebox removes MPTCP from data",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: v.counts("DssFallback", "DssReset"),
 		Fix:      fallbackFix(rule.OptionStripped, nil),

@@ -73,10 +73,10 @@ func (v *view) misbound(e mptcp.Endpoint, holder hostnet.Address) routeTrouble {
 	}
 	return routeTrouble{
 		rule: rule.WrongLink, severity: Fail,
-		title: fmt.Sprintf("endpoint %s is bound to %s, and %s has its address", e.Address, by.Name, own.Name),
+		title: fmt.Sprintf("endpoint %s is bound to %s, but its address is on %s", e.Address, by.Name, own.Name),
 		evidence: []string{
 			fmt.Sprintf("the endpoint names dev %s, the address is on %s", by.Name, own.Name),
-			fmt.Sprintf("answers to %s come in by %s, and the subflow takes none but those by %s", e.Address, own.Name, by.Name),
+			fmt.Sprintf("answers to %s arrive on %s, but the subflow accepts only packets from %s", e.Address, own.Name, by.Name),
 		},
 		fix: []string{deleteEndpoint(e), addEndpoint(e, append([]string{"dev", shellWord(own.Name)}, e.Flags.Names()...)...)},
 	}
@@ -101,17 +101,17 @@ func (v *view) boundRoute(e mptcp.Endpoint, key routeKey, l Lookup) routeTrouble
 	}}
 	switch {
 	case l.Error != "":
-		t.title = fmt.Sprintf("there is no route to %s by %s, which endpoint %s is bound to", key.remote, name, e.Address)
+		t.title = fmt.Sprintf("there is no route to %s through %s, the device of endpoint %s", key.remote, name, e.Address)
 		t.evidence = []string{fmt.Sprintf("ip route get %s from %s oif %s: %s", key.remote, key.source, name, l.Error)}
 	case !l.Route.Forwards():
-		t.title = fmt.Sprintf("the route to %s by %s says %s", key.remote, name, l.Route.Type)
+		t.title = fmt.Sprintf("the route to %s through %s is %s", key.remote, name, l.Route.Type)
 		t.evidence = []string{fmt.Sprintf("ip route get %s from %s oif %s: %s", key.remote, key.source, name, l.Route.Type)}
 	case l.Route.Gateway.IsValid(), l.Route.Type == "local", pointToPoint(link), v.Network.OnLink(int(e.IfIndex), key.remote):
 		return routeTrouble{}
 	case v.Network.Routes == nil:
 		return routeTrouble{}
 	default:
-		t.title = fmt.Sprintf("no gateway leads from %s to %s: the kernel looks for the peer on the link itself", name, key.remote)
+		t.title = fmt.Sprintf("no gateway leads from %s to %s, so the kernel looks for the peer on the link itself", name, key.remote)
 		t.evidence = []string{
 			fmt.Sprintf("ip route get %s from %s oif %s: no gateway", key.remote, key.source, name),
 			fmt.Sprintf("%s is in no prefix of %s", key.remote, name),
@@ -140,10 +140,10 @@ func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Addre
 	by := v.links[l.Route.IfIndex]
 	t := routeTrouble{
 		rule: rule.WrongLink, severity: Warn,
-		title: fmt.Sprintf("subflows from endpoint %s leave by %s and not by %s, which has the address", e.Address, by.Name, own.Name),
+		title: fmt.Sprintf("subflows from endpoint %s leave through %s, but the address is on %s", e.Address, by.Name, own.Name),
 		evidence: []string{
 			fmt.Sprintf("ip route get %s from %s: dev %s", key.remote, key.source, by.Name),
-			fmt.Sprintf("the address is on %s, and the endpoint names no device", own.Name),
+			fmt.Sprintf("the address is on %s, but the endpoint names no device", own.Name),
 		},
 		fix: []string{
 			deleteEndpoint(e), addEndpoint(e, append([]string{"dev", shellWord(own.Name)}, e.Flags.Names()...)...),
@@ -153,11 +153,11 @@ func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Addre
 	switch {
 	case by.Tunnel && !own.Tunnel:
 		t.rule = rule.TunnelRoute
-		t.title = fmt.Sprintf("the tunnel %s takes the subflows from endpoint %s", by.Name, e.Address)
+		t.title = fmt.Sprintf("subflows from endpoint %[2]s go into the tunnel %[1]s", by.Name, e.Address)
 		t.evidence = append(t.evidence, fmt.Sprintf("%s is a tunnel (%s)", by.Name, by.Kind))
 	case v.sharedSubnet(holder, l.Route.IfIndex):
 		t.rule = rule.SameSubnet
-		t.title = fmt.Sprintf("%s and %s are in one subnet: subflows from endpoint %s leave by %s", own.Name, by.Name, e.Address, by.Name)
+		t.title = fmt.Sprintf("%s and %s are in the same subnet: subflows from endpoint %s leave through %s", own.Name, by.Name, e.Address, by.Name)
 		t.evidence = append(t.evidence, fmt.Sprintf("both links have addresses in %s", holder.Prefix))
 		t.fix = append(t.fix, "sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2")
 	}
@@ -174,8 +174,8 @@ func (v *view) noRoute(e mptcp.Endpoint, key routeKey, l Lookup) routeTrouble {
 		fix:      []string{fmt.Sprintf("ip rule add from %s table 100 && ip route add default via GATEWAY dev DEVICE table 100", e.Address)},
 	}
 	if key.source.IsLoopback() {
-		t.title = fmt.Sprintf("endpoint %s is a loopback address: nothing leads from it to %s", e.Address, key.remote)
-		t.fix = []string{deleteEndpoint(e), "give another address an endpoint: mptcpctl paths"}
+		t.title = fmt.Sprintf("endpoint %s is a loopback address: it cannot reach %s", e.Address, key.remote)
+		t.fix = []string{deleteEndpoint(e), "add an endpoint for another address: mptcpctl paths"}
 	}
 	return t
 }
@@ -212,7 +212,7 @@ func (v *view) reverseFilter(e mptcp.Endpoint, key routeKey, free Lookup) routeT
 		rule: rule.ReversePathFilter, severity: Fail,
 		title: fmt.Sprintf("%s drops the answers to endpoint %s: the reverse path filter is strict", link.Name, e.Address),
 		evidence: []string{
-			fmt.Sprintf("rp_filter of %s is 1 (the greater one of all and %s)", link.Name, link.Name),
+			fmt.Sprintf("rp_filter of %s is 1 (the larger value of \"all\" and %s)", link.Name, link.Name),
 			fmt.Sprintf("ip route get %s from %s: dev %s, not %s", key.remote, key.source, v.device(free.Route.IfIndex), link.Name),
 		},
 		fix: []string{fmt.Sprintf("sysctl -w net.ipv4.conf.%s.rp_filter=2", name)},
@@ -298,7 +298,7 @@ func reverseFilterHere(v *view) []Finding {
 	}
 	return []Finding{{
 		Rule: rule.ReversePathFilter, Severity: Info, Confidence: track.Possible,
-		Title:    "the reverse path filter dropped packets, maybe those of peers' second paths",
+		Title:    "the reverse path filter dropped packets, perhaps those of peers' second paths",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: []string{fmt.Sprintf("IPReversePathFilter: %d in %s", n, v.TCP.Window), fmt.Sprintf("rp_filter is 1 on %q", strict)},
 		Fix:      []string{"sysctl -w net.ipv4.conf.DEVICE.rp_filter=2"},

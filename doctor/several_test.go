@@ -23,7 +23,7 @@ func TestEntered(t *testing.T) {
 		{"mptcpctl -n red endpoint add 10.0.0.1   (there)", "", ""},
 		{"mptcpctl -a connection show", "", ""},
 		{"sysctl -w net.core.rmem_max=67108864   (or run with CAP_NET_ADMIN of the host)", "", ""},
-		{"nothing: this is normal", "", ""},
+		{"nothing to do: this is normal", "", ""},
 		{"systemctl start mptcp", "", ""},
 		{"ipsec: ", "", ""},
 		{"", "", ""},
@@ -86,7 +86,7 @@ func TestDiagnoseAll(t *testing.T) {
 	want := []string{
 		"D02 blue ip netns exec blue sysctl -w net.mptcp.enabled=1",
 		"D02 red ip netns exec red sysctl -w net.mptcp.enabled=1",
-		"D50  use mptcpctl monitor, endpoint and limits in its place",
+		"D50  use mptcpctl monitor, endpoint and limits instead",
 	}
 	if !slices.Equal(told, want) {
 		t.Errorf("got %q, want %q", told, want)

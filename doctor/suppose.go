@@ -82,13 +82,13 @@ func CheckEndpoint(supposed Facts, e mptcp.Endpoint) []Problem {
 	}
 	if !slices.ContainsFunc(problems, func(p Problem) bool { return p.Rule == rule.InitialAddress }) && v.startsOnly(e) {
 		problems = append(problems, Problem{
-			Rule: rule.InitialAddress, Text: fmt.Sprintf("endpoint %s is the address that the connection starts from: no further subflow comes of it", e.Address),
-			Fix: []string{"give another address an endpoint: mptcpctl paths"},
+			Rule: rule.InitialAddress, Text: fmt.Sprintf("endpoint %s is the address that the connection starts from: it adds no further subflow", e.Address),
+			Fix: []string{"add an endpoint for another address: mptcpctl paths"},
 		})
 	}
 	if remote, other := v.onlyOther(e); other {
 		problems = append(problems, Problem{
-			Rule: rule.OtherFamily, Text: fmt.Sprintf("%s is of another address family: no subflow goes from %s to it", remote, e.Address),
+			Rule: rule.OtherFamily, Text: fmt.Sprintf("%s has another address family: no subflow goes there from %s", remote, e.Address),
 			Fix: []string{"mptcpctl paths to " + remote.String() + "   (addresses of its family)"},
 		})
 	}
@@ -101,8 +101,8 @@ func CheckEndpoint(supposed Facts, e mptcp.Endpoint) []Problem {
 	announces := e.Flags.Has(mptcp.FlagSignal) && e.Port == 0
 	if announces && v.Listeners != nil && !v.serves() {
 		problems = append(problems, Problem{
-			Rule: rule.ClientSignals, Text: "nobody listens for MPTCP on this host: peers that follow the announcement are refused",
-			Fix: []string{"on a client use `subflow` in place of `signal`", "on a server start the application first, on the wildcard address"},
+			Rule: rule.ClientSignals, Text: "no program listens for MPTCP on this host, so subflows that peers create are refused",
+			Fix: []string{"on a client use `subflow` instead of `signal`", "on a server start the application first, on the wildcard address"},
 		})
 	}
 	for i := range problems {
@@ -155,16 +155,16 @@ func (v *view) refusals(e mptcp.Endpoint) []Problem {
 		n++
 		if other.Address == e.Address && other.Port == e.Port {
 			problems = append(problems, Problem{
-				Text: fmt.Sprintf("%s is endpoint %d already: the kernel refuses it (EEXIST)", e.Address, other.ID),
+				Text: fmt.Sprintf("%s is already endpoint %d: the kernel refuses it (EEXIST)", e.Address, other.ID),
 				Seen: []string{fmt.Sprintf("endpoint id %d: %s", other.ID, other.Flags)},
-				Fix:  []string{deleteEndpoint(other) + "   (then add it anew)"},
+				Fix:  []string{deleteEndpoint(other) + "   (then add it again)"},
 			})
 		}
 	}
 	if n >= v.maxEndpoints() {
 		problems = append(problems, Problem{
 			Rule: rule.TableFull, Text: fmt.Sprintf("the table of endpoints is full: the kernel refuses more than %d (ERANGE)", v.maxEndpoints()),
-			Fix: []string{"mptcpctl endpoint delete id N   (one that is not needed)"},
+			Fix: []string{"mptcpctl endpoint delete id N   (an endpoint that is not needed)"},
 		})
 	}
 	return problems

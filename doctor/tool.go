@@ -14,11 +14,11 @@ func foreignJoins(v *view) []Finding {
 	lost, joins := v.moved("MPJoinNoTokenFound"), v.moved("MPJoinSynRx")
 	f := Finding{
 		Rule: rule.LoadBalancer, Severity: Warn, Confidence: track.Likely,
-		Title:   "joins arrive here for connections of another server",
+		Title:   "joins arrive here that belong to connections of another server",
 		Subject: Subject{Netns: v.Netns},
 		Fix: []string{
 			"behind a load balancer: sysctl -w net.mptcp.allow_join_initial_addr_port=0",
-			"and give each server an address of its own to announce: mptcpctl endpoint add ADDRESS port PORT signal",
+			"and give each server its own address to announce: mptcpctl endpoint add ADDRESS port PORT signal",
 		},
 	}
 	// A join that crosses with the end of its connection is normal: most of the
@@ -32,7 +32,7 @@ func foreignJoins(v *view) []Finding {
 		return nil
 	}
 	f.Severity, f.Confidence = Info, track.Possible
-	f.Evidence = []string{fmt.Sprintf("MPJoinNoTokenFound: %d of %d joins since the namespace was made", lost, max(joins, lost))}
+	f.Evidence = []string{fmt.Sprintf("MPJoinNoTokenFound: %d of %d joins since the namespace was created", lost, max(joins, lost))}
 	return []Finding{f}
 }
 
@@ -58,9 +58,9 @@ func oldIPRoute2(v *view) []Finding {
 	var what string
 	switch {
 	case v.Kernel.atLeast(6, 2) && !versionAtLeast(v.IPRoute2, 6, 2):
-		what = "it shows the events of listeners as UNKNOWN 15 and 16"
+		what = "it prints listener events as UNKNOWN 15 and 16"
 	case v.Kernel.atLeast(6, 18) && !versionAtLeast(v.IPRoute2, 6, 19):
-		what = "it shows server_side as flags=2, and does not know laminar endpoints"
+		what = "it prints server_side as flags=2, and does not support laminar endpoints"
 	default:
 		return nil
 	}
@@ -69,6 +69,6 @@ func oldIPRoute2(v *view) []Finding {
 		Title:    "the ip command is older than the kernel",
 		host:     true,
 		Evidence: []string{fmt.Sprintf("iproute2 %s, kernel %s: %s", v.IPRoute2, v.Kernel.Release, what)},
-		Fix:      []string{"use mptcpctl monitor, endpoint and limits in its place"},
+		Fix:      []string{"use mptcpctl monitor, endpoint and limits instead"},
 	}}
 }

@@ -12,7 +12,7 @@ type use uint8
 const (
 	unused  use = iota
 	initial     // it is the address of the initial subflow
-	pending     // a join is under way
+	pending     // a join is pending
 	inUse       // an additional subflow is up
 )
 

@@ -18,12 +18,12 @@ const (
 	ProblemLinkScope     PathProblem = "link-local address"
 	ProblemLinkDown      PathProblem = "link is down"
 	ProblemNoCarrier     PathProblem = "link has no carrier"
-	ProblemTentative     PathProblem = "address is tentative: duplicate address detection has not ended"
+	ProblemTentative     PathProblem = "address is tentative: duplicate address detection is not finished"
 	ProblemDADFailed     PathProblem = "another host has this address"
 	ProblemFamily        PathProblem = "other address family than the destination"
 	ProblemNoDestination PathProblem = "no default route: name a destination"
-	ProblemNoRoute       PathProblem = "no route to the destination by this device"
-	ProblemNotOnLink     PathProblem = "no gateway by this device: the kernel would look for the destination on the link itself"
+	ProblemNoRoute       PathProblem = "no route to the destination through this device"
+	ProblemNotOnLink     PathProblem = "no gateway on this device: the kernel would look for the destination on the link itself"
 	ProblemLocal         PathProblem = "the destination is this host"
 )
 

@@ -176,7 +176,7 @@ func TestCandidates(t *testing.T) {
 			want: []string{
 				"10.1.0.2 eth0 metric 100 initial ownlink via 10.1.0.1",
 				"127.0.0.1 lo metric 0: loopback address",
-				"10.2.0.2 wlan0 metric 0: no gateway by this device: the kernel would look for the destination on the link itself",
+				"10.2.0.2 wlan0 metric 0: no gateway on this device: the kernel would look for the destination on the link itself",
 			},
 		},
 		{
@@ -230,7 +230,7 @@ func TestCandidates(t *testing.T) {
 			want: []string{
 				"2001:db8:1::2 eth0 metric 1024 initial ownlink via fe80::1",
 				"10.1.0.2 eth0 metric 0: other address family than the destination",
-				"2001:db8:1::3 eth0 metric 0 sharesdev: address is tentative: duplicate address detection has not ended",
+				"2001:db8:1::3 eth0 metric 0 sharesdev: address is tentative: duplicate address detection is not finished",
 				"2001:db8:1::4 eth0 metric 0 sharesdev: another host has this address",
 				"fe80::2 eth0 metric 0 sharesdev: link-local address",
 			},
@@ -240,7 +240,7 @@ func TestCandidates(t *testing.T) {
 			want: []string{
 				"10.1.0.2 eth0 metric 0 initial ownlink",
 				"127.0.0.1 lo metric 0: loopback address",
-				"10.2.0.2 wlan0 metric 0: no gateway by this device: the kernel would look for the destination on the link itself",
+				"10.2.0.2 wlan0 metric 0: no gateway on this device: the kernel would look for the destination on the link itself",
 			},
 		},
 		{
@@ -265,8 +265,8 @@ func TestCandidates(t *testing.T) {
 			name: "destination refused", network: two + "route 203.0.113.0/24 type unreachable", to: "203.0.113.1",
 			want: []string{
 				"127.0.0.1 lo metric 0: loopback address",
-				"10.1.0.2 eth0 metric 0: no route to the destination by this device",
-				"10.2.0.2 wlan0 metric 0: no route to the destination by this device",
+				"10.1.0.2 eth0 metric 0: no route to the destination through this device",
+				"10.2.0.2 wlan0 metric 0: no route to the destination through this device",
 			},
 		},
 		{

@@ -61,7 +61,7 @@ func (f *facts) linkTrouble(index uint32) string {
 	}
 	switch l, ok := f.links[index]; {
 	case !ok:
-		return fmt.Sprintf("the device with index %d is gone", index)
+		return fmt.Sprintf("the device with index %d no longer exists", index)
 	case !l.Up:
 		return fmt.Sprintf("link %s is down", l.Name)
 	case !l.Carrier:

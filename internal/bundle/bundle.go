@@ -210,7 +210,7 @@ func ReadRecording(name string) (recording *source.Recording, err error) {
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: it was anonymised, or made without one; `doctor --from` takes it", err)
+		return nil, fmt.Errorf("%w: it was anonymised, or written without a recording; `doctor --from` accepts it", err)
 	}
 	return recording, err
 }

@@ -13,12 +13,12 @@ import (
 func (a *app) completionCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "completion",
-		Summary:   "the completion script for a shell",
-		Help:      "The script asks this program for the words that may follow, so that it never grows old.",
+		Summary:   "print the completion script for a shell",
+		Help:      "The script asks this program which words may follow, so it never gets out of date.",
 		Privilege: "none",
 		Examples: []grammar.Example{
 			{Line: "completion bash > /etc/bash_completion.d/mptcpctl", Meaning: "for all users of bash"},
-			{Line: "completion zsh > ~/.zfunc/_mptcpctl", Meaning: "for a zsh whose fpath has ~/.zfunc"},
+			{Line: "completion zsh > ~/.zfunc/_mptcpctl", Meaning: "for zsh, if fpath contains ~/.zfunc"},
 			{Line: "completion fish > ~/.config/fish/completions/mptcpctl.fish", Meaning: "for fish"},
 		},
 		Synopsis: []string{"bash", "zsh", "fish"},

@@ -24,7 +24,7 @@ func confirm(ctx context.Context, inv *grammar.Invocation, question string) erro
 	}
 	stdin, ok := inv.Stdin.(*os.File)
 	if !ok || !isTerminal(stdin) {
-		return inv.Usage("there is no terminal to ask on: say -y")
+		return inv.Usage("there is no terminal to ask for confirmation: add -y")
 	}
 	fmt.Fprintf(inv.Stderr, "%s [y/N] ", question)
 	answers := make(chan string, 1)
@@ -41,6 +41,6 @@ func confirm(ctx context.Context, inv *grammar.Invocation, question string) erro
 			return nil
 		}
 	}
-	fmt.Fprintln(inv.Stderr, "nothing was changed")
+	fmt.Fprintln(inv.Stderr, "nothing changed")
 	return exit.Status(exit.Failed)
 }

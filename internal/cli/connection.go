@@ -15,23 +15,23 @@ import (
 func (a *app) connectionCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "connection",
-		Summary:   "the connections with their subflows, as trees",
+		Summary:   "list connections with their subflows, as trees",
 		Synopsis:  []string{"[ show ] [ FILTER ]", "[ show ] listen [ FILTER ]", "close-subflow CONNECTION ...", "close CONNECTION ..."},
 		Help:      connectionHelp,
-		Privilege: "none; the processes of other users are shown to root (CAP_SYS_PTRACE), and long lists of them cost less with CAP_BPF and CAP_PERFMON; close and close-subflow: CAP_NET_ADMIN",
+		Privilege: "none; only root (CAP_SYS_PTRACE) sees the processes of other users, and long lists are cheaper with CAP_BPF and CAP_PERFMON; close and close-subflow: CAP_NET_ADMIN",
 		Default:   "show",
 		Lenient:   true,
 		Examples: []grammar.Example{
 			{Line: "connection", Meaning: "all connections"},
-			{Line: "connection show dst :443 and subflows '<' 2", Meaning: "those to port 443 without a second subflow"},
+			{Line: "connection show dst :443 and subflows '<' 2", Meaning: "connections to port 443 without a second subflow"},
 			{Line: "-j connection show token 63c070d2", Meaning: "one connection, as JSON"},
 			{Line: "connection show listen", Meaning: "the MPTCP listeners"},
 		},
 		Verbs: []grammar.Command{{
 			Name:     "show",
-			Summary:  "the connections with their subflows, as trees",
+			Summary:  "list connections with their subflows, as trees",
 			Synopsis: []string{"[ FILTER ]", "listen [ FILTER ]"},
-			Flags:    []grammar.Flag{{Name: "no-processes", Summary: "leave out which processes hold the sockets: cheaper on a host with many processes"}},
+			Flags:    []grammar.Flag{{Name: "no-processes", Summary: "do not show processes: cheaper on a host with many processes"}},
 			Keywords: []grammar.Keyword{{Name: "listen", Summary: "the MPTCP listeners"}},
 			Operand:  grammar.Filter,
 			Quick:    true,
@@ -53,7 +53,7 @@ func (a *app) connectionShow(ctx context.Context, inv *grammar.Invocation) error
 		return a.showListeners(ctx, inv, expr)
 	}
 	if expr.NeedsEvents() {
-		return inv.Usage("connections are shown, not events: words about events make no sense here")
+		return inv.Usage("this command lists connections, so words about events do not apply")
 	}
 	// Of a list without filter only this is shown; a filter may ask for anything.
 	brief := expr == nil && !inv.Options.JSON && !inv.Options.Details
@@ -70,10 +70,10 @@ func (a *app) connectionShow(ctx context.Context, inv *grammar.Invocation) error
 		}
 	}
 	if shown.Count() == 0 && expr.NamesListeners() {
-		leftOut(inv, errors.New("listeners are shown by `connection show listen`"))
+		leftOut(inv, errors.New("`connection show listen` shows listeners"))
 	}
 	if shown.Count() == 0 && !inv.Options.JSON && isTerminal(inv.Stdout) {
-		fmt.Fprintf(inv.Stderr, "no MPTCP connection%s (plain TCP is not shown; mptcpctl doctor tells why a program has none)\n", ofFilter(expr))
+		fmt.Fprintf(inv.Stderr, "no MPTCP connection%s (plain TCP is not listed; mptcpctl doctor explains why a program does not use MPTCP)\n", ofFilter(expr))
 	}
 	return shown.Close()
 }

@@ -21,11 +21,11 @@ import (
 func (a *app) connectionCloseSubflowCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "close-subflow",
-		Summary:   "end one subflow; the connection goes on over the others",
+		Summary:   "end one subflow; the connection continues over the others",
 		Synopsis:  []string{"CONNECTION { id LOCAL[:REMOTE] | from ADDRESS[:PORT] | to ADDRESS[:PORT] }... [ -y ]"},
 		Help:      connectionCloseSubflowHelp,
 		Privilege: "CAP_NET_ADMIN in the network namespace",
-		Flags:     []grammar.Flag{yesFlag("do not ask")},
+		Flags:     []grammar.Flag{yesFlag("do not ask for confirmation")},
 		Keywords: []grammar.Keyword{
 			tokenKeyword(),
 			{Name: "id", Value: grammar.ID, Summary: "the subflow's address ids, as `connection` shows them: local, or local:remote"},
@@ -34,7 +34,7 @@ func (a *app) connectionCloseSubflowCommand() grammar.Command {
 		Operand: grammar.Token,
 		Examples: []grammar.Example{
 			{Line: "connection close-subflow 63c070d2 from 192.0.2.3", Meaning: "the subflow from that address"},
-			{Line: "connection close-subflow 'dst :443' id 1 -y", Meaning: "without being asked"},
+			{Line: "connection close-subflow 'dst :443' id 1 -y", Meaning: "without confirmation"},
 		},
 		Run: a.connectionCloseSubflow,
 	}
@@ -47,11 +47,11 @@ func (a *app) connectionCloseCommand() grammar.Command {
 		Synopsis:  []string{"{ TOKEN | FILTER } [ --all ] [ -y ]"},
 		Help:      connectionCloseHelp,
 		Privilege: "CAP_NET_ADMIN in the network namespace",
-		Flags:     []grammar.Flag{yesFlag("do not ask"), {Name: "all", Summary: "every connection that the filter matches"}},
+		Flags:     []grammar.Flag{yesFlag("do not ask for confirmation"), {Name: "all", Summary: "every connection that the filter matches"}},
 		Operand:   grammar.Filter,
 		Examples: []grammar.Example{
 			{Line: "connection close 63c070d2", Meaning: "one connection, by its token"},
-			{Line: "connection close dst 203.0.113.7 --all -y", Meaning: "all to an address, without being asked"},
+			{Line: "connection close dst 203.0.113.7 --all -y", Meaning: "all connections to an address, without confirmation"},
 		},
 		Run: a.connectionClose,
 	}
@@ -105,7 +105,7 @@ func (a *app) connectionCloseSubflow(ctx context.Context, inv *grammar.Invocatio
 		}
 	}
 	if len(chosen) != 1 {
-		return fmt.Errorf("%s: %d subflows of %v are so, want one; it has: %s", inv.Path, len(chosen), token, subflowNames(all))
+		return fmt.Errorf("%s: %d subflows of %v match, want exactly one; it has: %s", inv.Path, len(chosen), token, subflowNames(all))
 	}
 	question := fmt.Sprintf("End the subflow %s of %v?", subflowNames(chosen), token)
 	if len(all) == 1 {
@@ -130,7 +130,7 @@ func parseSubflowChoice(inv *grammar.Invocation, words []string) (*subflowChoice
 	for ; len(words) > 0; words = words[2:] {
 		i := grammar.Match(words[0], names)
 		if i < 0 {
-			return nil, inv.Usage(fmt.Sprintf("unknown word %q: want id, from or to behind the connection, which is one word: a token, or a filter in quotes such as 'dst :443'", words[0]))
+			return nil, inv.Usage(fmt.Sprintf("unknown word %q: want id, from or to after the connection, which must be one word: a token, or a quoted filter such as 'dst :443'", words[0]))
 		}
 		if len(words) == 1 {
 			return nil, inv.Usage(names[i] + " needs a value")
@@ -306,14 +306,14 @@ func writeClosed(inv *grammar.Invocation, closed []closedConnection) error {
 	if !lingers {
 		return nil
 	}
-	_, err := fmt.Fprintf(inv.Stdout, "The kernel has no way to end the connection itself: %s\n", lingering())
+	_, err := fmt.Fprintf(inv.Stdout, "The kernel cannot end the connection itself: %s\n", lingering())
 	return err
 }
 
 // lingering tells how long the kernel keeps a connection without subflows.
 func lingering() string {
 	if settings, err := counters.New("").Sysctls(); err == nil && settings.CloseTimeout != nil {
-		return fmt.Sprintf("it stays, without a subflow, for up to %v (net.mptcp.close_timeout), and its program learns of it then", *settings.CloseTimeout)
+		return fmt.Sprintf("it stays without a subflow for up to %v (net.mptcp.close_timeout); its program notices the end only then", *settings.CloseTimeout)
 	}
-	return "this one ends it when the last subflow is gone (no net.mptcp.close_timeout)"
+	return "this kernel ends it when the last subflow is gone (no net.mptcp.close_timeout)"
 }

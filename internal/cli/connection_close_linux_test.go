@@ -71,9 +71,9 @@ func TestCloseSubflow(t *testing.T) {
 		{token, "which subflow"},
 		{token + " id 300", "want numbers from 0 to 255"},
 		{token + " id", "id needs a value"},
-		{token + " id 7 -y", "0 subflows of " + token + " are so, want one; it has: 10.0."},
-		{token + " to 10.0.1.1 -y", "2 subflows of " + token + " are so"},
-		{token + " id 1", "say -y"},
+		{token + " id 7 -y", "0 subflows of " + token + " match, want exactly one; it has: 10.0."},
+		{token + " to 10.0.1.1 -y", "2 subflows of " + token + " match"},
+		{token + " id 1", "add -y"},
 		{"dst,:1 id 1 -y", `no connection matches "dport = :1"`},
 		{"xyz id 1 -y", `nor is it a filter: at "xyz": want not, (`},
 	} {
@@ -124,7 +124,7 @@ func TestCloseConnection(t *testing.T) {
 	if _, errs, code := closes("-y"); code != 2 || !strings.Contains(errs, "which connection") {
 		t.Errorf("none named: exit %d, %q", code, errs)
 	}
-	if _, errs, code := closes(w.token.String()); code != 2 || !strings.Contains(errs, "say -y") {
+	if _, errs, code := closes(w.token.String()); code != 2 || !strings.Contains(errs, "add -y") {
 		t.Errorf("without -y: exit %d, %q", code, errs)
 	}
 	out, errs, code := closes(w.token.String(), "-y")

@@ -17,7 +17,7 @@ func (a *app) connectionToken(ctx context.Context, inv *grammar.Invocation, word
 	t, err := mptcp.ParseToken(word)
 	switch {
 	case err == nil && t == 0:
-		return 0, inv.Usage("token 0 is no connection")
+		return 0, inv.Usage("token 0 names no connection")
 	case err == nil:
 		return t, nil
 	}

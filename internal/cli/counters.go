@@ -15,10 +15,10 @@ import (
 )
 
 func (a *app) countersCommand() grammar.Command {
-	all := grammar.Flag{Name: "all", Summary: "show also the counters that are zero"}
+	all := grammar.Flag{Name: "all", Summary: "also show counters that are zero"}
 	return grammar.Command{
 		Name:      "counters",
-		Summary:   "the kernel's MPTCP counters, with what each means",
+		Summary:   "show the kernel's MPTCP counters and what each means",
 		Synopsis:  []string{"[ show ] [ NAME ... ]", "watch [ interval TIME ] [ NAME ... ]"},
 		Help:      countersHelp,
 		Privilege: "none",
@@ -26,16 +26,16 @@ func (a *app) countersCommand() grammar.Command {
 		Default:   "show",
 		Lenient:   true,
 		Examples: []grammar.Example{
-			{Line: "counters", Meaning: "what has been counted so far"},
-			{Line: "-d counters show fallback", Meaning: "the counters of fallbacks, with advice"},
-			{Line: "counters watch interval 5s", Meaning: "what is counted now"},
+			{Line: "counters", Meaning: "the counters so far"},
+			{Line: "-d counters show fallback", Meaning: "the fallback counters, with advice"},
+			{Line: "counters watch interval 5s", Meaning: "the changes every five seconds"},
 		},
 		Verbs: []grammar.Command{{
-			Name: "show", Summary: "the counters that are not zero", Synopsis: []string{"[ NAME ... ]"},
+			Name: "show", Summary: "show the counters that are not zero", Synopsis: []string{"[ NAME ... ]"},
 			Operand: grammar.Name, Quick: true, Run: a.countersShow,
 		}, {
-			Name: "watch", Summary: "what is counted, interval by interval", Synopsis: []string{"[ interval TIME ] [ NAME ... ]"},
-			Keywords: []grammar.Keyword{{Name: "interval", Value: grammar.Duration, Summary: "how long to count (default 1s)"}},
+			Name: "watch", Summary: "show the changes in each interval", Synopsis: []string{"[ interval TIME ] [ NAME ... ]"},
+			Keywords: []grammar.Keyword{{Name: "interval", Value: grammar.Duration, Summary: "length of an interval (default 1s)"}},
 			Operand:  grammar.Name, Run: a.countersWatch,
 		}},
 	}
@@ -115,7 +115,7 @@ func selectCounters(inv *grammar.Invocation, read func() (counters.Values, error
 		return false
 	})
 	if chosen.Len() == 0 {
-		return chosen, fmt.Errorf("no counter of this kernel has a name like %s%s",
+		return chosen, fmt.Errorf("this kernel has no counter with a name like %s%s",
 			strings.Join(words, " or "), counterProposal(inv, values, words))
 	}
 	return chosen, nil

@@ -25,25 +25,25 @@ import (
 func (a *app) doctorCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "doctor",
-		Summary:   "why there is no second subflow, and why a connection fell back to TCP",
+		Summary:   "explain why there is no second subflow, or why a connection fell back to TCP",
 		Synopsis:  []string{"[ FILTER ]", "--watch [ TIME ] [ FILTER ]", "--from FILE [ FILTER ]", "RULE", "explain [ RULE ]"},
 		Help:      doctorHelp,
-		Privilege: "none; with CAP_NET_ADMIN the events count as evidence, root sees the processes of others",
+		Privilege: "none; with CAP_NET_ADMIN events count as evidence, and root sees the processes of other users",
 		Flags: []grammar.Flag{
-			{Name: "watch", Letter: 'w', Summary: "go on, and print what changes"},
+			{Name: "watch", Letter: 'w', Summary: "continue, and print what changes"},
 			{Name: "window", Value: grammar.Duration, Metavar: "TIME", Summary: "how long to watch counters and events (default 250ms)"},
-			{Name: "bundle", Value: grammar.File, Metavar: "FILE", Summary: "also write facts, findings and a recording into one file (tar.gz), for others to look at"},
+			{Name: "bundle", Value: grammar.File, Metavar: "FILE", Summary: "also write facts, findings and a recording into one file (tar.gz) that you can send to others"},
 			{Name: "force", Letter: 'f', Summary: "overwrite a file of --bundle that exists"},
-			{Name: "from", Value: grammar.File, Metavar: "FILE", Summary: "judge the facts of a bundle in place of this host"},
-			{Name: "anonymise", Summary: "hide addresses and the names of processes, devices and namespaces, each always by the same one"},
+			{Name: "from", Value: grammar.File, Metavar: "FILE", Summary: "judge the facts of a bundle instead of this host"},
+			{Name: "anonymise", Summary: "replace addresses and the names of processes, devices and namespaces, each always by the same substitute"},
 		},
 		Operand: grammar.Filter,
 		Trouble: exit.NoVerdict,
 		Examples: []grammar.Example{
 			{Line: "doctor", Meaning: "what is wrong on this host"},
-			{Line: "-d doctor dst 192.0.2.1", Meaning: "all that is known about the connections to one peer"},
-			{Line: "doctor --watch 10s", Meaning: "look every ten seconds, print changes"},
-			{Line: "doctor --bundle report.tgz --anonymise", Meaning: "a file to send to somebody"},
+			{Line: "-d doctor dst 192.0.2.1", Meaning: "everything about the connections to one peer"},
+			{Line: "doctor --watch 10s", Meaning: "check every ten seconds, and print changes"},
+			{Line: "doctor --bundle report.tgz --anonymise", Meaning: "a file that you can send to others"},
 			{Line: "doctor D17", Meaning: "explain a rule"},
 		},
 		Run: a.doctor,
@@ -76,7 +76,7 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 		return err
 	}
 	if request.config.Match != nil && !slices.ContainsFunc(facts, hasFocus) {
-		leftOut(inv, errors.New("no connection and no plain TCP socket is as the filter wants: only what concerns all was judged"))
+		leftOut(inv, errors.New("no connection and no plain TCP socket matches the filter: only facts that concern the whole host were judged"))
 	}
 	if inv.Has("anonymise") {
 		if err := bundle.Hide(facts); err != nil {
@@ -226,7 +226,7 @@ func doctorArguments(inv *grammar.Invocation) (*doctorRequest, error) {
 		return nil, err
 	}
 	if expr.NeedsEvents() {
-		return nil, inv.Usage("doctor looks at connections: words about events make no sense here")
+		return nil, inv.Usage("doctor judges connections, so words about events do not apply")
 	}
 	focus(r.config, expr, &inv.Options)
 	return r, nil
@@ -269,7 +269,7 @@ func gatherFacts(ctx context.Context, inv *grammar.Invocation, r *doctorRequest)
 // factsFrom reads the facts of a bundle and narrows them as the options say.
 func factsFrom(inv *grammar.Invocation, name string, r *doctorRequest) ([]doctor.Facts, error) {
 	if inv.Options.Replay != "" || inv.Options.AllNetns {
-		return nil, inv.Usage("--from takes all from the bundle: no -a, no --replay")
+		return nil, inv.Usage("--from reads everything from the bundle: it excludes -a and --replay")
 	}
 	return factsOfBundle(name, r)
 }

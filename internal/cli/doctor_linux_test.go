@@ -330,7 +330,7 @@ func TestEndpointCheck(t *testing.T) {
 				t.Fatal(errs)
 			}
 		}
-		if out, _, code := runIn(t, client, "endpoint", "check", "10.0.2.2", "dev", "eth1", "to", to); code != 0 || !strings.Contains(out, "would work") || !strings.Contains(out, "; 1 endpoint before") {
+		if out, _, code := runIn(t, client, "endpoint", "check", "10.0.2.2", "dev", "eth1", "to", to); code != 0 || !strings.Contains(out, "would work") || !strings.Contains(out, "; 1 endpoint without this one") {
 			t.Errorf("beside an unusable endpoint with %s: exit %d: %s", flag, code, out)
 		}
 		if _, errs, code := runIn(t, client, "endpoint", "flush"); code != 0 {

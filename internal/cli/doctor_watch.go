@@ -83,7 +83,7 @@ func (w *doctorWatch) replay(ctx context.Context, r *doctorRequest) error {
 		looked = true
 	}
 	if !looked {
-		return errors.New("doctor: the recording has no whole dump")
+		return errors.New("doctor: the recording has no complete dump")
 	}
 	return verdictStatus(w.last.Verdict)
 }

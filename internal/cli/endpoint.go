@@ -18,7 +18,7 @@ import (
 func (a *app) endpointCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "endpoint",
-		Summary:   "the addresses that the path manager may use for more subflows",
+		Summary:   "addresses that the path manager may use for additional subflows",
 		Help:      endpointHelp,
 		Privilege: "show: none; the others: CAP_NET_ADMIN in the network namespace",
 		IPRoute:   true,
@@ -48,18 +48,18 @@ func (a *app) endpointAddCommand() grammar.Command {
 		Name:     "add",
 		Summary:  "add an endpoint",
 		Synopsis: []string{"ADDRESS [ dev DEV ] [ id ID ] [ port PORT ] [ signal | subflow | backup | fullmesh | laminar ]..."},
-		Help: "Adds an address of this host. Without id the kernel chooses one. An endpoint without any of signal, subflow and laminar serves nothing. " +
+		Help: "Adds an address of this host. Without id the kernel chooses one. An endpoint without any of signal, subflow and laminar does nothing. " +
 			"signal and fullmesh exclude each other; port needs signal.",
 		Operand: grammar.Address,
 		Keywords: []grammar.Keyword{
-			{Name: "dev", Value: grammar.Device, Summary: "the device that its subflows are bound to"},
+			{Name: "dev", Value: grammar.Device, Summary: "the device to which its subflows are bound"},
 			idKeyword(),
-			portKeyword("the port of a listener that the kernel opens for joins to this address"),
+			portKeyword("the port on which the kernel listens for joins to this address"),
 			{Name: "signal", Summary: "announce the address to the peer"},
-			{Name: "subflow", Summary: "create a subflow from it in each connection that this host opens"},
-			{Name: "backup", Summary: "ask the peer to send on its subflows only when no other works"},
+			{Name: "subflow", Summary: "create a subflow from this address in each connection that this host opens"},
+			{Name: "backup", Summary: "ask the peer to use its subflows only if no other works"},
 			{Name: "fullmesh", Summary: "with subflow: create one to each address of the peer"},
-			{Name: "laminar", Summary: "create a subflow from it to an address that the peer announces (Linux 6.18)"},
+			{Name: "laminar", Summary: "create a subflow from this address to an address that the peer announces (Linux 6.18)"},
 		},
 		Examples: []grammar.Example{
 			{Line: "endpoint add 192.0.2.3 dev wlp1s0 subflow", Meaning: "use the second address of a client for one more subflow"},
@@ -74,18 +74,18 @@ func (a *app) endpointChangeCommand() grammar.Command {
 		Name:     "change",
 		Summary:  "change the flags backup and fullmesh of an endpoint and its subflows",
 		Synopsis: []string{"{ id ID | ADDRESS [ port PORT ] } [ backup | nobackup ] [ fullmesh | nofullmesh ]"},
-		Help: "The kernel sets both flags at once: one that is not named is cleared. " +
+		Help: "The kernel sets both flags at once, and clears a flag that is not named. " +
 			"To keep fullmesh while setting backup, name both.",
 		Operand: grammar.Address,
 		Keywords: []grammar.Keyword{
 			idKeyword(),
-			portKeyword("the port of an endpoint that is named by its address"),
-			{Name: "backup", Summary: "send on its subflows only when no other works"},
-			{Name: "nobackup", Summary: "send on its subflows as on others"},
+			portKeyword("the port, if the endpoint is named by its address"),
+			{Name: "backup", Summary: "use its subflows only if no other works"},
+			{Name: "nobackup", Summary: "use its subflows like all others"},
 			{Name: "fullmesh", Summary: "create subflows to each address of the peer"},
 			{Name: "nofullmesh", Summary: "create one subflow"},
 		},
-		Examples: []grammar.Example{{Line: "endpoint change id 2 backup", Meaning: "make the subflows of endpoint 2 backups, in living connections too"}},
+		Examples: []grammar.Example{{Line: "endpoint change id 2 backup", Meaning: "make the subflows of endpoint 2 backups, also in existing connections"}},
 		Run:      a.endpointRun((*app).changeEndpoint),
 	}
 }
@@ -95,10 +95,10 @@ func (a *app) endpointDeleteCommand() grammar.Command {
 		Name:     "delete",
 		Summary:  "delete an endpoint and close its subflows",
 		Synopsis: []string{"id ID", "id 0 ADDRESS"},
-		Help: "With id 0 and an address no endpoint is deleted: the kernel closes the initial subflow of every connection that has " +
-			"this local address, and answers that all is well even if there was none.",
+		Help: "With id 0 and an address the kernel deletes no endpoint, but closes the initial subflow of every connection that has " +
+			"this local address. It reports success even if there was none.",
 		Keywords: []grammar.Keyword{idKeyword()},
-		Examples: []grammar.Example{{Line: "endpoint delete id 2", Meaning: "delete endpoint 2; its subflows are closed"}},
+		Examples: []grammar.Example{{Line: "endpoint delete id 2", Meaning: "delete endpoint 2 and close its subflows"}},
 		Run:      a.endpointRun((*app).deleteEndpoint),
 	}
 }
@@ -167,7 +167,7 @@ func (a *app) deleteEndpoint(ctx context.Context, pm pathManager, inv *grammar.I
 		return err
 	}
 	if !a.asIP {
-		a.warn("id 0 is no endpoint: this closes the initial subflow of every connection from %v, whether there is one or not", r.Address)
+		a.warn("id 0 is not an endpoint: this closes the initial subflow of every connection from %v, if there is one", r.Address)
 	}
 	return pm.CloseInitialSubflows(ctx, r.Address)
 }
@@ -294,7 +294,7 @@ func (a *app) warnMaskedFlags(ctx context.Context, pm pathManager, r *iproute.En
 			continue
 		}
 		if lost := r.Flags &^ e.Flags; lost != 0 {
-			a.warn("this kernel does not know the flag %v and dropped it: the endpoint is %v id %d %v", lost, e.Address, e.ID, e.Flags)
+			a.warn("this kernel does not support the flag %v and dropped it: the endpoint is %v id %d %v", lost, e.Address, e.ID, e.Flags)
 		}
 	}
 }
@@ -315,7 +315,7 @@ func (a *app) warnLostFlags(ctx context.Context, pm pathManager, r *iproute.Endp
 		}
 		lost := e.Flags & (mptcp.FlagBackup | mptcp.FlagFullmesh) &^ r.Flags &^ r.Cleared
 		if lost != 0 {
-			a.warn("endpoint id %d loses %v: a change sets backup and fullmesh at once; to keep it say: %s",
+			a.warn("endpoint id %d loses %v, because a change sets backup and fullmesh at once; to keep it: %s",
 				e.ID, strings.Join(lost.Names(), " and "), keepingLine(e.ID, r.Flags|lost))
 		}
 	}

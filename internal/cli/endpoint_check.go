@@ -22,18 +22,18 @@ import (
 func (a *app) endpointCheckCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "check",
-		Summary:   "tell what would happen if an endpoint were added",
+		Summary:   "say what would happen if you added an endpoint",
 		Synopsis:  []string{"ADDRESS [ dev DEV ] [ port PORT ] [ to PEER ] [ signal | subflow | backup | fullmesh | laminar ]..."},
 		Help:      endpointCheckHelp,
 		Privilege: "none",
 		Operand:   grammar.Address,
 		Keywords: []grammar.Keyword{
-			{Name: "dev", Value: grammar.Device, Summary: "the device that its subflows are bound to"},
+			{Name: "dev", Value: grammar.Device, Summary: "the device to which its subflows are bound"},
 			{Name: "to", Value: grammar.Host, Summary: "the peer's address"},
-			portKeyword("the port of a listener that the kernel would open"),
-			{Name: "signal", Summary: "it would be announced to the peer"},
-			{Name: "subflow", Summary: "subflows would be created from it"},
-			{Name: "backup", Summary: "its subflows would be backups"},
+			portKeyword("the port on which the kernel would listen"),
+			{Name: "signal", Summary: "announce the address to the peer"},
+			{Name: "subflow", Summary: "create subflows from the address"},
+			{Name: "backup", Summary: "make its subflows backups"},
 			{Name: "fullmesh", Summary: "with subflow: to each address of the peer"},
 			{Name: "laminar", Summary: "to an address that the peer announces"},
 		},
@@ -47,7 +47,7 @@ const mostPeers = 8
 
 func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error {
 	if inv.Options.Replay != "" || inv.Options.AllNetns {
-		return inv.Usage("this asks the kernel of one network namespace: no -a, no --replay")
+		return inv.Usage("this command asks the kernel of one network namespace: it excludes -a and --replay")
 	}
 	peer, e, err := checkArguments(ctx, inv)
 	if err != nil {
@@ -76,7 +76,7 @@ func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error 
 	supposed.Lookups = host.Lookups(ctx, &supposed)
 	check.Problems = doctor.CheckEndpoint(supposed, e)
 	if e.Flags.CreatesSubflows() && len(starts) == 0 {
-		check.Problems = append(check.Problems, doctor.Problem{Text: "no peer to check: no connection was opened here, and no default route leads out", Fix: []string{"name one: to PEER"}})
+		check.Problems = append(check.Problems, doctor.Problem{Text: "no peer to check: this host has opened no connection and has no default route", Fix: []string{"name a peer: to PEER"}})
 	}
 	check.Facts = checkedFacts(&supposed, e)
 	check.Works = len(check.Problems) == 0
@@ -208,7 +208,7 @@ func checkedFacts(f *doctor.Facts, e mptcp.Endpoint) []string {
 		facts = append(facts, text)
 	}
 	if f.Limits != nil {
-		facts = append(facts, fmt.Sprintf("limits: subflows %d, add_addr_accepted %d; %s before this one", f.Limits.Subflows, f.Limits.AddAddrAccepted, present.Count(len(f.Endpoints)-1, "endpoint")))
+		facts = append(facts, fmt.Sprintf("limits: subflows %d, add_addr_accepted %d; %s without this one", f.Limits.Subflows, f.Limits.AddAddrAccepted, present.Count(len(f.Endpoints)-1, "endpoint")))
 	}
 	return facts
 }

@@ -72,8 +72,8 @@ func runFake(f *fakePathManager, line string) answer {
 func TestMaskedFlagsAreTold(t *testing.T) {
 	old := mptcp.FlagSignal | mptcp.FlagSubflow | mptcp.FlagBackup
 	for line, want := range map[string]string{
-		"endpoint add 10.0.0.1 laminar":                 "mptcpctl: warning: this kernel does not know the flag laminar and dropped it: the endpoint is 10.0.0.1 id 1 \n",
-		"endpoint add 10.0.0.1 subflow fullmesh backup": "mptcpctl: warning: this kernel does not know the flag fullmesh and dropped it: the endpoint is 10.0.0.1 id 1 subflow backup\n",
+		"endpoint add 10.0.0.1 laminar":                 "mptcpctl: warning: this kernel does not support the flag laminar and dropped it: the endpoint is 10.0.0.1 id 1 \n",
+		"endpoint add 10.0.0.1 subflow fullmesh backup": "mptcpctl: warning: this kernel does not support the flag fullmesh and dropped it: the endpoint is 10.0.0.1 id 1 subflow backup\n",
 		"endpoint add 10.0.0.1 subflow id 5":            "",
 	} {
 		f := &fakePathManager{knows: old}

@@ -103,9 +103,9 @@ func advice(err error) string {
 	case errors.Is(err, fs.ErrPermission) && saidWhich(err):
 		return ""
 	case errors.Is(err, fs.ErrPermission):
-		return " (this needs CAP_NET_ADMIN in the network namespace: run it as root; what only shows works without)"
+		return " (this needs CAP_NET_ADMIN in the network namespace: run it as root; commands that only show something work without)"
 	case errors.Is(err, mptcp.ErrDisabled):
-		return " (switch it on: sysctl -w net.mptcp.enabled=1)"
+		return " (enable it: sysctl -w net.mptcp.enabled=1)"
 	case errors.Is(err, mptcp.ErrNotSupported):
 		return " (MPTCP needs Linux 5.6 or later with CONFIG_MPTCP=y)"
 	}

@@ -53,7 +53,7 @@ func openRecording(inv *grammar.Invocation) (*source.Recording, error) {
 		return nil, fmt.Errorf("--replay: %w", err)
 	}
 	if recording.Truncated() {
-		leftOut(inv, fmt.Errorf("%s ends in the middle of a block, as after a crash: what came before is shown", inv.Options.Replay))
+		leftOut(inv, fmt.Errorf("%s ends in the middle of a block, as after a crash: only what came before it is shown", inv.Options.Replay))
 	}
 	return recording, nil
 }
@@ -74,11 +74,11 @@ func checkSource(inv *grammar.Invocation) error {
 	option := ""
 	switch {
 	case o.AllNetns && o.Netns != "":
-		return inv.Usage("-a means all network namespaces, -n one of them")
+		return inv.Usage("-a selects all network namespaces, -n one of them: use only one of these options")
 	case o.Replay != "" && o.Netns != "":
-		return inv.Usage("--replay shows what was recorded: -n has no meaning there")
+		return inv.Usage("--replay shows a recording: -n does not apply")
 	case o.AllNetns && o.Replay != "":
-		return inv.Usage("--replay shows what was recorded: -a has no meaning there")
+		return inv.Usage("--replay shows a recording: -a does not apply")
 	case o.Replay != "":
 		option = "--replay"
 	case o.AllNetns:
@@ -87,17 +87,17 @@ func checkSource(inv *grammar.Invocation) error {
 		return nil
 	}
 	if inv.Path == "record" && o.Replay != "" {
-		return inv.Usage("--replay: a recording is made of what lives")
+		return inv.Usage("--replay does not apply: record needs a live host")
 	}
 	for _, path := range liveOnly {
 		if inv.Path == path || strings.HasPrefix(inv.Path, path+" ") {
 			switch {
 			case !slices.Contains(showing, inv.Path):
-				return inv.Usage(option + " is for the commands that show: this one acts on this host")
+				return inv.Usage(option + " is for commands that show something: this one acts on this host")
 			case o.AllNetns:
-				return inv.Usage("-a: this command is about one network namespace (-n)")
+				return inv.Usage("-a: this command works in one network namespace (-n)")
 			}
-			return inv.Usage("--replay has no recording of this")
+			return inv.Usage("--replay: a recording does not contain this")
 		}
 	}
 	return nil

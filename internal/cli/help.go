@@ -12,11 +12,11 @@ import (
 func (a *app) helpCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "help",
-		Summary:   "what a command does, its grammar and examples",
+		Summary:   "explain a command, with its grammar and examples",
 		Synopsis:  []string{"[ COMMAND [ VERB ] ]", "filter"},
 		Help:      helpHelp,
 		Privilege: "none",
-		Flags:     []grammar.Flag{{Name: "man", Summary: "write a manual page (mdoc) instead"}, {Name: "man-list", Summary: "name the manual pages, for an installer"}},
+		Flags:     []grammar.Flag{{Name: "man", Summary: "write a manual page (mdoc) instead"}, {Name: "man-list", Summary: "list the manual pages, for installers"}},
 		Operand:   grammar.Subject,
 		Examples: []grammar.Example{
 			{Line: "help endpoint add", Meaning: "the grammar of one verb"},

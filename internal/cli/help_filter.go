@@ -12,15 +12,15 @@ import (
 func filterTopic() grammar.Topic {
 	topic := grammar.Topic{
 		Name:    "filter",
-		Summary: "the words that pick connections and events, behind connection, monitor, wait, doctor and top",
+		Summary: "the words that select connections and events, after connection, monitor, wait, doctor and top",
 		Help:    filterHelp,
 		Title:   "Terms",
 		Examples: []grammar.Example{
 			{Line: "connection dst 192.0.2.0/24 and dport 443", Meaning: "connections to port 443 of a network"},
-			{Line: "connection 'state established and subflows < 2 and not fallback'", Meaning: "those that have no second subflow"},
-			{Line: "wait 'process curl and subflows >= 2' timeout 5s", Meaning: "until curl has a second subflow"},
+			{Line: "connection 'state established and subflows < 2 and not fallback'", Meaning: "connections without a second subflow"},
+			{Line: "wait 'process curl and subflows >= 2' timeout 5s", Meaning: "wait until curl has a second subflow"},
 			{Line: "monitor event SF_CLOSED error ECONNRESET,ETIMEDOUT", Meaning: "subflows that end with one of two errors"},
-			{Line: "doctor '( dev wlan0 or family inet6 ) and side client'", Meaning: "what is wrong with some connections made here"},
+			{Line: "doctor '( dev wlan0 or family inet6 ) and side client'", Meaning: "what is wrong with some connections that this host opened"},
 		},
 	}
 	for _, t := range filter.Terms() {

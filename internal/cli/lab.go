@@ -14,7 +14,7 @@ import (
 func (a *app) labCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "lab",
-		Summary:   "MPTCP on the real kernel, in network namespaces, on one machine",
+		Summary:   "try MPTCP on the real kernel, in network namespaces, on one machine",
 		Synopsis:  []string{"[ demo ]", "list", "run { NAME | --all }", "shell [ NAME ]"},
 		Help:      labHelp,
 		Privilege: "none where user namespaces are allowed, else root",
@@ -23,18 +23,18 @@ func (a *app) labCommand() grammar.Command {
 			{Line: "lab", Meaning: "the whole procedure"},
 			{Line: "lab run announce", Meaning: "a server that announces its second address"},
 			{Line: "lab shell two-subnets", Meaning: "a client with two links to try things on"},
-			{Line: "lab run join-dropped", Meaning: "a firewall on the second path, and what doctor makes of it"},
-			{Line: "lab run --all", Meaning: "all scenarios, expected and found"},
+			{Line: "lab run join-dropped", Meaning: "a firewall on the second path, and what doctor says about it"},
+			{Line: "lab run --all", Meaning: "all scenarios: what was expected and what doctor found"},
 		},
 		Verbs: []grammar.Command{
 			{Name: "demo", Summary: "Red Hat's procedure, step by step", Synopsis: []string{""}, Run: a.labDemo},
-			{Name: "list", Summary: "the networks and scenarios that `run` and `shell` take", Synopsis: []string{""}, Run: a.labList},
+			{Name: "list", Summary: "list the networks and scenarios for `run` and `shell`", Synopsis: []string{""}, Run: a.labList},
 			{
-				Name: "run", Summary: "build a network, connect over it, show what comes up, or what is wrong", Synopsis: []string{"NAME", "--all"},
+				Name: "run", Summary: "build a network, connect over it, and show which subflows come up, or what is wrong", Synopsis: []string{"NAME", "--all"},
 				Operand: grammar.Word, Choices: labNames(), Run: a.labRun,
-				Flags: []grammar.Flag{{Name: "all", Summary: "run all scenarios, show what doctor finds in each"}},
+				Flags: []grammar.Flag{{Name: "all", Summary: "run all scenarios, and show what doctor finds in each"}},
 			},
-			{Name: "shell", Summary: "a shell in the client of a network, or where a scenario goes wrong", Synopsis: []string{"[ NAME ]"}, Operand: grammar.Word, Choices: labNames(), Run: a.labShell},
+			{Name: "shell", Summary: "open a shell in the client of a network, or on the host where a scenario fails", Synopsis: []string{"[ NAME ]"}, Operand: grammar.Word, Choices: labNames(), Run: a.labShell},
 		},
 	}
 }
@@ -87,7 +87,7 @@ func (a *app) labDemo(ctx context.Context, inv *grammar.Invocation) error {
 		return err
 	}
 	if len(inv.Args) > 0 {
-		return inv.Usage("takes no arguments; the networks are run with: lab run NAME")
+		return inv.Usage("takes no arguments; to run a network: lab run NAME")
 	}
 	return labRunner(inv).Demo(ctx)
 }
@@ -101,7 +101,7 @@ func (a *app) labRun(ctx context.Context, inv *grammar.Invocation) error {
 		return err
 	}
 	if len(inv.Args) != 1 {
-		return inv.Usage("want one name; `lab list` has them")
+		return inv.Usage("want one name; `lab list` lists them")
 	}
 	name := inv.Args[0]
 	if s, ok := scenario.Find(name); ok {
@@ -136,7 +136,7 @@ func (a *app) labShell(ctx context.Context, inv *grammar.Invocation) error {
 	case 1:
 		name = inv.Args[0]
 	default:
-		return inv.Usage("want at most one name; `lab list` has them")
+		return inv.Usage("want at most one name; `lab list` lists them")
 	}
 	if s, ok := scenario.Find(name); ok {
 		return labRunner(inv).ScenarioShell(ctx, s)
@@ -152,11 +152,11 @@ func (a *app) labShell(ctx context.Context, inv *grammar.Invocation) error {
 func labNetwork(inv *grammar.Invocation, name string) (lab.Topology, error) {
 	topology, ok := scenario.FindTopology(name)
 	if !ok {
-		names := "; `lab list` names them"
+		names := "; `lab list` lists them"
 		if proposal := grammar.DidYouMean(name, labNames()); proposal != "" {
 			names = proposal
 		}
-		return topology, inv.Usage(fmt.Sprintf("%q is no network and no scenario%s", name, names))
+		return topology, inv.Usage(fmt.Sprintf("%q is neither a network nor a scenario%s", name, names))
 	}
 	return topology, nil
 }

@@ -11,7 +11,7 @@ import (
 func (a *app) limitsCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "limits",
-		Summary:   "how many subflows and announced addresses a connection may have",
+		Summary:   "limits on additional subflows and accepted addresses of a connection",
 		Help:      limitsHelp,
 		Privilege: "show: none; set: CAP_NET_ADMIN in the network namespace",
 		IPRoute:   true,
@@ -20,11 +20,11 @@ func (a *app) limitsCommand() grammar.Command {
 			{
 				Name: "set", Summary: "change one limit or both",
 				Synopsis: []string{"[ subflows NUMBER ] [ add_addr_accepted NUMBER ]"},
-				Help: "The limits hold for connections that exist, too. The kernel refuses numbers above its maximum, which is 8 up to Linux 7.1 and 64 since; " +
-					"then nothing is changed.",
+				Help: "The limits also apply to existing connections. The kernel refuses numbers above its maximum, which is 8 up to Linux 7.1 and 64 since then; " +
+					"in that case nothing changes.",
 				Keywords: []grammar.Keyword{
-					{Name: "subflows", Value: grammar.Number, Summary: "subflows beyond the initial one"},
-					{Name: "add_addr_accepted", Value: grammar.Number, Summary: "addresses that the peer announces and this host connects to"},
+					{Name: "subflows", Value: grammar.Number, Summary: "additional subflows, beyond the initial one"},
+					{Name: "add_addr_accepted", Value: grammar.Number, Summary: "announced addresses of the peer to which this host connects"},
 				},
 				Examples: []grammar.Example{{Line: "limits set add_addr_accepted 1 subflows 1", Meaning: "allow one additional subflow, also to an announced address"}},
 				Run:      a.endpointRun((*app).setLimits),

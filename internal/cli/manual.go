@@ -15,12 +15,12 @@ func (a *app) manual() *grammar.Manual {
 		Program: a.program,
 		Summary: "see, explain and manage Multipath TCP",
 		Description: a.program + " shows the Multipath TCP connections of a host with their subflows, follows the " +
-			"kernel's events, manages the endpoints and limits of the in-kernel path manager, and tells " +
+			"kernel's events, manages the endpoints and limits of the in-kernel path manager, and explains " +
 			"why a connection has fewer subflows than it could.\n\n" +
 			"Its command lines have the shape of ip(8): an object, a verb, and keywords. Objects, verbs " +
 			"and options may be shortened; a mistyped one gets a proposal. endpoint, limits and monitor " +
-			"take what follows `ip mptcp` and answer in the same words.\n\n" +
-			"What only shows needs no privilege. Changes and events need CAP_NET_ADMIN in the network " +
+			"take what follows `ip mptcp` and print the same text.\n\n" +
+			"Commands that only show something need no privilege. Changes and events need CAP_NET_ADMIN in the network " +
 			"namespace.",
 		Entries: a.commands(),
 		Topics:  []grammar.Topic{filterTopic()},
@@ -29,10 +29,10 @@ func (a *app) manual() *grammar.Manual {
 			{"0", "done"},
 			{"1", "failed"},
 			{"2", "wrong usage; in endpoint, limits and monitor: refused by the kernel"},
-			{"3", "in doctor, whose 1 and 2 mean warnings and failures: wrong usage, or no diagnosis"},
+			{"3", "in doctor, where 1 and 2 mean warnings and failures: wrong usage, or no verdict"},
 			{"255", "wrong usage of endpoint, limits and monitor, or a network namespace that cannot be entered"},
 		},
-		Environment: [][2]string{{"NO_COLOR", "no colours, whatever the terminal can do"}},
+		Environment: [][2]string{{"NO_COLOR", "no colours, whatever the terminal supports"}},
 		SeeAlso:     []string{"ip-mptcp 8", "ss 8", "mptcp 7"},
 	}
 }

@@ -22,21 +22,21 @@ import (
 func (a *app) monitorCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "monitor",
-		Summary:   "the path manager's events as they come, one line each",
+		Summary:   "print the path manager's events as they arrive, one line each",
 		Synopsis:  []string{"[ FILTER ]"},
 		Help:      monitorHelp,
 		Privilege: "CAP_NET_ADMIN in the network namespace",
 		Flags: []grammar.Flag{
 			{Name: "json-array", Summary: "one JSON array in the form of iproute2 7.1"},
-			{Name: "coalesce", Value: grammar.Duration, Metavar: "TIME", Summary: "how long an event may wait for others when more than 1,500 come a second (default: 2ms, above 18,000 a second only; 0: none ever waits)"},
-			{Name: "buffer", Value: grammar.Number, Metavar: "MIB", Summary: "receive buffer in MiB (default 64; 16 with --engine ring); the ring that auto changes to is a quarter of it"},
-			{Name: "engine", Value: grammar.Name, Metavar: "ENGINE", Choices: []string{"auto", "netlink", "ring"}, Summary: "netlink, or ring: cheaper when many events come, needs CAP_BPF and CAP_PERFMON, not with -a (default auto: netlink, and ring from when a storm of events has shown that it pays, where it is allowed)"},
+			{Name: "coalesce", Value: grammar.Duration, Metavar: "TIME", Summary: "how long an event may wait for others if more than 1,500 arrive per second (default 2ms, only above 18,000 per second; 0: never)"},
+			{Name: "buffer", Value: grammar.Number, Metavar: "MIB", Summary: "receive buffer in MiB (default 64; 16 with --engine ring); if auto switches to the ring, the ring gets a quarter of it"},
+			{Name: "engine", Value: grammar.Name, Metavar: "ENGINE", Choices: []string{"auto", "netlink", "ring"}, Summary: "netlink, or ring: cheaper if many events arrive, needs CAP_BPF and CAP_PERFMON, not with -a (default auto: netlink, and ring once a storm of events shows that it pays, if it is allowed)"},
 		},
 		Operand: grammar.Filter,
 		IPRoute: true,
 		Examples: []grammar.Example{
 			{Line: "monitor", Meaning: "all events of this network namespace"},
-			{Line: "-ts monitor dst :443", Meaning: "those of connections to port 443, with times"},
+			{Line: "-ts monitor dst :443", Meaning: "events of connections to port 443, with times"},
 			{Line: "-j monitor event SF_CLOSED", Meaning: "subflows that end, as JSON"},
 			{Line: "-ts -d monitor", Meaning: "also fallbacks, failed joins and silent paths"},
 		},
@@ -59,7 +59,7 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 	}
 	derived := inv.Options.Details || expr.NeedsDerived()
 	if inv.Has("json-array") && derived {
-		return inv.Usage("--json-array is iproute2's form, which has no place for derived events and what -d adds")
+		return inv.Usage("--json-array is iproute2's form, which has no derived events and none of what -d adds")
 	}
 	if !derived && !inv.Options.AllNetns && inv.Options.Replay == "" {
 		asked.Output, _ = inv.Stdout.(*os.File) // a thread that waits for its end would cost a tenth of the start
@@ -99,13 +99,13 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 		}
 	}
 	if derived {
-		m.Note = func(engine string) { fmt.Fprintf(inv.Stderr, "%s: events come by %s\n", inv.Program, engine) }
+		m.Note = func(engine string) { fmt.Fprintf(inv.Stderr, "%s: event engine: %s\n", inv.Program, engine) }
 		err = m.Derive(ctx, stream)
 	} else {
 		err = m.Run(stream.Batches(ctx), stream.Queued)
 	}
 	if n := stream.Refused(); n > 0 {
-		a.warn("%d messages did not come from the kernel and were refused", n)
+		a.warn("%d messages that did not come from the kernel were refused", n)
 	}
 	return err
 }
@@ -176,7 +176,7 @@ func askedPace(inv *grammar.Invocation) (pace.Pace, error) {
 func subscribeError(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return exit.With(exit.IPUsage, fmt.Errorf("monitor: can't subscribe to mptcp events: Operation not permitted: "+
-			"events need CAP_NET_ADMIN in the network namespace (root); without it these work: connection, endpoint show, limits show, paths, counters, doctor%w", quiet{err}))
+			"events need CAP_NET_ADMIN in the network namespace (root); without it these commands work: connection, endpoint show, limits show, paths, counters, doctor%w", quiet{err}))
 	}
 	return exit.With(exit.IPUsage, fmt.Errorf("monitor: can't subscribe to mptcp events: %w", err))
 }
@@ -196,7 +196,7 @@ func parseFilter(inv *grammar.Invocation) (*filter.Expr, error) {
 	}
 	o := &inv.Options
 	if expr.NamesNetns() && !o.AllNetns && o.Netns == "" && o.Replay == "" && !inv.Has("from") {
-		return nil, inv.Usage("netns: only the own network namespace is looked at, which has no name here: -a looks at all")
+		return nil, inv.Usage("netns: only one network namespace is watched, and it has no name; -a watches all of them")
 	}
 	return expr.Within(o.Netns), nil
 }

@@ -118,7 +118,7 @@ func TestMonitorMovesToTheRing(t *testing.T) {
 	p := listening(t, ns, tool("-j", "monitor", "-d"))
 	said := func(engine string) bool {
 		return slices.ContainsFunc(p.Lines(), func(l lab.Line) bool {
-			return l.Stream == lab.Stderr && strings.HasSuffix(l.Text, "events come by "+engine)
+			return l.Stream == lab.Stderr && strings.HasSuffix(l.Text, "event engine: "+engine)
 		})
 	}
 	waitFor(t, "the move to the ring", func() bool {

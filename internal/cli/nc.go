@@ -17,15 +17,15 @@ func (a *app) ncCommand() grammar.Command {
 		Summary:   "netcat on MPTCP sockets",
 		Synopsis:  []string{"[ -46Nnv ] [ -p PORT ] [ -s ADDRESS ] [ -w SECONDS ] HOST PORT", "-l [ -46knv ] [ -p PORT ] [ HOST ] [ PORT ]"},
 		Help:      ncHelp,
-		Privilege: "none; ports below 1024 as for any program",
+		Privilege: "none; ports below 1024 need what they need for any program",
 		Flags: []grammar.Flag{
-			{Name: "listen", Letter: 'l', Summary: "be the server"},
-			{Name: "keep-open", Letter: 'k', Summary: "with -l: go on with further clients, many at once"},
+			{Name: "listen", Letter: 'l', Summary: "act as the server"},
+			{Name: "keep-open", Letter: 'k', Summary: "with -l: accept further clients, many at once"},
 			{Name: "port", Letter: 'p', Value: grammar.Port, Metavar: "PORT", Summary: "the local port"},
 			{Name: "source", Letter: 's', Value: grammar.Address, Metavar: "ADDRESS", Summary: "the local address"},
-			{Name: "verbose", Letter: 'v', Summary: "tell on stderr what is connected, and whether MPTCP is spoken"},
-			{Name: "wait", Letter: 'w', Value: grammar.Number, Metavar: "SECONDS", Summary: "give up connecting, and connections on which nothing moves, after that long"},
-			{Name: "shutdown", Letter: 'N', Summary: "shut the sending side down at the end of the input, also where nothing was sent"},
+			{Name: "verbose", Letter: 'v', Summary: "report on stderr what is connected, and whether it uses MPTCP"},
+			{Name: "wait", Letter: 'w', Value: grammar.Number, Metavar: "SECONDS", Summary: "give up connecting, and idle connections, after this time"},
+			{Name: "shutdown", Letter: 'N', Summary: "shut down the sending side at the end of the input, even if nothing was sent"},
 			{Name: "numeric", Letter: 'n', Summary: "the host is an address, not a name"},
 			{Name: "ipv4", Letter: '4', Summary: "IPv4 only"},
 			{Name: "ipv6", Letter: '6', Summary: "IPv6 only"},
@@ -33,8 +33,8 @@ func (a *app) ncCommand() grammar.Command {
 		Operand: grammar.Host,
 		Examples: []grammar.Example{
 			{Line: "nc -l -k -p 12345", Meaning: "a server that keeps listening"},
-			{Line: "nc -v 192.0.2.1 12345", Meaning: "a client that tells whether MPTCP is spoken"},
-			{Line: "nc -w 5 2001:db8::1 443 < request", Meaning: "send a file, and print the answer"},
+			{Line: "nc -v 192.0.2.1 12345", Meaning: "a client that reports whether MPTCP is used"},
+			{Line: "nc -w 5 2001:db8::1 443 < request", Meaning: "send a file and print the answer"},
 		},
 		Run: a.nc,
 	}
@@ -76,7 +76,7 @@ func ncOptions(inv *grammar.Invocation) (netcat.Options, error) {
 	}
 	o.Timeout = time.Duration(seconds) * time.Second
 	if o.KeepOpen && !o.Listen {
-		return o, inv.Usage("-k goes with -l")
+		return o, inv.Usage("-k needs -l")
 	}
 	if o.Listen {
 		return o, ncListenOperands(inv, &o)
@@ -96,7 +96,7 @@ func ncListenOperands(inv *grammar.Invocation, o *netcat.Options) error {
 	o.Port = port
 	switch {
 	case len(args) > 1:
-		return inv.Usage(strconv.Quote(args[1]) + ": one address and one port to listen at")
+		return inv.Usage(strconv.Quote(args[1]) + ": want one address and one port to listen on")
 	case len(args) == 1:
 		o.Host = args[0]
 	case o.Source != "":

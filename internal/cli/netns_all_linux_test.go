@@ -230,7 +230,7 @@ func TestDerivedEvents(t *testing.T) {
 	stopMonitor(t, monitor)
 	engine := false
 	for _, line := range monitor.Lines() {
-		engine = engine || line.Stream == lab.Stderr && strings.Contains(line.Text, "events come by")
+		engine = engine || line.Stream == lab.Stderr && strings.Contains(line.Text, "event engine: ")
 	}
 	if !engine {
 		t.Error("stderr does not say how events come")

@@ -19,7 +19,7 @@ import (
 func (a *app) pathsCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "paths",
-		Summary:   "the addresses of this host as candidate paths, and how to use them",
+		Summary:   "list the addresses of this host as candidate paths, and how to use them",
 		Synopsis:  []string{"[ to HOST ]"},
 		Help:      pathsHelp,
 		Privilege: "none",

@@ -48,11 +48,11 @@ func (a *pathsAdvice) of(report hostnet.PathReport, endpoints []mptcp.Endpoint, 
 		answer.Commands = slices.Insert(answer.Commands, 0, a.inside(fmt.Sprintf("mptcpctl limits set subflows %d", wanted)))
 	}
 	if on := a.settings.Enabled; on != nil && !*on {
-		answer.Notes = append(answer.Notes, "MPTCP is switched off (net.mptcp.enabled=0): every connection is plain TCP")
+		answer.Notes = append(answer.Notes, "MPTCP is disabled (net.mptcp.enabled=0): every connection is plain TCP")
 		answer.Commands = slices.Insert(answer.Commands, 0, a.inside("sysctl -w net.mptcp.enabled=1"))
 	}
 	if a.settings.PathManagerName() == "userspace" {
-		answer.Notes = append(answer.Notes, "the userspace path manager is chosen: endpoints and limits are not used, its daemon makes the subflows")
+		answer.Notes = append(answer.Notes, "the userspace path manager is selected: its daemon creates the subflows, and endpoints and limits are not used")
 	}
 	return answer
 }
@@ -86,16 +86,16 @@ func (a *pathsAdvice) advise(p *present.Path, e mptcp.Endpoint, found bool) {
 		if p.LeavesBy != "" {
 			leaves = "by " + p.LeavesBy
 		}
-		p.Notes = append(p.Notes, fmt.Sprintf("the routes send packets from this address out %s: the endpoint needs dev %s, or the host a rule for this source", leaves, p.Device))
+		p.Notes = append(p.Notes, fmt.Sprintf("the routes send packets from this address out %s: the endpoint needs dev %s, or the host a routing rule for this source", leaves, p.Device))
 	}
 	if p.SharesDevice {
 		p.Notes = append(p.Notes, "it is on the initial subflow's device: it adds a subflow, not a path")
 	}
 	if len(p.SharesPrefixWith) > 0 {
-		p.Notes = append(p.Notes, "its prefix is also on "+strings.Join(p.SharesPrefixWith, ", ")+": either link may answer for this address, so that packets come in by the wrong one (sysctl net.ipv4.conf.all.arp_ignore=1)")
+		p.Notes = append(p.Notes, "its prefix is also on "+strings.Join(p.SharesPrefixWith, ", ")+": either link may answer ARP for this address, so packets may arrive on the wrong one (sysctl net.ipv4.conf.all.arp_ignore=1)")
 	}
 	if p.Temporary {
-		p.Notes = append(p.Notes, "a temporary address: it goes away after a day or so")
+		p.Notes = append(p.Notes, "a temporary address: it disappears after about a day")
 	}
 }
 

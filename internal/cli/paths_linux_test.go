@@ -23,7 +23,7 @@ func TestPathsWhereMPTCPIsOff(t *testing.T) {
 	set("enabled", "0")
 	set("pm_type", "1")
 	got := ask(t, ns, self(t), "mptcpctl", "paths", "to", "localhost")
-	for _, want := range []string{"MPTCP is switched off", "  sysctl -w net.mptcp.enabled=1\n", "userspace path manager is chosen", "to 127.0.0.1"} {
+	for _, want := range []string{"MPTCP is disabled", "  sysctl -w net.mptcp.enabled=1\n", "userspace path manager is selected", "to 127.0.0.1"} {
 		if !strings.Contains(got.stdout, want) {
 			t.Errorf("%v, want %q", got, want)
 		}
@@ -34,11 +34,11 @@ func TestPathsWhereMPTCPIsOff(t *testing.T) {
 func TestFiltersThatMatchNothing(t *testing.T) {
 	ns := labtest.MPTCP(t)
 	for args, want := range map[string]string{
-		"connection netns blue":      "-a looks at all",
-		"wait netns blue":            "-a looks at all",
+		"connection netns blue":      "-a watches all of them",
+		"wait netns blue":            "-a watches all of them",
 		"connection event CLOSED":    "words about events",
 		"connection state listening": "connection show listen",
-		"doctor dst 192.0.2.77":      "only what concerns all was judged",
+		"doctor dst 192.0.2.77":      "only facts that concern the whole host were judged",
 	} {
 		if got := ask(t, ns, self(t), "mptcpctl", strings.Fields(args)...); !strings.Contains(got.stderr, want) {
 			t.Errorf("%s: %v, want %q", args, got, want)

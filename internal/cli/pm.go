@@ -19,7 +19,7 @@ import (
 func (a *app) pmCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "pm",
-		Summary:   "the userspace path manager's commands, on one connection",
+		Summary:   "send the userspace path manager's commands for one connection",
 		Help:      pmHelp,
 		Privilege: "addresses: none; the others: CAP_NET_ADMIN in the network namespace",
 		Verbs: []grammar.Command{
@@ -46,15 +46,15 @@ func (a *app) pmAnnounceCommand() grammar.Command {
 		Name:     "announce",
 		Summary:  "announce an address of this host to the peer (ADD_ADDR)",
 		Synopsis: []string{"ADDRESS token TOKEN id ID [ port PORT ] [ dev DEV ]"},
-		Help:     "The peer may then create a subflow to it, if something listens there. Announcing again sends it again.",
+		Help:     "The peer may then create a subflow to it, if a program listens there. Announcing it again sends the announcement again.",
 		Operand:  grammar.Address,
 		Keywords: []grammar.Keyword{
 			tokenKeyword(),
 			{Name: "id", Value: grammar.ID, Summary: "the address's id in this connection, 1 to 255"},
-			portKeyword("the port to connect to; without it that of the connection"),
-			{Name: "dev", Value: grammar.Device, Summary: "the device that subflows to it are bound to"},
+			portKeyword("the port to connect to (default: the connection's port)"),
+			{Name: "dev", Value: grammar.Device, Summary: "the device to which subflows to it are bound"},
 		},
-		Examples: []grammar.Example{{Line: "pm announce 198.51.100.1 token 38a251e2 id 2", Meaning: "offer a second address to the peer of one connection"}},
+		Examples: []grammar.Example{{Line: "pm announce 198.51.100.1 token 38a251e2 id 2", Meaning: "announce a second address to the peer of one connection"}},
 		Run:      a.pmRun([]string{"id"}, (*app).pmAnnounce),
 	}
 }
@@ -62,10 +62,10 @@ func (a *app) pmAnnounceCommand() grammar.Command {
 func (a *app) pmRemoveCommand() grammar.Command {
 	return grammar.Command{
 		Name:     "remove",
-		Summary:  "withdraw an address (RM_ADDR); the peer closes the subflows to it",
+		Summary:  "remove an address (RM_ADDR); the peer closes the subflows to it",
 		Synopsis: []string{"id ID token TOKEN"},
-		Keywords: []grammar.Keyword{tokenKeyword(), {Name: "id", Value: grammar.ID, Summary: "the address's id; 0 is that of the initial subflow"}},
-		Examples: []grammar.Example{{Line: "pm remove id 2 token 38a251e2", Meaning: "withdraw what was announced as id 2"}},
+		Keywords: []grammar.Keyword{tokenKeyword(), {Name: "id", Value: grammar.ID, Summary: "the address's id; 0 is the id of the initial subflow"}},
+		Examples: []grammar.Example{{Line: "pm remove id 2 token 38a251e2", Meaning: "remove the address that was announced as id 2"}},
 		Run:      a.pmRun([]string{"id"}, (*app).pmRemove),
 	}
 }
@@ -75,14 +75,14 @@ func (a *app) pmCreateCommand() grammar.Command {
 		Name:     "subflow-create",
 		Summary:  "start a subflow",
 		Synopsis: []string{"from ADDRESS id ID to ADDRESS:PORT token TOKEN [ remid ID ] [ dev DEV ] [ backup ]"},
-		Help:     "Done means that the handshake has begun: `monitor` shows SF_ESTABLISHED when the subflow is up, or SF_CLOSED with the error.",
+		Help:     "The command returns when the handshake has begun: `monitor` shows SF_ESTABLISHED when the subflow is up, or SF_CLOSED with the error.",
 		Keywords: []grammar.Keyword{
 			tokenKeyword(), fromKeyword("the address of this host"),
 			{Name: "id", Value: grammar.ID, Summary: "the id of that address in this connection"},
 			toKeyword("the peer's address and port"),
 			{Name: "remid", Value: grammar.ID, Summary: "the id that the peer gave to its address"},
-			{Name: "dev", Value: grammar.Device, Summary: "the device that the subflow is bound to"},
-			{Name: "backup", Summary: "ask the peer to send on it only when no other works"},
+			{Name: "dev", Value: grammar.Device, Summary: "the device to which the subflow is bound"},
+			{Name: "backup", Summary: "ask the peer to use it only if no other subflow works"},
 		},
 		Examples: []grammar.Example{{Line: "pm subflow-create from 192.0.2.3 id 2 to 192.0.2.1:443 token 38a251e2", Meaning: "join over the second address"}},
 		Run:      a.pmRun([]string{"from", "id", "to"}, (*app).pmCreate),
@@ -95,7 +95,7 @@ func (a *app) pmDestroyCommand() grammar.Command {
 		Summary:  "close a subflow",
 		Synopsis: []string{"from ADDRESS:PORT to ADDRESS:PORT token TOKEN"},
 		Help:     "The kernel also forgets the id of the local address: `pm remove` of that id fails afterwards.",
-		Keywords: []grammar.Keyword{tokenKeyword(), fromKeyword("the subflow's address and port on this host"), toKeyword("those of the peer")},
+		Keywords: []grammar.Keyword{tokenKeyword(), fromKeyword("the subflow's address and port on this host"), toKeyword("the peer's address and port")},
 		Examples: []grammar.Example{{Line: "pm subflow-destroy from 192.0.2.3:40112 to 192.0.2.1:443 token 38a251e2", Meaning: "close one subflow"}},
 		Run:      a.pmRun([]string{"from", "to"}, (*app).pmDestroy),
 	}
@@ -104,12 +104,12 @@ func (a *app) pmDestroyCommand() grammar.Command {
 func (a *app) pmFlagsCommand() grammar.Command {
 	return grammar.Command{
 		Name:     "set-flags",
-		Summary:  "make a subflow a backup, or no longer",
+		Summary:  "make a subflow a backup, or a regular one again",
 		Synopsis: []string{"from ADDRESS[:PORT] to ADDRESS[:PORT] token TOKEN { backup | nobackup }"},
-		Help:     "The peer is told (MP_PRIO). A port that is left out matches any.",
+		Help:     "The kernel informs the peer (MP_PRIO). Without a port, any port matches.",
 		Keywords: []grammar.Keyword{
-			tokenKeyword(), fromKeyword("the subflow's address on this host"), toKeyword("that of the peer"),
-			{Name: "backup", Summary: "send on it only when no other works"}, {Name: "nobackup", Summary: "send on it as on others"},
+			tokenKeyword(), fromKeyword("the subflow's address on this host"), toKeyword("the peer's address"),
+			{Name: "backup", Summary: "use it only if no other subflow works"}, {Name: "nobackup", Summary: "use it like the others"},
 		},
 		Examples: []grammar.Example{{Line: "pm set-flags from 192.0.2.3 to 192.0.2.1 token 38a251e2 backup", Meaning: "make the subflow between two addresses a backup"}},
 		Run:      a.pmRun([]string{"from", "to"}, (*app).pmSetFlags),
@@ -121,7 +121,7 @@ func (a *app) pmAddressesCommand() grammar.Command {
 		Name:      "addresses",
 		Summary:   "list the local addresses that the path manager gave to a connection",
 		Synopsis:  []string{"token TOKEN [ id ID ]"},
-		Help:      "In the lines of `endpoint show`. Since Linux 6.10.",
+		Help:      "Prints lines like `endpoint show`. Since Linux 6.10.",
 		Privilege: "none",
 		Keywords:  []grammar.Keyword{tokenKeyword(), {Name: "id", Value: grammar.ID, Summary: "only the address with this id"}},
 		Examples:  []grammar.Example{{Line: "pm addresses token 38a251e2", Meaning: "the addresses of one connection"}},
@@ -166,10 +166,10 @@ func explainPM(err error) error {
 	case !ok:
 		return err
 	case strings.Contains(refusal.Message, "userspace PM not selected"):
-		return fmt.Errorf("%w (the connection was created under the in-kernel path manager, which keeps it: "+
-			"set net.mptcp.path_manager=userspace before connections are made)", err)
+		return fmt.Errorf("%w (the connection was created under the in-kernel path manager, which keeps managing it: "+
+			"set net.mptcp.path_manager=userspace before you open connections)", err)
 	case strings.Contains(refusal.Message, "invalid token"):
-		return fmt.Errorf("%w (no connection of this network namespace has it: see `connection`; a token is this host's, not the peer's)", err)
+		return fmt.Errorf("%w (no connection in this network namespace has this token: see `connection`; use this host's token, not the peer's)", err)
 	}
 	return err
 }
@@ -198,7 +198,7 @@ func (a *app) parsePM(ctx context.Context, inv *grammar.Invocation) (*pmRequest,
 			value, rest = rest[0], rest[1:]
 		}
 		if r.given[names[i]] {
-			return nil, inv.Usage(names[i] + " is there twice")
+			return nil, inv.Usage(names[i] + " is given twice")
 		}
 		r.given[names[i]] = true
 		if err := a.pmKeyword(ctx, inv, r, names[i], value); err != nil {
@@ -285,7 +285,7 @@ func (a *app) pmAnnounce(ctx context.Context, pm pathManager, inv *grammar.Invoc
 	case !r.local.Address.IsValid():
 		return inv.Usage("an address is missing")
 	case r.local.ID == 0:
-		return inv.Usage("id 0 is the address of the initial subflow, which the peer knows: want 1 to 255")
+		return inv.Usage("id 0 is the address of the initial subflow, which the peer already knows: want 1 to 255")
 	}
 	r.local.Flags = mptcp.FlagSignal
 	return pm.Announce(ctx, r.token, r.local)
@@ -301,9 +301,9 @@ func (a *app) pmRemove(ctx context.Context, pm pathManager, _ *grammar.Invocatio
 func (a *app) pmCreate(ctx context.Context, pm pathManager, inv *grammar.Invocation, r *pmRequest) error {
 	switch {
 	case r.remote.Port() == 0:
-		return inv.Usage("to needs a port: the kernel would answer that all is well, and connect to port 0")
+		return inv.Usage("`to` needs a port: without one the kernel reports success, and connects to port 0")
 	case r.local.Port != 0:
-		return inv.Usage("from takes no port: the kernel chooses it")
+		return inv.Usage("`from` takes no port: the kernel chooses it")
 	}
 	if err := sameFamily(inv, r); err != nil {
 		return err

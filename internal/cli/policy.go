@@ -12,19 +12,19 @@ import (
 func (a *app) policyCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "policy",
-		Summary:   "endpoints and limits as a file says, and kept so",
+		Summary:   "set endpoints and limits from a file, and keep them that way",
 		Help:      policyHelp,
 		Privilege: "plan and export: none; apply and watch: CAP_NET_ADMIN in the network namespace",
 		Verbs: []grammar.Command{
-			a.policyVerb("plan", "what `apply` would change", (*apply.Run).Plan,
-				grammar.Example{Line: "policy plan /etc/mptcpctl/policy.toml", Meaning: "look before applying"}),
-			a.policyVerb("apply", "make the kernel's endpoints and limits as the file says", (*apply.Run).Apply,
-				grammar.Example{Line: "policy apply /etc/mptcpctl/policy.toml", Meaning: "the second time changes nothing"}),
-			a.policyVerb("watch", "apply, and keep it so while links come and go", (*apply.Run).Watch,
+			a.policyVerb("plan", "show show what `apply` would change", (*apply.Run).Plan,
+				grammar.Example{Line: "policy plan /etc/mptcpctl/policy.toml", Meaning: "see the changes before applying them"}),
+			a.policyVerb("apply", "set the kernel's endpoints and limits as the file says", (*apply.Run).Apply,
+				grammar.Example{Line: "policy apply /etc/mptcpctl/policy.toml", Meaning: "applying it again changes nothing"}),
+			a.policyVerb("watch", "apply, and keep it applied while links come and go", (*apply.Run).Watch,
 				grammar.Example{Line: "policy watch /etc/mptcpctl/policy.toml", Meaning: "until interrupted; the endpoints stay"}),
 			{
 				Name: "export", Summary: "print the present endpoints and limits as a policy file", Synopsis: []string{""},
-				Examples: []grammar.Example{{Line: "policy export > policy.toml", Meaning: "a file to begin with"}},
+				Examples: []grammar.Example{{Line: "policy export > policy.toml", Meaning: "a file to start from"}},
 				Run:      a.policyExport,
 			},
 		},
@@ -39,8 +39,8 @@ func (a *app) policyVerb(name, summary string, run func(*apply.Run, context.Cont
 		}[name],
 		Operand: grammar.File,
 		Flags: []grammar.Flag{
-			{Name: "exclusive", Summary: "take over, change and remove also what others made"},
-			{Name: "state", Value: grammar.File, Metavar: "DIR", Summary: "where it is kept which endpoints are the policy's (" + apply.Directory + ")"},
+			{Name: "exclusive", Summary: "also take over, change and remove endpoints that others added"},
+			{Name: "state", Value: grammar.File, Metavar: "DIR", Summary: "the folder that records which endpoints belong to the policy (" + apply.Directory + ")"},
 		},
 		Examples: []grammar.Example{example},
 		Run: func(ctx context.Context, inv *grammar.Invocation) error {

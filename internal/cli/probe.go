@@ -17,19 +17,19 @@ import (
 func (a *app) probeCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "probe",
-		Summary:   "connect to a server, and tell whether MPTCP works and where it fails",
+		Summary:   "connect to a server and report whether MPTCP works, and where it fails",
 		Synopsis:  []string{"[ -w SECONDS ] [ --no-data ] [ --with-endpoints ] HOST PORT"},
 		Help:      probeHelp,
 		Privilege: "none; --with-endpoints: CAP_NET_ADMIN",
 		Operand:   grammar.Host,
 		Flags: []grammar.Flag{
 			{Name: "wait", Letter: 'w', Value: grammar.Number, Metavar: "SECONDS", Summary: "how long to wait for each connection (default 5)"},
-			{Name: "no-data", Summary: "send nothing: joins cannot start then"},
-			{Name: "with-endpoints", Summary: "give the other addresses an endpoint for the time of the probe"},
+			{Name: "no-data", Summary: "send nothing: then no subflow can join"},
+			{Name: "with-endpoints", Summary: "add endpoints for the other addresses while the probe runs"},
 		},
 		Examples: []grammar.Example{
-			{Line: "probe example.com 443", Meaning: "does this server speak MPTCP, on all my paths?"},
-			{Line: "-j probe -w 2 192.0.2.1 80", Meaning: "the same as JSON, with less patience"},
+			{Line: "probe example.com 443", Meaning: "does this server accept MPTCP, on all my paths?"},
+			{Line: "-j probe -w 2 192.0.2.1 80", Meaning: "the same as JSON, with a shorter timeout"},
 		},
 		Run: a.probe,
 	}

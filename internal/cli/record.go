@@ -21,11 +21,11 @@ import (
 func (a *app) recordCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "record",
-		Summary:   "write what the kernel says to a file that doctor, top and monitor replay",
+		Summary:   "record what the kernel reports to a file that doctor, top and monitor can replay",
 		Synopsis:  []string{"FILE [ for TIME ] [ every TIME ]"},
 		Help:      recordHelp,
 		Privilege: "CAP_NET_ADMIN in the network namespace for events; without it only the dumps are recorded",
-		Flags:     []grammar.Flag{{Name: "force", Letter: 'f', Summary: "overwrite a file that exists"}},
+		Flags:     []grammar.Flag{{Name: "force", Letter: 'f', Summary: "overwrite an existing file"}},
 		Keywords: []grammar.Keyword{
 			{Name: "for", Value: grammar.Duration, Summary: "how long to record"},
 			{Name: "every", Value: grammar.Duration, Summary: "time between two dumps (default 5s)"},
@@ -33,7 +33,7 @@ func (a *app) recordCommand() grammar.Command {
 		Operand: grammar.File,
 		Examples: []grammar.Example{
 			{Line: "record trouble.pcapng for 1m", Meaning: "one minute"},
-			{Line: "record trouble.pcapng.gz for 1h", Meaning: "compressed, to a fifth or so"},
+			{Line: "record trouble.pcapng.gz for 1h", Meaning: "compressed, to about a fifth"},
 			{Line: "-a record host.pcapng for 1m", Meaning: "all network namespaces"},
 			{Line: "record trouble.pcapng every 1s", Meaning: "until ^C; `--replay trouble.pcapng -ts -d monitor` then shows what happened"},
 		},
@@ -70,7 +70,7 @@ func (a *app) record(ctx context.Context, inv *grammar.Invocation) error {
 	config.Progress = progress
 	total, err := source.Record(ctx, out, config)
 	if errors.Is(err, fs.ErrPermission) && total.Bytes == 0 {
-		a.warn("no events are recorded, only dumps: events need CAP_NET_ADMIN in the network namespace")
+		a.warn("only dumps are recorded, no events: events need CAP_NET_ADMIN in the network namespace")
 		config.Events = nil
 		total, err = source.Record(ctx, out, config)
 	}
@@ -105,7 +105,7 @@ func recordArguments(inv *grammar.Invocation) (r recordRequest, err error) {
 		}
 	}
 	if len(args) > 0 {
-		return r, inv.Usage(fmt.Sprintf("%q: a time such as 30s is missing, or the word is one too many", args[0]))
+		return r, inv.Usage(fmt.Sprintf("%q: want `for TIME` or `every TIME`, with a time such as 30s", args[0]))
 	}
 	return r, nil
 }
@@ -115,7 +115,7 @@ func recordArguments(inv *grammar.Invocation) (r recordRequest, err error) {
 func createRecording(inv *grammar.Invocation, name string) (w io.Writer, done func() error, err error) {
 	if name == "-" {
 		if isTerminal(inv.Stdout) {
-			return nil, nil, errors.New("a recording is nothing for a terminal: name a file, or redirect the output")
+			return nil, nil, errors.New("a recording cannot go to a terminal: name a file, or redirect the output")
 		}
 		return inv.Stdout, func() error { return nil }, nil
 	}
@@ -135,7 +135,7 @@ func createRecording(inv *grammar.Invocation, name string) (w io.Writer, done fu
 
 // existsAlready says how to overwrite a file.
 func existsAlready(name string) error {
-	return fmt.Errorf("%s exists: --force overwrites it", present.Escape(name))
+	return fmt.Errorf("%s exists: use --force to overwrite it", present.Escape(name))
 }
 
 // flushed compresses so that what was written can be read back should the rest never
@@ -169,7 +169,7 @@ func recordLine(p source.Progress) string {
 		line += fmt.Sprintf(", %d events lost", p.Lost)
 	}
 	if p.Refused > 0 {
-		line += fmt.Sprintf(", %d messages refused that were not the kernel's", p.Refused)
+		line += fmt.Sprintf(", %d messages refused that did not come from the kernel", p.Refused)
 	}
 	return line
 }

@@ -75,7 +75,7 @@ func TestReplayGolden(t *testing.T) {
 func TestReplayDoctor(t *testing.T) {
 	for _, name := range fixtures(t) {
 		out, errs, code := runHere("--replay", name, "-d", "doctor")
-		if errs != "" || code == exit.NoVerdict || !strings.Contains(out, "plain TCP sockets: a recording holds those of MPTCP only") {
+		if errs != "" || code == exit.NoVerdict || !strings.Contains(out, "plain TCP sockets: a recording contains only MPTCP sockets") {
 			t.Errorf("%s: exit %d: %s%s", name, code, out, errs)
 		}
 	}
@@ -135,9 +135,9 @@ func TestReplayRefusals(t *testing.T) {
 		{[]string{"--replay", name, "record", "x"}, exit.Usage, "a recording is made of what lives"},
 		{[]string{"--replay", name, "-a", "connection"}, exit.Usage, "-a has no meaning"},
 		{[]string{"--replay", name, "-n", "x", "connection"}, exit.Usage, "-n has no meaning"},
-		{[]string{"--replay", name, "policy", "export"}, exit.Usage, "--replay has no recording of this"},
-		{[]string{"--replay", name, "pm", "addresses", "token", "1"}, exit.Usage, "--replay has no recording of this"},
-		{[]string{"--replay", name, "lab", "list"}, exit.Usage, "--replay has no recording of this"},
+		{[]string{"--replay", name, "policy", "export"}, exit.Usage, "--replay: a recording does not contain this"},
+		{[]string{"--replay", name, "pm", "addresses", "token", "1"}, exit.Usage, "--replay: a recording does not contain this"},
+		{[]string{"--replay", name, "lab", "list"}, exit.Usage, "--replay: a recording does not contain this"},
 		{[]string{"-a", "policy", "export"}, exit.Usage, "one network namespace"},
 		{[]string{"--replay", name, "paths", "to", "198.51.100.77"}, exit.Failed, "not recorded"},
 		{[]string{"--replay", name, "wait", "subflows > 77"}, exit.Failed, "no connection matched"},

@@ -17,24 +17,24 @@ import (
 func (a *app) runCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "run",
-		Summary:   "run any program with MPTCP where it asks for TCP",
+		Summary:   "run any program with MPTCP sockets instead of TCP sockets",
 		Synopsis:  []string{"[ -v ] [ -- ] PROGRAM [ ARGUMENT... ]", "--service UNIT [ -y ] [ --undo ] [ --directory DIR ]"},
 		Help:      runHelp + "\n" + strings.ReplaceAll(force.Limits, "\n  - ", "\n\n- "),
 		Privilege: "none; --service: write access to the units",
 		Flags: []grammar.Flag{
-			{Name: "verbose", Letter: 'v', Summary: "tell at the end what became of each socket"},
+			{Name: "verbose", Letter: 'v', Summary: "report at the end what happened to each socket"},
 			{Name: "service", Value: grammar.Name, Metavar: "UNIT", Summary: "change a systemd unit instead: NAME.service or NAME.socket"},
-			{Name: "undo", Summary: "with --service: take the change back"},
-			yesFlag("with --service: do not ask"),
-			{Name: "directory", Value: grammar.File, Metavar: "DIR", Summary: "with --service: where the units are (" + force.SystemdRoot + ")"},
+			{Name: "undo", Summary: "with --service: undo the change"},
+			yesFlag("with --service: do not ask for confirmation"),
+			{Name: "directory", Value: grammar.File, Metavar: "DIR", Summary: "with --service: the folder of the units (" + force.SystemdRoot + ")"},
 		},
 		Operand:  grammar.Program,
 		Verbatim: true,
 		Trouble:  exit.RunFailed,
 		Examples: []grammar.Example{
 			{Line: "run curl https://example.org/", Meaning: "curl over MPTCP"},
-			{Line: "run -v -- python3 client.py -v", Meaning: "and a report about its sockets"},
-			{Line: "run --service nginx.service", Meaning: "a service that knows nothing of MPTCP"},
+			{Line: "run -v -- python3 client.py -v", Meaning: "with a report about its sockets"},
+			{Line: "run --service nginx.service", Meaning: "a service that does not support MPTCP itself"},
 		},
 		Run: a.run,
 	}
@@ -46,7 +46,7 @@ func (a *app) run(ctx context.Context, inv *grammar.Invocation) error {
 	case service:
 		return ofService(a.runService(ctx, inv, unit))
 	case inv.Has("undo") || inv.Has("yes") || inv.Has("directory"):
-		return inv.Usage("--undo, --yes and --directory go with --service")
+		return inv.Usage("--undo, --yes and --directory need --service")
 	case len(inv.Args) == 0:
 		return inv.Usage("the program is missing")
 	}
@@ -71,7 +71,7 @@ func (a *app) runProgram(ctx context.Context, inv *grammar.Invocation) error {
 			defer diag.Close()
 			c.Lookup = force.NewFates(diag).Look
 		} else {
-			a.warn("the report cannot tell what became of the sockets: %v", err)
+			a.warn("the report cannot say what happened to the sockets: %v", err)
 		}
 	}
 	code, err := force.Run(context.WithoutCancel(ctx), c)

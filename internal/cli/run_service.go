@@ -17,7 +17,7 @@ import (
 // runService writes the drop-in that gives a unit MPTCP, or removes it.
 func (a *app) runService(ctx context.Context, inv *grammar.Invocation, unit string) error {
 	if len(inv.Args) > 0 || inv.Has("verbose") {
-		return inv.Usage("--service takes no program: the unit says what it starts")
+		return inv.Usage("--service takes no program: the unit defines what it starts")
 	}
 	root, ok := inv.Value("directory")
 	if !ok {
@@ -42,7 +42,7 @@ func (a *app) runService(ctx context.Context, inv *grammar.Invocation, unit stri
 	if ok {
 		back += " --directory " + shell.Word(root)
 	}
-	fmt.Fprintf(inv.Stdout, "Written. It holds after: %s\nBack: %s\n", restart(root, unit), back)
+	fmt.Fprintf(inv.Stdout, "Written. It takes effect after: %s\nTo undo: %s\n", restart(root, unit), back)
 	return nil
 }
 
@@ -69,7 +69,7 @@ func (a *app) undoService(ctx context.Context, inv *grammar.Invocation, root, un
 	if err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
-	fmt.Fprintf(inv.Stdout, "Removed. It holds after: %s\n", restart(root, unit))
+	fmt.Fprintf(inv.Stdout, "Removed. It takes effect after: %s\n", restart(root, unit))
 	return nil
 }
 

@@ -158,7 +158,7 @@ func notification(t *testing.T, c *net.UnixConn) string {
 	b := make([]byte, 512)
 	n, err := c.Read(b)
 	if err != nil {
-		t.Fatalf("systemd was not told: %v", err)
+		t.Fatalf("systemd could not be notified: %v", err)
 	}
 	return string(b[:n])
 }

@@ -19,23 +19,23 @@ import (
 func (a *app) topCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "top",
-		Summary:   "a live terminal view of connections, events, endpoints and findings",
+		Summary:   "show a live terminal view of connections, events, endpoints and findings",
 		Synopsis:  []string{"[ --screen NAME ] [ --plain [ --interval TIME ] [ --count NUMBER ] ] [ --allow-changes ] [ FILTER ]"},
 		Help:      topHelp,
-		Privilege: "none; CAP_NET_ADMIN in the network namespace for events and changes; the processes of other users are shown to root",
+		Privilege: "none; CAP_NET_ADMIN in the network namespace for events and changes; only root sees the processes of other users",
 		Operand:   grammar.Filter,
 		Flags: []grammar.Flag{
 			{Name: "screen", Value: grammar.Word, Metavar: "NAME", Choices: []string{"overview", "connections", "connection", "events", "endpoints", "doctor"}, Summary: "begin with overview, connections, connection, events, endpoints or doctor"},
 			{Name: "plain", Summary: "print lines, without moving the cursor"},
-			{Name: "interval", Value: grammar.Duration, Metavar: "TIME", Summary: "of plain output that is not typed for (default 1s)"},
-			{Name: "count", Value: grammar.Number, Metavar: "NUMBER", Summary: "how often plain output is printed (default: until interrupted)"},
-			{Name: "allow-changes", Summary: "let endpoints and limits be changed from the view"},
+			{Name: "interval", Value: grammar.Duration, Metavar: "TIME", Summary: "the time between two outputs of --plain in a pipe (default 1s)"},
+			{Name: "count", Value: grammar.Number, Metavar: "NUMBER", Summary: "how many times --plain prints (default: until interrupted)"},
+			{Name: "allow-changes", Summary: "allow changing endpoints and limits from the view"},
 		},
 		Examples: []grammar.Example{
 			{Line: "top", Meaning: "all connections of this network namespace"},
-			{Line: "top --screen connections dst :443", Meaning: "those to port 443"},
+			{Line: "top --screen connections dst :443", Meaning: "connections to port 443"},
 			{Line: "top --plain --count 1", Meaning: "the overview once, as lines"},
-			{Line: "--replay night.mptcp top", Meaning: "what was recorded"},
+			{Line: "--replay night.mptcp top", Meaning: "a recording"},
 		},
 		Run: a.top,
 	}
@@ -98,7 +98,7 @@ func (a *app) topConfig(inv *grammar.Invocation) (*tui.Config, error) {
 	}
 	if inv.Has("allow-changes") {
 		if inv.Options.Replay != "" || inv.Options.AllNetns {
-			return nil, inv.Usage("--allow-changes is for one network namespace of this host: neither for --replay nor for -a")
+			return nil, inv.Usage("--allow-changes works in one network namespace of this host: it excludes --replay and -a")
 		}
 		c.Changes = a.topChange
 	}
@@ -120,7 +120,7 @@ func (a *app) topChange(words []string) (tui.Change, error) {
 	}
 	change := tui.Change{Text: strings.Join(words, " ")}
 	if len(words) < 2 {
-		return tui.Change{}, errors.New("what is to be changed is missing")
+		return tui.Change{}, errors.New("want a change: endpoint add, endpoint delete or limits set")
 	}
 	switch words[0] + " " + words[1] {
 	case "endpoint add":
@@ -145,7 +145,7 @@ func (a *app) topChange(words []string) (tui.Change, error) {
 		}
 		change.Make = func(ctx context.Context) error { return pm.SetLimits(ctx, update) }
 	default:
-		return tui.Change{}, fmt.Errorf("%s cannot be done from here", change.Text)
+		return tui.Change{}, fmt.Errorf("%s is not available here", change.Text)
 	}
 	return change, nil
 }

@@ -205,7 +205,7 @@ func TestTopChanges(t *testing.T) {
 	s.press("a10.0.2.2 dev eth1 subflow\r")
 	s.wait("mptcpctl endpoint add 10.0.2.2 dev eth1 subflow: do it? y/n")
 	s.press("n")
-	s.wait("nothing was changed")
+	s.wait("nothing changed")
 	s.press("a10.0.2.2 dev eth1 subflow\ry")
 	s.wait("done: endpoint add", "eth1", "0 of 0 connections")
 	s.press("a10.0.2.2\ry")

@@ -36,7 +36,7 @@ func TestTopReplay(t *testing.T) {
 		recording.stop(t, ctx)
 	}
 	s := startOnScreen(t, client, 80, 24, nil, "--replay", topRecording, "top")
-	s.wait("the recording is over", "verdict")
+	s.wait("the recording has ended", "verdict")
 	for _, step := range []struct{ keys, name, wait string }{
 		{"2e", "connections", "[2 connections]"},
 		{"5", "endpoints", "[5 endpoints]"},

@@ -16,7 +16,7 @@ import (
 func versionCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "version",
-		Summary:   "the versions of the program, of Go and of the kernel, and what this kernel can do",
+		Summary:   "print the versions of the program, Go and the kernel, and the kernel's MPTCP features",
 		Synopsis:  []string{""},
 		Help:      versionHelp,
 		Privilege: "none",

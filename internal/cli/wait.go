@@ -21,17 +21,17 @@ import (
 func (a *app) waitCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "wait",
-		Summary:   "return when a connection is as wanted",
+		Summary:   "return when a connection matches a filter",
 		Synopsis:  []string{"FILTER [ timeout TIME ]"},
 		Help:      waitHelp,
-		Privilege: "none; with CAP_NET_ADMIN the kernel's events make it look at once, without it looks every 50 ms",
+		Privilege: "none; with CAP_NET_ADMIN it checks at each event, without it every 50 ms",
 		Keywords:  []grammar.Keyword{{Name: "timeout", Value: grammar.Duration, Summary: "how long to wait"}},
 		Operand:   grammar.Filter,
 		Examples: []grammar.Example{
-			{Line: "wait 'dst :443 and subflows >= 2' timeout 5s", Meaning: "for a second subflow"},
-			{Line: "wait 'event SF_CLOSED,SF_FAILED and dst 192.0.2.1' timeout 5s", Meaning: "until a subflow to that peer ends, or does not come up"},
-			{Line: "-a wait 'netns blue and subflows >= 2' timeout 5s", Meaning: "in another network namespace, which may be yet to come"},
-			{Line: "wait fallback timeout 1m", Meaning: "for a connection that falls back to TCP"},
+			{Line: "wait 'dst :443 and subflows >= 2' timeout 5s", Meaning: "wait for a second subflow"},
+			{Line: "wait 'event SF_CLOSED,SF_FAILED and dst 192.0.2.1' timeout 5s", Meaning: "wait until a subflow to that peer ends or does not come up"},
+			{Line: "-a wait 'netns blue and subflows >= 2' timeout 5s", Meaning: "in another network namespace, which may not exist yet"},
+			{Line: "wait fallback timeout 1m", Meaning: "wait for a connection that falls back to TCP"},
 		},
 		Run: a.wait,
 	}
@@ -229,7 +229,7 @@ func inNetns(name string) string {
 // nearest says in one line what there was instead of what was waited for.
 func nearest(connections []mptcp.Connection) string {
 	if len(connections) == 0 {
-		return "there is no MPTCP connection (plain TCP sockets are none: see `mptcpctl run` and `mptcpctl doctor`)"
+		return "there is no MPTCP connection (plain TCP sockets do not count: see `mptcpctl run` and `mptcpctl doctor`)"
 	}
 	var parts []string
 	for i, c := range connections {

@@ -72,7 +72,7 @@ func (p *parser) and(depth int) (node, error) {
 
 func (p *parser) not(depth int) (node, error) {
 	if depth > maxDepth {
-		return node{}, p.want("fewer brackets within brackets")
+		return node{}, p.want("fewer nested parentheses")
 	}
 	switch {
 	case p.take("not", "!"):

@@ -128,8 +128,8 @@ func TestParseErrors(t *testing.T) {
 		{"id 256", "256", 3, "255"},
 		{`"backup"`, "backup", 0, "backup"},
 		{`process "abc`, `"abc`, 8, "a closing quote"},
-		{strings.Repeat("(", 1000), "(", maxDepth + 1, "fewer brackets"},
-		{strings.Repeat("!", 1000), "!", maxDepth + 1, "fewer brackets"},
+		{strings.Repeat("(", 1000), "(", maxDepth + 1, "fewer nested parentheses"},
+		{strings.Repeat("!", 1000), "!", maxDepth + 1, "fewer nested parentheses"},
 	} {
 		t.Run(tt.in[:min(len(tt.in), 40)], func(t *testing.T) {
 			e, err := Parse(tt.in)

@@ -34,21 +34,21 @@
 //	}
 package force
 
-// Limits is what a user should know about what cannot be covered.
-const Limits = `What cannot be covered:
-  - sockets that the program inherits or is given: they are what they were;
-  - socketcall(2) of old 32-bit programs and x32 programs: they get TCP;
+// Limits lists, for users, what the package cannot cover.
+const Limits = `What run cannot cover:
+  - sockets that the program inherits or is given: they stay what they are;
+  - socketcall(2) of old 32-bit programs, and x32 programs: they get TCP;
   - sockets opened through io_uring: they get TCP;
   - for ordinary users: set-user-ID programs run without their privileges
-    (no_new_privs), so sudo or ping may fail under run; not for root;
+    (no_new_privs), so sudo or ping may fail under run; this does not concern root;
   - a program that enters another network namespace gets TCP there, unless run
     was started with CAP_SYS_ADMIN over that namespace;
   - sockets count towards the control group, and carry the security label, in
-    which run was started, also if the program moves to another;
-  - options that only TCP sockets know (kernel TLS, TCP-MD5 and others) fail on
+    which run was started, even if the program moves to another;
+  - options that only TCP sockets support (kernel TLS, TCP-MD5 and others) fail on
     MPTCP sockets;
-  - signals other than HUP and INT that the caller had ignored are not ignored any
-    more when the program starts;
-  - if the supervisor is killed by force, socket() fails with ENOSYS in what it
+  - signals other than HUP and INT that the caller ignored are no longer ignored
+    when the program starts;
+  - if the supervisor is killed, socket() fails with ENOSYS in the programs it
     served.
 `

@@ -119,7 +119,7 @@ func become(l *launch) error {
 		// A run inside a run: the outer one's supervisor serves this program too.
 		unix.Close(control)
 		if !forced() {
-			fmt.Fprintf(os.Stderr, "%s: another seccomp supervisor watches this process: TCP is used\n", l.name)
+			fmt.Fprintf(os.Stderr, "%s: another seccomp supervisor watches this process, so it uses TCP\n", l.name)
 		}
 	case err != nil:
 		return launcherError("filter", explain(err))

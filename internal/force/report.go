@@ -80,7 +80,7 @@ func (r *report) text(name string) string {
 	}
 	asked := len(r.Sockets) + r.Lost
 	if asked == 0 {
-		line("no TCP socket was asked for")
+		line("the program asked for no TCP socket")
 	} else {
 		made := 0
 		for _, s := range r.Sockets {
@@ -94,10 +94,10 @@ func (r *report) text(name string) string {
 		line("  %s[%d] %s", escape(s.Name), s.PID, r.fate(s))
 	}
 	if r.Lost > 0 {
-		line("  and %d more that are not told of", r.Lost)
+		line("  and %d more that are not listed", r.Lost)
 	}
 	if r.Alive {
-		line("processes that it started run on, with MPTCP; their sockets from now on are not in this report")
+		line("processes that it started continue with MPTCP; their later sockets are not in this report")
 	}
 	return b.String()
 }
@@ -106,7 +106,7 @@ func (r *report) text(name string) string {
 func (r *report) fate(s *observed) string {
 	switch {
 	case s.Why == unremarkable:
-		return "TCP: no socket could be made"
+		return "TCP: no MPTCP socket could be opened"
 	case s.Cookie == 0:
 		return "TCP: " + s.Why
 	case !r.Looked:
@@ -117,7 +117,7 @@ func (r *report) fate(s *observed) string {
 	u := s.last
 	switch {
 	case u.State == mptcp.StateListen:
-		return fmt.Sprintf("listening with MPTCP on %v (what it accepted is not followed)", u.Local)
+		return fmt.Sprintf("listening with MPTCP on %v (accepted connections are not followed)", u.Local)
 	case u.State == mptcp.StateClosed || !u.Remote.IsValid():
 		return "MPTCP socket, not connected when last seen"
 	case u.Fallback:
@@ -136,7 +136,7 @@ func (r *report) fate(s *observed) string {
 // seen tells when the facts are from: what was over between two looks is reported
 // from the last one.
 func seen(s *observed) string {
-	return fmt.Sprintf(" (last seen %.2f s after it was made)", s.at.Sub(s.Time).Seconds())
+	return fmt.Sprintf(" (last seen %.2f s after it was opened)", s.at.Sub(s.Time).Seconds())
 }
 
 func count(n int, noun string) string {

@@ -15,7 +15,7 @@ const SystemdRoot = "/etc/systemd/system"
 
 const (
 	dropInFile   = "50-mptcpctl.conf"
-	dropInHeader = "# Written by mptcpctl: MPTCP in place of TCP for this unit.\n"
+	dropInHeader = "# Written by mptcpctl: MPTCP instead of TCP for this unit.\n"
 )
 
 // DropIn is a file that changes a systemd unit without touching its own.

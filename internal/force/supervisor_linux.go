@@ -62,7 +62,7 @@ func supervise(args []string) int {
 	}
 	wakeOnSameCPU(listener)
 	if !steady && !canHand(listener) {
-		s.cannot = errors.New("this kernel cannot hand sockets over (Linux 5.14 or later can)")
+		s.cannot = errors.New("this kernel cannot hand over sockets (Linux 5.14 or later can)")
 	}
 	if s.maker, err = newMaker(); err != nil {
 		s.cannot = err
@@ -290,15 +290,15 @@ const unremarkable = "-"
 func reason(err error) string {
 	switch {
 	case errors.Is(err, unix.ENOPROTOOPT):
-		return "MPTCP is switched off (sysctl net.mptcp.enabled=0): TCP is used"
+		return "MPTCP is disabled (sysctl net.mptcp.enabled=0): the program gets TCP"
 	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EINVAL):
-		return "this kernel has no MPTCP: TCP is used"
+		return "this kernel has no MPTCP: the program gets TCP"
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return "the system's policy refuses MPTCP sockets: TCP is used"
+		return "the system's policy refuses MPTCP sockets: the program gets TCP"
 	case errors.Is(err, unix.EAFNOSUPPORT):
 		return unremarkable
 	case errors.Is(err, errElsewhere):
 		return "a process is " + err.Error() + ": TCP is used there"
 	}
-	return fmt.Sprintf("no MPTCP socket could be made (%v): TCP is used", err)
+	return fmt.Sprintf("no MPTCP socket could be opened (%v): the program gets TCP", err)
 }

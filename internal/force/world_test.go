@@ -26,7 +26,7 @@ func TestSwitchedOff(t *testing.T) {
 	if err := ns.Do(Check); !errors.Is(err, mptcp.ErrDisabled) {
 		t.Errorf("Check: %v, want ErrDisabled", err)
 	}
-	const notice = "run: MPTCP is switched off (sysctl net.mptcp.enabled=0): TCP is used\n"
+	const notice = "run: MPTCP is disabled (sysctl net.mptcp.enabled=0): the program gets TCP\n"
 	for _, form := range []string{"plain", "-v", "-weak"} {
 		s := newSession(t, ns)
 		out, errs, code := s.run(flags(form, "storm", "2", "20")...)
@@ -95,7 +95,7 @@ func TestOrphan(t *testing.T) {
 			}
 			want(t, "orphan's protocol", string(b), "262")
 			s.awaitEnd()
-			if told := strings.Contains(errs.String(), "run on, with MPTCP"); told != (form == "-v") {
+			if told := strings.Contains(errs.String(), "continue with MPTCP"); told != (form == "-v") {
 				t.Errorf("report %q", errs.String())
 			}
 		})
@@ -222,5 +222,5 @@ func TestReported(t *testing.T) {
 		t.Errorf("report of %d lines begins %.200q", strings.Count(errs, "\n"), errs)
 	}
 	_, errs, _ = s.run("-v", "exit", "0")
-	want(t, "report", errs, "run: no TCP socket was asked for\n")
+	want(t, "report", errs, "run: the program asked for no TCP socket\n")
 }

@@ -18,7 +18,7 @@ func CheckMPTCP() error {
 	}
 	switch {
 	case errors.Is(err, unix.ENOPROTOOPT):
-		return &MissingError{What: "MPTCP", Why: "it is switched off: sysctl -w net.mptcp.enabled=1", Err: err}
+		return &MissingError{What: "MPTCP", Why: "it is disabled: sysctl -w net.mptcp.enabled=1", Err: err}
 	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EINVAL):
 		return &MissingError{What: "MPTCP", Why: "the kernel " + kernel.Release() + " is built without it (CONFIG_MPTCP, Linux 5.6 or later)", Err: err}
 	}

@@ -33,7 +33,7 @@ func (f *ConnectionText) appendConnection(b []byte, c *mptcp.Connection) []byte 
 	b = append(b, ' ')
 	b = append(b, c.State.String()...)
 	if onlyBegun(c) {
-		b = append(b, " (not yet fully: no data was acknowledged)"...)
+		b = append(b, " (not fully yet: no data was acknowledged)"...)
 	}
 	if c.Side != mptcp.SideUnknown {
 		b = append(b, ' ')

@@ -64,7 +64,7 @@ func (f *CounterText) appendCounter(b []byte, name string, value uint64) []byte 
 	if known {
 		b = append(b, d.Meaning...)
 	} else {
-		b = append(b, "a counter that this version does not know"...)
+		b = append(b, "a counter that this version of mptcpctl does not know"...)
 	}
 	if f.Netns != "" {
 		b = append(append(append(b, " [netns "...), Escape(f.Netns)...), ']')

@@ -44,7 +44,7 @@ func (t *DoctorText) Write(w io.Writer, r *doctor.Report) error {
 // appendEarlier appends what a recording shows to have been found before its end.
 func (t *DoctorText) appendEarlier(b []byte, past []doctor.Past) []byte {
 	if len(past) > 0 {
-		b = append(b, "\nearlier in the recording, and not at its end (doctor --watch tells more)\n"...)
+		b = append(b, "\nearlier in the recording, but not at its end (doctor --watch shows more)\n"...)
 	}
 	for i := range past {
 		p := &past[i]
@@ -349,7 +349,7 @@ func (t *DoctorText) DoctorRule(w io.Writer, r *doctor.Rule) error {
 		b = append(b, '\n')
 	}
 	if !r.Decided {
-		b = append(b, "doctor on one host cannot decide it by itself.\n"...)
+		b = append(b, "doctor cannot decide this on one host alone.\n"...)
 	}
 	_, err := w.Write(b)
 	return err

@@ -83,7 +83,7 @@ func TestProbeText(t *testing.T) {
 				Attempts: []ProbeAttempt{{Local: "192.0.2.2:1", MPTCP: true, Spoken: "unknown", Took: time.Millisecond}},
 			},
 			2,
-			[]string{"example.com (192.0.2.1:80): connected, and this kernel cannot tell whether over MPTCP\n", "from 192.0.2.2:1 over MPTCP: connected in 1ms\n"},
+			[]string{"example.com (192.0.2.1:80): connected, but this kernel cannot tell whether with MPTCP\n", "from 192.0.2.2:1 over MPTCP: connected in 1ms\n"},
 		},
 		{
 			"fallback, hostile",

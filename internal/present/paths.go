@@ -56,7 +56,7 @@ func WritePaths(w io.Writer, p *Paths, colors Palette, all bool) error {
 		}
 	}
 	if len(p.Destinations) == 0 {
-		b = append(b, "no default route and no destination given: `paths to ADDR` takes one\n"...)
+		b = append(b, "no default route, and no destination given: try `paths to ADDR`\n"...)
 	}
 	b = appendField(b, "limits: subflows ", uint64(p.Limits.Subflows))
 	b = appendField(b, " add_addr_accepted ", uint64(p.Limits.AddAddrAccepted))

@@ -53,7 +53,7 @@ func (t *DoctorText) Probe(w io.Writer, p *Probe) error {
 	case "fallback":
 		color, word = t.Colors.Warn, "fell back to TCP"
 	case "unknown":
-		color, word = t.Colors.Warn, "connected, and this kernel cannot tell whether over MPTCP"
+		color, word = t.Colors.Warn, "connected, but this kernel cannot tell whether with MPTCP"
 	}
 	b := append([]byte(nil), Escape(p.Host)...)
 	b = append(b, " ("...)

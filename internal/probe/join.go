@@ -37,10 +37,10 @@ func (p *Prober) joins(ctx context.Context, first *Conn) error {
 	}
 	switch {
 	case len(expected) == 0:
-		p.Out.Notes = append(p.Out.Notes, "no endpoint would join: `mptcpctl paths to "+p.Out.Address.Addr().String()+"` says which addresses could")
+		p.Out.Notes = append(p.Out.Notes, "no endpoint could join: `mptcpctl paths to "+p.Out.Address.Addr().String()+"` shows which addresses could")
 		return nil
 	case p.Silent:
-		p.Out.Notes = append(p.Out.Notes, "nothing was sent: joins cannot start")
+		p.Out.Notes = append(p.Out.Notes, "no data was sent: no subflow can join")
 		return nil
 	}
 	if err := first.Send([]byte("\r\n")); err != nil {

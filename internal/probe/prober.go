@@ -118,19 +118,19 @@ func (p *Prober) judge(first, plain *Conn, moved counters.Values) {
 			cause := doctor.FallbackCause(doctor.StageHandshake, mptcp.SideClient, moved)
 			o.Rule, o.Reason = cause.Rule, cause.Text
 			if cause.Rule == rule.PeerWithoutMPTCP {
-				o.Notes = append(o.Notes, "whether the server's program opens a TCP socket or something on the way removes the option cannot be told from here (D07)")
+				o.Notes = append(o.Notes, "this host cannot tell whether the server's program opens a TCP socket or a middlebox removes the option (D07)")
 			}
 		}
 	case errors.Is(first.Err, syscall.ENOPROTOOPT):
-		o.Rule, o.Reason = rule.SwitchedOff, "MPTCP is switched off here: sysctl -w net.mptcp.enabled=1"
+		o.Rule, o.Reason = rule.SwitchedOff, "MPTCP is disabled here: sysctl -w net.mptcp.enabled=1"
 	case errors.Is(first.Err, syscall.EACCES), errors.Is(first.Err, syscall.EPERM):
 		o.Rule, o.Reason = rule.PolicyForbids, "a security policy forbids MPTCP sockets"
 	case plain.Err != nil:
 		o.Reason = "plain TCP fails too: " + plain.Err.Error()
 	case errors.Is(first.Err, syscall.ECONNREFUSED):
-		o.Rule, o.Reason = rule.SYNReset, "a firewall on the way resets SYN with MPTCP: plain TCP connects"
+		o.Rule, o.Reason = rule.SYNReset, "a firewall on the path resets SYN packets with MPTCP: plain TCP connects"
 	case errors.Is(first.Err, syscall.ETIMEDOUT):
-		o.Rule, o.Reason = rule.Blackhole, "SYN with MPTCP gets no answer: plain TCP connects"
+		o.Rule, o.Reason = rule.Blackhole, "SYN packets with MPTCP get no answer: plain TCP connects"
 	default:
 		o.Reason = first.Err.Error()
 	}

@@ -53,9 +53,9 @@ func (s *service) tell(word string) {
 	select {
 	case err := <-told:
 		if err != nil {
-			s.log.Warn("systemd was not told", "word", word, "error", err)
+			s.log.Warn("systemd could not be notified", "word", word, "error", err)
 		}
 	case <-time.After(time.Second):
-		s.log.Warn("systemd was not told: it does not read", "word", word)
+		s.log.Warn("systemd could not be notified: it does not read", "word", word)
 	}
 }

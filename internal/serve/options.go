@@ -76,7 +76,7 @@ func (o *Options) readSecrets(f Files) error {
 	}
 	switch {
 	case (f.Certificate != "") != (f.Key != ""):
-		return errors.New("--tls-cert and --tls-key come together")
+		return errors.New("--tls-cert and --tls-key need each other")
 	case f.ClientCA != "" && f.Certificate == "":
 		return errors.New("--client-ca needs --tls-cert and --tls-key")
 	case f.Certificate == "":

@@ -24,7 +24,7 @@ func KeptCapabilities(release string) uint32 {
 // keptAdvice says what to do when privileges could not be given up.
 func keptAdvice(err error) string {
 	if errors.Is(err, syscall.ENOTSUP) {
-		return "this binary is linked with C, which keeps Go from changing all threads: build it with CGO_ENABLED=0, as make does"
+		return "this binary is linked with C, so Go cannot change all threads: build it with CGO_ENABLED=0, as make does"
 	}
 	return "run the server as an ordinary user, or as the unit in packaging/systemd does"
 }

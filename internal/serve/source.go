@@ -40,7 +40,7 @@ func Open(ctx context.Context, enter, release string) (*Source, error) {
 	s := &Source{
 		Source: host, tracked: subscribed(ctx, host, noEvents), config: servedConfig(noEvents), noEvents: noEvents,
 		device: sharedDeviceNames(), keep: KeptCapabilities(release),
-		kept: "this kernel ties subflows to connections only for CAP_NET_ADMIN",
+		kept: "this kernel shows which subflow belongs to which connection only with CAP_NET_ADMIN",
 	}
 	if l := host.Listener(); l != nil {
 		s.engine = func() string { return l.Engine().String() }
@@ -71,7 +71,7 @@ func OpenAll(ctx context.Context, log *slog.Logger) (*Source, error) {
 			return name
 		},
 		keep: 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_SYS_PTRACE,
-		kept: "CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_SYS_PTRACE, as far as it had them: to find and enter network namespaces that come later",
+		kept: "CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_SYS_PTRACE, if it had them, to find and enter network namespaces that are created later",
 	}
 	if noEvents != "" {
 		s.tracked = source.Polled{Live: hosts}

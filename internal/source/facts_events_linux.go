@@ -29,7 +29,7 @@ func (g *gathering) watch(ctx context.Context) *watch {
 		return nil
 	}
 	if g.f.Sysctls.Raw != nil && g.f.Sysctls.PathManagerName() != "kernel" {
-		g.gap("events", "listening to them makes the kernel accept joins that a userspace path manager has to manage")
+		g.gap("events", "doctor does not listen, because listening makes the kernel accept joins that a userspace path manager must manage")
 		return nil
 	}
 	var listener *pathmanager.Listener
@@ -75,7 +75,7 @@ func (g *gathering) events(w *watch) {
 	created := map[mptcp.Token]bool{}
 	heard := <-w.done
 	if len(heard) > mostEvents {
-		g.gap("events", "more came than are kept")
+		g.gap("events", "there were more events than doctor keeps")
 		return
 	}
 	for _, ev := range heard {

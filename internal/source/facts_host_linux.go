@@ -190,7 +190,7 @@ func (g *gathering) managers(context.Context) {
 		}
 	}
 	if len(g.f.MaybeManagers) > 0 {
-		g.gap("the programs that manage endpoints", "root is shown whether "+g.f.MaybeManagers[0].Name+" runs in this network namespace")
+		g.gap("the programs that manage endpoints", "only root can see whether "+g.f.MaybeManagers[0].Name+" runs in this network namespace")
 	}
 }
 

@@ -383,7 +383,7 @@ func TestFactsOfBlackhole(t *testing.T) {
 	first.Blackholed = []doctor.Flow{{Remote: serve.Addr()}}
 	r := doctor.Diagnose(first)
 	i := slices.IndexFunc(r.Findings, func(f doctor.Finding) bool { return f.Rule == "D33" })
-	if i < 0 || !strings.Contains(strings.Join(r.Findings[i].Evidence, "\n"), "seen to begin at") {
+	if i < 0 || !strings.Contains(strings.Join(r.Findings[i].Evidence, "\n"), "began at") {
 		t.Errorf("found %+v", r.Findings)
 	}
 }

@@ -174,7 +174,7 @@ func (g *gathering) firewall(ctx context.Context) {
 		return
 	}
 	if len(g.f.Firewall.Legacy) > 0 {
-		g.gap("the rules of iptables-legacy", "they are not read; there are the tables "+strings.Join(g.f.Firewall.Legacy, ", "))
+		g.gap("the rules of iptables-legacy", "doctor does not read them; there are the tables "+strings.Join(g.f.Firewall.Legacy, ", "))
 	}
 }
 
@@ -289,7 +289,7 @@ func (g *gathering) processes(ctx context.Context, lists []*[]mptcp.Connection) 
 		return
 	}
 	if walk.Unreadable > 0 && len(walk.Owners) < len(inodes) {
-		g.gap("the processes of some sockets", "those of other users are shown to root")
+		g.gap("the processes of some sockets", "only root can see those of other users")
 	}
 	for _, list := range lists {
 		for i := range *list {

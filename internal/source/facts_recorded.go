@@ -52,7 +52,7 @@ func (s *recorded) Facts(ctx context.Context, c *FactsConfig) (doctor.Facts, err
 // hostFacts returns what was recorded of the host, with what a recording leaves out.
 func (s *recorded) hostFacts() doctor.Facts {
 	var f doctor.Facts
-	gaps := []doctor.Gap{{What: "plain TCP sockets", Why: "a recording holds those of MPTCP only"}}
+	gaps := []doctor.Gap{{What: "plain TCP sockets", Why: "a recording contains only MPTCP sockets"}}
 	if s.host != nil {
 		f = *s.host
 	} else {

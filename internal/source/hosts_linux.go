@@ -133,9 +133,9 @@ func unreadable(n int, root bool) error {
 		what, have, belong = fmt.Sprintf("%d processes", n), "they may have network namespaces that are", "belong"
 	}
 	if root {
-		return fmt.Errorf("the kernel keeps %s from view, also from root: %s left out", what, have)
+		return fmt.Errorf("the kernel hides %s even from root: %s left out", what, have)
 	}
-	return fmt.Errorf("%s %s to others: %s left out; root sees all", what, belong, have)
+	return fmt.Errorf("%s %s to other users: %s left out; root sees all", what, belong, have)
 }
 
 // scan looks for namespaces that came and went.

@@ -373,7 +373,7 @@ func (s *recorded) Paths(_ context.Context, dst netip.Addr) (hostnet.PathReport,
 	}
 	if dst.IsValid() && !destinations[dst] {
 		known := slices.SortedFunc(maps.Keys(destinations), netip.Addr.Compare)
-		return hostnet.PathReport{}, fmt.Errorf("paths to %v: %w (the recording has those to %s)", dst, ErrNotRecorded, join(known))
+		return hostnet.PathReport{}, fmt.Errorf("paths to %v: %w (the recording has the paths to %s)", dst, ErrNotRecorded, join(known))
 	}
 	return hostnet.Candidates(s.network, dst, func(q hostnet.LookupRequest) (hostnet.Route, error) {
 		switch l, ok := answers[q]; {

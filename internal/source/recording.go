@@ -120,7 +120,7 @@ func parseRecording(data []byte, allowance *Allowance) (*Recording, error) {
 			return nil, err
 		}
 		if file.Foreign {
-			return nil, errors.New("it was recorded on a machine of the other byte order")
+			return nil, errors.New("it was recorded on a machine with the other byte order")
 		}
 		more := len(file.Interfaces) - interfaces
 		interfaces += more
@@ -144,7 +144,7 @@ func parseRecording(data []byte, allowance *Allowance) (*Recording, error) {
 		}
 	}
 	if r.family.ID == 0 {
-		return nil, errors.New("no recording of mptcpctl, nor any other one that begins with the kernel's answer about the family mptcp_pm")
+		return nil, errors.New("not a recording: neither mptcpctl wrote it, nor does it begin with the kernel's answer about the family mptcp_pm")
 	}
 	slices.SortStableFunc(r.entries, func(a, b entry) int { return a.time.Compare(b.time) })
 	r.markRounds()

@@ -60,7 +60,7 @@ func (c *connections) nothing() string {
 	if c.state.Len() > 0 {
 		return "no connection matches the filter (there are " + strconv.Itoa(c.state.Len()) + ")"
 	}
-	return "no MPTCP connection (plain TCP sockets are none: see `mptcpctl run` and `mptcpctl doctor`)"
+	return "no MPTCP connection (plain TCP sockets do not count: see `mptcpctl run` and `mptcpctl doctor`)"
 }
 
 // tree returns the rows of an item: as many as the list has reserved.

@@ -25,7 +25,7 @@ func (d *diagnosis) verdict(l *look) []string {
 	case d.err != nil:
 		return []string{name + l.paint(warn, "not available: "+present.Escape(d.err.Error()))}
 	case d.report == nil:
-		return []string{name + l.paint(dim, "the doctor is looking")}
+		return []string{name + l.paint(dim, "doctor is running")}
 	}
 	lines := []string{name + l.paint(verdictStyle(d.report.Verdict), d.report.Verdict.String()) + l.findings(d.report)}
 	for i := range d.report.Findings {
@@ -77,11 +77,11 @@ func (v *findings) render() []string {
 	d := v.diagnosis
 	switch {
 	case d.missing != "":
-		return []string{"", "  The doctor is not available here: " + d.missing}
+		return []string{"", "  doctor is not available here: " + d.missing}
 	case d.err != nil:
-		return []string{"", "  The doctor could not look: " + present.Escape(d.err.Error())}
+		return []string{"", "  doctor failed: " + present.Escape(d.err.Error())}
 	case d.report == nil:
-		return []string{"", "  The doctor is looking."}
+		return []string{"", "  doctor is running."}
 	}
 	r := d.report
 	lines := []string{v.paint(verdictStyle(r.Verdict), r.Verdict.String()) + fmt.Sprintf("  %s, %s",

@@ -102,7 +102,7 @@ func (v *endpoints) render() []string {
 		lines = append(lines, v.limits(&ns, &u)...)
 		lines = append(lines, "", v.paint(bold, "  "+v.left("ID", 4)+v.left("ADDRESS", 26)+v.left("DEVICE", 10)+v.left("FLAGS", 18)+"USED BY"))
 		if len(ns.Endpoints) == 0 {
-			lines = append(lines, "  none: additional subflows start from here only with a userspace path manager")
+			lines = append(lines, "  none: only a userspace path manager can create additional subflows from here")
 		}
 		for i := range ns.Endpoints {
 			lines = append(lines, v.endpoint(&ns, &ns.Endpoints[i], &u, row == v.cursor))
@@ -110,7 +110,7 @@ func (v *endpoints) render() []string {
 		}
 	}
 	if !v.change {
-		lines = append(lines, "", v.paint(dim, "To change them from here start top with --allow-changes."))
+		lines = append(lines, "", v.paint(dim, "To change them here, start top with --allow-changes."))
 	}
 	return lines
 }

@@ -234,7 +234,7 @@ func (m *model) answer(name string) tea.Cmd {
 	change := m.confirm
 	m.confirm = nil
 	if name != "y" && name != "Y" && name != "shift+y" {
-		m.notice = "nothing was changed"
+		m.notice = "nothing changed"
 		return nil
 	}
 	ctx := m.ctx

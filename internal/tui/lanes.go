@@ -114,7 +114,7 @@ func (c *chart) apply(d *track.Delta) {
 		return
 	}
 	if d.Kind == track.KindResync {
-		c.marks = append(c.marks, mark{e.Time, '!', "read from the kernel anew after a loss"})
+		c.marks = append(c.marks, mark{e.Time, '!', "read again from the kernel after a loss"})
 		return
 	}
 	local, okLocal := e.Local()
@@ -128,7 +128,7 @@ func (c *chart) apply(d *track.Delta) {
 func (c *chart) announce(e *mptcp.Event) {
 	id := "id " + itoa(int(e.RemoteID))
 	if e.Type == mptcp.EventRemoved {
-		c.marks = append(c.marks, mark{e.Time, '-', "the peer withdrew address " + id})
+		c.marks = append(c.marks, mark{e.Time, '-', "the peer removed address " + id})
 		return
 	}
 	text := "the peer announced address " + id

@@ -306,7 +306,7 @@ func (m *model) status() string {
 	case m.latest.Err() != nil:
 		add(bad, "the kernel cannot be read: %s", present.Escape(m.latest.Err().Error()))
 	case m.ended:
-		add(warn, "the recording is over")
+		add(warn, "the recording has ended")
 	}
 	if !m.frozen.IsZero() {
 		add(warn, "FROZEN at %s", m.clock(m.frozen))
@@ -317,7 +317,7 @@ func (m *model) status() string {
 	if m.filter != nil {
 		add(bold, "filter: %s", m.filter.String())
 		if m.filter.NeedsEvents() && m.screen == Connections {
-			add(warn, "(it asks for events: screen 4)")
+			add(warn, "(it selects events: screen 4)")
 		}
 	}
 	if m.follow {

@@ -147,7 +147,7 @@ func TestFilterNarrowsListAndLog(t *testing.T) {
 		t.Errorf("escape leaves the filter %v", s.filter)
 	}
 	s.press("/event SF_CLOSED<enter>")
-	if got := s.picture(); !strings.Contains(got, "it asks for events: screen 4") {
+	if got := s.picture(); !strings.Contains(got, "it selects events: screen 4") {
 		t.Errorf("a filter for events says nothing on the list:\n%s", got)
 	}
 }
@@ -403,8 +403,8 @@ func TestChanges(t *testing.T) {
 		made  int
 		shown string
 	}{
-		{"5dn", "endpoint delete id 2", 0, "nothing was changed"},
-		{"5d<enter>", "endpoint delete id 2", 0, "nothing was changed"},
+		{"5dn", "endpoint delete id 2", 0, "nothing changed"},
+		{"5d<enter>", "endpoint delete id 2", 0, "nothing changed"},
 		{"5<down>dy", "endpoint delete id 3", 1, "done: endpoint delete id 3"},
 		{"5a10.0.3.2 dev eth1 subflow<enter>y", "endpoint add 10.0.3.2 dev eth1 subflow", 1, "done: endpoint add"},
 		{"5a10.0.3.2 subflow<enter>", "endpoint add 10.0.3.2 subflow", 0, "mptcpctl endpoint add 10.0.3.2 subflow: do it? y/n"},
@@ -459,7 +459,7 @@ func TestErrorEndsTheView(t *testing.T) {
 func TestEndOfARecordingIsSaid(t *testing.T) {
 	s := newStage(t, &Config{})
 	s.send(frame{now: noon, state: world(), ended: true})
-	if s.quit || !strings.Contains(s.picture(), "the recording is over") {
+	if s.quit || !strings.Contains(s.picture(), "the recording has ended") {
 		t.Errorf("the end shows:\n%s", s.picture())
 	}
 }

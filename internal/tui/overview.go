@@ -32,7 +32,7 @@ func (o *overview) render() []string {
 	lines = append(lines, "")
 	lines = append(lines, o.events()...)
 	if trouble := o.trouble(); len(trouble) > 0 {
-		lines = append(lines, "", o.paint(bold, "Counters that tell of trouble"))
+		lines = append(lines, "", o.paint(bold, "Counters that indicate trouble"))
 		lines = append(lines, trouble...)
 	}
 	room := o.height - len(lines) - 2
@@ -54,7 +54,7 @@ func (o *overview) totals() []string {
 	fallbacks := "0"
 	if n.Fallbacks > 0 {
 		share := percent(float64(n.Fallbacks) / float64(n.Connections))
-		fallbacks = o.paint(bad, fmt.Sprintf("%d", n.Fallbacks)) + " of the connections speak plain TCP (" + share + ")"
+		fallbacks = o.paint(bad, fmt.Sprintf("%d", n.Fallbacks)) + " of the connections use plain TCP (" + share + ")"
 	}
 	endpoints, listeners := 0, 0
 	for _, ns := range o.state.Namespaces() {
@@ -123,7 +123,7 @@ func (o *overview) limits() string {
 // events shows how many there were and how fast they come.
 func (o *overview) events() []string {
 	if o.noEvent != "" {
-		return []string{o.field("events", o.paint(warn, o.noEvent)), o.field("", "what you see is read anew every second")}
+		return []string{o.field("events", o.paint(warn, o.noEvent)), o.field("", "the state is read again every second")}
 	}
 	lost := fmt.Sprintf("lost %d", o.state.Lost())
 	if o.state.Lost() > 0 {
@@ -148,7 +148,7 @@ func (o *overview) trouble() []string {
 				continue
 			}
 			if len(lines) == 4 {
-				return append(lines, o.paint(dim, "more of them: mptcpctl counters"))
+				return append(lines, o.paint(dim, "more: mptcpctl counters"))
 			}
 			lines = append(lines, fmt.Sprintf("%s %s", o.left(fmt.Sprintf("%s %d", present.Escape(name), values[name]), 28), o.paint(dim, d.Meaning)))
 		}

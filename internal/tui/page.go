@@ -165,7 +165,7 @@ func (m *model) overview(height int) []string {
 func (m *model) connection(height int) []string {
 	s := m.tell()
 	if s == nil {
-		return []string{"", "  no connection is chosen: enter on screen 2 opens one"}
+		return []string{"", "  no connection is selected: press enter on screen 2"}
 	}
 	d := detail{look: &m.look, story: s, series: m.watch.by[m.subject], span: m.span, width: m.width}
 	return m.scrolls[Connection].cut(d.render(), height)

@@ -146,7 +146,7 @@ func (v *plain) choose(word, rest string) {
 	screen, ok := ParseScreen(word)
 	if !ok {
 		if word != "" {
-			m.notice = "what is meant? 1 to 6 are the screens, 3 TOKEN a connection, /FILTER a filter, ? help, q the end"
+			m.notice = "unknown input: 1 to 6 select a screen, 3 TOKEN a connection, /FILTER a filter, ? help, q quit"
 		}
 		return
 	}

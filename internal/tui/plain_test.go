@@ -95,7 +95,7 @@ func TestPlainCommands(t *testing.T) {
 	for _, step := range []struct{ line, want string }{
 		{"2", "connections at "}, {"connections", "connections at "}, {"3 beef", "0000beef established"}, {"3 xyz", "xyz"},
 		{"/token 63c070d2", "filter: token 63c070d2"}, {"2", "63c070d2"}, {"/oops(", "oops"}, {"/", "connections at "}, {"5", "add_addr_accepted"},
-		{"", "endpoints at "}, {"?", "Filter: joined by"}, {"s", "endpoints at "}, {"nonsense", "what is meant?"}, {"6", "not available here"},
+		{"", "endpoints at "}, {"?", "Filter: joined by"}, {"s", "endpoints at "}, {"nonsense", "unknown input"}, {"6", "not available here"},
 	} {
 		if _, err := io.WriteString(typed, step.line+"\n"); err != nil {
 			t.Fatal(err)

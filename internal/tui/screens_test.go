@@ -140,8 +140,8 @@ func TestDoctorScreen(t *testing.T) {
 		verdict   string // on the overview
 	}{
 		"missing": {diagnosis{missing: "reasons"}, "not available here: reasons", "not available: reasons"},
-		"failed":  {diagnosis{err: errors.New("x\x1b")}, `could not look: x\x1b`, `not available: x\x1b`},
-		"waiting": {diagnosis{}, "is looking", "is looking"},
+		"failed":  {diagnosis{err: errors.New("x\x1b")}, `doctor failed: x\x1b`, `not available: x\x1b`},
+		"waiting": {diagnosis{}, "is running", "is running"},
 		"healthy": {diagnosis{report: &healthy}, "healthy  0 findings", "healthy"},
 	} {
 		l := &look{zone: time.UTC}

@@ -122,7 +122,7 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if expr.NeedsEvents() {
-		fail(w, http.StatusBadRequest, "the filter asks for something that only events have")
+		fail(w, http.StatusBadRequest, "the filter uses words that apply only to events")
 		return
 	}
 	limit, err1 := number(r, "limit", 100, 1000)
@@ -196,7 +196,7 @@ func (s *Server) serveConnection(w http.ResponseWriter, r *http.Request) {
 	state := s.config.Tracker.State()
 	key, end, ok := find(state, netns, token, r.URL.Query().Get("instance"))
 	if !ok {
-		fail(w, http.StatusNotFound, "no connection with token "+token.String()+" is there, nor has one ended lately")
+		fail(w, http.StatusNotFound, "there is no connection with token "+token.String()+", and none ended recently")
 		return
 	}
 	after, err := number(r, "samples_after", 0, math.MaxInt64)
@@ -207,7 +207,7 @@ func (s *Server) serveConnection(w http.ResponseWriter, r *http.Request) {
 	s.samples.watch(key, time.Now())
 	connection, ok := state.Lookup(key)
 	if !ok {
-		fail(w, http.StatusNotFound, "the connection is kept no more")
+		fail(w, http.StatusNotFound, "the connection is no longer kept")
 		return
 	}
 	d, err := s.details(state, key, &connection, after)

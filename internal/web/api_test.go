@@ -88,7 +88,7 @@ func TestMalformedQuestionsGetClearAnswers(t *testing.T) {
 		"/api/v1/connections?sort=rubbish":                          "want local",
 		"/api/v1/connections/-/xyz":                                 "error",
 		"/api/v1/connections/-/1000?samples_after=x":                "want a number",
-		"/api/v1/events?after=rubbish":                              "another form",
+		"/api/v1/events?after=rubbish":                              "not valid",
 		"/api/v1/events?filter=%3C%3C":                              `"expected"`,
 	} {
 		got := ask(w.server, target)

@@ -26,8 +26,8 @@ func CheckExposure(listen netip.Addr, token []byte, clientCertificates bool) err
 	if listen.IsLoopback() || len(token) > 0 || clientCertificates {
 		return nil
 	}
-	return errors.New("anybody who reaches this address could read all connections: " +
-		"give a token (--token-file) or ask for client certificates (--client-ca), or listen on 127.0.0.1")
+	return errors.New("everybody who can reach this address could read all connections: " +
+		"use a token (--token-file) or client certificates (--client-ca), or listen on 127.0.0.1")
 }
 
 // guard decides who is answered.
@@ -73,7 +73,7 @@ func (g *guard) admit(next http.Handler) http.Handler {
 			w.Header().Set("Allow", "GET, HEAD")
 			fail(w, http.StatusMethodNotAllowed, "this server only reads: GET and HEAD")
 		case r.ContentLength != 0:
-			fail(w, http.StatusRequestEntityTooLarge, "requests have no body here")
+			fail(w, http.StatusRequestEntityTooLarge, "this server accepts no request bodies")
 		case !g.knowsHost(r.Host):
 			fail(w, http.StatusMisdirectedRequest, "the name in the Host header is not this server's: use its address, or start it with --name")
 		case foreign(r):
@@ -90,7 +90,7 @@ func plain(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		setSecurityHeaders(w.Header())
 		if !plainPath(r.URL) {
-			fail(w, http.StatusBadRequest, "the path is not in its plain form")
+			fail(w, http.StatusBadRequest, "the path is not in canonical form")
 			return
 		}
 		next.ServeHTTP(w, r)

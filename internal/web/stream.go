@@ -66,7 +66,7 @@ func (s *Server) streamPlace(r *http.Request) (after uint64, replay bool, err er
 	}
 	after, ok := s.journal.place(id)
 	if !ok {
-		return 0, false, errors.New("the id of the last event has another form: it is that of an event of this stream, or 0 for all that are kept")
+		return 0, false, errors.New("the last event id is not valid: want the id of an event of this stream, or 0 for all events that are kept")
 	}
 	return after, true, nil
 }

@@ -60,12 +60,12 @@ func (r *Runner) Demo(ctx context.Context) error {
 		}
 		return fmt.Errorf("lab: %w", err)
 	}
-	tell.title("What the procedure promises, and what was seen")
+	tell.title("What the procedure promises, and what happened")
 	if err := report.WriteTable(r.Out); err != nil {
 		return err
 	}
 	if !report.OK() {
-		return errors.New("lab: the procedure did not go as promised")
+		return errors.New("lab: the procedure did not keep all promises")
 	}
 	_, err = fmt.Fprintf(r.Out, "\nAll as promised, in %.1f s.\n", report.Took.Seconds())
 	return err

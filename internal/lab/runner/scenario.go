@@ -133,17 +133,17 @@ func (r *Runner) All(ctx context.Context) error {
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("lab: doctor and lab disagree in %d of %d scenarios", failed, len(scenarios))
+		return fmt.Errorf("lab: doctor did not find the expected rule in %d of %d scenarios", failed, len(scenarios))
 	}
 	took := time.Since(began).Seconds()
 	switch skipped {
 	case 0:
-		_, err := fmt.Fprintf(r.Out, "\nAll %d as expected, in %.0f s.\n", len(scenarios), took)
+		_, err := fmt.Fprintf(r.Out, "\nAll %d ended as expected, in %.0f s.\n", len(scenarios), took)
 		return err
 	case len(scenarios):
 		return errNoneRan()
 	}
-	_, err := fmt.Fprintf(r.Out, "\nAll %d that can be run here as expected, in %.0f s; %d cannot.\n", len(scenarios)-skipped, took, skipped)
+	_, err := fmt.Fprintf(r.Out, "\nAll %d that can run here ended as expected, in %.0f s; %d cannot run here.\n", len(scenarios)-skipped, took, skipped)
 	return err
 }
 
@@ -187,7 +187,7 @@ func (r *Runner) AllJSON(ctx context.Context, pretty bool) error {
 	case err != nil:
 		return err
 	case failed > 0:
-		return fmt.Errorf("lab: %d of %d not as expected", failed, len(scenarios))
+		return fmt.Errorf("lab: %d of %d did not end as expected", failed, len(scenarios))
 	case skipped == len(scenarios):
 		return errNoneRan()
 	}
@@ -195,7 +195,7 @@ func (r *Runner) AllJSON(ctx context.Context, pretty bool) error {
 }
 
 // errNoneRan is the error where every scenario was skipped.
-func errNoneRan() error { return errors.New("lab: none of the scenarios can be run here") }
+func errNoneRan() error { return errors.New("lab: none of the scenarios can run here") }
 
 func writeOutcome(w io.Writer, o Outcome, mark string) error {
 	_, err := fmt.Fprintf(w, "%-28s %-8s %-9s %s %s\n", o.Scenario.Name, o.Scenario.Host, o.Scenario.Rule, mark, o.Found)

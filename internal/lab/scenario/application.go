@@ -13,7 +13,7 @@ import (
 func applicationScenarios() []Scenario {
 	return []Scenario{
 		{
-			Name: "mptcp-off", Summary: "the client's namespace has net.mptcp.enabled 0",
+			Name: "mptcp-off", Summary: "MPTCP is disabled in the client's namespace",
 			Topology: pair().With(func(t *lab.Topology) { t.Client().Set("net.mptcp.enabled", "0") }),
 			Traffic:  Traffic{Refused: syscall.ENOPROTOOPT},
 			Host:     lab.ClientHost, Rule: rule.SwitchedOff,
@@ -66,19 +66,19 @@ func connectionScenarios() []Scenario {
 			Host:  lab.ClientHost, Rule: rule.SocketOption, Needs: "SimultConnectFallback",
 		},
 		{
-			Name: "no-daemon", Summary: "the client's path manager is in userspace, and no daemon runs",
+			Name: "no-daemon", Summary: "the client uses the userspace path manager, but no daemon runs",
 			Topology: pair().With(func(t *lab.Topology) { t.Client().Set("net.mptcp.pm_type", "1") }),
 			Shows:    []Symptom{subflows(lab.ClientHost, 0)},
 			Host:     lab.ClientHost, Rule: rule.NoDaemon,
 		},
 		{
-			Name: "no-daemon-at-server", Summary: "the server's path manager is in userspace, and no daemon runs",
+			Name: "no-daemon-at-server", Summary: "the server uses the userspace path manager, but no daemon runs",
 			Topology: plainPair().With(func(t *lab.Topology) { t.Server().Set("net.mptcp.pm_type", "1") }),
 			Shows:    []Symptom{subflows(lab.ServerHost, 0)},
 			Host:     lab.ServerHost, Rule: rule.NoDaemon,
 		},
 		{
-			Name: "checksum-differs", Summary: "the server asks for checksums, the client does not",
+			Name: "checksum-differs", Summary: "the server requires checksums, the client does not",
 			Topology: pair().With(func(t *lab.Topology) { t.Server().Set("net.mptcp.checksum_enabled", "1") }),
 			Shows:    bothJoined(1),
 			Host:     lab.ClientHost, Rule: rule.ChecksumsDiffer,

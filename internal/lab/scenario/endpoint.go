@@ -26,7 +26,7 @@ func endpointScenarios() []Scenario {
 			Host: lab.ClientHost, Rule: rule.EndpointWithoutPurpose,
 		},
 		{
-			Name: "endpoint-of-first-link", Summary: "the endpoint is the address that the connection starts from",
+			Name: "endpoint-of-first-link", Summary: "the endpoint is the address of the initial subflow",
 			Topology: withEndpoints(subflowOn(client1, "eth0")), Shows: []Symptom{subflows(lab.ClientHost, 0)},
 			Host: lab.ClientHost, Rule: rule.InitialAddress,
 		},
@@ -51,7 +51,7 @@ func endpointScenarios() []Scenario {
 			Host:     lab.ClientHost, Rule: rule.AddressMissing,
 		},
 		{
-			Name: "endpoint-other-family", Summary: "an IPv6 endpoint, and a connection over IPv4",
+			Name: "endpoint-other-family", Summary: "an IPv6 endpoint and a connection over IPv4",
 			Topology: withEndpoints(subflowOn("2001:db8:2::2", "eth1")).With(func(t *lab.Topology) {
 				a := &t.Links[1].A
 				a.Addresses = append(a.Addresses, netip.MustParsePrefix("2001:db8:2::2/64"))
@@ -89,7 +89,7 @@ func announcementScenarios() []Scenario {
 			Host:    lab.ClientHost, Rule: rule.ClientSignals,
 		},
 		{
-			Name: "announcement-too-long", Summary: "an IPv6 address with a port does not fit beside timestamps",
+			Name: "announcement-too-long", Summary: "an IPv6 address with a port does not fit into the options together with timestamps",
 			Topology: ipv6().With(func(t *lab.Topology) {
 				t.SetClient(mptcp.Limits{AddAddrAccepted: 2, Subflows: 2})
 				e := SignalOn("2001:db8:2::1")

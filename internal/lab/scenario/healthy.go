@@ -35,7 +35,7 @@ func healthyNetworks() []Scenario {
 			Topology: triple(), Shows: bothJoined(2),
 		},
 		{
-			Name: "healthy-second-link", Summary: "a second link that no endpoint names: MPTCP is not asked to use it",
+			Name: "healthy-second-link", Summary: "a second link without an endpoint: MPTCP is not told to use it",
 			Topology: plainPair(), Shows: bothJoined(0),
 		},
 		{
@@ -65,7 +65,7 @@ func healthyNetworks() []Scenario {
 			Topology: announcing(), Shows: bothJoined(1),
 		},
 		{
-			Name: "healthy-port", Summary: "the server announces its second address with a port of its own",
+			Name: "healthy-port", Summary: "the server announces its second address with its own port",
 			Topology: announcing().With(func(t *lab.Topology) { t.Server().Endpoints[0].Port = 12400 }),
 			Shows:    bothJoined(1),
 		},
@@ -84,7 +84,7 @@ func healthyNetworks() []Scenario {
 func healthyTraffic() []Scenario {
 	return []Scenario{
 		{
-			Name: "healthy-mapped", Summary: "the client reaches IPv4 by an IPv6 socket",
+			Name: "healthy-mapped", Summary: "the client reaches IPv4 through an IPv6 socket",
 			Topology: pair(), Traffic: Traffic{Mapped: true}, Shows: bothJoined(1),
 		},
 		{
@@ -92,13 +92,13 @@ func healthyTraffic() []Scenario {
 			Topology: pair(), Traffic: Traffic{Stream: true}, Ready: bothJoined(1), Shows: bothJoined(1),
 		},
 		{
-			Name: "healthy-lossy", Summary: "the first path loses one packet in fifty, as radio does",
+			Name: "healthy-lossy", Summary: "the first path loses one packet in fifty, like a radio link",
 			Topology: pair(), Traffic: Traffic{Stream: true}, Ready: bothJoined(1),
 			Faults: filter(Established, lab.ServerHost, "drop one packet in fifty", "eth0", lab.FirewallRule{Verdict: lab.Drop, OneIn: 50}),
 			Shows:  append(bothJoined(1), counts(lab.ClientHost, "TCPFastRetrans", 3)),
 		},
 		{
-			Name: "healthy-checksums", Summary: "both ends ask for checksums",
+			Name: "healthy-checksums", Summary: "both ends require checksums",
 			Topology: pair().With(func(t *lab.Topology) {
 				t.Client().Set("net.mptcp.checksum_enabled", "1")
 				t.Server().Set("net.mptcp.checksum_enabled", "1")
@@ -125,12 +125,12 @@ func healthyTraffic() []Scenario {
 			Shows:    []Symptom{counts(lab.ClientHost, "MPCapableACKRX", 1)},
 		},
 		{
-			Name: "healthy-namespaces", Summary: "a container on the client: both use MPTCP, each in its way",
+			Name: "healthy-namespaces", Summary: "a container on the client: both use MPTCP, each with its own endpoints",
 			Topology: withGuest(), Traffic: Traffic{Guest: guestHost},
 			Programs: []Program{{lab.ClientHost, "desktop"}, {guestHost, "app"}}, Shows: []Symptom{subflows(lab.ClientHost, 1)},
 		},
 		{
-			Name: "healthy-firewall", Summary: "both hosts have a firewall that lets in what they asked for",
+			Name: "healthy-firewall", Summary: "both hosts have a firewall that lets in only answers",
 			Topology: pair().With(func(t *lab.Topology) {
 				guard(t.Client())
 				guard(t.Server())
@@ -138,12 +138,12 @@ func healthyTraffic() []Scenario {
 			Shows: bothJoined(1),
 		},
 		{
-			Name: "healthy-unread", Summary: "the server's program reads nothing: the window is closed, and probed",
+			Name: "healthy-unread", Summary: "the server's program does not read: the window is closed",
 			Topology: pair(), Traffic: Traffic{Unread: true}, Ready: bothJoined(1),
 			Shows: []Symptom{counts(lab.ClientHost, "TCPWinProbe", 9)},
 		},
 		{
-			Name: "healthy-unused", Summary: "endpoints are configured, and nobody connects",
+			Name: "healthy-unused", Summary: "endpoints are configured, but no program connects",
 			Topology: pair(), Traffic: Traffic{Connections: -1},
 		},
 	}

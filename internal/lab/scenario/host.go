@@ -22,19 +22,19 @@ func hostScenarios() []Scenario {
 			Host:  lab.ClientHost, Rule: rule.TwoManagers,
 		},
 		{
-			Name: "listener-overrun", Summary: "the server's program accepts one connection and no more: its queue is full",
+			Name: "listener-overrun", Summary: "the server's program accepts only one connection: its queue is full",
 			Topology: pair(), Traffic: Traffic{Overrun: true, Repeat: true},
 			Shows: []Symptom{counts(lab.ServerHost, "ListenOverflows", 3)},
 			Host:  lab.ServerHost, Rule: rule.ListenerOverrun,
 		},
 		{
-			Name: "events-lost", Summary: "more connections come and go than the reader's buffer holds events of",
+			Name: "events-lost", Summary: "more connections come and go than the reader's buffer can hold events",
 			Topology: singleLink(), Traffic: unused,
 			Look: Stalled,
 			Host: lab.ClientHost, Rule: rule.EventsLost,
 		},
 		{
-			Name: "old-ip", Summary: "the ip command in the path is of 2021 (a stand-in that says so)",
+			Name: "old-ip", Summary: "the ip command in PATH is from 2021 (a stand-in that prints this version)",
 			Topology: pair(), Shows: bothJoined(1),
 			Look: OldTools,
 			Host: lab.ClientHost, Rule: rule.OldIPRoute2, Since: lab.Kernel{Major: 6, Minor: 2},
@@ -51,7 +51,7 @@ func firewallScenarios() []Scenario {
 	strip := lab.FirewallRule{Hook: lab.HookPostrouting, Out: "eth0", Verdict: lab.StripOption}.OnSYN(lab.SubtypeMPCapable)
 	return []Scenario{
 		{
-			Name: "join-dropped-here", Summary: "the client's own firewall drops SYN with MP_JOIN",
+			Name: "join-dropped-here", Summary: "the client's own firewall drops SYN packets with MP_JOIN",
 			Topology: pair(), Faults: here(BeforeTraffic, "drop SYN with MP_JOIN that leaves by the second link", join),
 			Shows: []Symptom{joinHangs(client2)},
 			Host:  lab.ClientHost, Rule: rule.JoinUnanswered,

@@ -35,13 +35,13 @@ func limitScenarios() []Scenario {
 			Host:  lab.ClientHost, Rule: rule.PeerLimit,
 		},
 		{
-			Name: "announcement-refused", Summary: "the server announces an address, and the client accepts none",
+			Name: "announcement-refused", Summary: "the server announces an address, but the client accepts none",
 			Topology: announcing().With(limited(2)),
 			Shows:    []Symptom{counts(lab.ClientHost, "AddAddr", 1), subflows(lab.ClientHost, 0)},
 			Host:     lab.ClientHost, Rule: rule.AnnouncementsNotAccepted,
 		},
 		{
-			Name: "limit-eaten", Summary: "a join that hangs holds the only place",
+			Name: "limit-eaten", Summary: "a pending join holds the only place",
 			Topology: triple().With(limited(1)),
 			Faults:   atServer("drop SYN with MP_JOIN on the second path", "eth1", lab.FirewallRule{Verdict: lab.Drop}.OnSYN(lab.SubtypeMPJoin)),
 			Shows:    []Symptom{joinHangs(client2)},

@@ -11,7 +11,7 @@ import (
 func peerScenarios() []Scenario {
 	return []Scenario{
 		{
-			Name: "join-forbidden", Summary: "the server forbids joins to its address, and announces no other",
+			Name: "join-forbidden", Summary: "the server forbids joins to its address and announces no other",
 			Topology: pair().With(func(t *lab.Topology) { t.Server().Set("net.mptcp.allow_join_initial_addr_port", "0") }),
 			Traffic:  Traffic{Repeat: true},
 			Shows:    []Symptom{subflows(lab.ClientHost, 0)},
@@ -25,7 +25,7 @@ func peerScenarios() []Scenario {
 			Host:   lab.ClientHost, Rule: rule.ListenerClosed,
 		},
 		{
-			Name: "load-balancer", Summary: "the second path leads to another server, which does not know the connection",
+			Name: "load-balancer", Summary: "the second path leads to another server that does not know the connection",
 			Topology: balanced(), Traffic: Traffic{Repeat: true},
 			Shows: []Symptom{counts("other", "MPJoinNoTokenFound", 1)},
 			Host:  "other", Rule: rule.LoadBalancer,

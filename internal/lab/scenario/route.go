@@ -12,13 +12,13 @@ import (
 func routeScenarios() []Scenario {
 	return []Scenario{
 		{
-			Name: "wrong-link", Summary: "no dev and no rule by source: the second subflow leaves by the first link",
+			Name: "wrong-link", Summary: "no dev and no routing rule for the source: the second subflow leaves through the first link",
 			Topology: pair().With(noSourceRule).With(func(t *lab.Topology) { t.Client().Endpoints[0].Dev = "" }),
 			Shows:    bothJoined(1),
 			Host:     lab.ClientHost, Rule: rule.WrongLink,
 		},
 		{
-			Name: "wrong-link-filtered", Summary: "the same, and the server's reverse path filter drops what comes by the wrong link",
+			Name: "wrong-link-filtered", Summary: "the same, and the server's reverse path filter drops packets from the wrong link",
 			Topology: pair().With(noSourceRule).With(func(t *lab.Topology) {
 				t.Client().Endpoints[0].Dev = ""
 				strict(t.Server())
@@ -43,7 +43,7 @@ func routeScenarios() []Scenario {
 func boundRouteScenarios() []Scenario {
 	return []Scenario{
 		{
-			Name: "phantom-route", Summary: "dev is given, and no route leads from it: the peer is looked for on the link itself",
+			Name: "phantom-route", Summary: "dev is given, but no route leads from it: the kernel looks for the peer on the link itself",
 			Topology: pair().With(noSourceRule).With(func(t *lab.Topology) {
 				t.Server().Set("net.ipv4.conf.all.arp_ignore", "1") // else it answers for its other address
 			}),
@@ -61,7 +61,7 @@ func boundRouteScenarios() []Scenario {
 			Host:  lab.ClientHost, Rule: rule.ReversePathFilter,
 		},
 		{
-			Name: "tunnel-takes-route", Summary: "a VPN has the route for everything: the second subflow goes into the tunnel",
+			Name: "tunnel-takes-route", Summary: "a VPN has the default route: the second subflow goes into the tunnel",
 			Topology: pair().With(noSourceRule).With(func(t *lab.Topology) {
 				c := t.Client()
 				c.Endpoints[0].Dev = ""

@@ -16,7 +16,7 @@ import (
 // Config is what is to be applied, and how.
 type Config struct {
 	File      string
-	Exclusive bool   // take over, change and remove also what others made
+	Exclusive bool   // also take over, change and remove endpoints that others added
 	Directory string // where it is kept which endpoints are the policy's; "": [Directory]
 
 	Dial         func() (PathManager, error) // opens the path manager; who does so closes it

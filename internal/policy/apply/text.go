@@ -52,11 +52,11 @@ func (r *Run) limitNotes(v *view) []string {
 func (r *Run) writeLeft(w io.Writer, left []policy.Left) {
 	for _, l := range left {
 		if l.InTheWay {
-			fmt.Fprintf(w, "in the way: %s is not the policy's; wanted is %s (--exclusive takes it over)\n", endpointText(l.Endpoint), endpointText(l.Wanted))
+			fmt.Fprintf(w, "in the way: %s does not belong to the policy, which wants %s (--exclusive takes it over)\n", endpointText(l.Endpoint), endpointText(l.Wanted))
 		} else if l.AsWanted() {
-			fmt.Fprintf(w, "left alone: %s is as wanted already, made by others (--exclusive takes it over)\n", endpointText(l.Endpoint))
+			fmt.Fprintf(w, "left alone: %s is already as wanted, but others added it (--exclusive takes it over)\n", endpointText(l.Endpoint))
 		} else {
-			fmt.Fprintf(w, "left alone: %s is not the policy's\n", endpointText(l.Endpoint))
+			fmt.Fprintf(w, "left alone: %s does not belong to the policy\n", endpointText(l.Endpoint))
 		}
 	}
 }
@@ -95,10 +95,10 @@ func endpointText(e mptcp.Endpoint) string {
 // writeManagers names others that manage endpoints here.
 func (r *Run) writeManagers(w io.Writer, left int) {
 	if settings, err := counters.New("").Sysctls(); err == nil && settings.PathManagerName() == "userspace" {
-		fmt.Fprintln(w, "note: new connections have the userspace path manager (mptcpd?): endpoints and limits mean nothing to them")
+		fmt.Fprintln(w, "note: new connections use the userspace path manager (mptcpd?), which ignores endpoints and limits")
 	}
 	for _, p := range endpointManagers("/proc") {
-		fmt.Fprintf(w, "note: %s (pid %d) runs in this network namespace and may make and remove endpoints; %d are not the policy's\n", p.Name, p.PID, left)
+		fmt.Fprintf(w, "note: %s (pid %d) runs in this network namespace and may add and delete endpoints; %d do not belong to the policy\n", p.Name, p.PID, left)
 	}
 }
 

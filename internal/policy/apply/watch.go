@@ -165,7 +165,7 @@ func (w *watcher) recreate(ctx context.Context, v *view, now time.Time) error {
 	}
 	due := w.recreator.Due(now, own, track.Join(snapshot), func(a netip.Addr) bool { return usable[a] })
 	for _, e := range due {
-		fmt.Fprintf(w.run.Out, "again %s: connections lack a subflow from it\n", endpointText(e))
+		fmt.Fprintf(w.run.Out, "adding %s again: connections lack a subflow from it\n", endpointText(e))
 		if err := w.run.remove(ctx, e); err != nil {
 			return err
 		}
@@ -185,7 +185,7 @@ func (w *watcher) reload() {
 	}
 	p, err := read(w.run.File)
 	if err != nil {
-		w.say(fmt.Sprintf("%v: the file that was read before stays in force", err))
+		w.say(fmt.Sprintf("%v: the last valid file stays in force", err))
 		return
 	}
 	w.run.policy, w.read = p, info.ModTime()
