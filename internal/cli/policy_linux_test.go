@@ -184,7 +184,9 @@ func TestPolicyWatchTriesAgain(t *testing.T) {
 	if slices.Contains(w.locals("10.0.2.2"), killed[0]) {
 		t.Fatalf("%v is still there", killed[0])
 	}
-	if _, err := p.WaitLine(w.ctx, func(l lab.Line) bool { return strings.HasPrefix(l.Text, "adding 10.0.2.2 ") && strings.Contains(l.Text, " again: ") }); err != nil {
+	if _, err := p.WaitLine(w.ctx, func(l lab.Line) bool {
+		return strings.HasPrefix(l.Text, "adding 10.0.2.2 ") && strings.Contains(l.Text, " again: ")
+	}); err != nil {
 		t.Fatalf("%v: %v", err, p.Lines())
 	}
 	w.wait(p, "the subflow again", func() bool {
