@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"iter"
 	"net/netip"
 	"sync"
 	"time"
@@ -59,14 +60,15 @@ func New(c Config) *Collector {
 }
 
 // Run counts until ctx is done, and then returns nil, or until the tracker ends,
-// and then returns its error. It may be called once.
-func (c *Collector) Run(ctx context.Context) error {
+// and then returns its error. The deltas are those of [track.Tracker.Deltas], taken
+// before the tracker runs: none is missing then. It may be called once.
+func (c *Collector) Run(ctx context.Context, deltas iter.Seq2[track.Delta, error]) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var adding sync.WaitGroup
 	adding.Go(func() { c.sampleEvery(ctx) })
 	defer adding.Wait()
 	defer cancel()
-	for delta, err := range c.config.Tracker.Deltas(ctx) {
+	for delta, err := range deltas {
 		if err != nil {
 			return err
 		}

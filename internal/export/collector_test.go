@@ -110,8 +110,9 @@ func collected(t *testing.T, f *fixture, findings func() []Finding) string {
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
+	deltas := tracker.Deltas(ctx)
 	running.Go(func() {
-		if err := c.Run(ctx); err != nil {
+		if err := c.Run(ctx, deltas); err != nil {
 			t.Error(err)
 		}
 	})

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"fmt"
+	"iter"
 	"log/slog"
 	"slices"
 	"sync"
@@ -35,11 +36,11 @@ type judge struct {
 }
 
 // run follows the events, and looks each minute, until ctx is done.
-func (j *judge) run(ctx context.Context) error {
+func (j *judge) run(ctx context.Context, deltas iter.Seq2[track.Delta, error]) error {
 	var looking sync.WaitGroup
 	looking.Go(func() { j.lookEvery(ctx) })
 	defer looking.Wait()
-	for delta, err := range j.tracker.Deltas(ctx) {
+	for delta, err := range deltas {
 		if err != nil {
 			return nil // the tracker tells of its end itself
 		}

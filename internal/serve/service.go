@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"net"
 	"runtime"
@@ -80,7 +81,8 @@ func (s *service) run(ctx context.Context, cancel context.CancelCauseFunc, l net
 	failed := make(chan error, 1)
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context) error{
-		s.server.Run, s.collector.Run, s.track, s.notify, s.findProcesses, s.judge.run,
+		s.following(ctx, s.server.Run), s.following(ctx, s.collector.Run), s.following(ctx, s.judge.run),
+		s.track, s.notify, s.findProcesses,
 		func(ctx context.Context) error { return s.server.Serve(ctx, l) },
 	} {
 		parts.Go(func() {
@@ -102,6 +104,15 @@ func (s *service) run(ctx context.Context, cancel context.CancelCauseFunc, l net
 	default:
 		return nil
 	}
+}
+
+// following returns the part with the deltas that it follows. They are taken here,
+// before the tracker runs: a recording may be played before the part is running.
+func (s *service) following(
+	ctx context.Context, part func(context.Context, iter.Seq2[track.Delta, error]) error,
+) func(context.Context) error {
+	deltas := s.tracker.Deltas(ctx)
+	return func(ctx context.Context) error { return part(ctx, deltas) }
 }
 
 // track runs the tracker. That it ends before it was told to is an error, but at the

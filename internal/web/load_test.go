@@ -88,7 +88,7 @@ func BenchmarkTwentyPages(b *testing.B) {
 	s := serve(b, 10000, Config{Metrics: counted.write})
 	collector := export.New(export.Config{Tracker: s.tracker, Version: "bench"})
 	counted.to.Store(collector)
-	go func() { _ = collector.Run(b.Context()) }()
+	go func() { _ = collector.Run(b.Context(), s.tracker.Deltas(b.Context())) }()
 	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), loadClient+"="+s.address)
 	input, err := command.StdinPipe()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
@@ -97,15 +98,17 @@ func New(c Config) *Server {
 
 // Run follows the tracker until ctx is done, and then returns nil, or until the
 // tracker fails, and then returns its error. Where the tracker ends without one, as at
-// the end of a recording, what it has stays shown. It may be called once.
-func (s *Server) Run(ctx context.Context) error {
+// the end of a recording, what it has stays shown. The deltas are those of
+// [track.Tracker.Deltas], taken before the tracker runs: none is missing then. It may
+// be called once.
+func (s *Server) Run(ctx context.Context, deltas iter.Seq2[track.Delta, error]) error {
 	defer s.endStreams()
 	ctx, cancel := context.WithCancel(ctx)
 	var sampling sync.WaitGroup
 	sampling.Go(func() { s.sample(ctx) })
 	defer sampling.Wait()
 	defer cancel()
-	for delta, err := range s.config.Tracker.Deltas(ctx) {
+	for delta, err := range deltas {
 		if err != nil {
 			return err
 		}

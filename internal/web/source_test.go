@@ -135,13 +135,14 @@ func newWorld(t testing.TB, connections int, c Config) *world {
 	w.server = New(c)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
+	deltas := w.tracker.Deltas(ctx)
 	running.Go(func() {
 		if err := w.tracker.Run(ctx); err != nil {
 			t.Error(err)
 		}
 	})
 	running.Go(func() {
-		if err := w.server.Run(ctx); err != nil {
+		if err := w.server.Run(ctx, deltas); err != nil {
 			t.Error(err)
 		}
 	})
