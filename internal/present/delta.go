@@ -47,7 +47,8 @@ func (f *EventText) AppendDelta(b []byte, d *track.Delta) []byte {
 }
 
 // AppendDelta appends the object of a delta: an event of the kernel as Append does,
-// one that was derived with `"derived":true`, its cause, confidence and evidence.
+// any other with `"derived":true`, its cause, confidence and evidence. That includes
+// OVERFLOW: the kernel sends no such event either.
 func (f *EventJSON) AppendDelta(b []byte, d *track.Delta) []byte {
 	if d.Kind == track.KindEvent {
 		return f.Append(b, &d.Event)
@@ -56,10 +57,7 @@ func (f *EventJSON) AppendDelta(b []byte, d *track.Delta) []byte {
 	e.Netns = netnsOf(d)
 	b = append(b, `{"event":"`...)
 	b = append(b, d.Kind.String()...)
-	b = append(b, '"')
-	if d.Derived() {
-		b = append(b, `,"derived":true`...)
-	}
+	b = append(b, `","derived":true`...)
 	if e.Lost > 0 {
 		b = appendField(b, `,"lost":`, e.Lost)
 	}
@@ -74,17 +72,14 @@ func (f *EventJSON) AppendDelta(b []byte, d *track.Delta) []byte {
 		b = append(b, d.Confidence.String()...)
 		b = append(b, '"')
 	}
-	if d.Derived() {
-		b = append(b, `,"evidence":[`...)
-		for i, line := range d.Evidence {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = appendString(b, line)
+	b = append(b, `,"evidence":[`...)
+	for i, line := range d.Evidence {
+		if i > 0 {
+			b = append(b, ',')
 		}
-		b = append(b, ']')
+		b = appendString(b, line)
 	}
-	return f.appendEnd(b, &e)
+	return f.appendEnd(append(b, ']'), &e)
 }
 
 // withToken returns the event with the token of its connection, which one that was

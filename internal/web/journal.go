@@ -1,7 +1,6 @@
 package web
 
 import (
-	"encoding/json"
 	"strconv"
 	"strings"
 	"sync"
@@ -133,56 +132,9 @@ func (j *journal) place(id string) (after uint64, ok bool) {
 	return min(n, j.last()), true
 }
 
-// appendDelta appends a delta as JSON: a kernel event as `monitor -j` prints it, a
-// derived one in the same form, with its evidence.
+// appendDelta appends a delta as `monitor -d -j` prints it, with its instance.
 func appendDelta(b []byte, f *present.EventJSON, d *track.Delta) []byte {
-	if !d.Derived() && d.Kind != track.KindOverflow {
-		return appendInstance(f.Append(b, &d.Event), d.Key)
-	}
-	event := d.Event
-	head := len(`{"event":""`) + len(event.Type.String())
-	if event.Type == mptcp.EventLost || d.Kind == track.KindOverflow {
-		event.Type, head = mptcp.EventLost, len(`{"event":"LOST"`)
-	}
-	b = append(b, `{"event":`...)
-	b = strconv.AppendQuote(b, deltaName(d))
-	b = append(b, `,"derived":true`...)
-	if d.Confidence != track.ConfidenceNone {
-		b = append(b, `,"confidence":"`...)
-		b = append(b, d.Confidence.String()...)
-		b = append(b, '"')
-	}
-	if d.Cause != "" {
-		b = append(b, `,"cause":`...)
-		b = appendText(b, d.Cause)
-	}
-	if len(d.Evidence) > 0 {
-		b = append(b, `,"evidence":[`...)
-		for i, line := range d.Evidence {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = appendText(b, line)
-		}
-		b = append(b, ']')
-	}
-	return appendInstance(append(b, f.Append(nil, &event)[head:]...), d.Key)
-}
-
-// appendText appends a string as JSON.
-func appendText(b []byte, s string) []byte {
-	text, err := json.Marshal(s)
-	if err != nil {
-		return append(b, '"', '"') // a string has no reason to fail
-	}
-	return append(b, text...)
-}
-
-func deltaName(d *track.Delta) string {
-	if d.Kind == track.KindOverflow {
-		return "OVERFLOW"
-	}
-	return d.Name
+	return appendInstance(f.AppendDelta(b, d), d.Key)
 }
 
 // appendInstance puts the instance of a connection whose token was used before

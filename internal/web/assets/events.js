@@ -20,7 +20,7 @@ export function words(e) {
   if (e.cause) parts.push(`cause ${e.cause}`);
   if (e.lost) parts.push(`${e.lost} events were not read in time`);
   if (e.confidence) parts.push(e.confidence);
-  if (e.evidence) parts.push(e.evidence.join('; '));
+  if (e.evidence?.length) parts.push(e.evidence.join('; '));
   return parts.join(', ');
 }
 
