@@ -18,6 +18,15 @@ var shared = []struct {
 	also []string // files that may have it, each because of another purpose
 }{
 	{
+		what: "walking over netlink messages and attributes, and appending them", home: "internal/nlmsg",
+		copy: regexp.MustCompile(`0x3fff|1<<14 ?- ?1|\+ ?3\) ?&\^ ?3|` +
+			`func (\([^)]*\) )?(next|each|append|Next|Each|Append)(Attr|Attributes?|Nested|Message)\(`),
+		also: []string{
+			"internal/pcapng/parse.go", "internal/firewall/machine.go", // pad other things to four bytes
+			"sockdiag/dump_bench_test.go", // the least that a dump can cost
+		},
+	},
+	{
 		what: "the kernel's release", home: "internal/kernel",
 		copy: regexp.MustCompile(`\bUname\(|/proc/sys/kernel/osrelease`),
 		also: []string{"sockdiag/recorded_test.go"}, // names the machine as well

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/mptcp"
 )
 
@@ -35,7 +36,7 @@ func (b *batch) begin() {
 // batch. A message that is cut short, for want of room or by the filter of another
 // socket, counts as a loss.
 func (b *batch) add(msg []byte, nsid int32) {
-	whole := len(msg) >= nlmsgHeaderSize && int(binary.NativeEndian.Uint32(msg)) == len(msg)
+	whole := len(msg) >= nlmsg.HeaderSize && int(binary.NativeEndian.Uint32(msg)) == len(msg)
 	if b.tap != nil && whole {
 		b.tap(b.at, nsid, msg)
 	}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 
@@ -63,7 +64,7 @@ func (c *conn) do(ctx context.Context, request []byte, visit func(msg []byte) er
 		return os.ErrClosed
 	}
 	c.seq++
-	setSequence(request, c.seq)
+	nlmsg.SetSequence(request, c.seq)
 	if err := unix.Sendto(c.fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return os.NewSyscallError("sendto", err)
 	}
@@ -90,17 +91,16 @@ func (c *conn) do(ctx context.Context, request []byte, visit func(msg []byte) er
 // take hands the messages of a datagram that answer the last request to visit.
 func (c *conn) take(b []byte, visit func([]byte)) (done bool, err error) {
 	for len(b) > 0 {
-		msg, rest, err := nextMessage(b)
-		if err != nil {
-			return true, err
+		msg, rest, ok := nlmsg.Next(b)
+		if !ok {
+			return true, nlmsg.Damage(b)
 		}
 		b = rest
-		h := parseHeader(msg)
 		switch {
-		case h.seq != c.seq: // the rest of an answer that was given up
-		case h.typ == nlmsgError, h.typ == nlmsgDone:
+		case msg.Sequence() != c.seq: // the rest of an answer that was given up
+		case msg.Type() == nlmsg.TypeError, msg.Type() == nlmsg.TypeDone:
 			return true, decodeAck(msg)
-		case h.typ >= nlmsgMin:
+		case msg.Type() >= nlmsg.MinType:
 			visit(msg)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 )
@@ -14,12 +15,12 @@ func decodeEndpoint(msg []byte) (mptcp.Endpoint, error) {
 	found := false
 	_, attrs, err := genlPayload(msg)
 	if err == nil {
-		err = eachAttribute(attrs, func(a attribute) error {
-			if a.typ != uapi.PMAttrAddr {
+		err = nlmsg.EachAttribute(attrs, func(a nlmsg.Attribute) error {
+			if a.Type != uapi.PMAttrAddr {
 				return nil
 			}
 			found = true
-			return eachAttribute(a.value, func(a attribute) error { return setEndpointField(&e, a) })
+			return nlmsg.EachAttribute(a.Value, func(a nlmsg.Attribute) error { return setEndpointField(&e, a) })
 		})
 	}
 	if err == nil && !found {
@@ -32,27 +33,27 @@ func decodeEndpoint(msg []byte) (mptcp.Endpoint, error) {
 }
 
 // setEndpointField stores one attribute of a nested address.
-func setEndpointField(e *mptcp.Endpoint, a attribute) error {
-	switch a.typ {
+func setEndpointField(e *mptcp.Endpoint, a nlmsg.Attribute) error {
+	switch a.Type {
 	case uapi.PMAddrAttrID:
-		return a.uint8((*uint8)(&e.ID))
+		return a.Uint8((*uint8)(&e.ID))
 	case uapi.PMAddrAttrAddr4:
-		if err := a.short(4); err != nil {
+		if err := a.Need(4); err != nil {
 			return err
 		}
-		e.Address = netip.AddrFrom4([4]byte(a.value))
+		e.Address = netip.AddrFrom4([4]byte(a.Value))
 	case uapi.PMAddrAttrAddr6:
-		if err := a.short(16); err != nil {
+		if err := a.Need(16); err != nil {
 			return err
 		}
-		e.Address = netip.AddrFrom16([16]byte(a.value))
+		e.Address = netip.AddrFrom16([16]byte(a.Value))
 	case uapi.PMAddrAttrPort:
-		return a.uint16(&e.Port)
+		return a.Uint16(&e.Port)
 	case uapi.PMAddrAttrFlags:
-		return a.uint32((*uint32)(&e.Flags))
+		return a.Uint32((*uint32)(&e.Flags))
 	case uapi.PMAddrAttrIfIdx:
 		var index uint32
-		err := a.uint32(&index)
+		err := a.Uint32(&index)
 		e.IfIndex = int32(index)
 		return err
 	}
@@ -64,12 +65,12 @@ func decodeLimits(msg []byte) (mptcp.Limits, error) {
 	var l mptcp.Limits
 	_, attrs, err := genlPayload(msg)
 	if err == nil {
-		err = eachAttribute(attrs, func(a attribute) error {
-			switch a.typ {
+		err = nlmsg.EachAttribute(attrs, func(a nlmsg.Attribute) error {
+			switch a.Type {
 			case uapi.PMAttrRcvAddAddrs:
-				return a.uint32(&l.AddAddrAccepted)
+				return a.Uint32(&l.AddAddrAccepted)
 			case uapi.PMAttrSubflows:
-				return a.uint32(&l.Subflows)
+				return a.Uint32(&l.Subflows)
 			}
 			return nil
 		})

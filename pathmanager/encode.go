@@ -1,9 +1,9 @@
 package pathmanager
 
 import (
-	"encoding/binary"
 	"net/netip"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 )
@@ -31,26 +31,26 @@ func ofAddrPort(a netip.AddrPort) address { return address{addr: a.Addr(), port:
 // append appends the address as the nested attribute typ. The port is in the
 // host's order here, unlike in events.
 func (a address) append(b []byte, typ uint16) []byte {
-	return appendNested(b, typ, func(b []byte) []byte {
+	return nlmsg.AppendNested(b, typ, func(b []byte) []byte {
 		if a.addr.IsValid() {
-			b = appendUint16(b, uapi.PMAddrAttrFamily, uint16(mptcp.FamilyOf(a.addr)))
+			b = nlmsg.AppendUint16(b, uapi.PMAddrAttrFamily, uint16(mptcp.FamilyOf(a.addr)))
 			attr := uint16(uapi.PMAddrAttrAddr6)
 			if a.addr.Is4() {
 				attr = uapi.PMAddrAttrAddr4
 			}
-			b = appendAttribute(b, attr, a.addr.AsSlice()...)
+			b = nlmsg.AppendAttribute(b, attr, a.addr.AsSlice()...)
 		}
 		if a.id != 0 || a.withID {
-			b = appendAttribute(b, uapi.PMAddrAttrID, uint8(a.id))
+			b = nlmsg.AppendAttribute(b, uapi.PMAddrAttrID, uint8(a.id))
 		}
 		if a.port != 0 {
-			b = appendUint16(b, uapi.PMAddrAttrPort, a.port)
+			b = nlmsg.AppendUint16(b, uapi.PMAddrAttrPort, a.port)
 		}
 		if a.flags != 0 || a.withFlag {
-			b = appendUint32(b, uapi.PMAddrAttrFlags, uint32(a.flags))
+			b = nlmsg.AppendUint32(b, uapi.PMAddrAttrFlags, uint32(a.flags))
 		}
 		if a.ifIndex != 0 {
-			b = appendUint32(b, uapi.PMAddrAttrIfIdx, uint32(a.ifIndex))
+			b = nlmsg.AppendUint32(b, uapi.PMAddrAttrIfIdx, uint32(a.ifIndex))
 		}
 		return b
 	})
@@ -69,16 +69,16 @@ type request struct {
 
 // encode returns the request as a netlink message of the family.
 func (r request) encode(family uint16) []byte {
-	flags := uint16(nlmFAck)
+	flags := uint16(nlmsg.FlagAck)
 	if r.dump {
-		flags = nlmFDump
+		flags = nlmsg.FlagDump
 	}
 	b := newRequest(family, flags, uint8(r.command), uapi.PMVersion)
 	if r.token != nil {
-		b = appendUint32(b, uapi.PMAttrToken, uint32(*r.token))
+		b = nlmsg.AppendUint32(b, uapi.PMAttrToken, uint32(*r.token))
 	}
 	if r.id != nil {
-		b = appendAttribute(b, uapi.PMAttrLocID, uint8(*r.id))
+		b = nlmsg.AppendAttribute(b, uapi.PMAttrLocID, uint8(*r.id))
 	}
 	if r.local != nil {
 		b = r.local.append(b, uapi.PMAttrAddr)
@@ -87,13 +87,10 @@ func (r request) encode(family uint16) []byte {
 		b = r.remote.append(b, uapi.PMAttrAddrRemote)
 	}
 	if v := r.limits.AddAddrAccepted; v != nil {
-		b = appendUint32(b, uapi.PMAttrRcvAddAddrs, *v)
+		b = nlmsg.AppendUint32(b, uapi.PMAttrRcvAddAddrs, *v)
 	}
 	if v := r.limits.Subflows; v != nil {
-		b = appendUint32(b, uapi.PMAttrSubflows, *v)
+		b = nlmsg.AppendUint32(b, uapi.PMAttrSubflows, *v)
 	}
 	return finish(b)
 }
-
-// setSequence numbers a request, so that its answers can be told from others.
-func setSequence(b []byte, seq uint32) { binary.NativeEndian.PutUint32(b[8:], seq) }

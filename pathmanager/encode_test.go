@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 
@@ -96,8 +97,8 @@ func TestDecodeEndpoint(t *testing.T) {
 
 func TestDecodeLimits(t *testing.T) {
 	b := newRequest(28, 0, uint8(CommandGetLimits), 1)
-	b = appendUint32(b, uapi.PMAttrRcvAddAddrs, 1)
-	b = finish(appendUint32(b, uapi.PMAttrSubflows, 64))
+	b = nlmsg.AppendUint32(b, uapi.PMAttrRcvAddAddrs, 1)
+	b = finish(nlmsg.AppendUint32(b, uapi.PMAttrSubflows, 64))
 	got, err := decodeLimits(b)
 	if want := (mptcp.Limits{AddAddrAccepted: 1, Subflows: 64}); err != nil || got != want {
 		t.Errorf("%+v, %v", got, err)
@@ -109,19 +110,19 @@ func TestDecodeLimits(t *testing.T) {
 
 func TestDecodeFamily(t *testing.T) {
 	b := newRequest(controlFamily, 0, 1, 2)
-	b = appendUint16(b, ctrlAttrFamilyID, 41)
-	b = appendUint32(b, ctrlAttrVersion, 1)
-	b = appendNested(b, ctrlAttrOps, func(b []byte) []byte {
+	b = nlmsg.AppendUint16(b, ctrlAttrFamilyID, 41)
+	b = nlmsg.AppendUint32(b, ctrlAttrVersion, 1)
+	b = nlmsg.AppendNested(b, ctrlAttrOps, func(b []byte) []byte {
 		for i := range uint16(3) {
-			b = appendNested(b, i+1, func(b []byte) []byte { return appendUint32(b, ctrlAttrOpID, uint32(i+1)) })
+			b = nlmsg.AppendNested(b, i+1, func(b []byte) []byte { return nlmsg.AppendUint32(b, ctrlAttrOpID, uint32(i+1)) })
 		}
 		return b
 	})
-	b = appendNested(b, ctrlAttrGroups, func(b []byte) []byte {
+	b = nlmsg.AppendNested(b, ctrlAttrGroups, func(b []byte) []byte {
 		for i, name := range []string{uapi.PMCommandGroup, uapi.PMEventGroup} {
-			b = appendNested(b, uint16(i+1), func(b []byte) []byte {
-				b = appendUint32(b, ctrlAttrGroupID, uint32(20+i))
-				return appendAttribute(b, ctrlAttrGroupName, append([]byte(name), 0)...)
+			b = nlmsg.AppendNested(b, uint16(i+1), func(b []byte) []byte {
+				b = nlmsg.AppendUint32(b, ctrlAttrGroupID, uint32(20+i))
+				return nlmsg.AppendAttribute(b, ctrlAttrGroupName, append([]byte(name), 0)...)
 			})
 		}
 		return b
@@ -154,10 +155,10 @@ func FuzzDecodeAnswers(f *testing.F) {
 		if l, err := decodeLimits(msg); err != nil && l != (mptcp.Limits{}) {
 			t.Fatalf("error and value %+v", l)
 		}
-		if f, err := decodeFamily(msg); err == nil && f.ID < nlmsgMin {
+		if f, err := decodeFamily(msg); err == nil && f.ID < nlmsg.MinType {
 			t.Fatalf("family %+v", f)
 		}
-		if m, _, err := nextMessage(msg); err == nil {
+		if m, _, ok := nlmsg.Next(msg); ok {
 			_ = decodeAck(append(m, 0, 0, 0, 0))
 		}
 	})

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/mptcp"
 
 	"golang.org/x/sys/unix"
@@ -309,7 +310,7 @@ func TestCommandsOfTheKernel(t *testing.T) {
 	}
 	f := c.Family() // which has them in the kernel's order
 	slices.Sort(f.Commands)
-	if f.ID < nlmsgMin || f.Version != 1 || !slices.Equal(f.Commands, got) {
+	if f.ID < nlmsg.MinType || f.Version != 1 || !slices.Equal(f.Commands, got) {
 		t.Errorf("family %+v", f)
 	}
 }

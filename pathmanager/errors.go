@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 )
@@ -116,41 +117,37 @@ func (e *Error) ambiguous() bool {
 // decodeAck reads an NLMSG_ERROR, or the NLMSG_DONE that ends a dump. It returns
 // nil if the request was done. Both start with an errno; attributes of the
 // extended ACK follow, in an error after the request that it answers.
-func decodeAck(msg []byte) error {
-	h := parseHeader(msg)
-	b := msg[nlmsgHeaderSize:]
-	if len(b) < 4 {
-		if h.typ == nlmsgDone {
-			return nil
-		}
-		return fmt.Errorf("netlink error of %d bytes", len(b))
+func decodeAck(msg nlmsg.Message) error {
+	code, ok := msg.Code()
+	if !ok {
+		return fmt.Errorf("netlink error of %d bytes", len(msg.Payload()))
 	}
-	code := int32(binary.NativeEndian.Uint32(b))
 	if code == 0 {
 		return nil
 	}
 	e := &Error{Err: syscall.Errno(-code)}
-	if h.flags&nlmFAckTLVs != 0 {
-		e.setExtendedAck(extendedAck(h, b[4:]))
+	if msg.Flags()&nlmsg.FlagAckTLVs != 0 {
+		e.setExtendedAck(extendedAck(msg))
 	}
 	e.kind = classify(syscall.Errno(-code), e.Message)
 	return e
 }
 
-// extendedAck returns the attributes behind the repeated request, if there is one,
-// and that request.
-func extendedAck(h header, b []byte) (attrs, request []byte) {
-	if h.typ == nlmsgDone {
+// extendedAck returns the attributes behind the errno and, in an error, behind the
+// repeated request, and that request.
+func extendedAck(msg nlmsg.Message) (attrs, request []byte) {
+	b := msg.Payload()[4:]
+	if msg.Type() == nlmsg.TypeDone {
 		return b, nil
 	}
-	if len(b) < nlmsgHeaderSize {
+	if len(b) < nlmsg.HeaderSize {
 		return nil, nil
 	}
-	n := nlmsgHeaderSize
-	if h.flags&nlmFCapped == 0 {
-		n = align(int(binary.NativeEndian.Uint32(b)))
+	n := nlmsg.HeaderSize
+	if msg.Flags()&nlmsg.FlagCapped == 0 {
+		n = nlmsg.Align(int(binary.NativeEndian.Uint32(b)))
 	}
-	if n < nlmsgHeaderSize || n > len(b) {
+	if n < nlmsg.HeaderSize || n > len(b) {
 		return nil, nil
 	}
 	return b[n:], b[:n]
@@ -160,19 +157,19 @@ func extendedAck(h header, b []byte) (attrs, request []byte) {
 // are: one that is cut short is left out.
 func (e *Error) setExtendedAck(attrs, request []byte) {
 	var missing, nest uint32
-	_ = eachAttribute(attrs, func(a attribute) error {
-		switch a.typ {
+	_ = nlmsg.EachAttribute(attrs, func(a nlmsg.Attribute) error {
+		switch a.Type {
 		case uapi.NlmsgerrAttrMsg:
-			e.Message = a.text()
+			e.Message = a.Text()
 		case uapi.NlmsgerrAttrOffs:
 			var offset uint32
-			err := a.uint32(&offset)
+			err := a.Uint32(&offset)
 			e.Offset = int(offset)
 			return err
 		case uapi.NlmsgerrAttrMissType:
-			return a.uint32(&missing)
+			return a.Uint32(&missing)
 		case uapi.NlmsgerrAttrMissNest:
-			return a.uint32(&nest)
+			return a.Uint32(&nest)
 		}
 		return nil
 	})
@@ -211,9 +208,10 @@ func missingName(typ, nest uint32, request []byte) string {
 		return attributeName(requestNames[:], typ)
 	}
 	prefix := "addr."
-	if int64(nest)+nlaHeaderSize <= int64(len(request)) {
-		outer := binary.NativeEndian.Uint16(request[nest+2:]) & nlaTypeMask
-		prefix = attributeName(requestNames[:], uint32(outer)) + "."
+	if int64(nest) <= int64(len(request)) {
+		if outer, _, _, ok := nlmsg.NextAttribute(request[nest:]); ok {
+			prefix = attributeName(requestNames[:], uint32(outer)) + "."
+		}
 	}
 	return prefix + attributeName(addressNames[:], typ)
 }

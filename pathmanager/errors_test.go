@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 )
@@ -16,13 +17,13 @@ import (
 // with or without the request, or an NLMSG_DONE.
 func ack(typ, flags uint16, errno syscall.Errno, attrs []byte) []byte {
 	request := finish(address{withID: true}.append(newRequest(28, 0, 1, 1), uapi.PMAttrAddrRemote))
-	b := make([]byte, nlmsgHeaderSize)
+	b := make([]byte, nlmsg.HeaderSize)
 	binary.NativeEndian.PutUint16(b[4:], typ)
 	binary.NativeEndian.PutUint16(b[6:], flags)
 	b = binary.NativeEndian.AppendUint32(b, uint32(-int32(errno)))
-	if typ == nlmsgError {
-		if flags&nlmFCapped != 0 {
-			request = request[:nlmsgHeaderSize]
+	if typ == nlmsg.TypeError {
+		if flags&nlmsg.FlagCapped != 0 {
+			request = request[:nlmsg.HeaderSize]
 		}
 		b = append(b, request...)
 	}
@@ -30,20 +31,20 @@ func ack(typ, flags uint16, errno syscall.Errno, attrs []byte) []byte {
 }
 
 func message(s string) []byte {
-	return appendAttribute(nil, uapi.NlmsgerrAttrMsg, append([]byte(s), 0)...)
+	return nlmsg.AppendAttribute(nil, uapi.NlmsgerrAttrMsg, append([]byte(s), 0)...)
 }
 
 func missing(typ, nest uint32) []byte {
-	b := appendUint32(nil, uapi.NlmsgerrAttrMissType, typ)
+	b := nlmsg.AppendUint32(nil, uapi.NlmsgerrAttrMissType, typ)
 	if nest != 0 {
-		b = appendUint32(b, uapi.NlmsgerrAttrMissNest, nest)
+		b = nlmsg.AppendUint32(b, uapi.NlmsgerrAttrMissNest, nest)
 	}
 	return b
 }
 
 // Many errors have no text: the missing attribute's number is all that there is.
 func TestDecodeAckKeepsWhatTheKernelSaid(t *testing.T) {
-	offset := appendUint32(nil, uapi.NlmsgerrAttrOffs, 20)
+	offset := nlmsg.AppendUint32(nil, uapi.NlmsgerrAttrOffs, 20)
 	for _, tt := range []struct {
 		name string
 		msg  []byte
@@ -51,31 +52,31 @@ func TestDecodeAckKeepsWhatTheKernelSaid(t *testing.T) {
 		text string
 	}{
 		{
-			"text and offset", ack(nlmsgError, nlmFAckTLVs, syscall.EINVAL, append(message("unknown address family"), offset...)),
+			"text and offset", ack(nlmsg.TypeError, nlmsg.FlagAckTLVs, syscall.EINVAL, append(message("unknown address family"), offset...)),
 			Error{Message: "unknown address family", Offset: 20, Err: syscall.EINVAL}, "endpoint add 10.0.0.1: unknown address family",
 		},
 		{
-			"capped", ack(nlmsgError, nlmFAckTLVs|nlmFCapped, syscall.EINVAL, message("why")),
+			"capped", ack(nlmsg.TypeError, nlmsg.FlagAckTLVs|nlmsg.FlagCapped, syscall.EINVAL, message("why")),
 			Error{Message: "why", Err: syscall.EINVAL}, "endpoint add 10.0.0.1: why",
 		},
 		{
-			"missing", ack(nlmsgError, nlmFAckTLVs, syscall.EINVAL, missing(uapi.PMAttrToken, 0)),
+			"missing", ack(nlmsg.TypeError, nlmsg.FlagAckTLVs, syscall.EINVAL, missing(uapi.PMAttrToken, 0)),
 			Error{Missing: "token", Err: syscall.EINVAL}, "endpoint add 10.0.0.1: missing attribute token",
 		},
 		{
-			"missing in nest", ack(nlmsgError, nlmFAckTLVs, syscall.EINVAL, missing(uapi.PMAddrAttrFamily, 20)),
+			"missing in nest", ack(nlmsg.TypeError, nlmsg.FlagAckTLVs, syscall.EINVAL, missing(uapi.PMAddrAttrFamily, 20)),
 			Error{Missing: "addr-remote.family", Err: syscall.EINVAL}, "endpoint add 10.0.0.1: missing attribute addr-remote.family",
 		},
 		{
-			"missing unknown", ack(nlmsgError, nlmFAckTLVs, syscall.EINVAL, missing(99, 0)),
+			"missing unknown", ack(nlmsg.TypeError, nlmsg.FlagAckTLVs, syscall.EINVAL, missing(99, 0)),
 			Error{Missing: "number 99", Err: syscall.EINVAL}, "endpoint add 10.0.0.1: missing attribute number 99",
 		},
 		{
-			"errno alone", ack(nlmsgError, 0, syscall.EPERM, nil),
+			"errno alone", ack(nlmsg.TypeError, 0, syscall.EPERM, nil),
 			Error{Err: syscall.EPERM}, "endpoint add 10.0.0.1: operation not permitted",
 		},
 		{
-			"end of a dump", ack(nlmsgDone, nlmFAckTLVs, syscall.EINVAL, message("invalid token")),
+			"end of a dump", ack(nlmsg.TypeDone, nlmsg.FlagAckTLVs, syscall.EINVAL, message("invalid token")),
 			Error{Message: "invalid token", Err: syscall.EINVAL}, "endpoint add 10.0.0.1: invalid token",
 		},
 	} {
@@ -92,17 +93,17 @@ func TestDecodeAckKeepsWhatTheKernelSaid(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.text)
 		}
 	}
-	if err := decodeAck(ack(nlmsgError, 0, 0, nil)); err != nil {
+	if err := decodeAck(ack(nlmsg.TypeError, 0, 0, nil)); err != nil {
 		t.Errorf("an acknowledgement is the error %v", err)
 	}
-	if err := decodeAck(ack(nlmsgDone, 0, 0, nil)); err != nil {
+	if err := decodeAck(ack(nlmsg.TypeDone, 0, 0, nil)); err != nil {
 		t.Errorf("the end of a dump is the error %v", err)
 	}
 }
 
 func TestDecodeAckTruncatedAtEachByte(t *testing.T) {
-	msg := ack(nlmsgError, nlmFAckTLVs, syscall.EINVAL, append(message("why"), missing(4, 0)...))
-	for n := nlmsgHeaderSize; n < len(msg); n++ {
+	msg := ack(nlmsg.TypeError, nlmsg.FlagAckTLVs, syscall.EINVAL, append(message("why"), missing(4, 0)...))
+	for n := nlmsg.HeaderSize; n < len(msg); n++ {
 		cut := finish(append([]byte(nil), msg[:n]...))
 		err := decodeAck(cut)
 		if err == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 )
@@ -48,20 +49,17 @@ func DecodeEvent(msg []byte, e *mptcp.Event) error {
 		return fmt.Errorf("event: %w", err)
 	}
 	fields := mptcp.EventField(0)
-	// Written out, and not by eachAttribute: no loop of a monitor is hotter.
-	for len(attrs) >= nlaHeaderSize {
-		n := int(binary.NativeEndian.Uint16(attrs))
-		typ := binary.NativeEndian.Uint16(attrs[2:]) & nlaTypeMask
-		if n < nlaHeaderSize || n > len(attrs) {
+	for {
+		typ, v, rest, ok := nlmsg.NextAttribute(attrs)
+		if !ok {
 			break
 		}
-		v := attrs[nlaHeaderSize:n]
-		attrs = attrs[min(align(n), len(attrs)):]
+		attrs = rest
 		if typ == uapi.AttrUnspec || int(typ) >= len(eventSizes) {
 			continue
 		}
 		if len(v) < int(eventSizes[typ]) {
-			return undecoded(e, cmd, attribute{typ, v}.short(int(eventSizes[typ])))
+			return undecoded(e, cmd, nlmsg.Attribute{Type: typ, Value: v}.Need(int(eventSizes[typ])))
 		}
 		// Addresses and ports are in network order, everything else is in the host's.
 		switch typ {
@@ -105,8 +103,7 @@ func DecodeEvent(msg []byte, e *mptcp.Event) error {
 		fields |= 1 << typ
 	}
 	if len(attrs) > 0 {
-		_, _, err = nextAttribute(attrs)
-		return undecoded(e, cmd, err)
+		return undecoded(e, cmd, nlmsg.AttributeDamage(attrs))
 	}
 	e.Fields = fields
 	e.Type = mptcp.EventType(cmd)

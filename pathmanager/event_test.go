@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 
@@ -135,7 +136,7 @@ func encodeEvent(e *mptcp.Event) []byte {
 	binary.NativeEndian.PutUint16(b[6:], 0) // an event is no request
 	put := func(f mptcp.EventField, typ uint16, value ...byte) {
 		if e.Has(f) {
-			b = appendAttribute(b, typ, value...)
+			b = nlmsg.AppendAttribute(b, typ, value...)
 		}
 	}
 	ne16 := func(v uint16) []byte { return binary.NativeEndian.AppendUint16(nil, v) }
@@ -247,9 +248,9 @@ func TestMappedAddressesCompareEqual(t *testing.T) {
 // Newer kernels may send more: other events, other attributes, wider values.
 func TestDecodeEventOfNewerKernel(t *testing.T) {
 	b := newRequest(28, 0, 77, 9)
-	b = appendAttribute(b, uapi.AttrRemID, 3, 0, 0, 0)
-	b = appendAttribute(b, 4000, 1, 2, 3)
-	b = appendAttribute(b, uapi.AttrToken|nlaFNested, 1, 0, 0, 0)
+	b = nlmsg.AppendAttribute(b, uapi.AttrRemID, 3, 0, 0, 0)
+	b = nlmsg.AppendAttribute(b, 4000, 1, 2, 3)
+	b = nlmsg.AppendAttribute(b, uapi.AttrToken|nlmsg.FlagNested, 1, 0, 0, 0)
 	var e mptcp.Event
 	if err := DecodeEvent(finish(b), &e); err != nil {
 		t.Fatal(err)
@@ -263,9 +264,9 @@ func TestDecodeEventRefusesMalformed(t *testing.T) {
 	for name, msg := range map[string][]byte{
 		"empty":           {},
 		"no generic part": {16, 0, 0, 0, 28, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
-		"control message": finish(newRequest(nlmsgDone, 0, 1, 1)),
-		"short token":     finish(appendAttribute(newRequest(28, 0, 3, 1), uapi.AttrToken, 1, 2, 3)),
-		"short address":   finish(appendAttribute(newRequest(28, 0, 1, 1), uapi.AttrSaddr6, 1, 2, 3, 4)),
+		"control message": finish(newRequest(nlmsg.TypeDone, 0, 1, 1)),
+		"short token":     finish(nlmsg.AppendAttribute(newRequest(28, 0, 3, 1), uapi.AttrToken, 1, 2, 3)),
+		"short address":   finish(nlmsg.AppendAttribute(newRequest(28, 0, 1, 1), uapi.AttrSaddr6, 1, 2, 3, 4)),
 		"length 3":        finish(append(newRequest(28, 0, 1, 1), 3, 0, 1, 0)),
 		"length 0":        finish(append(newRequest(28, 0, 1, 1), 0, 0, 1, 0)),
 		"too long":        finish(append(newRequest(28, 0, 1, 1), 9, 0, 1, 0, 1, 2, 3, 4)),
@@ -376,8 +377,8 @@ func TestDecodeMillionMessages(t *testing.T) {
 			buf[r.IntN(len(buf))] = byte(r.Uint32())
 		}
 		if r.IntN(8) == 0 {
-			for j := range buf[nlmsgHeaderSize:] {
-				buf[nlmsgHeaderSize+j] = byte(r.Uint32())
+			for j := range buf[nlmsg.HeaderSize:] {
+				buf[nlmsg.HeaderSize+j] = byte(r.Uint32())
 			}
 		}
 		var e mptcp.Event

@@ -3,6 +3,7 @@ package pathmanager
 import (
 	"fmt"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 )
 
@@ -33,8 +34,8 @@ type Family struct {
 
 // familyRequest asks for the family by its name.
 func familyRequest() []byte {
-	b := newRequest(controlFamily, nlmFAck, controlGetFamily, controlVersion)
-	return finish(appendAttribute(b, ctrlAttrName, append([]byte(uapi.PMFamily), 0)...))
+	b := newRequest(controlFamily, nlmsg.FlagAck, controlGetFamily, controlVersion)
+	return finish(nlmsg.AppendAttribute(b, ctrlAttrName, append([]byte(uapi.PMFamily), 0)...))
 }
 
 // decodeFamily reads the controller's answer.
@@ -44,20 +45,20 @@ func decodeFamily(msg []byte) (Family, error) {
 		return Family{}, fmt.Errorf("family: %w", err)
 	}
 	var f Family
-	err = eachAttribute(attrs, func(a attribute) error {
-		switch a.typ {
+	err = nlmsg.EachAttribute(attrs, func(a nlmsg.Attribute) error {
+		switch a.Type {
 		case ctrlAttrFamilyID:
-			return a.uint16(&f.ID)
+			return a.Uint16(&f.ID)
 		case ctrlAttrVersion:
-			return a.uint32(&f.Version)
+			return a.Uint32(&f.Version)
 		case ctrlAttrOps:
-			return eachAttribute(a.value, f.addCommand)
+			return nlmsg.EachAttribute(a.Value, f.addCommand)
 		case ctrlAttrGroups:
-			return eachAttribute(a.value, f.addGroup)
+			return nlmsg.EachAttribute(a.Value, f.addGroup)
 		}
 		return nil
 	})
-	if err == nil && f.ID < nlmsgMin {
+	if err == nil && f.ID < nlmsg.MinType {
 		err = fmt.Errorf("no valid id")
 	}
 	if err != nil {
@@ -67,28 +68,28 @@ func decodeFamily(msg []byte) (Family, error) {
 }
 
 // addCommand takes one entry of the list of operations.
-func (f *Family) addCommand(op attribute) error {
-	return eachAttribute(op.value, func(a attribute) error {
-		if a.typ != ctrlAttrOpID {
+func (f *Family) addCommand(op nlmsg.Attribute) error {
+	return nlmsg.EachAttribute(op.Value, func(a nlmsg.Attribute) error {
+		if a.Type != ctrlAttrOpID {
 			return nil
 		}
 		var id uint32
-		err := a.uint32(&id)
+		err := a.Uint32(&id)
 		f.Commands = append(f.Commands, Command(id))
 		return err
 	})
 }
 
 // addGroup takes one entry of the list of multicast groups.
-func (f *Family) addGroup(group attribute) error {
+func (f *Family) addGroup(group nlmsg.Attribute) error {
 	var name string
 	var id uint32
-	err := eachAttribute(group.value, func(a attribute) error {
-		switch a.typ {
+	err := nlmsg.EachAttribute(group.Value, func(a nlmsg.Attribute) error {
+		switch a.Type {
 		case ctrlAttrGroupName:
-			name = a.text()
+			name = a.Text()
 		case ctrlAttrGroupID:
-			return a.uint32(&id)
+			return a.Uint32(&id)
 		}
 		return nil
 	})

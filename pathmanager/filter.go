@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/mptcp"
 
 	"golang.org/x/sys/unix"
@@ -41,7 +42,7 @@ func filterProgram(family uint16, types []mptcp.EventType) []unix.SockFilter {
 	p := []unix.SockFilter{
 		{Code: bpfLoadHalf, K: 4}, // nlmsg_type
 		{Code: bpfJumpEq, K: uint32(binary.BigEndian.Uint16(typ[:])), Jf: uint8(n + 2)},
-		{Code: bpfLoadByte, K: nlmsgHeaderSize}, // genlmsghdr.cmd
+		{Code: bpfLoadByte, K: nlmsg.HeaderSize}, // genlmsghdr.cmd
 	}
 	for i, t := range kernel {
 		p = append(p, unix.SockFilter{Code: bpfJumpEq, K: uint32(t), Jt: uint8(n - i)})

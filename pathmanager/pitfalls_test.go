@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 
@@ -78,8 +79,8 @@ func TestFamilyAndGroupAreResolvedByName(t *testing.T) {
 		t.Fatal(err)
 	}
 	named := false
-	err = eachAttribute(attrs, func(a attribute) error {
-		named = named || a.typ == ctrlAttrName && a.text() == uapi.PMFamily
+	err = nlmsg.EachAttribute(attrs, func(a nlmsg.Attribute) error {
+		named = named || a.Type == ctrlAttrName && a.Text() == uapi.PMFamily
 		return nil
 	})
 	if err != nil || !named || f.Events == 0 || f.Version != uapi.PMVersion {
@@ -120,8 +121,8 @@ func TestForgedAnswersAreIgnored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	forged := ack(nlmsgError, 0, 0, nil)
-	setSequence(forged, c.conn.seq+1)
+	forged := ack(nlmsg.TypeError, 0, 0, nil)
+	nlmsg.SetSequence(forged, c.conn.seq+1)
 	inside(t, ns, func() error {
 		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_GENERIC)
 		if err != nil {
@@ -138,9 +139,9 @@ func TestForgedAnswersAreIgnored(t *testing.T) {
 // The rest of an answer that was given up does not answer the next request.
 func TestStaleAnswersAreSkipped(t *testing.T) {
 	c := &conn{fd: -1, seq: 8}
-	stale, fresh := ack(nlmsgError, 0, 0, nil), ack(nlmsgError, 0, unix.EPERM, nil)
-	setSequence(stale, 7)
-	setSequence(fresh, 8)
+	stale, fresh := ack(nlmsg.TypeError, 0, 0, nil), ack(nlmsg.TypeError, 0, unix.EPERM, nil)
+	nlmsg.SetSequence(stale, 7)
+	nlmsg.SetSequence(fresh, 8)
 	visited := 0
 	visit := func([]byte) { visited++ }
 	if done, err := c.take(stale, visit); done || err != nil {

@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"mptcpctl/internal/bpf"
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/mptcp"
 
 	"golang.org/x/sys/unix"
@@ -115,7 +116,7 @@ func (r *ring) prove() error {
 		return err
 	}
 	defer unix.Close(probe)
-	if err := unix.Sendto(probe, make([]byte, nlmsgHeaderSize+genlHeaderSize), 0, to); err != nil {
+	if err := unix.Sendto(probe, make([]byte, nlmsg.HeaderSize+genlHeaderSize), 0, to); err != nil {
 		return os.NewSyscallError("sendto", err)
 	}
 	sender := (*[2]uint32)(unsafe.Pointer(&r.state[stateSender]))
@@ -174,7 +175,7 @@ func (r *ring) next() (msg []byte, lost uint32) {
 		n := uint64(head &^ unix.BPF_RINGBUF_DISCARD_BIT)
 		record := r.data[at+unix.BPF_RINGBUF_HDR_SZ:][:n]
 		r.at += (n + unix.BPF_RINGBUF_HDR_SZ + 7) &^ 7
-		if head&unix.BPF_RINGBUF_DISCARD_BIT != 0 || n < recordPrefix+nlmsgHeaderSize {
+		if head&unix.BPF_RINGBUF_DISCARD_BIT != 0 || n < recordPrefix+nlmsg.HeaderSize {
 			continue
 		}
 		// Two processors may have counted in another order than they wrote.

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"mptcpctl/internal/bpf"
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/mptcp"
 
 	"golang.org/x/sys/unix"
@@ -73,14 +74,14 @@ type assembler struct{ bpf.Program }
 // Its registers: 6 the message's sk_buff, 7 its length, 8 the state, 9 the record.
 // On its stack: the sender at -32, the two headers at -24.
 func ringProgram(ring, state int, rule ringRule) []byte {
-	const sender, header, headers = -32, -24, nlmsgHeaderSize + genlHeaderSize
+	const sender, header, headers = -32, -24, nlmsg.HeaderSize + genlHeaderSize
 	a := &assembler{}
 	a.Op(bpf.Copy, 6, 1, 0, 0)
 	a.Wide(8, unix.BPF_PSEUDO_MAP_VALUE, int32(state), 0)
 	a.Op(bpf.Zero8, 10, 0, sender, 0)
 	a.ringTrust(rule, sender, header, headers)
 	if rule.types != ^uint64(0) {
-		a.Op(bpf.Read1, 1, 10, header+nlmsgHeaderSize, 0) // genlmsghdr.cmd
+		a.Op(bpf.Read1, 1, 10, header+nlmsg.HeaderSize, 0) // genlmsghdr.cmd
 		a.Jump(bpf.IfMore, 1, 63, "drop")
 		a.Wide(2, 0, int32(uint32(rule.types)), int32(uint32(rule.types>>32)))
 		a.Op(bpf.ShiftRight, 2, 1, 0, 0)

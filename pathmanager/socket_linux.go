@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 
@@ -146,7 +147,7 @@ func (s *socket) fill(b *batch, n int) (odd bool) {
 	truncated := false
 	for i := range n {
 		m := s.receiver.message(i, s.group)
-		if !m.kernel || len(m.data) >= nlmsgHeaderSize && binary.NativeEndian.Uint16(m.data[4:]) != s.family.ID {
+		if !m.kernel || len(m.data) >= nlmsg.HeaderSize && binary.NativeEndian.Uint16(m.data[4:]) != s.family.ID {
 			s.refused.Add(1)
 			odd = true
 			continue

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/pace"
 	"mptcpctl/mptcp"
 
@@ -193,7 +194,7 @@ func testMessageThatAnotherCutsIsLost(t *testing.T, engine Engine) {
 	addAddresses(t, ns, first)
 	l := listen(t, ns, &ListenConfig{Engine: engine})
 	other := listen(t, ns, nil)
-	cut := []unix.SockFilter{{Code: bpfReturn, K: nlmsgHeaderSize - 1}}
+	cut := []unix.SockFilter{{Code: bpfReturn, K: nlmsg.HeaderSize - 1}}
 	if err := unix.SetsockoptSockFprog(other.socket.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &cut[0]}); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package sockdiag
 import (
 	"encoding/binary"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 )
@@ -124,7 +125,7 @@ func DecodeConnection(payload []byte, c *Connection) error {
 	}
 	c.Info = Info{}
 	for b := payload[uapi.InetDiagMsgSize:]; ; {
-		typ, value, rest, ok := nextAttribute(b)
+		typ, value, rest, ok := nlmsg.NextAttribute(b)
 		if !ok {
 			return nil
 		}

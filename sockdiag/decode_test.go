@@ -2,11 +2,11 @@ package sockdiag
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"testing"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 
@@ -191,15 +191,15 @@ func TestDecodeAddresses(t *testing.T) {
 func TestDecodeIgnoresUnknownAttributes(t *testing.T) {
 	want := sampleSubflow(280)
 	b := encodeSocket(&want.Socket)
-	b = appendAttribute(b, 900, []byte("unknown"))
-	inner := appendAttribute(nil, 77, []byte{1})
+	b = nlmsg.AppendAttribute(b, 900, []byte("unknown")...)
+	inner := nlmsg.AppendAttribute(nil, 77, 1)
 	inner = append(inner, encodeSubflowInfo(&want.MPTCP)...)
-	ulp := appendAttribute(nil, 55, nil)
-	ulp = appendAttribute(ulp, uapi.InetUlpInfoName, []byte("mptcp\x00"))
-	ulp = appendAttribute(ulp, uapi.InetUlpInfoMPTCP, inner)
-	b = appendAttribute(b, uapi.InetDiagUlpInfo, ulp)
-	b = appendAttribute(b, uapi.InetDiagInfo, encodeTCPInfo(&want.TCP))
-	b = appendAttribute(b, 901, nil)
+	ulp := nlmsg.AppendAttribute(nil, 55)
+	ulp = nlmsg.AppendAttribute(ulp, uapi.InetUlpInfoName, []byte("mptcp\x00")...)
+	ulp = nlmsg.AppendAttribute(ulp, uapi.InetUlpInfoMPTCP, inner...)
+	b = nlmsg.AppendAttribute(b, uapi.InetDiagUlpInfo, ulp...)
+	b = nlmsg.AppendAttribute(b, uapi.InetDiagInfo, encodeTCPInfo(&want.TCP)...)
+	b = nlmsg.AppendAttribute(b, 901)
 	var got Subflow
 	if err := DecodeSubflow(b, &got); err != nil {
 		t.Fatal(err)
@@ -270,32 +270,6 @@ func FuzzDecodeSubflow(f *testing.F) {
 		wanted, err := decodeSubflow(b, &filtered, false)
 		if err != nil || wanted != (first.ULP == "mptcp") || wanted && filtered != first {
 			t.Errorf("filtered: %v, %v: %+v, want %+v", wanted, err, filtered, first)
-		}
-	})
-}
-
-func FuzzNextMessage(f *testing.F) {
-	f.Add(append(encodeMessage(20, 1, []byte("odd")), encodeError(typeDone, 1, 0)...))
-	f.Add(encodeError(typeError, 2, 13))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		for {
-			m, rest, ok := nextMessage(b)
-			if !ok {
-				if len(b) >= headerSize {
-					if n := int(binary.NativeEndian.Uint32(b)); n >= headerSize && n <= len(b) {
-						t.Fatalf("a message of %d bytes was refused", n)
-					}
-				}
-				return
-			}
-			again, _, ok := nextMessage(encodeMessage(m.typ, m.seq, m.payload))
-			if !ok || again.typ != m.typ || again.seq != m.seq || !bytes.Equal(again.payload, m.payload) {
-				t.Fatalf("%+v, want %+v", again, m)
-			}
-			if len(rest) >= len(b) {
-				t.Fatal("no progress")
-			}
-			b = rest
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 
 	"golang.org/x/sys/unix"
@@ -21,7 +22,7 @@ import (
 func (c *Client) Destroy(ctx context.Context, s Socket) error {
 	q := &query{protocol: unix.IPPROTO_TCP}
 	request := func(b []byte, _ int, seq uint32) []byte {
-		return appendRequest(b, uapi.SockDestroy, flagRequest|flagAck, seq, q, &s)
+		return appendRequest(b, uapi.SockDestroy, nlmsg.FlagRequest|nlmsg.FlagAck, seq, q, &s)
 	}
 	var refusal error
 	err := c.lookup(ctx, q.protocol, 1, request, func(_ int, _ []byte, err error) (bool, error) {

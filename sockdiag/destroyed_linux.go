@@ -10,6 +10,7 @@ import (
 	"time"
 	"unsafe"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 
 	"golang.org/x/sys/unix"
@@ -139,15 +140,15 @@ func (l *destroyListener) receive(row func(*Subflow) bool) error {
 		return nil // an administrator's process can send to the group as well
 	}
 	for batch := l.buf[:n]; len(batch) > 0; {
-		m, rest, ok := nextMessage(batch)
+		m, rest, ok := nlmsg.Next(batch)
 		if !ok {
 			return errTruncated
 		}
 		batch = rest
-		if m.typ != uapi.SockDiagByFamily {
+		if m.Type() != uapi.SockDiagByFamily {
 			continue
 		}
-		if err := DecodeSubflow(m.payload, &l.row); err != nil {
+		if err := DecodeSubflow(m.Payload(), &l.row); err != nil {
 			return err
 		}
 		if !row(&l.row) {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"testing"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 
@@ -64,7 +65,7 @@ func (w *world) drain(b *testing.B, fd int, buf []byte, q *query) int {
 				switch binary.NativeEndian.Uint16(buf[at+4:]) {
 				case uapi.SockDiagByFamily, uapi.TCPDiagGetSock:
 					rows++
-				case typeDone:
+				case nlmsg.TypeDone:
 					done = true
 				default:
 					b.Fatal("refused")

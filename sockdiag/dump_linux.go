@@ -6,6 +6,7 @@ import (
 	"errors"
 	"iter"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 
@@ -222,21 +223,21 @@ func (s *conn) dumpFamily(ctx context.Context, q *query, family mptcp.Family, ro
 // rows hands the rows of a datagram on. The dump is over when busy is false.
 func (s *conn) rows(batch []byte, row func([]byte) (bool, error)) (bool, error) {
 	for len(batch) > 0 {
-		m, rest, ok := nextMessage(batch)
+		m, rest, ok := nlmsg.Next(batch)
 		if !ok {
 			return false, errTruncated
 		}
 		batch = rest
-		if m.seq != s.seq {
+		if m.Sequence() != s.seq {
 			continue
 		}
 		switch {
-		case m.typ == typeDone || m.typ == typeError:
+		case m.Type() == nlmsg.TypeDone || m.Type() == nlmsg.TypeError:
 			s.busy = false
-			return true, m.errno()
-		case m.socket() && s.isNew(m.payload):
+			return true, refusalOf(m)
+		case aboutSocket(m) && s.isNew(m.Payload()):
 			s.shown++
-			if more, err := row(m.payload); err != nil || !more {
+			if more, err := row(m.Payload()); err != nil || !more {
 				return more, err
 			}
 		}
@@ -266,7 +267,7 @@ func connectionKey(cookie uint64, payload []byte) uint64 {
 		key = spread(key) ^ binary.NativeEndian.Uint64(b)
 	}
 	for b := payload[uapi.InetDiagMsgSize:]; ; {
-		typ, value, rest, ok := nextAttribute(b)
+		typ, value, rest, ok := nlmsg.NextAttribute(b)
 		if !ok {
 			return key
 		}

@@ -3,6 +3,7 @@ package sockdiag
 import (
 	"encoding/binary"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 )
 
@@ -70,9 +71,9 @@ func encodeTCPInfo(t *TCPInfo) []byte {
 
 func encodeConnection(c *Connection) []byte {
 	b := encodeSocket(&c.Socket)
-	b = appendAttribute(b, uapi.InetDiagShutdown, []byte{0})
+	b = nlmsg.AppendAttribute(b, uapi.InetDiagShutdown, 0)
 	if c.Info.Size > 0 {
-		b = appendAttribute(b, uapi.InetDiagInfo, encodeInfo(&c.Info))
+		b = nlmsg.AppendAttribute(b, uapi.InetDiagInfo, encodeInfo(&c.Info)...)
 	}
 	return b
 }
@@ -80,18 +81,18 @@ func encodeConnection(c *Connection) []byte {
 func encodeSubflow(s *Subflow) []byte {
 	b := encodeSocket(&s.Socket)
 	if s.TCP.Size > 0 {
-		b = appendAttribute(b, uapi.InetDiagInfo, encodeTCPInfo(&s.TCP))
+		b = nlmsg.AppendAttribute(b, uapi.InetDiagInfo, encodeTCPInfo(&s.TCP)...)
 	}
 	var ulp []byte
 	if s.ULP != "" {
-		ulp = appendAttribute(ulp, uapi.InetUlpInfoName, append([]byte(s.ULP), 0))
+		ulp = nlmsg.AppendAttribute(ulp, uapi.InetUlpInfoName, append([]byte(s.ULP), 0)...)
 	}
 	if s.HasMPTCP {
 		const nested = 0x8000 // NLA_F_NESTED, as the kernel sets it
-		ulp = appendAttribute(ulp, uapi.InetUlpInfoMPTCP|nested, encodeSubflowInfo(&s.MPTCP))
+		ulp = nlmsg.AppendAttribute(ulp, uapi.InetUlpInfoMPTCP|nested, encodeSubflowInfo(&s.MPTCP)...)
 	}
 	if ulp != nil {
-		b = appendAttribute(b, uapi.InetDiagUlpInfo, ulp)
+		b = nlmsg.AppendAttribute(b, uapi.InetDiagUlpInfo, ulp...)
 	}
 	return b
 }
@@ -100,24 +101,24 @@ func encodeSubflowInfo(i *SubflowInfo) []byte {
 	ne := binary.NativeEndian
 	u32 := func(v uint32) []byte { return ne.AppendUint32(nil, v) }
 	var b []byte
-	b = appendAttribute(b, uapi.SubflowAttrTokenRem, u32(uint32(i.TokenRemote)))
-	b = appendAttribute(b, uapi.SubflowAttrTokenLoc, u32(uint32(i.TokenLocal)))
+	b = nlmsg.AppendAttribute(b, uapi.SubflowAttrTokenRem, u32(uint32(i.TokenRemote))...)
+	b = nlmsg.AppendAttribute(b, uapi.SubflowAttrTokenLoc, u32(uint32(i.TokenLocal))...)
 	if i.Mapping {
-		b = appendAttribute(b, uapi.SubflowAttrRelwriteSeq, u32(i.RelWriteSeq))
-		b = appendAttribute(b, uapi.SubflowAttrMapSeq, ne.AppendUint64(nil, i.MapSeq))
-		b = appendAttribute(b, uapi.SubflowAttrMapSfseq, u32(i.MapSubflowSeq))
-		b = appendAttribute(b, uapi.SubflowAttrSsnOffset, u32(i.SSNOffset))
-		b = appendAttribute(b, uapi.SubflowAttrMapDatalen, ne.AppendUint16(nil, i.MapDataLen))
+		b = nlmsg.AppendAttribute(b, uapi.SubflowAttrRelwriteSeq, u32(i.RelWriteSeq)...)
+		b = nlmsg.AppendAttribute(b, uapi.SubflowAttrMapSeq, ne.AppendUint64(nil, i.MapSeq)...)
+		b = nlmsg.AppendAttribute(b, uapi.SubflowAttrMapSfseq, u32(i.MapSubflowSeq)...)
+		b = nlmsg.AppendAttribute(b, uapi.SubflowAttrSsnOffset, u32(i.SSNOffset)...)
+		b = nlmsg.AppendAttribute(b, uapi.SubflowAttrMapDatalen, ne.AppendUint16(nil, i.MapDataLen)...)
 	}
-	b = appendAttribute(b, uapi.SubflowAttrFlags, u32(uint32(i.Flags)))
-	b = appendAttribute(b, uapi.SubflowAttrIDRem, []byte{uint8(i.RemoteID)})
-	return appendAttribute(b, uapi.SubflowAttrIDLoc, []byte{uint8(i.LocalID)})
+	b = nlmsg.AppendAttribute(b, uapi.SubflowAttrFlags, u32(uint32(i.Flags))...)
+	b = nlmsg.AppendAttribute(b, uapi.SubflowAttrIDRem, uint8(i.RemoteID))
+	return nlmsg.AppendAttribute(b, uapi.SubflowAttrIDLoc, uint8(i.LocalID))
 }
 
 // encodeMessage returns a whole netlink message.
 func encodeMessage(typ uint16, seq uint32, payload []byte) []byte {
 	ne := binary.NativeEndian
-	b := ne.AppendUint32(nil, uint32(headerSize+len(payload)))
+	b := ne.AppendUint32(nil, uint32(nlmsg.HeaderSize+len(payload)))
 	b = ne.AppendUint16(b, typ)
 	b = ne.AppendUint16(b, 2) // NLM_F_MULTI
 	b = ne.AppendUint32(b, seq)

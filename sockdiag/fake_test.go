@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 
@@ -37,20 +38,20 @@ type fakeKernel struct {
 func (k *fakeKernel) send(b []byte) error {
 	for len(b) > 0 {
 		ne := binary.NativeEndian
-		m, rest, ok := nextMessage(b)
-		if !ok || len(m.payload) < uapi.InetDiagReqV2Size {
+		m, rest, ok := nlmsg.Next(b)
+		if !ok || len(m.Payload()) < uapi.InetDiagReqV2Size {
 			return unix.EINVAL
 		}
 		r := fakeRequest{
-			typ: m.typ, flags: ne.Uint16(b[6:]), seq: m.seq, family: m.payload[0],
-			protocol: uint32(m.payload[1]), token: mptcp.Token(ne.Uint32(m.payload[48:])),
+			typ: m.Type(), flags: ne.Uint16(b[6:]), seq: m.Sequence(), family: m.Payload()[0],
+			protocol: uint32(m.Payload()[1]), token: mptcp.Token(ne.Uint32(m.Payload()[48:])),
 		}
 		if r.typ == uapi.TCPDiagGetSock {
 			r.protocol = unix.IPPROTO_TCP
 		}
-		r.dump = r.flags&flagDump == flagDump
-		for a := m.payload[uapi.InetDiagReqV2Size:]; ; {
-			typ, value, next, ok := nextAttribute(a)
+		r.dump = r.flags&nlmsg.FlagDump == nlmsg.FlagDump
+		for a := m.Payload()[uapi.InetDiagReqV2Size:]; ; {
+			typ, value, next, ok := nlmsg.NextAttribute(a)
 			if !ok {
 				break
 			}
@@ -102,7 +103,7 @@ func (k *fakeKernel) client() *Client {
 func modern(rows func(r fakeRequest) [][]byte) func(fakeRequest) [][]byte {
 	return func(r fakeRequest) [][]byte {
 		if r.protocol != uapi.IPPROTO_MPTCP && r.protocol != unix.IPPROTO_TCP {
-			return [][]byte{encodeError(typeDone, r.seq, int(unix.ENOENT))}
+			return [][]byte{encodeError(nlmsg.TypeDone, r.seq, int(unix.ENOENT))}
 		}
 		return rows(r)
 	}
@@ -115,9 +116,9 @@ func TestKernelWithoutMPTCPDiagAnswersWithTCP(t *testing.T) {
 	k := &fakeKernel{}
 	k.answer = func(r fakeRequest) [][]byte {
 		if !r.dump {
-			return [][]byte{encodeError(typeError, r.seq, int(unix.ENOENT))}
+			return [][]byte{encodeError(nlmsg.TypeError, r.seq, int(unix.ENOENT))}
 		}
-		return [][]byte{encodeMessage(uapi.SockDiagByFamily, r.seq, encodeSubflow(&tcp)), encodeError(typeDone, r.seq, 0)}
+		return [][]byte{encodeMessage(uapi.SockDiagByFamily, r.seq, encodeSubflow(&tcp)), encodeError(nlmsg.TypeDone, r.seq, 0)}
 	}
 	c := k.client()
 	n := 0
@@ -142,9 +143,9 @@ func TestKernelWithoutMPTCPDiagAnswersWithTCP(t *testing.T) {
 func TestKernelWithoutMPTCPDiagModule(t *testing.T) {
 	k := &fakeKernel{}
 	k.answer = func(r fakeRequest) [][]byte {
-		typ := uint16(typeError)
+		typ := uint16(nlmsg.TypeError)
 		if r.dump {
-			typ = typeDone
+			typ = nlmsg.TypeDone
 		}
 		return [][]byte{encodeError(typ, r.seq, int(unix.ENOENT))}
 	}
@@ -166,7 +167,7 @@ func TestRequestsNameProtocolAndFamily(t *testing.T) {
 	k := &fakeKernel{}
 	k.answer = modern(func(r fakeRequest) [][]byte {
 		asked = append(asked, r)
-		return [][]byte{encodeError(typeDone, r.seq, 0)}
+		return [][]byte{encodeError(nlmsg.TypeDone, r.seq, 0)}
 	})
 	c := k.client()
 	collect(t, c.Connections(t.Context(), nil))
@@ -197,7 +198,7 @@ func TestRowsThatComeTwice(t *testing.T) {
 		row := func(s Socket) []byte {
 			return encodeMessage(uapi.SockDiagByFamily, r.seq, encodeConnection(&Connection{Socket: s}))
 		}
-		return [][]byte{slices.Concat(row(a), row(b)), slices.Concat(row(b), row(a)), encodeError(typeDone, r.seq, 0)}
+		return [][]byte{slices.Concat(row(a), row(b)), slices.Concat(row(b), row(a)), encodeError(nlmsg.TypeDone, r.seq, 0)}
 	})
 	rows := collect(t, k.client().Connections(t.Context(), nil))
 	if len(rows) != 2 || rows[0].Cookie != a.Cookie || rows[1].Cookie != b.Cookie {
@@ -211,13 +212,13 @@ func TestRefusedAndBrokenAnswers(t *testing.T) {
 		answer func(seq uint32) []byte
 		want   error
 	}{
-		"refused":           {func(seq uint32) []byte { return encodeError(typeError, seq, int(unix.EPERM)) }, fs.ErrPermission},
+		"refused":           {func(seq uint32) []byte { return encodeError(nlmsg.TypeError, seq, int(unix.EPERM)) }, fs.ErrPermission},
 		"short row":         {func(seq uint32) []byte { return encodeMessage(uapi.SockDiagByFamily, seq, row[:40]) }, errTruncated},
 		"cut message":       {func(seq uint32) []byte { return encodeMessage(uapi.SockDiagByFamily, seq, row)[:50] }, errTruncated},
 		"cut header":        {func(uint32) []byte { return []byte{1, 2, 3} }, errTruncated},
-		"error without one": {func(seq uint32) []byte { return encodeMessage(typeError, seq, nil) }, errTruncated},
+		"error without one": {func(seq uint32) []byte { return encodeMessage(nlmsg.TypeError, seq, nil) }, errTruncated},
 		"an end is missing": {func(seq uint32) []byte { return encodeMessage(uapi.SockDiagByFamily, seq, row) }, unix.EAGAIN},
-		"another's answer":  {func(seq uint32) []byte { return encodeError(typeDone, seq+9, 0) }, unix.EAGAIN},
+		"another's answer":  {func(seq uint32) []byte { return encodeError(nlmsg.TypeDone, seq+9, 0) }, unix.EAGAIN},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := &fakeKernel{}
@@ -240,7 +241,7 @@ func TestLookupsThatOverflowTheBuffer(t *testing.T) {
 		k := &fakeKernel{room: room}
 		k.answer = modern(func(r fakeRequest) [][]byte {
 			if r.token%3 == 0 {
-				return [][]byte{encodeError(typeError, r.seq, int(unix.ENOENT))}
+				return [][]byte{encodeError(nlmsg.TypeError, r.seq, int(unix.ENOENT))}
 			}
 			c := Connection{Socket: sampleSocket(), Info: Info{Size: 96, Token: r.token}}
 			return [][]byte{encodeMessage(uapi.SockDiagByFamily, r.seq, encodeConnection(&c))}
@@ -281,7 +282,7 @@ func TestHalfReadAnswersAreNotReused(t *testing.T) {
 		if !r.dump {
 			return [][]byte{first}
 		}
-		return [][]byte{first, second, encodeError(typeDone, r.seq, 0)}
+		return [][]byte{first, second, encodeError(nlmsg.TypeDone, r.seq, 0)}
 	})
 	c := k.client()
 	for range c.Connections(t.Context(), nil) {

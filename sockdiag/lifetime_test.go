@@ -17,6 +17,7 @@ import (
 
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/owners"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
@@ -191,7 +192,7 @@ func TestKernelDestroysNoConnection(t *testing.T) {
 	c := w.connection(client.LocalAddr())
 	q := &query{protocol: uapi.IPPROTO_MPTCP}
 	request := func(b []byte, _ int, seq uint32) []byte {
-		return appendRequest(b, uapi.SockDestroy, flagRequest|flagAck, seq, q, &c.Socket)
+		return appendRequest(b, uapi.SockDestroy, nlmsg.FlagRequest|nlmsg.FlagAck, seq, q, &c.Socket)
 	}
 	var refusal error
 	err := w.client.lookup(t.Context(), q.protocol, 1, request, func(_ int, _ []byte, err error) (bool, error) {

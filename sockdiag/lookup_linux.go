@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 
@@ -39,7 +40,7 @@ func (c *Client) ConnectionsByToken(ctx context.Context, tokens []mptcp.Token) i
 		request := func(b []byte, i int, seq uint32) []byte {
 			// The first word of the cookie is the token; nothing else is looked at.
 			id := Socket{Family: mptcp.FamilyINET, Cookie: uint64(tokens[i])}
-			return appendRequest(b, uapi.SockDiagByFamily, flagRequest, seq, q, &id)
+			return appendRequest(b, uapi.SockDiagByFamily, nlmsg.FlagRequest, seq, q, &id)
 		}
 		var row Connection
 		err := c.lookup(ctx, q.protocol, len(tokens), request, func(i int, payload []byte, err error) (bool, error) {
@@ -87,7 +88,7 @@ func (c *Client) SubflowsBySocket(ctx context.Context, sockets []Socket) iter.Se
 	return func(yield func(Subflow, error) bool) {
 		q := &query{protocol: unix.IPPROTO_TCP, ext: 1 << (uapi.InetDiagInfo - 1), states: AllStates}
 		request := func(b []byte, i int, seq uint32) []byte {
-			return appendRequest(b, uapi.SockDiagByFamily, flagRequest, seq, q, &sockets[i])
+			return appendRequest(b, uapi.SockDiagByFamily, nlmsg.FlagRequest, seq, q, &sockets[i])
 		}
 		var row Subflow
 		err := c.lookup(ctx, q.protocol, len(sockets), request, func(i int, payload []byte, err error) (bool, error) {
@@ -171,21 +172,21 @@ func (s *conn) answers(base, count int, first uint32, answer answerFunc) (answer
 			return answered, false, err
 		}
 		for len(batch) > 0 {
-			m, rest, ok := nextMessage(batch)
+			m, rest, ok := nlmsg.Next(batch)
 			if !ok {
 				return answered, false, errTruncated
 			}
 			batch = rest
-			if m.seq != first+uint32(answered) || m.typ != typeError && m.typ != uapi.SockDiagByFamily {
+			if m.Sequence() != first+uint32(answered) || m.Type() != nlmsg.TypeError && m.Type() != uapi.SockDiagByFamily {
 				continue
 			}
 			var refusal error
-			if m.typ == typeError {
-				refusal = m.errno()
+			if m.Type() == nlmsg.TypeError {
+				refusal = refusalOf(m)
 			}
 			answered++
 			s.busy = answered < count
-			if more, err := answer(base+answered-1, m.payload, refusal); err != nil || !more {
+			if more, err := answer(base+answered-1, m.Payload(), refusal); err != nil || !more {
 				return answered, false, err
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"mptcpctl/internal/kernel"
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 
 	"golang.org/x/sys/unix"
@@ -45,7 +46,7 @@ func toldPrivileged(payload []byte) bool {
 		return false
 	}
 	for rest := payload[uapi.InetDiagMsgSize:]; ; {
-		typ, _, next, ok := nextAttribute(rest)
+		typ, _, next, ok := nlmsg.NextAttribute(rest)
 		if !ok || typ == uapi.InetDiagMark {
 			return ok
 		}

@@ -3,14 +3,15 @@ package sockdiag
 import (
 	"testing"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 )
 
 // The mark of a socket is shown to CAP_NET_ADMIN only.
 func TestToldPrivileged(t *testing.T) {
 	row := make([]byte, uapi.InetDiagMsgSize)
-	shutdown := appendAttribute(row, uapi.InetDiagShutdown, []byte{0})
-	marked := appendAttribute(shutdown, uapi.InetDiagMark, make([]byte, 4))
+	shutdown := nlmsg.AppendAttribute(row, uapi.InetDiagShutdown, 0)
+	marked := nlmsg.AppendAttribute(shutdown, uapi.InetDiagMark, make([]byte, 4)...)
 	for _, tt := range []struct {
 		name    string
 		payload []byte

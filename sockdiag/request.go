@@ -3,6 +3,7 @@ package sockdiag
 import (
 	"encoding/binary"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 
@@ -94,13 +95,6 @@ func newQuery(op string, protocol uint32, r *Request) *query {
 // which knows TCP alone, may ask so.
 const bothFamilies mptcp.Family = unix.AF_UNSPEC
 
-// Flags of a request.
-const (
-	flagRequest = 0x1   // NLM_F_REQUEST
-	flagAck     = 0x4   // NLM_F_ACK
-	flagDump    = 0x300 // NLM_F_DUMP
-)
-
 // appendRequest appends a netlink message with a struct inet_diag_req_v2 that is
 // about the socket id, or about all of its family and ports. A protocol that does
 // not fit the structure's 8 bits travels as an attribute too: without that, the
@@ -108,28 +102,18 @@ const (
 func appendRequest(b []byte, typ, flags uint16, seq uint32, q *query, id *Socket) []byte {
 	start := len(b)
 	ne := binary.NativeEndian
-	b = appendHeader(b, typ, flags, seq)
+	b = nlmsg.AppendHeader(b, typ, flags, seq)
 	b = append(b, uint8(id.Family), uint8(q.protocol), q.ext, 0)
 	b = ne.AppendUint32(b, uint32(q.states))
 	b = appendSockID(b, id)
 	if len(q.bytecode) > 0 {
-		b = appendAttribute(b, uapi.InetDiagReqBytecode, q.bytecode)
+		b = nlmsg.AppendAttribute(b, uapi.InetDiagReqBytecode, q.bytecode...)
 	}
 	if q.protocol > 0xff {
-		b = appendAttribute(b, uapi.InetDiagReqProtocol, ne.AppendUint32(make([]byte, 0, 4), q.protocol))
+		b = nlmsg.AppendAttribute(b, uapi.InetDiagReqProtocol, ne.AppendUint32(make([]byte, 0, 4), q.protocol)...)
 	}
-	ne.PutUint32(b[start:], uint32(len(b)-start))
+	nlmsg.SetLength(b[start:])
 	return b
-}
-
-// appendHeader appends the header of a netlink message, without its length.
-func appendHeader(b []byte, typ, flags uint16, seq uint32) []byte {
-	ne := binary.NativeEndian
-	b = append(b, 0, 0, 0, 0)
-	b = ne.AppendUint16(b, typ)
-	b = ne.AppendUint16(b, flags)
-	b = ne.AppendUint32(b, seq)
-	return append(b, 0, 0, 0, 0) // the port id, which the kernel fills in
 }
 
 // appendDump appends the request for a dump of q.
@@ -137,29 +121,18 @@ func appendDump(b []byte, seq uint32, q *query, family mptcp.Family) []byte {
 	id := q.ports
 	id.Family = family
 	if family != bothFamilies {
-		return appendRequest(b, uapi.SockDiagByFamily, flagRequest|flagDump, seq, q, &id)
+		return appendRequest(b, uapi.SockDiagByFamily, nlmsg.FlagRequest|nlmsg.FlagDump, seq, q, &id)
 	}
 	start := len(b)
 	ne := binary.NativeEndian
-	b = appendHeader(b, uapi.TCPDiagGetSock, flagRequest|flagDump, seq)
+	b = nlmsg.AppendHeader(b, uapi.TCPDiagGetSock, nlmsg.FlagRequest|nlmsg.FlagDump, seq)
 	b = append(b, uint8(family), 0, 0, q.ext)
 	b = appendSockID(b, &id)
 	b = ne.AppendUint32(b, uint32(q.states))
 	b = ne.AppendUint32(b, 0) // tables; of no meaning
 	if len(q.bytecode) > 0 {
-		b = appendAttribute(b, uapi.InetDiagReqBytecode, q.bytecode)
+		b = nlmsg.AppendAttribute(b, uapi.InetDiagReqBytecode, q.bytecode...)
 	}
-	ne.PutUint32(b[start:], uint32(len(b)-start))
-	return b
-}
-
-// appendAttribute appends a netlink attribute with its padding.
-func appendAttribute(b []byte, typ uint16, value []byte) []byte {
-	b = binary.NativeEndian.AppendUint16(b, uint16(attrHeaderSize+len(value)))
-	b = binary.NativeEndian.AppendUint16(b, typ)
-	b = append(b, value...)
-	for len(b)%4 != 0 {
-		b = append(b, 0)
-	}
+	nlmsg.SetLength(b[start:])
 	return b
 }

@@ -3,6 +3,7 @@ package sockdiag
 import (
 	"encoding/binary"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 )
@@ -83,7 +84,7 @@ func decodeSubflow(payload []byte, s *Subflow, all bool) (wanted bool, err error
 	}
 	var info, ulp []byte
 	for b := payload[uapi.InetDiagMsgSize:]; ; {
-		typ, value, rest, ok := nextAttribute(b)
+		typ, value, rest, ok := nlmsg.NextAttribute(b)
 		if !ok {
 			break
 		}
@@ -118,7 +119,7 @@ func decodeSocketOrError(payload []byte, s *Socket) error {
 func decodeULP(b []byte, s *Subflow) {
 	s.ULP, s.HasMPTCP, s.MPTCP = "", false, SubflowInfo{}
 	for {
-		typ, value, rest, ok := nextAttribute(b)
+		typ, value, rest, ok := nlmsg.NextAttribute(b)
 		if !ok {
 			return
 		}
@@ -155,7 +156,7 @@ func ulpName(b []byte) string {
 func decodeSubflowInfo(b []byte, i *SubflowInfo) {
 	ne := binary.NativeEndian
 	for {
-		typ, v, rest, ok := nextAttribute(b)
+		typ, v, rest, ok := nlmsg.NextAttribute(b)
 		if !ok {
 			return
 		}

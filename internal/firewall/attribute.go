@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 )
 
@@ -12,7 +13,9 @@ type attributes map[uint16][]byte
 
 func attributesOf(b []byte) attributes {
 	a := attributes{}
-	eachAttribute(b, func(kind uint16, data []byte) { a[kind] = data })
+	for kind, data := range nlmsg.Attributes(b) {
+		a[kind] = data
+	}
 	return a
 }
 
@@ -41,18 +44,4 @@ func bigUint32(b []byte) uint32 {
 func text(b []byte) string {
 	s, _, _ := bytes.Cut(b, []byte{0})
 	return string(s)
-}
-
-// eachAttribute calls f for each attribute, up to one that is damaged.
-func eachAttribute(b []byte, f func(kind uint16, data []byte)) {
-	const header, align = 4, 4 // NLA_HDRLEN, NLA_ALIGNTO
-	for len(b) >= header {
-		size := int(binary.NativeEndian.Uint16(b))
-		if size < header || size > len(b) {
-			return
-		}
-		const kindMask = 1<<14 - 1 // NLA_TYPE_MASK
-		f(binary.NativeEndian.Uint16(b[2:])&kindMask, b[header:size])
-		b = b[min((size+align-1)&^(align-1), len(b)):]
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 )
 
@@ -20,7 +21,7 @@ func (f *Firewall) takeChain(msg []byte) {
 		return
 	}
 	c := Chain{Family: family}
-	eachAttribute(attributes, func(kind uint16, data []byte) {
+	for kind, data := range nlmsg.Attributes(attributes) {
 		switch kind {
 		case uapi.NftaChainTable:
 			c.Table = text(data)
@@ -29,7 +30,7 @@ func (f *Firewall) takeChain(msg []byte) {
 		case uapi.NftaChainPolicy:
 			c.Drops = bigUint32(data) == nfDrop
 		case uapi.NftaChainHook:
-			eachAttribute(data, func(kind uint16, data []byte) {
+			for kind, data := range nlmsg.Attributes(data) {
 				number := bigUint32(data)
 				switch {
 				case kind == uapi.NftaHookHooknum && len(data) == 4 && number < uint32(len(hooks)):
@@ -37,9 +38,9 @@ func (f *Firewall) takeChain(msg []byte) {
 				case kind == uapi.NftaHookPriority:
 					c.Priority = int32(number)
 				}
-			})
+			}
 		}
-	})
+	}
 	f.Chains = append(f.Chains, c)
 }
 
@@ -51,7 +52,7 @@ func (f *Firewall) takeRule(msg []byte) {
 	}
 	var table, chain string
 	var r Rule
-	eachAttribute(attributes, func(kind uint16, data []byte) {
+	for kind, data := range nlmsg.Attributes(attributes) {
 		switch kind {
 		case uapi.NftaRuleTable:
 			table = text(data)
@@ -62,9 +63,11 @@ func (f *Firewall) takeRule(msg []byte) {
 				r.Handle = binary.BigEndian.Uint64(data)
 			}
 		case uapi.NftaRuleExpressions:
-			eachAttribute(data, func(_ uint16, data []byte) { r.Expressions = append(r.Expressions, expression(data)) })
+			for _, data := range nlmsg.Attributes(data) {
+				r.Expressions = append(r.Expressions, expression(data))
+			}
 		}
-	})
+	}
 	for i := range f.Chains {
 		if c := &f.Chains[i]; c.Family == family && c.Table == table && c.Name == chain {
 			c.Rules = append(c.Rules, r)
@@ -74,14 +77,14 @@ func (f *Firewall) takeRule(msg []byte) {
 
 func expression(attributes []byte) Expression {
 	var e Expression
-	eachAttribute(attributes, func(kind uint16, data []byte) {
+	for kind, data := range nlmsg.Attributes(attributes) {
 		switch kind {
 		case uapi.NftaExprName:
 			e.Name = text(data)
 		case uapi.NftaExprData:
 			e.Data = slices.Clone(data)
 		}
-	})
+	}
 	if e.Name == "counter" || e.Name == "last" || e.Name == "quota" {
 		e.Data = nil // what was counted makes no difference, and two readings differ by it
 	}

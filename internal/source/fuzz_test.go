@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/pcapng"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
@@ -44,7 +45,7 @@ func piecesOf(t testing.TB) pieces {
 				continue
 			}
 			seen[k] = true
-			if _, m, _ := cooked(packet.Data); link == pcapng.LinkTypeNetlink && message(m).typ() == genericControl {
+			if _, m, _ := cooked(packet.Data); link == pcapng.LinkTypeNetlink && nlmsg.Message(m).Type() == genericControl {
 				p.family = packet.Data
 			}
 			if link == pcapng.LinkTypeUser0 {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/pcapng"
 )
 
@@ -80,7 +81,7 @@ func TestHostileRecordings(t *testing.T) {
 			return b
 		},
 		"very many events": func() []byte {
-			event := piecesOf(t).messages[0][:cookedSize+nlmsgSize]
+			event := piecesOf(t).messages[0][:cookedSize+nlmsg.HeaderSize]
 			many := append(appendCooked(nil, netlinkGeneric), bytes.Repeat(shortest(event), 900_000)...)
 			return pcapng.AppendPacket(begin(), pcapng.Packet{Time: time.Unix(1, 0), Data: many})
 		},
@@ -111,7 +112,7 @@ func TestHostileRecordings(t *testing.T) {
 // shortest makes a message of the family of the least length that there is.
 func shortest(m []byte) []byte {
 	m = bytes.Clone(m[cookedSize:])
-	copy(m, []byte{nlmsgSize, 0, 0, 0})
+	copy(m, []byte{nlmsg.HeaderSize, 0, 0, 0})
 	return m
 }
 

@@ -17,6 +17,7 @@ import (
 	"mptcpctl/counters"
 	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/owners"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
@@ -36,7 +37,7 @@ type recorded struct {
 
 	connections [][]byte // inet_diag rows
 	subflows    [][]byte
-	answers     []message // of the path manager
+	answers     []nlmsg.Message // of the path manager
 	sysctls     map[string]string
 	files       map[string]string
 	chain       *chain
@@ -51,13 +52,13 @@ type recorded struct {
 
 var _ View = (*recorded)(nil)
 
-func (s *recorded) takeSocket(m message) {
+func (s *recorded) takeSocket(m nlmsg.Message) {
 	switch {
-	case !m.tellsOfSocket():
+	case !tellsOfSocket(m):
 	case s.protocol == uapi.IPPROTO_MPTCP:
-		s.connections = append(s.connections, m.payload())
+		s.connections = append(s.connections, m.Payload())
 	case s.protocol != 0:
-		s.subflows = append(s.subflows, m.payload())
+		s.subflows = append(s.subflows, m.Payload())
 	}
 }
 

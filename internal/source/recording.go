@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/pcapng"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
@@ -50,11 +51,11 @@ type recordedSpace struct {
 type entry struct {
 	time     time.Time
 	netns    string
-	message  message   // an event
-	lost     uint64    // else: events that the kernel dropped
-	snapshot *recorded // else: a snapshot
-	gone     bool      // else: the namespace has gone
-	more     bool      // another snapshot of the same round follows
+	message  nlmsg.Message // an event
+	lost     uint64        // else: events that the kernel dropped
+	snapshot *recorded     // else: a snapshot
+	gone     bool          // else: the namespace has gone
+	more     bool          // another snapshot of the same round follows
 }
 
 // told reports whether the entry stands in the stream of events.
@@ -187,7 +188,7 @@ func (r *Recording) takeMessages(p pcapng.Packet, in *recordedSpace, allowance *
 	if !ok {
 		return nil
 	}
-	for m := range messagesIn(messages) {
+	for m := range nlmsg.Messages(messages) {
 		cost := costEvent
 		if family == netlinkSockDiag {
 			cost = costSocket
@@ -196,16 +197,16 @@ func (r *Recording) takeMessages(p pcapng.Packet, in *recordedSpace, allowance *
 			return err
 		}
 		switch {
-		case family == netlinkGeneric && m.typ() == genericControl && r.family.ID == 0:
+		case family == netlinkGeneric && m.Type() == genericControl && r.family.ID == 0:
 			if f, err := pathmanager.DecodeFamily(m); err == nil {
 				r.family = f
 			}
-		case family == netlinkGeneric && m.typ() == r.family.ID && m.sequence() == 0:
+		case family == netlinkGeneric && m.Type() == r.family.ID && m.Sequence() == 0:
 			// An answer has the number of its question, from 1.
 			r.entries = append(r.entries, entry{time: p.Time, netns: in.netns, message: m})
 			r.events++
 		case in.open == nil:
-		case family == netlinkGeneric && m.typ() == r.family.ID:
+		case family == netlinkGeneric && m.Type() == r.family.ID:
 			in.open.answers = append(in.open.answers, m)
 		case family == netlinkSockDiag:
 			in.open.takeSocket(m)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"mptcpctl/internal/device"
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
@@ -44,35 +45,23 @@ func appendEndpoint(b []byte, e *mptcp.Endpoint) []byte {
 	return append(b, '\n')
 }
 
-// Sizes of the headers in front of an event's attributes.
-const (
-	netlinkHeader = 16
-	eventHeader   = netlinkHeader + 4
-	attrHeader    = 4
-	attrTypeMask  = 0x3fff
-)
+// eventHeader is the size of the two headers in front of an event's attributes.
+const eventHeader = nlmsg.HeaderSize + 4
 
 // appendEvent appends the line that pm_nl_ctl prints for an event's netlink
 // message: its attributes in the order in which the kernel wrote them, which a
 // decoded event does not keep, and the marks at the end. What is cut short ends the
 // line.
 func appendEvent(b, msg []byte) []byte {
-	if len(msg) < eventHeader || msg[netlinkHeader] == uapi.EventUnspec {
+	if len(msg) < eventHeader || msg[nlmsg.HeaderSize] == uapi.EventUnspec {
 		return b
 	}
-	b = strconv.AppendUint(append(b, "type:"...), uint64(msg[netlinkHeader]), 10)
+	b = strconv.AppendUint(append(b, "type:"...), uint64(msg[nlmsg.HeaderSize]), 10)
 	serverSide, denyJoin := false, false
-	for attrs := msg[eventHeader:]; len(attrs) >= attrHeader; {
-		size := int(binary.NativeEndian.Uint16(attrs))
-		if size < attrHeader || size > len(attrs) {
-			break
-		}
-		typ := binary.NativeEndian.Uint16(attrs[2:]) & attrTypeMask
-		value := attrs[attrHeader:size]
-		b = appendAttr(b, typ, value)
+	for typ, value := range nlmsg.Attributes(msg[eventHeader:]) {
+		b = appendField(b, typ, value)
 		serverSide = serverSide || isServerSide(typ, value)
 		denyJoin = denyJoin || hasEventFlag(typ, value, uapi.PMEventFlagDenyJoinID0)
-		attrs = attrs[min((size+3)&^3, len(attrs)):]
 	}
 	if denyJoin {
 		b = append(b, ",deny_join_id0:1"...)
@@ -119,7 +108,7 @@ func fields() []field {
 	}
 }
 
-func appendAttr(b []byte, typ uint16, value []byte) []byte {
+func appendField(b []byte, typ uint16, value []byte) []byte {
 	fields := fields()
 	if int(typ) >= len(fields) || fields[typ].key == "" || len(value) < fields[typ].size {
 		return b
