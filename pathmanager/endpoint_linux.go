@@ -87,18 +87,27 @@ func (c *Client) FlushEndpoints(ctx context.Context) error {
 	return c.do(ctx, "endpoint flush", "", request{command: CommandFlushEndpoints}, nil)
 }
 
-// Selector names an endpoint: by its id, or where that is 0 by its address and
-// port.
+// Selector names an endpoint: by its address and port, or where no address is given by
+// its id. With both the address counts, as in the kernel (mptcp_pm_nl_set_flags).
 type Selector struct {
 	ID      mptcp.AddressID
 	Address netip.Addr
 	Port    uint16
 }
 
+// Names reports whether the selector names the endpoint. The port counts only for an
+// endpoint that has one.
+func (s Selector) Names(e mptcp.Endpoint) bool {
+	if !s.Address.IsValid() {
+		return e.ID == s.ID
+	}
+	return e.Address.Unmap() == s.Address.Unmap() && (e.Port == 0 || e.Port == s.Port)
+}
+
 // String returns "id 3", or the address and its port.
 func (s Selector) String() string {
 	switch {
-	case s.ID != 0:
+	case !s.Address.IsValid() && s.ID != 0:
 		return idObject(s.ID)
 	case s.Port != 0:
 		return netip.AddrPortFrom(s.Address, s.Port).String()
@@ -113,7 +122,7 @@ func (s Selector) String() string {
 func (c *Client) SetEndpointFlags(ctx context.Context, sel Selector, flags mptcp.EndpointFlags) error {
 	const op = "endpoint change"
 	local := address{id: sel.ID, flags: flags, withFlag: true}
-	if sel.ID == 0 {
+	if sel.ID == 0 || sel.Address.IsValid() {
 		if err := checkAddress(op, sel.Address); err != nil {
 			return err
 		}

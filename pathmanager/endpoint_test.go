@@ -250,6 +250,30 @@ func TestSetEndpointFlagsOverwritesBackupAndFullmesh(t *testing.T) {
 	}
 }
 
+// A selector with an id and an address: the address counts, as in the kernel.
+func TestSelectorWithIDAndAddress(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	c := dial(t, ns)
+	ctx, other := t.Context(), netip.MustParseAddr("10.9.9.2")
+	for _, e := range []mptcp.Endpoint{{ID: 1, Address: first, Flags: mptcp.FlagSubflow}, {ID: 2, Address: other, Flags: mptcp.FlagSubflow}} {
+		if err := c.AddEndpoint(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sel := Selector{ID: 1, Address: other}
+	if err := c.SetEndpointFlags(ctx, sel, mptcp.FlagBackup); err != nil {
+		t.Fatal(err)
+	}
+	for e, err := range c.Endpoints(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if changed := e.Flags.Has(mptcp.FlagBackup); changed != (e.Address == other) || changed != sel.Names(e) {
+			t.Errorf("%v is now id %d %v: the selector was %v", e.Address, e.ID, e.Flags, sel)
+		}
+	}
+}
+
 // The kernel takes the deletion of id 0 for something else, and never refuses it.
 func TestRemoveEndpointZeroIsRefused(t *testing.T) {
 	ns := labtest.MPTCP(t)

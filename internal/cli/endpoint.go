@@ -147,8 +147,9 @@ func (a *app) changeEndpoint(ctx context.Context, pm pathManager, inv *grammar.I
 	if err != nil {
 		return err
 	}
-	a.warnLostFlags(ctx, pm, r)
-	return pm.SetEndpointFlags(ctx, pathmanager.Selector{ID: r.ID, Address: r.Address, Port: r.Port}, r.Flags)
+	sel := pathmanager.Selector{ID: r.ID, Address: r.Address, Port: r.Port}
+	a.warnOfChange(ctx, pm, r, sel)
+	return pm.SetEndpointFlags(ctx, sel, r.Flags)
 }
 
 func (a *app) deleteEndpoint(ctx context.Context, pm pathManager, inv *grammar.Invocation) error {
@@ -209,7 +210,7 @@ func (a *app) showEndpoints(ctx context.Context, places []place, inv *grammar.In
 
 // findEndpoint finds the endpoints that the arguments name.
 func (a *app) findEndpoint(ctx context.Context, p place, r *iproute.Endpoint) ([]mptcp.Endpoint, error) {
-	if r.ID != 0 || !r.Address.IsValid() || a.asIP {
+	if !r.Address.IsValid() || a.asIP {
 		e, err := p.Endpoint(ctx, r.ID)
 		return []mptcp.Endpoint{e}, err
 	}
@@ -220,7 +221,7 @@ func (a *app) findEndpoint(ctx context.Context, p place, r *iproute.Endpoint) ([
 	}
 	var found []mptcp.Endpoint
 	for _, e := range all {
-		if e.Address == r.Address && (r.Port == 0 || e.Port == r.Port) {
+		if e.Address == r.Address && (r.Port == 0 || e.Port == r.Port) && (r.ID == 0 || e.ID == r.ID) {
 			found = append(found, e)
 		}
 	}
@@ -299,9 +300,9 @@ func (a *app) warnMaskedFlags(ctx context.Context, pm pathManager, r *iproute.En
 	}
 }
 
-// warnLostFlags tells which of backup and fullmesh a change clears because it
-// does not name them.
-func (a *app) warnLostFlags(ctx context.Context, pm pathManager, r *iproute.Endpoint) {
+// warnOfChange tells which of backup and fullmesh a change clears because it does not
+// name them, and that an address counts where an id says something else.
+func (a *app) warnOfChange(ctx context.Context, pm pathManager, r *iproute.Endpoint, sel pathmanager.Selector) {
 	if a.asIP {
 		return
 	}
@@ -310,8 +311,11 @@ func (a *app) warnLostFlags(ctx context.Context, pm pathManager, r *iproute.Endp
 		return // the change itself will tell
 	}
 	for _, e := range all {
-		if r.ID != 0 && e.ID != r.ID || r.ID == 0 && (e.Address != r.Address || e.Port != r.Port) {
+		if !sel.Names(e) {
 			continue
+		}
+		if r.ID != 0 && e.ID != r.ID {
+			a.warn("the address %v names endpoint id %d, and id %d does not count: the kernel looks for the address", e.Address, e.ID, r.ID)
 		}
 		lost := e.Flags & (mptcp.FlagBackup | mptcp.FlagFullmesh) &^ r.Flags &^ r.Cleared
 		if lost != 0 {

@@ -92,6 +92,20 @@ mptcp endpoint del 1.2.3.4
 mptcp endpoint del id 0
 mptcp endpoint del id 1 1.1.1.1
 mptcp endpoint del id 0 10.0.1.1
+mptcp endpoint change id 5 10.0.0.2 backup
+mptcp endpoint show
+mptcp endpoint change id 99 10.0.0.2 fullmesh
+mptcp endpoint change id 5 any backup
+mptcp endpoint change 10.0.0.2 any
+mptcp endpoint change any 10.0.0.2 nobackup
+mptcp endpoint add 10.9.9.9 any
+mptcp endpoint add 10.9.9.9 default subflow
+mptcp endpoint del id 0 10.0.0.2 all
+mptcp endpoint del id 0 all 10.0.0.2
+mptcp endpoint show id 5 10.0.0.2
+mptcp endpoint show 10.0.0.1 any
+mptcp endpoint show id 5 all
+mptcp endpoint show
 mptcp endpoint delete id 99
 mptcp endpoint del id 99
 mptcp endpoint foo
@@ -205,6 +219,7 @@ func improved(args []string) bool {
 	switch line := strings.Join(args, " "); line {
 	case "-j limits": // JSON, where ip prints text
 	case "endpoint show 10.0.0.1": // found by its address
+	case "endpoint show id 5 10.0.0.2": // not found: both must fit
 	case "endpoint help": // is help
 	case "-foo", "-color=foo", "foo", "ep": // ours: exit code 2
 	case "-j endpoint", "-details -s -4 e", "-all -N -r limits": // other global options

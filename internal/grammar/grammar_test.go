@@ -124,6 +124,12 @@ func TestOptions(t *testing.T) {
 	if o, _, err := front([]string{"-c"}); err != nil || o.Color != ColorAlways {
 		t.Errorf("-c: %v, %v", o.Color, err)
 	}
+	// To users of ip -r means -resolve, which takes no value.
+	for _, word := range []string{"-r", "-re", "--r", "--re"} {
+		if o, _, err := front([]string{word, "endpoint"}); err == nil || o.Replay != "" {
+			t.Errorf("%s endpoint: replay %q, %v", word, o.Replay, err)
+		}
+	}
 	_, inv, err := parse("endpoint show -j -n other")
 	if err != nil || !inv.Options.JSON || inv.Options.Netns != "other" {
 		t.Errorf("options behind the object: %+v, %v", inv.Options, err)

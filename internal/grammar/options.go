@@ -46,7 +46,9 @@ type Global struct {
 	Metavar string // the value's name; "" for a switch
 	Value   Kind
 	Summary string
-	set     func(o *Options, value string) bool
+
+	shortest int // least number of letters of an abbreviation, where one has another meaning to users of ip
+	set      func(o *Options, value string) bool
 }
 
 // on returns a setter for a switch.
@@ -86,7 +88,8 @@ func Globals() []Global {
 			set: text(func(o *Options) *string { return &o.Netns })},
 		{Name: "all-netns", Letter: "a", Summary: "look at all network namespaces", set: on(func(o *Options) *bool { return &o.AllNetns })},
 		{Name: "color", Letter: "c", Metavar: "always|auto|never", Summary: "colour the output; NO_COLOR is honoured", set: setColor},
-		{Name: "replay", Letter: "-replay", Metavar: "FILE", Value: File, Summary: "take a recording, also a compressed one (.gz), in place of the kernel",
+		{Name: "replay", Letter: "-replay", shortest: len("rep"), // ip's users mean -resolve by -r and -re
+			Metavar: "FILE", Value: File, Summary: "take a recording, also a compressed one (.gz), in place of the kernel",
 			set: text(func(o *Options) *string { return &o.Replay })},
 		{Name: "help", Letter: "h", Summary: "print help", set: on(func(o *Options) *bool { return &o.Help })},
 	}
@@ -121,7 +124,7 @@ func (o *Options) option(args []string) (int, error) {
 		names[i] = globals[i].Name
 	}
 	i := Match(word, names)
-	if i < 0 {
+	if i < 0 || len(word) < globals[i].shortest {
 		return 0, nil
 	}
 	g := &globals[i]

@@ -69,7 +69,7 @@ func (r *Endpoint) word(verb Verb, word string, w *words) error {
 		return r.keyword(keyword, value)
 	}
 	if isAnyWord(word) {
-		r.anyWord = true
+		r.Address, r.anyWord = netip.Addr{}, true // what is given twice counts as given last
 		return nil
 	}
 	address, ok := parseAddress(word)
@@ -160,7 +160,7 @@ func (r *Endpoint) check(verb Verb) error {
 		return wrongArgument("port can't be used with id", "port")
 	}
 	switch {
-	case r.anyWord && !r.Address.IsValid():
+	case r.anyWord:
 		return refused("binary attribute size out of range")
 	case verb == Change && !r.HasID && !hasAddress:
 		return refused("missing address ID")
