@@ -26,6 +26,15 @@ mptcp -j endpoint
 -foo mptcp
 -color=foo mptcp
 -n nosuch mptcp endpoint
+-family foo mptcp limits
+-family all mptcp limits
+-f inet6 mptcp limits
+-family mptcp limits
+-rcvbuf foo mptcp limits
+-rcvbuf -1 mptcp limits
+-rc 0x10000 mptcp limits
+-rcvbuf mptcp limits
+-l foo mptcp limits
 -net nosuch mptcp endpoint
 -netns nosuch mptcp endpoint
 foo
@@ -224,6 +233,11 @@ func improved(args []string) bool {
 	case "-foo", "-color=foo", "foo", "ep": // ours: exit code 2
 	case "-j endpoint", "-details -s -4 e", "-all -N -r limits": // other global options
 	default:
+		for _, option := range []string{"-f", "-rc", "-l"} { // other global options
+			if strings.HasPrefix(line, option) {
+				return true
+			}
+		}
 		return strings.HasPrefix(line, "-j ") && strings.HasSuffix(line, "limits")
 	}
 	return true

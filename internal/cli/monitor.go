@@ -85,7 +85,7 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 	}
 	devices := device.NewNames()
 	devices.Find = stream.Device
-	m := &monitor.Printer{Out: inv.Stdout, Form: eventFormat(inv, devices), Devices: devices, Expr: expr.WithDevices(devices.Name)}
+	m := &monitor.Printer{Out: inv.Stdout, Form: eventFormat(inv, devices, a.lineEnd(inv)), Devices: devices, Expr: expr.WithDevices(devices.Name)}
 	if expr != nil {
 		views, done := stream.Views()
 		m.Context = monitor.NewContext(ctx, views)
@@ -201,21 +201,39 @@ func parseFilter(inv *grammar.Invocation) (*filter.Expr, error) {
 	return expr.Within(o.Netns), nil
 }
 
-// eventFormat returns the form of the event stream that the options ask for.
-func eventFormat(inv *grammar.Invocation, devices *device.Names) monitor.Form {
+// eventFormat returns the form of the event stream that the options ask for; lineEnd ends
+// a line of text.
+func eventFormat(inv *grammar.Invocation, devices *device.Names, lineEnd string) monitor.Form {
 	o := &inv.Options
 	switch {
 	case inv.Has("json-array"):
-		return monitor.Form{Writer: &present.EventJSON{IPRoute2: true, Device: devices.Name}, Open: "[", Between: ",", Shut: "]\n"}
+		return arrayFormat(o, devices)
 	case o.JSON:
 		return monitor.Form{Writer: &present.EventJSON{Device: devices.Name}, End: "\n"}
 	}
-	text := &present.EventText{Colors: palette(inv), Details: o.Details, OneLine: o.OneLine, Device: devices.Name}
+	text := &present.EventText{Colors: palette(inv), Details: o.Details, OneLine: o.OneLine, Device: devices.Name, Time: timeStyle(o), End: lineEnd}
+	return monitor.Form{Writer: text}
+}
+
+// arrayFormat is the form of `ip -j mptcp monitor`.
+func arrayFormat(o *grammar.Options, devices *device.Names) monitor.Form {
+	form := monitor.Form{
+		Writer: &present.EventJSON{IPRoute2: true, Device: devices.Name, Time: timeStyle(o), Pretty: o.Pretty},
+		Open:   "[", Between: ",", Shut: "]\n",
+	}
+	if o.Pretty {
+		form.Open, form.Shut = "[ ", " ]\n"
+	}
+	return form
+}
+
+// timeStyle is how -t and -ts show the time of an event.
+func timeStyle(o *grammar.Options) present.TimeStyle {
 	switch {
 	case o.TimestampShort:
-		text.Time = present.ShortTime
+		return present.ShortTime
 	case o.Timestamp:
-		text.Time = present.LongTime
+		return present.LongTime
 	}
-	return monitor.Form{Writer: text}
+	return present.NoTime
 }

@@ -112,7 +112,7 @@ func (w *eventWait) follow(ctx context.Context, tracker *track.Tracker, deltas i
 		if !w.expr.Tells(&d, w.connection(ctx, tracker, d.Key)) {
 			continue
 		}
-		format := eventFormat(w.inv, w.devices)
+		format := eventFormat(w.inv, w.devices, "\n")
 		_, err := w.inv.Stdout.Write(append(format.AppendDelta(nil, &d), format.End...))
 		return true, err
 	}

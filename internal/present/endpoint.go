@@ -1,7 +1,6 @@
 package present
 
 import (
-	"net/netip"
 	"strconv"
 
 	"mptcpctl/mptcp"
@@ -24,7 +23,7 @@ func (f *EndpointText) Append(b []byte, e *mptcp.Endpoint) []byte {
 			color = f.Colors.IPv6
 		}
 		b = append(b, color...)
-		b = appendAddress(b, e.Address)
+		b = AppendAddress(b, e.Address)
 		b = append(b, ' ')
 		b = append(b, f.reset(color)...)
 	}
@@ -111,7 +110,7 @@ func (a *objects) endpoints(l *EndpointList) {
 		e := &l.Endpoints[i]
 		a.open()
 		if e.Address.IsValid() {
-			a.text("address", string(appendAddress(nil, e.Address)))
+			a.text("address", string(AppendAddress(nil, e.Address)))
 		}
 		if e.Port != 0 {
 			a.number("port", uint64(e.Port))
@@ -142,11 +141,6 @@ func rawFlags(f mptcp.EndpointFlags) string {
 		s = "0" + s
 	}
 	return s
-}
-
-// appendAddress appends the address as inet_ntop(3) does.
-func appendAddress(b []byte, a netip.Addr) []byte {
-	return a.WithZone("").AppendTo(b)
 }
 
 // objects builds an array of flat objects in iproute2's layout.

@@ -24,8 +24,9 @@ const (
 type EventText struct {
 	Colors  Palette
 	Time    TimeStyle
-	Details bool // also the names of error numbers and reset reasons, the namespace, and how late an event was read
-	OneLine bool // a record never has a line break within: '\' stands for it
+	Details bool   // also the names of error numbers and reset reasons, the namespace, and how late an event was read
+	OneLine bool   // a record never has a line break within: '\' stands for it
+	End     string // of an event's line; "" is a line break
 
 	// Device returns the name of a device; nil leaves dev= out.
 	Device func(ifindex int32) string
@@ -46,7 +47,7 @@ func (f *EventText) Append(b []byte, e *mptcp.Event) []byte {
 	if name == "" { // iproute2 prints neither width nor fields of what it does not know
 		b = append(b, "[UNKNOWN "...)
 		b = strconv.AppendUint(b, uint64(e.Type), 10)
-		return append(b, ']', '\n')
+		return f.appendBreak(append(b, ']'))
 	}
 	b = append(b, '[')
 	b = append(b, padding[min(len(name), nameWidth):]...)
@@ -67,10 +68,9 @@ func (f *EventText) appendTime(b []byte, t time.Time) []byte {
 	switch f.Time {
 	case LongTime:
 		b = append(b, "Timestamp: "...)
-		b = t.Local().AppendFormat(b, "Mon Jan _2 15:04:05 2006 ")
-		b = strconv.AppendInt(b, int64(t.Nanosecond()/1000), 10)
+		b = appendLongTime(b, t)
 		b = append(b, " usec"...)
-		if f.OneLine {
+		if f.OneLine && f.End != `\` { // iproute2 keeps this line break
 			return append(b, '\\')
 		}
 		return append(b, '\n')
@@ -80,6 +80,12 @@ func (f *EventText) appendTime(b []byte, t time.Time) []byte {
 		return append(b, "] "...)
 	}
 	return b
+}
+
+// appendLongTime appends the local time as asctime(3) has it, and the microseconds.
+func appendLongTime(b []byte, t time.Time) []byte {
+	b = t.Local().AppendFormat(b, "Mon Jan _2 15:04:05 2006 ")
+	return strconv.AppendInt(b, int64(t.Nanosecond()/1000), 10)
 }
 
 // appendFlow appends what tells the connection and the subflow.
@@ -175,13 +181,21 @@ func (f *EventText) appendEnd(b []byte, e *mptcp.Event) []byte {
 	if f.Details && e.Late > 0 {
 		b = appendField(b, " late_ms=", uint64(e.Late.Milliseconds()))
 	}
-	return append(b, '\n')
+	return f.appendBreak(b)
+}
+
+// appendBreak ends an event's line.
+func (f *EventText) appendBreak(b []byte) []byte {
+	if f.End == "" {
+		return append(b, '\n')
+	}
+	return append(b, f.End...)
 }
 
 func (f *EventText) appendAddr(b []byte, key, color string, a netip.Addr) []byte {
 	b = append(b, key...)
 	b = append(b, color...)
-	b = a.AppendTo(b)
+	b = AppendAddress(b, a)
 	return append(b, f.Colors.Reset...)
 }
 

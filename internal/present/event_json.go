@@ -3,6 +3,7 @@ package present
 import (
 	"net/netip"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"mptcpctl/mptcp"
@@ -15,15 +16,76 @@ type EventJSON struct {
 	// unpadded "0x…", no time, no names.
 	IPRoute2 bool
 
+	Time   TimeStyle // with IPRoute2: the key timestamp or timestamp_short in front
+	Pretty bool      // with IPRoute2: a key on each line
+
 	// Device returns the name of a device; nil leaves dev out.
 	Device func(ifindex int32) string
 
-	clock clock
+	clock   clock
+	compact []byte
 }
 
 // Append appends the event's object, without a line break.
 func (f *EventJSON) Append(b []byte, e *mptcp.Event) []byte {
-	b = append(b, `{"event":"`...)
+	if !f.IPRoute2 {
+		return f.appendObject(append(b, '{'), e)
+	}
+	start := len(b)
+	b = f.appendObject(f.appendStamp(append(b, '{'), e.Time), e)
+	if f.Pretty {
+		f.compact = append(f.compact[:0], b[start:]...)
+		b = appendSpread(b[:start], f.compact)
+	}
+	return b
+}
+
+// appendStamp appends the time as iproute2 7.1 does in JSON: the text of -t or -ts
+// without what surrounds it, under a key for each.
+func (f *EventJSON) appendStamp(b []byte, t time.Time) []byte {
+	switch f.Time {
+	case LongTime:
+		b = append(b, `"timestamp":"`...)
+		b = appendLongTime(b, t)
+		return append(b, `",`...)
+	case ShortTime:
+		b = append(b, `"timestamp_short":"`...)
+		b = f.clock.appendLocal(b, t)
+		return append(b, `",`...)
+	}
+	return b
+}
+
+// appendSpread appends a flat object with a key on each line, in iproute2's layout.
+func appendSpread(b, object []byte) []byte {
+	const indent = "\n        "
+	quoted, escaped := false, false
+	for _, c := range object {
+		switch {
+		case escaped:
+			escaped = false
+		case quoted && c == '\\':
+			escaped = true
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{', c == ',':
+			b = append(append(b, c), indent...)
+			continue
+		case c == ':':
+			b = append(b, ": "...)
+			continue
+		case c == '}':
+			b = append(b, "\n    "...)
+		}
+		b = append(b, c)
+	}
+	return b
+}
+
+// appendObject appends the event's keys, and what closes the object.
+func (f *EventJSON) appendObject(b []byte, e *mptcp.Event) []byte {
+	b = append(b, `"event":"`...)
 	b = append(b, e.Type.String()...)
 	b = append(b, '"')
 	if e.Type == mptcp.EventLost {
@@ -146,7 +208,7 @@ func (f *EventJSON) appendEnd(b []byte, e *mptcp.Event) []byte {
 
 func appendAddrJSON(b []byte, key string, a netip.Addr) []byte {
 	b = append(b, key...)
-	b = a.AppendTo(b)
+	b = AppendAddress(b, a)
 	return append(b, '"')
 }
 

@@ -63,7 +63,6 @@ func TestEventText(t *testing.T) {
 }
 
 func TestEventTimes(t *testing.T) {
-	t.Setenv("TZ", "UTC")
 	closed := mptcp.Event{Type: mptcp.EventClosed, Fields: mptcp.FieldToken, Time: eventTime.In(time.Local)}
 	local := eventTime.In(time.Local)
 	for _, test := range []struct {
@@ -164,4 +163,33 @@ func FuzzEscape(f *testing.F) {
 			}
 		}
 	})
+}
+
+// iproute2 7.1 has the time of -t and -ts in its JSON too, indents with -p, and puts a
+// backslash in place of a line break with -o.
+func TestEventsOfIPRoute2(t *testing.T) {
+	event := mptcp.Event{
+		Type: mptcp.EventListenerCreated, Fields: mptcp.FieldFamily | mptcp.FieldSaddr6 | mptcp.FieldSport, Time: eventTime,
+		Source: netip.MustParseAddr("::a01:203"), Sport: 80,
+	}
+	short, long := eventTime.Local().Format("2006-01-02T15:04:05")+".371605", eventTime.Local().Format("Mon Jan _2 15:04:05 2006")+" 371605"
+	for name, test := range map[string]struct {
+		format interface {
+			Append([]byte, *mptcp.Event) []byte
+		}
+		want string
+	}{
+		"plain": {&present.EventJSON{IPRoute2: true}, `{"event":"LISTENER_CREATED","saddr6":"::10.1.2.3","sport":80}`},
+		"-t":    {&present.EventJSON{IPRoute2: true, Time: present.LongTime}, `{"timestamp":"` + long + `","event":"LISTENER_CREATED","saddr6":"::10.1.2.3","sport":80}`},
+		"-ts": {&present.EventJSON{IPRoute2: true, Time: present.ShortTime},
+			`{"timestamp_short":"` + short + `","event":"LISTENER_CREATED","saddr6":"::10.1.2.3","sport":80}`},
+		"-p": {&present.EventJSON{IPRoute2: true, Pretty: true},
+			"{\n        \"event\": \"LISTENER_CREATED\",\n        \"saddr6\": \"::10.1.2.3\",\n        \"sport\": 80\n    }"},
+		"-o":    {&present.EventText{End: `\`, OneLine: true}, `[LISTENER_CREATED] saddr6=::10.1.2.3 sport=80\`},
+		"-o -t": {&present.EventText{End: `\`, OneLine: true, Time: present.LongTime}, "Timestamp: " + long + " usec\n" + `[LISTENER_CREATED] saddr6=::10.1.2.3 sport=80\`},
+	} {
+		if got := string(test.format.Append(nil, &event)); got != test.want {
+			t.Errorf("%s:\n got %q\nwant %q", name, got, test.want)
+		}
+	}
 }

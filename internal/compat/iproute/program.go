@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"strings"
 	"syscall"
 
@@ -22,30 +23,57 @@ type option struct {
 	name  string
 	value bool
 	set   func(o *grammar.Options, value string)
+	check func(value string) error // nil: any value will do
 }
 
 // options returns ip's options in the order that decides their abbreviations.
 func options() []option {
 	ignore := func(*grammar.Options, string) {}
 	return []option{
-		{"loops", true, ignore}, {"family", true, ignore},
-		{"4", false, ignore}, {"6", false, ignore}, {"0", false, ignore}, {"M", false, ignore}, {"B", false, ignore},
-		{"human-readable", false, ignore}, {"iec", false, ignore},
-		{"statistics", false, ignore}, {"details", false, ignore}, {"resolve", false, ignore},
-		{"oneline", false, func(o *grammar.Options, _ string) { o.OneLine = true }},
-		{"timestamp", false, func(o *grammar.Options, _ string) { o.Timestamp = true }},
-		{"tshort", false, func(o *grammar.Options, _ string) { o.TimestampShort = true }},
-		{"Version", false, func(o *grammar.Options, _ string) { o.Version = true }},
-		{"force", false, func(o *grammar.Options, _ string) { o.Force = true }},
-		{"batch", true, func(o *grammar.Options, v string) { o.Batch = v }},
-		{"brief", false, ignore},
-		{"json", false, func(o *grammar.Options, _ string) { o.JSON = true }},
-		{"rcvbuf", true, ignore},
-		{"help", false, func(o *grammar.Options, _ string) { o.Help = true }},
-		{"netns", true, func(o *grammar.Options, v string) { o.Netns = v }},
-		{"Numeric", false, ignore}, {"all", false, ignore}, {"echo", false, ignore},
-		{"pretty", false, func(o *grammar.Options, _ string) { o.Pretty = true }},
+		{name: "loops", value: true, set: ignore}, {name: "family", value: true, set: ignore, check: checkFamily},
+		{name: "4", set: ignore}, {name: "6", set: ignore}, {name: "0", set: ignore}, {name: "M", set: ignore},
+		{name: "B", set: ignore}, {name: "human-readable", set: ignore}, {name: "iec", set: ignore},
+		{name: "statistics", set: ignore}, {name: "details", set: ignore}, {name: "resolve", set: ignore},
+		{name: "oneline", set: func(o *grammar.Options, _ string) { o.OneLine = true }},
+		{name: "timestamp", set: func(o *grammar.Options, _ string) { o.Timestamp = true }},
+		{name: "tshort", set: func(o *grammar.Options, _ string) { o.TimestampShort = true }},
+		{name: "Version", set: func(o *grammar.Options, _ string) { o.Version = true }},
+		{name: "force", set: func(o *grammar.Options, _ string) { o.Force = true }},
+		{name: "batch", value: true, set: func(o *grammar.Options, v string) { o.Batch = v }},
+		{name: "brief", set: ignore},
+		{name: "json", set: func(o *grammar.Options, _ string) { o.JSON = true }},
+		{name: "rcvbuf", value: true, set: ignore, check: checkBuffer},
+		{name: "help", set: func(o *grammar.Options, _ string) { o.Help = true }},
+		{name: "netns", value: true, set: func(o *grammar.Options, v string) { o.Netns = v }, check: checkNetns},
+		{name: "Numeric", set: ignore}, {name: "all", set: ignore}, {name: "echo", set: ignore},
+		{name: "pretty", set: func(o *grammar.Options, _ string) { o.Pretty = true }},
 	}
+}
+
+// checkFamily refuses what ip does not take behind -family.
+func checkFamily(value string) error {
+	switch value {
+	case "inet", "inet6", "link", "mpls", "bridge":
+		return nil
+	case "help":
+		return usage()
+	}
+	return wrongArgument("invalid protocol family", value)
+}
+
+// checkBuffer refuses what is no size for -rcvbuf.
+func checkBuffer(value string) error {
+	if _, ok := ParseUint(value, math.MaxUint32); !ok {
+		return &ArgumentError{Text: fmt.Sprintf("Invalid rcvbuf size '%s'", value), Code: exit.IPUsage}
+	}
+	return nil
+}
+
+func checkNetns(value string) error {
+	if value == "" {
+		return exit.With(exit.IPUsage, fmt.Errorf("setting the network namespace %q failed: %w", "", compat.CError(syscall.EINVAL)))
+	}
+	return nil
 }
 
 // Program is ip, as far as it has the object mptcp.
@@ -132,8 +160,10 @@ func front(o *grammar.Options, args []string) ([]string, error) {
 			}
 			value, args = args[0], args[1:]
 		}
-		if known[i].name == "netns" && value == "" {
-			return nil, exit.With(exit.IPUsage, fmt.Errorf("setting the network namespace %q failed: %w", "", compat.CError(syscall.EINVAL)))
+		if check := known[i].check; check != nil {
+			if err := check(value); err != nil {
+				return nil, err
+			}
 		}
 		known[i].set(o, value)
 	}

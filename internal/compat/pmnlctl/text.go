@@ -38,7 +38,7 @@ func appendEndpoint(b []byte, e *mptcp.Endpoint) []byte {
 			b = fmt.Appendf(b, "dev unknown/%d", e.IfIndex)
 		}
 	}
-	b = e.Address.AppendTo(b)
+	b = present.AppendAddress(b, e.Address)
 	if e.Port != 0 {
 		b = fmt.Appendf(b, " %d", e.Port)
 	}
@@ -50,21 +50,18 @@ const eventHeader = nlmsg.HeaderSize + 4
 
 // appendEvent appends the line that pm_nl_ctl prints for an event's netlink
 // message: its attributes in the order in which the kernel wrote them, which a
-// decoded event does not keep, and the marks at the end. What is cut short ends the
-// line.
+// decoded event does not keep, and the mark of the server's side at the end, wherever it
+// came from (capture_events in tools/testing/selftests/net/mptcp/pm_nl_ctl.c, Linux
+// 6.18). What is cut short ends the line.
 func appendEvent(b, msg []byte) []byte {
 	if len(msg) < eventHeader || msg[nlmsg.HeaderSize] == uapi.EventUnspec {
 		return b
 	}
 	b = strconv.AppendUint(append(b, "type:"...), uint64(msg[nlmsg.HeaderSize]), 10)
-	serverSide, denyJoin := false, false
+	serverSide := false
 	for typ, value := range nlmsg.Attributes(msg[eventHeader:]) {
 		b = appendField(b, typ, value)
 		serverSide = serverSide || isServerSide(typ, value)
-		denyJoin = denyJoin || hasEventFlag(typ, value, uapi.PMEventFlagDenyJoinID0)
-	}
-	if denyJoin {
-		b = append(b, ",deny_join_id0:1"...)
 	}
 	if serverSide {
 		b = append(b, ",server_side:1"...)
@@ -109,6 +106,9 @@ func fields() []field {
 }
 
 func appendField(b []byte, typ uint16, value []byte) []byte {
+	if hasEventFlag(typ, value, uapi.PMEventFlagDenyJoinID0) {
+		return append(b, ",deny_join_id0:1"...)
+	}
 	fields := fields()
 	if int(typ) >= len(fields) || fields[typ].key == "" || len(value) < fields[typ].size {
 		return b
@@ -119,7 +119,7 @@ func appendField(b []byte, typ uint16, value []byte) []byte {
 	switch typ {
 	case uapi.AttrSaddr4, uapi.AttrDaddr4, uapi.AttrSaddr6, uapi.AttrDaddr6:
 		address, _ := netip.AddrFromSlice(value) // 4 or 16 bytes, as the table says
-		return address.AppendTo(b)
+		return present.AppendAddress(b, address)
 	case uapi.AttrSport, uapi.AttrDport:
 		return strconv.AppendUint(b, uint64(binary.BigEndian.Uint16(value)), 10)
 	case uapi.AttrToken:
