@@ -94,3 +94,40 @@ func (s *State) plainly(k mptcp.Key, index int) *Tracked {
 	}
 	return nil
 }
+
+// A Place is where a state has a connection. It holds for that state alone.
+type Place uint32
+
+// Places returns the places of the live connections, in the order of [State.All].
+func (s *State) Places() []Place {
+	places := make([]Place, 0, s.Len())
+	for i := range s.plain {
+		places = append(places, Place(i))
+	}
+	for slot := range s.view.all() {
+		places = append(places, Place(slot))
+	}
+	return places
+}
+
+// Reader reads connections of a state by their places, each into the same memory: a list
+// of places is all that a list of very many connections has to hold.
+type Reader struct {
+	state  *State
+	record record
+	last   Tracked
+}
+
+// Reader makes a reader.
+func (s *State) Reader() *Reader { return &Reader{state: s} }
+
+// At returns the connection at the place. It is overwritten by the next call.
+func (r *Reader) At(p Place) *Tracked {
+	if r.state.plain != nil {
+		return &r.state.plain[p]
+	}
+	r.state.view.load(uint32(p), &r.record)
+	r.state.finish(&r.record.Connection)
+	r.last = Tracked{r.record.key(), r.record.Connection}
+	return &r.last
+}

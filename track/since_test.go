@@ -107,3 +107,25 @@ func TestSinceAllocatesNothingForAConnection(t *testing.T) {
 		t.Errorf("%v allocations for 5,000 connections", n)
 	}
 }
+
+func TestReaderReadsWhatAllYields(t *testing.T) {
+	tracker := New(newFakeKernel(), nil)
+	for i := range 300 {
+		synthetic(&tracker.rec, i, i%3)
+		tracker.table.insert(&tracker.rec)
+	}
+	plain := NewState(time.Time{}, []mptcp.Connection{{Token: 1}, {Token: 2}})
+	for _, s := range []*State{tracker.State(), plain} {
+		places, r := s.Places(), s.Reader()
+		i := 0
+		for want := range s.All() {
+			if diff := cmp.Diff(want, *r.At(places[i]), cmpopts.EquateComparable(netip.AddrPort{}), cmpopts.EquateEmpty()); diff != "" {
+				t.Fatal(diff)
+			}
+			i++
+		}
+		if i != len(places) || i != s.Len() {
+			t.Errorf("%d places of %d connections", len(places), i)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/kernel"
+	"mptcpctl/internal/process"
 	"mptcpctl/internal/serve"
 )
 
@@ -46,6 +47,7 @@ func (a *app) serve(ctx context.Context, inv *grammar.Invocation) error {
 		return inv.Usage(fmt.Sprintf("--log-level %q: want debug, info, warn or error", name))
 	}
 	log := slog.New(slog.NewTextHandler(inv.Stderr, &slog.HandlerOptions{Level: level}))
+	process.LimitMemory()
 	err = serve.Run(ctx, &serve.Config{
 		Options: *o, Log: log, Version: moduleVersion(),
 		Open: func(ctx context.Context) (*serve.Source, error) { return openServed(ctx, inv, log) },

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -82,7 +83,7 @@ func (s *Server) serveSummary(w http.ResponseWriter, _ *http.Request) {
 		ByState: map[string]int{}, BySide: map[string]int{}, SubflowsByState: map[string]int{},
 		Events: state.Events(), EventsLost: state.Lost(), Generation: state.Generation(),
 		EventsPerSecond: s.journal.rate(), Namespaces: []string{},
-		OpenStreams: len(s.streams), OpenConnections: s.doors.count(),
+		OpenStreams: s.streams.count(), OpenConnections: s.doors.count(),
 		LastEvent:       fmt.Sprintf("%s-%d", s.journal.epoch, s.journal.last()),
 		DoctorAvailable: s.config.Findings != nil, MetricsAvailable: s.config.Metrics != nil,
 	}
@@ -107,12 +108,11 @@ func count(into map[string]int, numbers []int, name func(int) string) {
 	}
 }
 
-// page is a part of the list of connections.
+// page is a part of the list of connections, up to its rows.
 type page struct {
-	Total       int             `json:"total"` // of those that match
-	Offset      int             `json:"offset"`
-	Time        time.Time       `json:"time"`
-	Connections json.RawMessage `json:"connections"`
+	Total  int       `json:"total"` // of those that match
+	Offset int       `json:"offset"`
+	Time   time.Time `json:"time"`
 }
 
 func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
@@ -134,29 +134,62 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 	v := s.view()
 	places := v.matching(expr)
 	if column := r.URL.Query().Get("sort"); column != "" && column != "local" {
-		if err := v.order(places, column); err != nil {
+		if places, err = v.order(places, column); err != nil {
 			fail(w, http.StatusBadRequest, err.Error())
 			return
 		}
 	}
-	p := page{Total: len(places), Offset: int(skipped), Time: v.state.Time().UTC()}
 	first := min(int(skipped), len(places))
-	shown := make([]mptcp.Connection, 0, limit)
-	for _, i := range places[first:min(first+int(limit), len(places))] {
-		shown = append(shown, v.rows[i].Connection)
-	}
-	if p.Connections, err = connectionsJSON(shown); err != nil {
+	// A copy: the rest of the list is not held while a few rows of it are sent.
+	shown := slices.Clone(places[first:min(first+int(limit), len(places))])
+	sendRows(w, v, page{len(places), int(skipped), v.state.Time().UTC()}, shown)
+}
+
+// rowsChunk is how much of a list is made before it is sent.
+const rowsChunk = 8 << 10
+
+// sendRows sends a page with its rows, few of which are in memory at any time.
+func sendRows(w http.ResponseWriter, v *view, p page, shown []track.Place) {
+	head, err := json.Marshal(p)
+	if err != nil {
 		fail(w, http.StatusInternalServerError, err.Error())
 		return
 	}
-	reply(w, http.StatusOK, p)
+	if a, ok := w.(*answer); ok {
+		defer a.posted(outboxRows, v.number)()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	b := append(head[:len(head)-1], `,"connections":[`...)
+	rows := v.state.Reader()
+	for i, place := range shown {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if b, err = appendRow(b, &rows.At(place).Connection); err != nil {
+			panic(http.ErrAbortHandler) // the status is out: the client sees an answer that is cut short
+		}
+		if len(b) < rowsChunk {
+			continue
+		}
+		if _, err := w.Write(b); err != nil {
+			return // the client is gone, or was cut off
+		}
+		b = b[:0]
+	}
+	_, _ = w.Write(append(b, "]}\n"...))
 }
 
-// connectionsJSON returns the connections as `connection show -j` prints them.
-func connectionsJSON(c []mptcp.Connection) (json.RawMessage, error) {
-	var b bytes.Buffer
-	err := present.ConnectionsJSON(&b, c, false)
-	return b.Bytes(), err
+// appendRow appends a connection as it is in `connection show -j`.
+func appendRow(b []byte, c *mptcp.Connection) ([]byte, error) {
+	row := *c
+	if row.Processes == nil {
+		row.Processes = []mptcp.Process{}
+	}
+	if row.Subflows == nil {
+		row.Subflows = []mptcp.Subflow{}
+	}
+	text, err := json.Marshal(&row)
+	return append(b, text...), err
 }
 
 // details is one connection with all that is known of it.
@@ -238,13 +271,12 @@ func find(s *track.State, netns string, token mptcp.Token, instance string) (k m
 }
 
 func (s *Server) details(state *track.State, k mptcp.Key, c *mptcp.Connection, after int64) (*details, error) {
-	list, err := connectionsJSON([]mptcp.Connection{*c})
+	row, err := appendRow(nil, c)
 	if err != nil {
 		return nil, err
 	}
-	list = bytes.TrimSpace(list)
 	d := &details{
-		Connection: list[1 : len(list)-1], Instance: k.Instance, Epoch: s.journal.epoch,
+		Connection: row, Instance: k.Instance, Epoch: s.journal.epoch,
 		History: []json.RawMessage{}, ClosedSubflows: []closedSubflow{}, Samples: s.samples.of(k, after),
 		Time: state.Time().UTC(), Replay: s.config.Replay,
 	}
@@ -275,13 +307,14 @@ type namespaceEndpoints struct {
 }
 
 func (s *Server) serveEndpoints(w http.ResponseWriter, _ *http.Request) {
-	v := s.view()
+	state := s.config.Tracker.State()
+	used := using(state)
 	list := []namespaceEndpoints{}
-	for _, n := range v.state.Namespaces() {
+	for _, n := range state.Namespaces() {
 		format := present.EndpointJSON{Device: func(index int32) string { return linkName(&n, index) }}
 		list = append(list, namespaceEndpoints{
 			Netns: n.Netns, PathManager: n.PathManager,
-			Endpoints: bytes.TrimSpace(format.Append(nil, n.Endpoints)), Connections: v.using(&n),
+			Endpoints: bytes.TrimSpace(format.Append(nil, n.Endpoints)), Connections: used[n.Netns],
 		})
 	}
 	reply(w, http.StatusOK, list)
@@ -296,18 +329,23 @@ func linkName(n *track.Snapshot, index int32) string {
 	return "if" + strconv.Itoa(int(index))
 }
 
-// using counts the connections with a subflow from each endpoint's address.
-func (v *view) using(n *track.Snapshot) map[string]int {
-	counts := make(map[string]int, len(n.Endpoints))
-	for i := range n.Endpoints {
-		e := &n.Endpoints[i]
-		used := 0
-		for j := range v.rows {
-			if c := &v.rows[j].Connection; c.Netns == n.Netns && c.SubflowFrom(e.Address) != nil {
-				used++
+// using counts, for each namespace, the connections with a subflow from the address of
+// each endpoint, by its id.
+func using(state *track.State) map[string]map[string]int {
+	counts := make(map[string]map[string]int)
+	endpoints := make(map[string][]mptcp.Endpoint)
+	for _, n := range state.Namespaces() {
+		endpoints[n.Netns], counts[n.Netns] = n.Endpoints, make(map[string]int, len(n.Endpoints))
+		for i := range n.Endpoints {
+			counts[n.Netns][strconv.Itoa(int(n.Endpoints[i].ID))] = 0
+		}
+	}
+	for t := range state.Since(nil) {
+		for i, list := 0, endpoints[t.Key.Netns]; i < len(list); i++ {
+			if t.Connection.SubflowFrom(list[i].Address) != nil {
+				counts[t.Key.Netns][strconv.Itoa(int(list[i].ID))]++
 			}
 		}
-		counts[strconv.Itoa(int(e.ID))] = used
 	}
 	return counts
 }

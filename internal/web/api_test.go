@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -233,8 +234,15 @@ func provoke(w *world, pattern string) map[string]*httptest.ResponseRecorder {
 		Tracker: newIdleTracker(), Streams: 1, Metrics: func(io.Writer) error { return errors.New("no metrics now") },
 		Findings: func(context.Context) (any, error) { return nil, errors.New("no findings now") },
 	})
-	broken.streams <- struct{}{}
+	broken.streams.enter(netip.Addr{})
 	if r := request(broken, method, target); r.Code != http.StatusOK {
+		note(r)
+	}
+	full := New(Config{Tracker: newIdleTracker()})
+	for i := range gateRunning + gateWaiting {
+		full.gate.register(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}))
+	}
+	if r := request(full, method, target); r.Code == http.StatusServiceUnavailable {
 		note(r)
 	}
 	return got

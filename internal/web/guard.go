@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // minToken is how long a token must be: long enough that guessing is hopeless.
@@ -81,6 +82,27 @@ func (g *guard) admit(next http.Handler) http.Handler {
 		default:
 			g.authenticate(w, r, next)
 		}
+	})
+}
+
+// bodiless wraps the handler of everything: a request with a body is refused, and its
+// connection closed. The body is never read, neither here nor by the HTTP library when
+// the answer is out: a client could make that last as long as it likes.
+func bodiless(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength == 0 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		setSecurityHeaders(w.Header())
+		w.Header().Set("Connection", "close")
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // where it fails there is no connection
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			fail(w, http.StatusMethodNotAllowed, "this server only reads: GET and HEAD")
+			return
+		}
+		fail(w, http.StatusRequestEntityTooLarge, "requests have no body here")
 	})
 }
 

@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	if address := os.Getenv(loadClient); address != "" {
 		playPages(address)
 	}
+	if connections := os.Getenv(hostileServer); connections != "" {
+		serveForOthers(connections)
+	}
 	os.Exit(m.Run())
 }
 
@@ -114,7 +117,7 @@ func BenchmarkTwentyPages(b *testing.B) {
 		}
 	})
 	defer func() { input.Close(); reading.Wait(); _ = command.Wait() }()
-	until(b, "the streams", func() bool { return len(s.server.streams) == 20 })
+	until(b, "the streams", func() bool { return s.server.streams.count() == 20 })
 	sent := uint64(0)
 	before, began := processorTime(b), time.Now()
 	for b.Loop() {

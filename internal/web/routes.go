@@ -20,24 +20,25 @@ type route struct {
 	pattern string
 	serve   http.HandlerFunc
 	public  bool // for everybody: says nothing of connections
+	cheap   bool // the answer takes neither work nor memory, or has a bound of its own
 }
 
 // routes returns all that is answered below /api/, and what monitoring asks for.
 // The description in openapi.json has the same paths; a test sees to it.
 func (s *Server) routes() []route {
 	return []route{
-		{"/healthz", s.serveHealth, true},
-		{"/readyz", s.serveReady, true},
-		{"/metrics", s.serveMetrics, false},
-		{"/api/v1/openapi.json", serveDescription, false},
-		{"/api/v1/summary", s.serveSummary, false},
-		{"/api/v1/connections", s.serveConnections, false},
-		{"/api/v1/connections/{netns}/{token}", s.serveConnection, false},
-		{"/api/v1/events", s.serveEvents, false},
-		{"/api/v1/endpoints", s.serveEndpoints, false},
-		{"/api/v1/limits", s.serveLimits, false},
-		{"/api/v1/counters", s.serveCounters, false},
-		{"/api/v1/findings", s.serveFindings, false},
+		{"/healthz", s.serveHealth, true, true},
+		{"/readyz", s.serveReady, true, true},
+		{"/metrics", s.serveMetrics, false, false},
+		{"/api/v1/openapi.json", serveDescription, false, true},
+		{"/api/v1/summary", s.serveSummary, false, false},
+		{"/api/v1/connections", s.serveConnections, false, false},
+		{"/api/v1/connections/{netns}/{token}", s.serveConnection, false, false},
+		{"/api/v1/events", s.serveEvents, false, true},
+		{"/api/v1/endpoints", s.serveEndpoints, false, false},
+		{"/api/v1/limits", s.serveLimits, false, false},
+		{"/api/v1/counters", s.serveCounters, false, false},
+		{"/api/v1/findings", s.serveFindings, false, false},
 	}
 }
 
@@ -45,6 +46,9 @@ func (s *Server) routes() []route {
 func (s *Server) Handler() http.Handler {
 	guarded, all := http.NewServeMux(), http.NewServeMux()
 	for _, r := range s.routes() {
+		if !r.cheap {
+			r.serve = s.costly(r.serve)
+		}
 		if r.public {
 			all.HandleFunc(r.pattern, r.serve)
 		} else {
@@ -58,7 +62,7 @@ func (s *Server) Handler() http.Handler {
 		fail(w, http.StatusNotFound, "there is nothing here: see /api/v1/openapi.json")
 	})
 	all.Handle("/", s.guard.admit(guarded))
-	return plain(all)
+	return bodiless(plain(all))
 }
 
 // pageFile is a file of the page.
@@ -150,7 +154,12 @@ func reply(w http.ResponseWriter, status int, v any) {
 
 // send writes the end of an answer. An error tells that the client is gone, which
 // is nothing to do anything about.
-func send(w http.ResponseWriter, b []byte) { _, _ = w.Write(b) }
+func send(w http.ResponseWriter, b []byte) {
+	if a, ok := w.(*answer); ok {
+		defer a.posted(int64(len(b)), 0)()
+	}
+	_, _ = w.Write(b)
+}
 
 // failure is the JSON of an answer that is none.
 type failure struct {

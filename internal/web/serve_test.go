@@ -188,13 +188,13 @@ func TestSlowReadersAreCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Fprintf(slow, "GET /api/v1/events HTTP/1.1\r\nHost: %s\r\n\r\n", s.address)
-	until(t, "the slow stream", func() bool { return len(s.server.streams) == 1 })
+	until(t, "the slow stream", func() bool { return s.server.streams.count() == 1 })
 	messages, _ := s.stream(t, "")
 	next(t, messages)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for len(s.server.streams) > 1 {
+		for s.server.streams.count() > 1 {
 			batch := make([]mptcp.Event, 500)
 			for i := range batch {
 				batch[i] = s.prio(0)

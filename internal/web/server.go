@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -44,7 +45,7 @@ type Config struct {
 	Names []string // further names that the Host header may have
 
 	Journal     int // events that are kept for replay; default 8192
-	Streams     int // event streams at a time; default 128
+	Streams     int // event streams at a time; default 128, of which one client address may have a quarter
 	Connections int // open connections at a time; default 1024
 
 	Log *slog.Logger // nil: silence
@@ -58,7 +59,9 @@ type Server struct {
 	journal *journal
 	samples *samples
 	doors   *doors
-	streams chan struct{} // a place in it for each event stream
+	gate    *gate
+	outbox  *outbox
+	streams streams
 	stopped chan struct{} // closed when the streams are to end
 	stop    sync.Once
 	started time.Time
@@ -90,7 +93,9 @@ func New(c Config) *Server {
 		journal: newJournal(c.Journal, started, &c),
 		samples: newSamples(),
 		doors:   newDoors(c.Connections),
-		streams: make(chan struct{}, c.Streams),
+		gate:    newGate(),
+		outbox:  newOutbox(),
+		streams: streams{most: c.Streams, each: max(4, c.Streams/4), by: make(map[netip.Addr]int)},
 		stopped: make(chan struct{}),
 		started: started,
 	}
@@ -173,6 +178,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ConnState:         s.doors.moved,
+		ConnContext:       s.doors.welcome,
 		ErrorLog:          slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
 	}
 	finished := make(chan struct{})

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"sync"
 	"time"
 
 	"mptcpctl/internal/filter"
@@ -18,6 +20,41 @@ const (
 	streamDeadline  = 10 * time.Second // how long a client may not read
 )
 
+// streams counts the event streams, and keeps one client from taking all of them.
+type streams struct {
+	most, each int
+	mu         sync.Mutex
+	open       int
+	by         map[netip.Addr]int
+}
+
+// enter reports whether the client may have another one; then leave follows.
+func (s *streams) enter(client netip.Addr) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open >= s.most || s.by[client] >= s.each {
+		return false
+	}
+	s.open++
+	s.by[client]++
+	return true
+}
+
+func (s *streams) leave(client netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open--
+	if s.by[client]--; s.by[client] == 0 {
+		delete(s.by, client)
+	}
+}
+
+func (s *streams) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open
+}
+
 // serveEvents streams the deltas as server-sent events, from the one on that the
 // client names as the last that it has seen.
 func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
@@ -31,19 +68,18 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	select {
-	case s.streams <- struct{}{}:
-		defer func() { <-s.streams }()
-	default:
-		w.Header().Set("Retry-After", "5")
-		fail(w, http.StatusServiceUnavailable, "there are too many event streams")
+	client := clientOf(r)
+	if !s.streams.enter(client) {
+		busy(w, "there are too many event streams")
 		return
 	}
+	defer s.streams.leave(client)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
 	if r.Method == http.MethodHead {
 		return
 	}
+	s.doors.keep(r.Context())
 	st := &stream{server: s, w: w, control: http.NewResponseController(w), expr: expr, after: after}
 	// The end of a stream is nobody's error: the client left, or did not read.
 	if err := st.run(r, replay); err != nil {

@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -17,11 +18,13 @@ import (
 const viewAge = 500 * time.Millisecond
 
 // view is the list of all connections of one state, made once for all clients that
-// ask at about the same time. It never changes.
+// ask at about the same time. It never changes, and holds places instead of rows: rows
+// are read from the state one by one when they are written.
 type view struct {
-	state *track.State
-	made  time.Time
-	rows  []track.Tracked // by local address, remote address and token
+	number uint64 // of the views, from 1
+	state  *track.State
+	made   time.Time
+	places []track.Place // by local address, remote address and token
 }
 
 // view returns a list that is hardly older than the state.
@@ -36,60 +39,98 @@ func (s *Server) view() *view {
 		s.cached.made = time.Now()
 		return s.cached
 	}
-	v := &view{state: state, made: time.Now(), rows: make([]track.Tracked, 0, state.Len())}
-	for t := range state.All() {
-		v.rows = append(v.rows, t)
+	v := &view{number: 1, state: state, made: time.Now()}
+	if s.cached != nil {
+		v.number = s.cached.number + 1
 	}
-	slices.SortFunc(v.rows, func(a, b track.Tracked) int { return byAddress(&a.Connection, &b.Connection) })
+	v.places = v.ordered(state.Places(), "local", false)
 	s.cached = v
+	s.outbox.forget(v.number)
 	return v
 }
 
-func byAddress(a, b *mptcp.Connection) int {
-	return cmp.Or(a.Local.Compare(b.Local), a.Remote.Compare(b.Remote), cmp.Compare(a.Token, b.Token), strings.Compare(a.Netns, b.Netns))
-}
-
-// matching returns the places in rows of those that the filter lets through.
-func (v *view) matching(e *filter.Expr) []int32 {
-	places := make([]int32, 0, len(v.rows))
-	for i := range v.rows {
-		if e == nil || e.Connection(&v.rows[i].Connection) {
-			places = append(places, int32(i))
+// matching returns the places of the connections that the filter lets through. They
+// may be the view's own.
+func (v *view) matching(e *filter.Expr) []track.Place {
+	if e == nil {
+		return v.places
+	}
+	places := make([]track.Place, 0, len(v.places))
+	r := v.state.Reader()
+	for _, p := range v.places {
+		if e.Connection(&r.At(p).Connection) {
+			places = append(places, p)
 		}
 	}
 	return places
 }
 
-// order sorts places by a column; a minus in front of its name turns it around.
-func (v *view) order(places []int32, column string) error {
-	name, backwards := strings.CutPrefix(column, "-")
-	var compare func(a, b *mptcp.Connection) int
-	switch name {
-	case "local":
-		compare = byAddress
-	case "remote":
-		compare = func(a, b *mptcp.Connection) int { return a.Remote.Compare(b.Remote) }
-	case "token":
-		compare = func(a, b *mptcp.Connection) int { return cmp.Compare(a.Token, b.Token) }
-	case "state":
-		compare = func(a, b *mptcp.Connection) int { return cmp.Compare(a.State, b.State) }
-	case "subflows":
-		compare = func(a, b *mptcp.Connection) int { return cmp.Compare(len(a.Subflows), len(b.Subflows)) }
-	case "bytes":
-		compare = func(a, b *mptcp.Connection) int { return cmp.Compare(carried(a), carried(b)) }
-	case "since":
-		compare = func(a, b *mptcp.Connection) int { return a.Since.Compare(b.Since) }
-	default:
-		return fmt.Errorf("sort %q: want local, remote, token, state, subflows, bytes or since, with a minus for the other way around", column)
+// sortKey is what a connection is sorted by, beside its place: rows are read once, and
+// not for each comparison.
+type sortKey struct {
+	place         track.Place
+	number        uint64
+	local, remote netip.AddrPort
+	token         mptcp.Token
+	netns         string
+}
+
+// sortColumns are the columns that lists can be sorted by, with what is compared first.
+var sortColumns = map[string]func(*sortKey, *mptcp.Connection){
+	"local": func(k *sortKey, c *mptcp.Connection) {
+		k.local, k.remote, k.token, k.netns = c.Local, c.Remote, c.Token, c.Netns
+	},
+	"remote":   func(k *sortKey, c *mptcp.Connection) { k.remote = c.Remote },
+	"token":    func(k *sortKey, c *mptcp.Connection) { k.token = c.Token },
+	"state":    func(k *sortKey, c *mptcp.Connection) { k.number = uint64(c.State) },
+	"subflows": func(k *sortKey, c *mptcp.Connection) { k.number = uint64(len(c.Subflows)) },
+	"bytes":    func(k *sortKey, c *mptcp.Connection) { k.number = carried(c) },
+	"since":    func(k *sortKey, c *mptcp.Connection) { k.number = sinceEpoch(c.Since) },
+}
+
+// sinceEpoch makes times comparable as numbers; one that is not known comes first.
+func sinceEpoch(t time.Time) uint64 {
+	if t.IsZero() {
+		return 0
 	}
-	slices.SortStableFunc(places, func(x, y int32) int {
-		c := compare(&v.rows[x].Connection, &v.rows[y].Connection)
+	return uint64(max(t.UnixNano(), 1))
+}
+
+func (k *sortKey) compare(o *sortKey) int {
+	return cmp.Or(cmp.Compare(k.number, o.number), k.local.Compare(o.local), k.remote.Compare(o.remote),
+		cmp.Compare(k.token, o.token), strings.Compare(k.netns, o.netns))
+}
+
+// order returns the places sorted by a column; a minus in front of its name turns it
+// around. Those that are equal stay in their order.
+func (v *view) order(places []track.Place, column string) ([]track.Place, error) {
+	name, backwards := strings.CutPrefix(column, "-")
+	if sortColumns[name] == nil {
+		return nil, fmt.Errorf("sort %q: want local, remote, token, state, subflows, bytes or since, "+
+			"with a minus for the other way around", column)
+	}
+	return v.ordered(places, name, backwards), nil
+}
+
+func (v *view) ordered(places []track.Place, column string, backwards bool) []track.Place {
+	fill := sortColumns[column]
+	keys := make([]sortKey, len(places))
+	r := v.state.Reader()
+	for i, p := range places {
+		keys[i].place = p
+		fill(&keys[i], &r.At(p).Connection)
+	}
+	slices.SortStableFunc(keys, func(a, b sortKey) int {
 		if backwards {
-			return -c
+			return b.compare(&a)
 		}
-		return c
+		return a.compare(&b)
 	})
-	return nil
+	sorted := make([]track.Place, len(keys))
+	for i := range keys {
+		sorted[i] = keys[i].place
+	}
+	return sorted
 }
 
 func carried(c *mptcp.Connection) (n uint64) {
