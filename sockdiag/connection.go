@@ -116,6 +116,13 @@ func decodeInfo(b []byte, i *Info) {
 	i.LastAckRecvMS = ne.Uint32(raw[uapi.InfoLastAckRecv:])
 }
 
+// Gone reports whether the row is that of a connection which the kernel destroyed while
+// it answered: the token was given back already (mptcp_token_destroy). Lists leave such
+// rows out, and lookups report them as [fs.ErrNotExist]. Listeners have no token.
+func (c *Connection) Gone() bool {
+	return c.Info.Size > 0 && c.Info.Token == 0 && c.State != mptcp.StateListen
+}
+
 // DecodeConnection reads the payload of one message about an MPTCP socket: a
 // struct inet_diag_msg and its attributes. Unknown attributes are ignored. The
 // error is an [*Error] where the message is too short; c is then undefined.

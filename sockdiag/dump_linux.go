@@ -97,7 +97,7 @@ func (c *Client) connections(ctx context.Context, q *query) iter.Seq2[*Connectio
 				if err := DecodeConnection(payload, &row); err != nil {
 					return false, err
 				}
-				return yield(&row, nil), nil
+				return row.Gone() || yield(&row, nil), nil
 			})
 		}
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
@@ -510,4 +511,78 @@ func TestErrorIs(t *testing.T) {
 		t.Errorf("text %q, want %q", err, want)
 	}
 
+}
+
+// A connection that ends while the kernel walks its table has given its token back when
+// its row is written: whoever believes in the row sees a connection with token 0.
+func TestConnectionsDestroyedDuringTheDump(t *testing.T) {
+	w := newWorld(t, nil)
+	l := w.listen("tcp4", "127.0.0.1:0", true)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	to := &unix.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for range 2 {
+		fd := -1
+		w.do(func() (err error) {
+			fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_MPTCP)
+			return err
+		})
+		done := make(chan struct{})
+		t.Cleanup(func() { <-done })
+		go func() {
+			defer close(done)
+			defer unix.Close(fd)
+			for ctx.Err() == nil {
+				if unix.Connect(fd, to) == nil {
+					disconnect(fd)
+				}
+			}
+		}()
+	}
+	t.Cleanup(cancel) // before the waits
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
+		for c, err := range w.client.Connections(ctx, nil) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Info.Token == 0 {
+				t.Fatalf("a connection with token 0: %+v", c)
+			}
+			_, err := w.client.Connection(ctx, c.Info.Token)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// disconnect ends the connection of the socket and keeps the socket.
+func disconnect(fd int) {
+	address := unix.RawSockaddr{Family: unix.AF_UNSPEC}
+	unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&address)), unix.SizeofSockaddrInet4)
+}
+
+func TestGone(t *testing.T) {
+	for _, tt := range []struct {
+		c    Connection
+		want bool
+	}{
+		{Connection{Info: Info{Size: 96}}, true},
+		{Connection{Info: Info{Size: 96, Token: 1}}, false},
+		{Connection{}, false}, // no information was asked for
+		{Connection{Info: Info{Size: 96}, Socket: Socket{State: mptcp.StateListen}}, false},
+	} {
+		if got := tt.c.Gone(); got != tt.want {
+			t.Errorf("%+v: gone %v, want %v", tt.c, got, tt.want)
+		}
+	}
 }

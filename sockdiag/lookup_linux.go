@@ -50,7 +50,10 @@ func (c *Client) ConnectionsByToken(ctx context.Context, tokens []mptcp.Token) i
 				if err = DecodeConnection(payload, &row); err != nil {
 					return false, err
 				}
-				return yield(row, nil), nil
+				if !row.Gone() {
+					return yield(row, nil), nil
+				}
+				row, err = Connection{Info: Info{Token: tokens[i]}}, unix.ENOENT
 			}
 			if errors.Is(err, unix.ENOENT) {
 				if err := c.checkAbsent(ctx); err != nil {

@@ -224,7 +224,7 @@ func (s *recorded) sockets() iter.Seq[*sockdiag.Connection] {
 		seen := map[identity]bool{}
 		var c sockdiag.Connection
 		for _, payload := range s.connections {
-			if sockdiag.DecodeConnection(payload, &c) != nil {
+			if sockdiag.DecodeConnection(payload, &c) != nil || c.Gone() {
 				continue
 			}
 			id := identity{c.Cookie, c.Info.Token, c.Remote}
