@@ -6,6 +6,7 @@ import (
 	"go/build"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -67,8 +68,11 @@ var imports = map[string][]string{
 	"internal/monitor":      {"mptcp", "track", "pathmanager", "internal/source", "internal/device", "internal/filter"},
 	"internal/serve":        {"mptcp", "track", "sockdiag", "doctor", "internal/source", "internal/device", "internal/present", "internal/web", "internal/export"},
 
-	"internal/cli": {"*"},
-	"cmd/mptcpctl": {"internal/cli"},
+	"internal/cli/line": {"mptcp", "pathmanager", "doctor", "internal/source", "internal/bundle", "internal/filter", "internal/grammar", "internal/present"},
+	"internal/cli/live": {"mptcp", "track", "pathmanager", "sockdiag", "doctor", "internal/kernel", "internal/source", "internal/bundle", "internal/process", "internal/tui", "internal/serve", "internal/grammar", "internal/compat/iproute", "internal/cli/line"},
+	"internal/cli":      {"*"},
+	"cmd/mptcpctl":      {"internal/cli"},
+	"cmd/mptcpctl-full": {"internal/cli", "internal/cli/live"},
 }
 
 // forTests are packages that only tests may import.
@@ -100,6 +104,49 @@ func TestImportTable(t *testing.T) {
 		}
 		if slices.Contains(pkg.Imports, "testing") && !slices.Contains(forTests, dir) {
 			t.Errorf("%s imports testing outside its tests", dir)
+		}
+	}
+}
+
+// TestQuickProgram: mptcpctl answers quickly because it does not link what only the
+// terminal view and the web server need. An import that brings one of these along would
+// cost every command some of its time.
+func TestQuickProgram(t *testing.T) {
+	heavy := []string{"net/http", "charm.land/", "github.com/prometheus/", "github.com/coreos/", module + "internal/tui", module + "internal/web"}
+	for _, path := range dependencies(t, "./cmd/mptcpctl") {
+		for _, prefix := range heavy {
+			if strings.HasPrefix(path, prefix) {
+				t.Errorf("cmd/mptcpctl links %s", path)
+			}
+		}
+	}
+	whole := dependencies(t, "./cmd/mptcpctl-full")
+	for _, path := range []string{"net/http", module + "internal/tui", module + "internal/web"} {
+		if !slices.Contains(whole, path) {
+			t.Errorf("cmd/mptcpctl-full does not link %s", path)
+		}
+	}
+}
+
+// dependencies returns the packages that are linked into a program.
+func dependencies(t *testing.T, program string) []string {
+	t.Helper()
+	list := exec.Command("go", "list", "-deps", program)
+	list.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	return strings.Fields(string(out))
+}
+
+// TestGrammarIsKnownToCommands: only the commands, and the programs that we stand in for,
+// know how a command line is read. All else can be used without one.
+func TestGrammarIsKnownToCommands(t *testing.T) {
+	for dir, allowed := range imports {
+		knows := slices.Contains(allowed, "internal/grammar")
+		if knows && !strings.HasPrefix(dir, "internal/cli/") && !strings.HasPrefix(dir, "internal/compat/") {
+			t.Errorf("%s may import internal/grammar", dir)
 		}
 	}
 }

@@ -6,7 +6,9 @@
 // of no use.
 //go:debug updatemaxprocs=0
 
-// Mptcpctl sees, explains and manages Multipath TCP on Linux.
+// Mptcpctl sees, explains and manages Multipath TCP on Linux. This is the quick program: it
+// has all commands that are over soon or print a stream, and none of the libraries of the
+// terminal view and the web server. For those it becomes mptcpctl-full.
 package main
 
 import (
@@ -16,5 +18,5 @@ import (
 )
 
 func main() {
-	os.Exit(cli.Main(os.Args, cli.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
+	os.Exit(cli.Main(os.Args, cli.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}, cli.Faces{}))
 }

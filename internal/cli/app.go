@@ -25,8 +25,11 @@ type Streams struct {
 // app is one run of the program.
 type app struct {
 	Streams
+	faces   Faces
 	program string // as error messages name it
 	asIP    bool   // called as ip-mptcp: exactly iproute2's answers
+
+	batchFile string // of the batch that the command lines are of; "": none
 
 	interruptIgnored bool // SIGINT was ignored when the program started: `run` hands that on
 
@@ -35,13 +38,14 @@ type app struct {
 }
 
 // Main runs the command line and returns the exit code. args[0] is the name that
-// the program was called by: as ip-mptcp and as pm_nl_ctl it is those.
-func Main(args []string, s Streams) int {
+// the program was called by: as ip-mptcp and as pm_nl_ctl it is those. For a face that
+// it is not given, the program becomes the whole one.
+func Main(args []string, s Streams, faces Faces) int {
 	if force.IsStub(args) {
 		return force.Stub()
 	}
 	s.Stdout = process.Output(s.Stdout)
-	a := &app{Streams: s, program: "mptcpctl", interruptIgnored: signal.Ignored(os.Interrupt), dial: dialPathManager}
+	a := &app{Streams: s, faces: faces, program: "mptcpctl", interruptIgnored: signal.Ignored(os.Interrupt), dial: dialPathManager}
 	ctx := newSignals()
 	defer ctx.end()
 	defer a.close()
@@ -109,6 +113,9 @@ func (a *app) command(ctx context.Context, o grammar.Options, args []string, ent
 	}
 	if err := checkSource(inv); err != nil {
 		return a.report(inv, err)
+	}
+	if a.faces.lack(inv.Path) {
+		return a.report(inv, a.becomeWhole(inv))
 	}
 	if inv.Options.Netns != entered {
 		return a.report(inv, enterNetns(inv.Options.Netns))

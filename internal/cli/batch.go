@@ -23,6 +23,7 @@ func (a *app) batch(ctx context.Context, o grammar.Options, operands int) int {
 		return a.report(nil, exit.With(exit.Failed, err))
 	}
 	defer done()
+	a.batchFile = o.Batch
 	return batch.Run(ctx, lines, func(words []string) (code int, fatal bool) {
 		line := o
 		line.Batch = ""

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 )
@@ -23,7 +24,7 @@ func confirm(ctx context.Context, inv *grammar.Invocation, question string) erro
 		return nil
 	}
 	stdin, ok := inv.Stdin.(*os.File)
-	if !ok || !isTerminal(stdin) {
+	if !ok || !line.IsTerminal(stdin) {
 		return inv.Usage("there is no terminal to ask for confirmation: add -y")
 	}
 	fmt.Fprintf(inv.Stderr, "%s [y/N] ", question)

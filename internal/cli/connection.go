@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
@@ -45,7 +46,7 @@ func (a *app) connectionShow(ctx context.Context, inv *grammar.Invocation) error
 	if listen {
 		inv.Args = inv.Args[1:]
 	}
-	expr, err := parseFilter(inv)
+	expr, err := line.Filter(inv)
 	if err != nil {
 		return err
 	}
@@ -70,9 +71,9 @@ func (a *app) connectionShow(ctx context.Context, inv *grammar.Invocation) error
 		}
 	}
 	if shown.Count() == 0 && expr.NamesListeners() {
-		leftOut(inv, errors.New("`connection show listen` shows listeners"))
+		line.LeftOut(inv, errors.New("`connection show listen` shows listeners"))
 	}
-	if shown.Count() == 0 && !inv.Options.JSON && isTerminal(inv.Stdout) {
+	if shown.Count() == 0 && !inv.Options.JSON && line.IsTerminal(inv.Stdout) {
 		fmt.Fprintf(inv.Stderr, "no MPTCP connection%s (plain TCP is not listed; mptcpctl doctor explains why a program does not use MPTCP)\n", ofFilter(expr))
 	}
 	return shown.Close()
@@ -88,7 +89,7 @@ func ofFilter(expr *filter.Expr) string {
 
 // showListeners shows the MPTCP listeners.
 func (a *app) showListeners(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr) error {
-	facts, err := open(ctx, inv)
+	facts, err := line.Open(ctx, inv)
 	if err != nil {
 		return fmt.Errorf("%s: %w", inv.Path, err)
 	}
@@ -124,5 +125,5 @@ func (a *app) showListeners(ctx context.Context, inv *grammar.Invocation, expr *
 	if inv.Options.JSON {
 		return present.JSON(inv.Stdout, kept, inv.Options.Pretty)
 	}
-	return present.Listeners(inv.Stdout, kept, palette(inv))
+	return present.Listeners(inv.Stdout, kept, line.Palette(inv))
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"mptcpctl/counters"
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/compat/iproute"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
@@ -206,7 +207,7 @@ func closeFilter(inv *grammar.Invocation) (*filter.Expr, error) {
 			return filter.Parse("token", t.String())
 		}
 	}
-	return parseFilter(inv)
+	return line.Filter(inv)
 }
 
 // closeRounds is how often close looks again for subflows that came up meanwhile.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/owners"
 	"mptcpctl/internal/present"
@@ -24,7 +25,7 @@ type connectionList struct {
 // openConnections reads the connections that the options ask for, with their
 // processes. What brief leaves out, tells [track.Listing].
 func openConnections(ctx context.Context, inv *grammar.Invocation, brief bool) (*connectionList, error) {
-	facts, err := open(ctx, inv)
+	facts, err := line.Open(ctx, inv)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", inv.Path, err)
 	}
@@ -40,7 +41,7 @@ func openConnections(ctx context.Context, inv *grammar.Invocation, brief bool) (
 		total += listing.Len()
 		if listing.NoSubflows() {
 			if err := view.CheckSubflows(ctx); err != nil {
-				leftOut(inv, err)
+				line.LeftOut(inv, err)
 			}
 		}
 	}
@@ -108,7 +109,7 @@ func newConnectionWriter(inv *grammar.Invocation) *present.ConnectionWriter {
 	return &present.ConnectionWriter{
 		Out: inv.Stdout, JSON: inv.Options.JSON, Pretty: inv.Options.Pretty,
 		Text: present.ConnectionText{
-			Colors: palette(inv), ASCII: asciiOnly(), OneLine: inv.Options.OneLine, Details: inv.Options.Details,
+			Colors: line.Palette(inv), ASCII: line.ASCIIOnly(), OneLine: inv.Options.OneLine, Details: inv.Options.Details,
 		},
 	}
 }

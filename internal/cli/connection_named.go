@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/mptcp"
@@ -68,5 +69,5 @@ func because(inv *grammar.Invocation, wrong error) string {
 	if wrong == nil {
 		return " that matches one connection, such as 'dst :443'"
 	}
-	return ": " + strings.TrimPrefix(filterText(inv, wrong), "filter: ")
+	return ": " + strings.TrimPrefix(line.FilterText(inv, wrong), "filter: ")
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mptcpctl/counters"
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/process"
@@ -61,7 +62,7 @@ func (a *app) countersShow(ctx context.Context, inv *grammar.Invocation) error {
 			objects = append(objects, present.CounterObjectsOf(place.netns, values)...)
 			continue
 		}
-		text := present.CounterText{Colors: palette(inv), All: all, Details: inv.Options.Details, Netns: place.netns}
+		text := present.CounterText{Colors: line.Palette(inv), All: all, Details: inv.Options.Details, Netns: place.netns}
 		if err := text.Write(inv.Stdout, values); err != nil {
 			return err
 		}
@@ -89,7 +90,7 @@ func openCounters(ctx context.Context, inv *grammar.Invocation) (*counterFacts, 
 	if inv.Options.Replay == "" && !inv.Options.AllNetns {
 		return &counterFacts{[]counterPlace{{"", counters.New("").MPTCP}}, func() error { return nil }}, nil
 	}
-	facts, err := open(ctx, inv)
+	facts, err := line.Open(ctx, inv)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +166,7 @@ func (a *app) countersWatch(ctx context.Context, inv *grammar.Invocation) error 
 
 // countersReplayed prints what was counted between the snapshots of a recording.
 func countersReplayed(inv *grammar.Invocation, words []string) error {
-	recording, err := openRecording(inv)
+	recording, err := line.Recording(inv)
 	if err != nil {
 		return fmt.Errorf("%s: %w", inv.Path, err)
 	}
@@ -198,7 +199,7 @@ func watchArguments(inv *grammar.Invocation) (words []string, interval time.Dura
 		if len(args) < 2 {
 			return nil, 0, inv.Usage("interval: a time such as 5s is missing")
 		}
-		interval, err = parseSpan(args[1])
+		interval, err = line.Span(args[1])
 		if err != nil || interval < 10*time.Millisecond {
 			return nil, 0, inv.Usage(fmt.Sprintf("interval %q: want a time such as 5s, at least 10ms", args[1]))
 		}
@@ -235,7 +236,7 @@ func writeMoved(inv *grammar.Invocation, now time.Time, netns string, delta coun
 	if inv.Options.JSON {
 		return present.JSON(inv.Stdout, countersMoved{now.UTC(), netns, present.CounterObjects(delta)}, inv.Options.Pretty)
 	}
-	text := present.CounterText{Colors: palette(inv), Details: inv.Options.Details, Sign: true, Netns: netns}
+	text := present.CounterText{Colors: line.Palette(inv), Details: inv.Options.Details, Sign: true, Netns: netns}
 	_, err := io.WriteString(inv.Stdout, now.Local().Format("15:04:05\n"))
 	return errors.Join(err, text.Write(inv.Stdout, delta))
 }

@@ -14,6 +14,7 @@ import (
 	"mptcpctl/doctor"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/bundle"
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
@@ -58,6 +59,9 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 	if err != nil {
 		return err
 	}
+	if inv.Has("from") && (inv.Options.Replay != "" || inv.Options.AllNetns) {
+		return inv.Usage("--from reads everything from the bundle: it excludes -a and --replay")
+	}
 	if inv.Has("watch") && (inv.Has("from") || inv.Has("bundle")) {
 		return inv.Usage("--watch goes with neither --from nor --bundle")
 	}
@@ -70,13 +74,13 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 		}
 	}
 	stop := recordMeanwhile(ctx, inv)
-	facts, replayed, err := gatherFacts(ctx, inv, request)
+	facts, replayed, err := line.Facts(ctx, inv, request.config)
 	recording := stop()
 	if err != nil {
-		return err
+		return fmt.Errorf("doctor: %w", err)
 	}
 	if request.config.Match != nil && !slices.ContainsFunc(facts, hasFocus) {
-		leftOut(inv, errors.New("no connection and no plain TCP socket matches the filter: only facts that concern the whole host were judged"))
+		line.LeftOut(inv, errors.New("no connection and no plain TCP socket matches the filter: only facts that concern the whole host were judged"))
 	}
 	if inv.Has("anonymise") {
 		if err := bundle.Hide(facts); err != nil {
@@ -117,7 +121,7 @@ func recordMeanwhile(ctx context.Context, inv *grammar.Invocation) (stop func() 
 	if !inv.Has("bundle") || !live || inv.Has("anonymise") {
 		return func() []byte { return nil }
 	}
-	return bundle.RecordMeanwhile(ctx, func(err error) { leftOut(inv, err) })
+	return bundle.RecordMeanwhile(ctx, func(err error) { line.LeftOut(inv, err) })
 }
 
 // hasFocus reports whether the facts have anything left that a filter narrows.
@@ -134,7 +138,7 @@ func verdictStatus(v doctor.Verdict) error {
 }
 
 func doctorText(inv *grammar.Invocation) *present.DoctorText {
-	return &present.DoctorText{Colors: palette(inv), Width: terminalWidth(inv.Stdout), All: inv.Options.Details}
+	return &present.DoctorText{Colors: line.Palette(inv), Width: line.Width(inv.Stdout), All: inv.Options.Details}
 }
 
 func writeReport(inv *grammar.Invocation, report *doctor.Report) error {
@@ -204,14 +208,14 @@ func doctorArguments(inv *grammar.Invocation) (*doctorRequest, error) {
 		r.config.Window, r.interval = 0, 0 // all of the recording; each of its dumps
 	}
 	if text, given := inv.Value("window"); given {
-		window, err := parseSpan(text)
+		window, err := line.Span(text)
 		if err != nil || window < 0 || window > time.Hour {
 			return nil, inv.Usage(fmt.Sprintf("--window %q: want a time such as 1s, at most 1h", text))
 		}
 		r.config.Window = window
 	}
 	if inv.Has("watch") && len(inv.Args) > 0 {
-		if interval, err := parseSpan(inv.Args[0]); err == nil {
+		if interval, err := line.Span(inv.Args[0]); err == nil {
 			if interval < 100*time.Millisecond {
 				return nil, inv.Usage(fmt.Sprintf("--watch %s: want at least 100ms", inv.Args[0]))
 			}
@@ -221,7 +225,7 @@ func doctorArguments(inv *grammar.Invocation) (*doctorRequest, error) {
 		}
 	}
 	inv.Verbs = []string{"explain"} // which explained has not found
-	expr, err := parseFilter(inv)
+	expr, err := line.Filter(inv)
 	if err != nil {
 		return nil, err
 	}
@@ -240,49 +244,6 @@ func focus(c *source.FactsConfig, expr *filter.Expr, o *grammar.Options) {
 		c.Match = func(m *mptcp.Connection) bool { return family(m) && expr.Connection(m) }
 		c.Listen = func(m *mptcp.Connection) bool { return family(m) && expr.Listener(m) }
 	}
-}
-
-// gatherFacts gathers the facts of the network namespaces that the options mean, and
-// returns the recording that they are of, nil for none.
-func gatherFacts(ctx context.Context, inv *grammar.Invocation, r *doctorRequest) (facts []doctor.Facts, of *source.Recording, err error) {
-	if name, given := inv.Value("from"); given {
-		facts, err = factsFrom(inv, name, r)
-		return facts, nil, err
-	}
-	if name := inv.Options.Replay; name != "" && bundle.Is(name) {
-		facts, err = factsOfBundle(name, r)
-		return facts, nil, err
-	}
-	from, err := open(ctx, inv)
-	if errors.Is(err, mptcp.ErrNotSupported) {
-		return []doctor.Facts{source.KernelFacts()}, nil, nil
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("doctor: %w", err)
-	}
-	defer from.Close()
-	of, _ = from.(*source.Recording)
-	facts, err = gatherViews(ctx, from.Views(), r.config)
-	return facts, of, err
-}
-
-// factsFrom reads the facts of a bundle and narrows them as the options say.
-func factsFrom(inv *grammar.Invocation, name string, r *doctorRequest) ([]doctor.Facts, error) {
-	if inv.Options.Replay != "" || inv.Options.AllNetns {
-		return nil, inv.Usage("--from reads everything from the bundle: it excludes -a and --replay")
-	}
-	return factsOfBundle(name, r)
-}
-
-func factsOfBundle(name string, r *doctorRequest) ([]doctor.Facts, error) {
-	facts, err := bundle.ReadFacts(name)
-	if err != nil {
-		return nil, fmt.Errorf("doctor: %w", err)
-	}
-	for i := range facts {
-		r.config.Narrow(&facts[i])
-	}
-	return facts, nil
 }
 
 // gatherViews gathers the facts of all views.

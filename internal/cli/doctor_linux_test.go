@@ -164,7 +164,7 @@ func TestDoctorBundle(t *testing.T) {
 func ranHere(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs strings.Builder
-	code = Main(append([]string{"mptcpctl"}, args...), Streams{nil, &out, &errs})
+	code = Main(append([]string{"mptcpctl"}, args...), Streams{nil, &out, &errs}, testFaces())
 	return out.String(), errs.String(), code
 }
 

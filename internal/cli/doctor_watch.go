@@ -9,6 +9,7 @@ import (
 
 	"mptcpctl/doctor"
 	"mptcpctl/doctor/rule"
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/process"
@@ -36,14 +37,14 @@ func watchDoctor(ctx context.Context, inv *grammar.Invocation, r *doctorRequest)
 	if inv.Options.Replay != "" {
 		return w.replay(ctx, r)
 	}
-	from, err := open(ctx, inv)
+	from, err := line.Open(ctx, inv)
 	if err != nil {
 		return fmt.Errorf("doctor: %w", err)
 	}
 	defer from.Close()
 	ctx, done := process.WhileRead(ctx, inv.Stdout)
 	defer done()
-	w.progress = isTerminal(inv.Stderr) && isTerminal(inv.Stdout)
+	w.progress = line.IsTerminal(inv.Stderr) && line.IsTerminal(inv.Stdout)
 	for {
 		facts, err := gatherViews(ctx, from.Views(), r.config)
 		switch {
@@ -67,7 +68,7 @@ func watchDoctor(ctx context.Context, inv *grammar.Invocation, r *doctorRequest)
 // replay looks at each dump of a recording, or at those that are the interval apart,
 // and writes what changed from one to the next.
 func (w *doctorWatch) replay(ctx context.Context, r *doctorRequest) error {
-	recording, err := openRecording(w.inv)
+	recording, err := line.Recording(w.inv)
 	if err != nil {
 		return fmt.Errorf("doctor: %w", err)
 	}

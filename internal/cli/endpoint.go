@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/compat/iproute"
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
@@ -267,7 +268,7 @@ func (a *app) palette(inv *grammar.Invocation) present.Palette {
 	if a.asIP && inv.Options.Color == grammar.ColorDefault {
 		return present.Colors(false)
 	}
-	return palette(inv)
+	return line.Palette(inv)
 }
 
 // lineEnd returns what ends a record: iproute2 7 makes one line of all of them

@@ -10,6 +10,7 @@ import (
 
 	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/compat/iproute"
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
@@ -102,7 +103,7 @@ func checkArguments(ctx context.Context, inv *grammar.Invocation) (peer netip.Ad
 		if i+1 == len(args) {
 			return peer, e, inv.Usage("to: the peer's address is missing")
 		}
-		if peer, err = resolve(ctx, inv, args[i+1]); err != nil {
+		if peer, err = line.Resolve(ctx, inv, args[i+1]); err != nil {
 			return peer, e, err
 		}
 		args = slices.Delete(args, i, i+2)

@@ -2,61 +2,13 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
-	"mptcpctl/internal/bundle"
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/device"
 	"mptcpctl/internal/grammar"
-	"mptcpctl/internal/present"
-	"mptcpctl/internal/source"
 )
-
-// open opens where the command's facts come from: the kernel, all its network
-// namespaces with -a, or a recording with --replay.
-func open(ctx context.Context, inv *grammar.Invocation) (source.Source, error) {
-	switch {
-	case inv.Options.Replay != "":
-		recording, err := openRecording(inv)
-		if err != nil {
-			return nil, err // and not a nil *Recording in an interface
-		}
-		return recording, nil
-	case inv.Options.AllNetns:
-		hosts, err := source.DialAll(ctx, &source.HostsConfig{Warn: func(err error) { leftOut(inv, err) }})
-		if err != nil {
-			return nil, err
-		}
-		return hosts, nil
-	}
-	host, err := source.Dial(&source.Config{Enter: inv.Options.Netns})
-	if err != nil {
-		return nil, err
-	}
-	return host, nil
-}
-
-// leftOut tells of what cannot be shown.
-func leftOut(inv *grammar.Invocation, err error) {
-	fmt.Fprintf(inv.Stderr, "%s: warning: %s\n", inv.Program, present.Escape(err.Error()))
-}
-
-// openRecording opens the recording of --replay.
-func openRecording(inv *grammar.Invocation) (*source.Recording, error) {
-	opened := source.OpenRecording
-	if bundle.Is(inv.Options.Replay) {
-		opened = bundle.ReadRecording
-	}
-	recording, err := opened(inv.Options.Replay)
-	if err != nil {
-		return nil, fmt.Errorf("--replay: %w", err)
-	}
-	if recording.Truncated() {
-		leftOut(inv, fmt.Errorf("%s ends in the middle of a block, as after a crash: only what came before it is shown", inv.Options.Replay))
-	}
-	return recording, nil
-}
 
 // liveOnly are the commands, or their verbs, for which neither --replay nor -a make
 // sense: they change the kernel's state, or run programs of this host.
@@ -120,7 +72,7 @@ func (a *app) showRun(verb func(*app, context.Context, []place, *grammar.Invocat
 			}
 			return named(inv, verb(a, ctx, []place{{pathManagerView: pm, device: device.Name}}, inv))
 		}
-		facts, err := open(ctx, inv)
+		facts, err := line.Open(ctx, inv)
 		if err != nil {
 			return named(inv, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/runner"
@@ -54,7 +55,7 @@ func (a *app) labList(_ context.Context, inv *grammar.Invocation) error {
 	if inv.Options.JSON {
 		return present.JSON(inv.Stdout, runner.Entries(), inv.Options.Pretty)
 	}
-	colors := palette(inv)
+	colors := line.Palette(inv)
 	fmt.Fprintf(inv.Stdout, "%sNetworks%s\n", colors.Bold, colors.Reset)
 	for _, t := range scenario.Topologies() {
 		fmt.Fprintf(inv.Stdout, "%-28s %s\n", t.Name, t.Summary)
@@ -68,22 +69,13 @@ func (a *app) labList(_ context.Context, inv *grammar.Invocation) error {
 	return nil
 }
 
-// noJSON refuses -j where there is nothing that could be JSON, instead of printing
-// something else.
-func noJSON(inv *grammar.Invocation, instead string) error {
-	if inv.Options.JSON {
-		return inv.Usage("-j: this has no JSON form; " + instead)
-	}
-	return nil
-}
-
 // labRunner runs the lab with this program's own commands.
 func labRunner(inv *grammar.Invocation) *runner.Runner {
-	return &runner.Runner{Program: ownCommand(), Stdin: inv.Stdin, Out: inv.Stdout, Stderr: inv.Stderr, Colors: palette(inv)}
+	return &runner.Runner{Program: ownCommand(), Stdin: inv.Stdin, Out: inv.Stdout, Stderr: inv.Stderr, Colors: line.Palette(inv)}
 }
 
 func (a *app) labDemo(ctx context.Context, inv *grammar.Invocation) error {
-	if err := noJSON(inv, "-j lab run --all has one"); err != nil {
+	if err := line.NoJSON(inv, "-j lab run --all has one"); err != nil {
 		return err
 	}
 	if len(inv.Args) > 0 {
@@ -97,7 +89,7 @@ func (a *app) labRun(ctx context.Context, inv *grammar.Invocation) error {
 	if inv.Has("all") {
 		return labRunAll(ctx, inv)
 	}
-	if err := noJSON(inv, "-j lab run --all has one"); err != nil {
+	if err := line.NoJSON(inv, "-j lab run --all has one"); err != nil {
 		return err
 	}
 	if len(inv.Args) != 1 {

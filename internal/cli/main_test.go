@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"mptcpctl/internal/cli/live"
 	"mptcpctl/internal/force"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
@@ -18,9 +19,12 @@ import (
 
 // programs are the names that the scripts call the program by.
 func programs() map[string]func() {
-	run := func() { os.Exit(Main(os.Args, Streams{os.Stdin, os.Stdout, os.Stderr})) }
+	run := func() { os.Exit(Main(os.Args, Streams{os.Stdin, os.Stdout, os.Stderr}, testFaces())) }
 	return map[string]func(){"mptcpctl": run, "ip-mptcp": run, "pm_nl_ctl": run}
 }
+
+// testFaces are those of the whole program, which the tests are.
+func testFaces() Faces { return Faces{Top: live.Top, Serve: live.Serve} }
 
 // TestMain runs the tests, or one of the programs when a script calls it.
 func TestMain(m *testing.M) {

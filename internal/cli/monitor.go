@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/device"
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/filter"
@@ -45,7 +46,7 @@ func (a *app) monitorCommand() grammar.Command {
 }
 
 func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
-	expr, err := parseFilter(inv)
+	expr, err := line.Filter(inv)
 	if err != nil {
 		return err
 	}
@@ -117,7 +118,7 @@ func openEvents(ctx context.Context, inv *grammar.Invocation, config *pathmanage
 	case inv.Options.Replay != "":
 		return openRecordedEvents(inv)
 	case inv.Options.AllNetns:
-		stream, err = monitor.DialAll(ctx, config, func(err error) { leftOut(inv, err) })
+		stream, err = monitor.DialAll(ctx, config, func(err error) { line.LeftOut(inv, err) })
 	case derived:
 		stream, err = monitor.Dial(config)
 	default:
@@ -130,7 +131,7 @@ func openEvents(ctx context.Context, inv *grammar.Invocation, config *pathmanage
 }
 
 func openRecordedEvents(inv *grammar.Invocation) (*monitor.Stream, error) {
-	recording, err := openRecording(inv)
+	recording, err := line.Recording(inv)
 	if err != nil {
 		return nil, exit.With(exit.IPUsage, fmt.Errorf("monitor: %w", err))
 	}
@@ -162,7 +163,7 @@ func askedPace(inv *grammar.Invocation) (pace.Pace, error) {
 	if !ok {
 		return pace.Pace{}, nil
 	}
-	span, err := parseSpan(value)
+	span, err := line.Span(value)
 	switch {
 	case err != nil || span < 0 || span > time.Minute:
 		return pace.Pace{}, inv.Usage(fmt.Sprintf("--coalesce %q: want a time such as 5ms, at most 1m", value))
@@ -188,19 +189,6 @@ type quiet struct{ err error }
 func (q quiet) Error() string { return "" }
 func (q quiet) Unwrap() error { return q.err }
 
-// parseFilter reads the arguments of the command as an expression.
-func parseFilter(inv *grammar.Invocation) (*filter.Expr, error) {
-	expr, err := filter.Parse(inv.Args...)
-	if err != nil {
-		return nil, inv.Usage(filterText(inv, err))
-	}
-	o := &inv.Options
-	if expr.NamesNetns() && !o.AllNetns && o.Netns == "" && o.Replay == "" && !inv.Has("from") {
-		return nil, inv.Usage("netns: only one network namespace is watched, and it has no name; -a watches all of them")
-	}
-	return expr.Within(o.Netns), nil
-}
-
 // eventFormat returns the form of the event stream that the options ask for; lineEnd ends
 // a line of text.
 func eventFormat(inv *grammar.Invocation, devices *device.Names, lineEnd string) monitor.Form {
@@ -211,7 +199,7 @@ func eventFormat(inv *grammar.Invocation, devices *device.Names, lineEnd string)
 	case o.JSON:
 		return monitor.Form{Writer: &present.EventJSON{Device: devices.Name}, End: "\n"}
 	}
-	text := &present.EventText{Colors: palette(inv), Details: o.Details, OneLine: o.OneLine, Device: devices.Name, Time: timeStyle(o), End: lineEnd}
+	text := &present.EventText{Colors: line.Palette(inv), Details: o.Details, OneLine: o.OneLine, Device: devices.Name, Time: timeStyle(o), End: lineEnd}
 	return monitor.Form{Writer: text}
 }
 

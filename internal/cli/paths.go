@@ -9,6 +9,7 @@ import (
 
 	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
@@ -37,7 +38,7 @@ func (a *app) paths(ctx context.Context, inv *grammar.Invocation) error {
 	if err != nil {
 		return err
 	}
-	facts, err := open(ctx, inv)
+	facts, err := line.Open(ctx, inv)
 	if err != nil {
 		return fmt.Errorf("paths: %w", err)
 	}
@@ -101,7 +102,7 @@ func writePaths(inv *grammar.Invocation, answers []*present.Paths) error {
 				return err
 			}
 		}
-		if err := present.WritePaths(inv.Stdout, answer, palette(inv), inv.Options.Details); err != nil {
+		if err := present.WritePaths(inv.Stdout, answer, line.Palette(inv), inv.Options.Details); err != nil {
 			return err
 		}
 	}
@@ -126,7 +127,7 @@ func pathsDestination(ctx context.Context, inv *grammar.Invocation) (netip.Addr,
 	case 0:
 		return netip.Addr{}, nil
 	case 1:
-		return resolve(ctx, inv, args[0])
+		return line.Resolve(ctx, inv, args[0])
 	}
 	return netip.Addr{}, inv.Usage(fmt.Sprintf("%q: one destination at a time", args[1]))
 }

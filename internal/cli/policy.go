@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/policy/apply"
 )
@@ -79,7 +80,7 @@ func (a *app) policyExport(ctx context.Context, inv *grammar.Invocation) error {
 	if len(inv.Args) > 0 {
 		return inv.Usage("takes no arguments")
 	}
-	if err := noJSON(inv, "-j endpoint show and -j limits show have"); err != nil {
+	if err := line.NoJSON(inv, "-j endpoint show and -j limits show have"); err != nil {
 		return err
 	}
 	pm, err := a.pathManager()

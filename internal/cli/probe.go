@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
@@ -47,7 +48,7 @@ func (a *app) probe(ctx context.Context, inv *grammar.Invocation) error {
 	if err != nil {
 		return err
 	}
-	to, err := resolve(ctx, inv, inv.Args[0])
+	to, err := line.Resolve(ctx, inv, inv.Args[0])
 	if err != nil {
 		return err
 	}
@@ -86,7 +87,7 @@ func (a *app) probe(ctx context.Context, inv *grammar.Invocation) error {
 // probeProgress returns what shows what is being tried, where somebody looks on.
 // An empty text takes it away again.
 func probeProgress(inv *grammar.Invocation) func(text string) {
-	if !isTerminal(inv.Stderr) {
+	if !line.IsTerminal(inv.Stderr) {
 		return func(string) {}
 	}
 	return func(text string) { fmt.Fprint(inv.Stderr, "\r\x1b[K", text) }

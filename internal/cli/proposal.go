@@ -1,35 +1,11 @@
 package cli
 
 import (
-	"errors"
 	"slices"
-	"strconv"
 
 	"mptcpctl/counters"
-	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
 )
-
-// filterText returns what is wrong with a filter on the command line. Where the wrong
-// word is likely to be another one with a mistake, it names that one, and not all
-// words that could stand there.
-func filterText(inv *grammar.Invocation, err error) string {
-	wrong, ok := errors.AsType[*filter.Error](err)
-	if !ok {
-		return err.Error()
-	}
-	names := slices.Clone(wrong.Names)
-	if wrong.Offset == 0 {
-		names = append(names, inv.Verbs...)
-	}
-	for _, k := range inv.Command.Keywords {
-		names = append(names, k.Name)
-	}
-	if proposal := grammar.DidYouMean(wrong.Unknown, names); proposal != "" {
-		return "filter: unknown word " + strconv.Quote(wrong.Unknown) + proposal
-	}
-	return err.Error()
-}
 
 // counterProposal returns the proposal for the first of the words that has one.
 func counterProposal(inv *grammar.Invocation, values counters.Values, words []string) string {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/private"
@@ -64,7 +65,7 @@ func (a *app) record(ctx context.Context, inv *grammar.Invocation) error {
 	}
 	config := &source.RecordConfig{
 		Program: "mptcpctl " + moduleVersion(), Every: r.every, Events: &pathmanager.ListenConfig{},
-		All: inv.Options.AllNetns, Warn: func(err error) { leftOut(inv, err) },
+		All: inv.Options.AllNetns, Warn: func(err error) { line.LeftOut(inv, err) },
 	}
 	progress, clear := recordProgress(inv)
 	config.Progress = progress
@@ -78,7 +79,7 @@ func (a *app) record(ctx context.Context, inv *grammar.Invocation) error {
 	if err = errors.Join(err, done()); err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
-	if isTerminal(inv.Stderr) || total.Lost > 0 || total.Refused > 0 {
+	if line.IsTerminal(inv.Stderr) || total.Lost > 0 || total.Refused > 0 {
 		fmt.Fprintln(inv.Stderr, recordLine(total))
 	}
 	return nil
@@ -99,7 +100,7 @@ func recordArguments(inv *grammar.Invocation) (r recordRequest, err error) {
 		default:
 			return r, inv.Usage(fmt.Sprintf("%q: want `for TIME` or `every TIME`", args[0]))
 		}
-		*into, err = parseSpan(args[1])
+		*into, err = line.Span(args[1])
 		if err != nil || *into < 100*time.Millisecond {
 			return r, inv.Usage(fmt.Sprintf("%s %q: want a time such as 30s, at least 100ms", args[0], args[1]))
 		}
@@ -114,7 +115,7 @@ func recordArguments(inv *grammar.Invocation) (r recordRequest, err error) {
 // processes and peers.
 func createRecording(inv *grammar.Invocation, name string) (w io.Writer, done func() error, err error) {
 	if name == "-" {
-		if isTerminal(inv.Stdout) {
+		if line.IsTerminal(inv.Stdout) {
 			return nil, nil, errors.New("a recording cannot go to a terminal: name a file, or redirect the output")
 		}
 		return inv.Stdout, func() error { return nil }, nil
@@ -150,7 +151,7 @@ func (f flushed) Write(b []byte) (int, error) {
 // recordProgress returns what shows the progress, where stderr is a terminal, and
 // what takes it away again.
 func recordProgress(inv *grammar.Invocation) (show func(source.Progress), clear func()) {
-	if !isTerminal(inv.Stderr) {
+	if !line.IsTerminal(inv.Stderr) {
 		return nil, func() {}
 	}
 	var last time.Time

@@ -34,7 +34,7 @@ var replayed = [][]string{
 // runHere runs a command line within this process.
 func runHere(args ...string) (stdout, stderr string, code int) {
 	var out, errors bytes.Buffer
-	code = Main(append([]string{"mptcpctl"}, args...), Streams{strings.NewReader(""), &out, &errors})
+	code = Main(append([]string{"mptcpctl"}, args...), Streams{strings.NewReader(""), &out, &errors}, testFaces())
 	return out.String(), errors.String(), code
 }
 

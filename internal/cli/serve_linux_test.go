@@ -250,7 +250,7 @@ func TestServeGivesUpItsPrivileges(t *testing.T) {
 		labtest.Skip(t, "no Go toolchain to build the program with")
 	}
 	program := filepath.Join(t.TempDir(), "mptcpctl")
-	build := exec.CommandContext(t.Context(), compiler, "build", "-buildvcs=false", "-o", program, "../../cmd/mptcpctl")
+	build := exec.CommandContext(t.Context(), compiler, "build", "-buildvcs=false", "-o", program, "../../cmd/mptcpctl-full")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mptcpctl/doctor"
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
@@ -51,7 +52,7 @@ func (a *app) wait(ctx context.Context, inv *grammar.Invocation) error {
 	if inv.Options.Replay != "" {
 		return waitRecorded(ctx, inv, expr)
 	}
-	from, err := open(ctx, inv)
+	from, err := line.Open(ctx, inv)
 	if err != nil {
 		return fmt.Errorf("wait: %w", err)
 	}
@@ -93,7 +94,7 @@ func (a *app) wait(ctx context.Context, inv *grammar.Invocation) error {
 // waitRecorded looks for a matching connection in the snapshots of a recording, from
 // the first to the last: it waits for nothing.
 func waitRecorded(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr) error {
-	recording, err := openRecording(inv)
+	recording, err := line.Recording(inv)
 	if err != nil {
 		return fmt.Errorf("wait: %w", err)
 	}
@@ -118,7 +119,7 @@ func waitArguments(inv *grammar.Invocation) (*filter.Expr, time.Duration, error)
 	var timeout time.Duration
 	if n := len(inv.Args); n >= 2 && inv.Args[n-2] == "timeout" {
 		var err error
-		timeout, err = parseSpan(inv.Args[n-1])
+		timeout, err = line.Span(inv.Args[n-1])
 		if err != nil || timeout <= 0 {
 			return nil, 0, inv.Usage("timeout " + strconv.Quote(inv.Args[n-1]) + ": want a time such as 5s")
 		}
@@ -129,7 +130,7 @@ func waitArguments(inv *grammar.Invocation) (*filter.Expr, time.Duration, error)
 	if len(inv.Args) == 0 {
 		return nil, 0, inv.Usage("what to wait for is missing: a filter such as 'dst :443 and subflows >= 2'")
 	}
-	expr, err := parseFilter(inv)
+	expr, err := line.Filter(inv)
 	return expr, timeout, err
 }
 

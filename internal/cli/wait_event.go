@@ -7,6 +7,7 @@ import (
 	"iter"
 	"time"
 
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/device"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
@@ -69,7 +70,7 @@ func waitStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr)
 
 // waitAllStream is waitStream for all network namespaces.
 func waitAllStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr) (*monitor.Stream, error) {
-	hosts, noEvents, err := source.DialAllEvents(ctx, func(err error) { leftOut(inv, err) })
+	hosts, noEvents, err := source.DialAllEvents(ctx, func(err error) { line.LeftOut(inv, err) })
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ import (
 // TestMain runs the tests, or the program where a host of the lab starts it.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "mptcpctl" {
-		os.Exit(cli.Main(os.Args, cli.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
+		os.Exit(cli.Main(os.Args, cli.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}, cli.Faces{}))
 	}
 	labtest.Main(m)
 }

@@ -1,4 +1,4 @@
-package cli
+package line
 
 import (
 	"io"
@@ -11,20 +11,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// palette returns the colours that the options, the terminal and NO_COLOR
+// Palette returns the colours that the options, the terminal and NO_COLOR
 // (no-color.org) leave.
-func palette(inv *grammar.Invocation) present.Palette {
+func Palette(inv *grammar.Invocation) present.Palette {
 	switch inv.Options.Color {
 	case grammar.ColorAlways:
 		return present.Colors(true)
 	case grammar.ColorNever:
 		return present.Colors(false)
 	}
-	return present.Colors(os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(inv.Stdout))
+	return present.Colors(os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && IsTerminal(inv.Stdout))
 }
 
-// isTerminal reports whether w is a terminal.
-func isTerminal(w io.Writer) bool {
+// IsTerminal reports whether w is a terminal.
+func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
 		return false
@@ -33,8 +33,8 @@ func isTerminal(w io.Writer) bool {
 	return err == nil
 }
 
-// asciiOnly reports whether the locale cannot show more than ASCII.
-func asciiOnly() bool {
+// ASCIIOnly reports whether the locale cannot show more than ASCII.
+func ASCIIOnly() bool {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if value := os.Getenv(name); value != "" {
 			value = strings.ToUpper(value)
@@ -44,8 +44,8 @@ func asciiOnly() bool {
 	return false
 }
 
-// terminalWidth returns the number of columns of the terminal, 0 where w is none.
-func terminalWidth(w io.Writer) int {
+// Width returns the number of columns of the terminal, 0 where w is none.
+func Width(w io.Writer) int {
 	f, ok := w.(*os.File)
 	if !ok {
 		return 0

@@ -1,4 +1,4 @@
-package cli
+package line
 
 import (
 	"context"
@@ -10,9 +10,9 @@ import (
 	"mptcpctl/internal/grammar"
 )
 
-// resolve returns the address that is meant by an argument, of the family that -4 or
+// Resolve returns the address that is meant by an argument, of the family that -4 or
 // -6 asks for: an address, in brackets or not, or the first of a name.
-func resolve(ctx context.Context, inv *grammar.Invocation, host string) (netip.Addr, error) {
+func Resolve(ctx context.Context, inv *grammar.Invocation, host string) (netip.Addr, error) {
 	o := &inv.Options
 	bare := host
 	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {

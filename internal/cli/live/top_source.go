@@ -1,13 +1,15 @@
-package cli
+package live
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"path/filepath"
 	"time"
 
 	"mptcpctl/doctor"
 	"mptcpctl/internal/bundle"
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/source"
@@ -44,19 +46,19 @@ func topDoctor(inv *grammar.Invocation, views []source.View) func(context.Contex
 	quiet.Stderr = io.Discard // the screen is the view's
 	config := &source.FactsConfig{Window: source.DefaultWindow}
 	gather := func(ctx context.Context) ([]doctor.Facts, error) {
-		facts, _, err := gatherFacts(ctx, &quiet, &doctorRequest{config: config})
+		facts, _, err := line.Facts(ctx, &quiet, config)
 		return facts, err
 	}
 	if name := inv.Options.Replay; name != "" {
 		config.Window = 0 // all of the recording
 		if !bundle.Is(name) {
-			gather = func(ctx context.Context) ([]doctor.Facts, error) { return gatherViews(ctx, views, config) }
+			gather = func(ctx context.Context) ([]doctor.Facts, error) { return source.Gather(ctx, views, config) }
 		}
 	}
 	return func(ctx context.Context) (doctor.Report, error) {
 		facts, err := gather(ctx)
 		if err != nil {
-			return doctor.Report{}, err
+			return doctor.Report{}, fmt.Errorf("doctor: %w", err)
 		}
 		return doctor.DiagnoseAll(facts), nil
 	}
@@ -66,7 +68,7 @@ func topDoctor(inv *grammar.Invocation, views []source.View) func(context.Contex
 func openTop(ctx context.Context, inv *grammar.Invocation, c *tui.Config) (source.Source, error) {
 	switch {
 	case inv.Options.Replay != "":
-		recording, err := openRecording(inv)
+		recording, err := line.Recording(inv)
 		if err != nil {
 			return nil, err
 		}

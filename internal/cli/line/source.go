@@ -1,0 +1,56 @@
+package line
+
+import (
+	"context"
+	"fmt"
+
+	"mptcpctl/internal/bundle"
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/present"
+	"mptcpctl/internal/source"
+)
+
+// Open opens where the command's facts come from: the kernel, all its network
+// namespaces with -a, or a recording with --replay.
+func Open(ctx context.Context, inv *grammar.Invocation) (source.Source, error) {
+	switch {
+	case inv.Options.Replay != "":
+		recording, err := Recording(inv)
+		if err != nil {
+			return nil, err // and not a nil *Recording in an interface
+		}
+		return recording, nil
+	case inv.Options.AllNetns:
+		hosts, err := source.DialAll(ctx, &source.HostsConfig{Warn: func(err error) { LeftOut(inv, err) }})
+		if err != nil {
+			return nil, err
+		}
+		return hosts, nil
+	}
+	host, err := source.Dial(&source.Config{Enter: inv.Options.Netns})
+	if err != nil {
+		return nil, err
+	}
+	return host, nil
+}
+
+// LeftOut tells of what cannot be shown.
+func LeftOut(inv *grammar.Invocation, err error) {
+	fmt.Fprintf(inv.Stderr, "%s: warning: %s\n", inv.Program, present.Escape(err.Error()))
+}
+
+// Recording opens the recording of --replay.
+func Recording(inv *grammar.Invocation) (*source.Recording, error) {
+	opened := source.OpenRecording
+	if bundle.Is(inv.Options.Replay) {
+		opened = bundle.ReadRecording
+	}
+	recording, err := opened(inv.Options.Replay)
+	if err != nil {
+		return nil, fmt.Errorf("--replay: %w", err)
+	}
+	if recording.Truncated() {
+		LeftOut(inv, fmt.Errorf("%s ends in the middle of a block, as after a crash: only what came before it is shown", inv.Options.Replay))
+	}
+	return recording, nil
+}
