@@ -5,8 +5,8 @@ DESTDIR ?=
 
 .PHONY: all test test-kernels recordings churn check bench install dist package-test clean help
 
-all: ## build the binary ./mptcpctl
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o mptcpctl ./cmd/mptcpctl
+all: ## build the binaries ./mptcpctl and ./mptcpctl-full, which has top and serve
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o . ./cmd/mptcpctl ./cmd/mptcpctl-full
 
 test: ## run all tests (no root, no preparation)
 	$(GO) test ./...
@@ -26,8 +26,9 @@ check: ## all that CI checks: format, vet, staticcheck, race, fuzz seeds
 bench: ## measure this code beside its peers; writes docs/performance.md (ARGS: see bench/run -h)
 	bash bench/run -out docs/performance.md $(ARGS)
 
-install: all ## install the binary, its man pages and its completions below PREFIX
+install: all ## install the binaries, their man pages and completions below PREFIX
 	install -Dm755 mptcpctl $(DESTDIR)$(PREFIX)/bin/mptcpctl
+	install -Dm755 mptcpctl-full $(DESTDIR)$(PREFIX)/libexec/mptcpctl/mptcpctl-full
 	ln -sf mptcpctl $(DESTDIR)$(PREFIX)/bin/ip-mptcp
 	packaging/tree ./mptcpctl $(DESTDIR)$(PREFIX)
 
@@ -38,7 +39,7 @@ package-test: ## install the deb below an empty root, use it, remove it
 	packaging/test.sh
 
 clean: ## remove what the targets made
-	rm -rf mptcpctl dist artifacts
+	rm -rf mptcpctl mptcpctl-full dist artifacts
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14

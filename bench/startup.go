@@ -31,6 +31,9 @@ func startup(ctx context.Context, s *settings, r *report) error {
 			r.goal(goal{what: "one command (" + load + "): processor time", bound: 1.4, unit: " of " + p, measured: commands.ratio(load, ours, p)})
 		}
 	}
+	for _, load := range []string{"limits", "endpoints"} {
+		r.goal(goal{what: "one command (" + load + "): processor time", bound: 1.5, unit: " of " + empty, measured: commands.ratio(load, ours, empty)})
+	}
 	for _, p := range peers {
 		r.goal(goal{what: "start of a monitor to its first line", bound: 1.3, unit: " of " + p, measured: first.ratio("", ours, p)})
 	}
@@ -40,6 +43,13 @@ func startup(ctx context.Context, s *settings, r *report) error {
 // startsARound is how often a program starts in a round: one start takes a few
 // milliseconds, and the next may take half as long again.
 const startsARound = 20
+
+// The other programs of ours that are measured: the one with the terminal view and the
+// web server, and one that does nothing.
+const (
+	whole = "mptcpctl-full"
+	empty = "an empty Go program"
+)
 
 // program is a command to compare.
 type program struct {
@@ -62,6 +72,8 @@ func (s *settings) oneShots(ctx context.Context, t *table) error {
 	var all []program
 	for load, words := range map[string][]string{"limits": {"limits", "show"}, "endpoints": {"endpoint", "show"}} {
 		all = append(all, program{load, ours, append([]string{s.tool("mptcpctl")}, words...)},
+			program{load, whole, append([]string{s.tool("mptcpctl-full")}, words...)},
+			program{load, empty, []string{s.tool("empty")}},
 			program{load, peer, append([]string{s.ips[0], "mptcp"}, words...)})
 		for name, ip := range s.others() {
 			all = append(all, program{load, name, append([]string{ip, "mptcp"}, words...)})

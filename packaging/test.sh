@@ -36,6 +36,11 @@ fi
 ln -s "$program" "$root/ip-mptcp"
 "$root/ip-mptcp" mptcp limits | grep '^add_addr_accepted ' >/dev/null
 "$program" lab >/dev/null
+# What the quick program has not, it becomes the whole one for.
+"$program" top --plain --count 1 >/dev/null
+mv "$root/usr/libexec/mptcpctl/mptcpctl-full" "$root/full"
+"$program" top --plain --count 1 2>&1 | grep 'needs the program mptcpctl-full' >/dev/null
+mv "$root/full" "$root/usr/libexec/mptcpctl/mptcpctl-full"
 "$program" policy plan --state "$root/state" "$root/usr/share/doc/mptcpctl/examples/policy.toml" >/dev/null
 for page in $("$program" help --man-list); do
 	gzip -dc "$root/usr/share/man/man8/$page.8.gz" | grep '^\.Sh NAME' >/dev/null
