@@ -35,7 +35,7 @@ func TestFilesThatExist(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if errs, code := write(name); code == 0 || !strings.Contains(errs, "--force overwrites it") {
+		if errs, code := write(name); code == 0 || !strings.Contains(errs, "--force to overwrite it") {
 			t.Errorf("%v: exit %d: %s", command, code, errs)
 		}
 		if errs, code := write(link, "--force"); code == 0 || !strings.Contains(errs, "symbolic link") {

@@ -313,6 +313,6 @@ func TestPMRefusals(t *testing.T) {
 	}
 	// The kernel's refusals, with what to do.
 	h.run("mptcpctl", "pm announce 10.77.2.1 id 3"+token, 1, "", "userspace PM not selected (the connection was created under the in-kernel path manager")
-	h.run("mptcpctl", "pm addresses token 00000001", 1, "", "invalid token (no connection of this network namespace has it")
+	h.run("mptcpctl", "pm addresses token 00000001", 1, "", "invalid token (no connection in this network namespace has this token")
 	h.run("mptcpctl", "pm announce 10.77.2.1 id 3 dev nosuch"+token, 1, "", `device "nosuch" does not exist`)
 }

@@ -173,14 +173,14 @@ func TestServeRefusesToBeOpenToAll(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--listen", "0.0.0.0:9099"}, "give a token"},
-		{[]string{"--listen", ":9099"}, "give a token"},
-		{[]string{"--listen", "[2001:db8::1]:9099"}, "give a token"},
+		{[]string{"--listen", "0.0.0.0:9099"}, "use a token"},
+		{[]string{"--listen", ":9099"}, "use a token"},
+		{[]string{"--listen", "[2001:db8::1]:9099"}, "use a token"},
 		{[]string{"--listen", "0.0.0.0:9099", "--token-file", short}, "too short"},
 		{[]string{"--listen", "0.0.0.0:9099", "--token-file", "/nonexistent"}, "no such file"},
 		{[]string{"--listen", "nonsense"}, "want an address and a port"},
 		{[]string{"--listen", "example.com:80"}, "want an address and a port"},
-		{[]string{"--tls-cert", short}, "come together"},
+		{[]string{"--tls-cert", short}, "need each other"},
 		{[]string{"--client-ca", short}, "needs --tls-cert"},
 		{[]string{"rubbish"}, "takes no arguments"},
 		{[]string{"--log-level", "loud"}, "want debug"},

@@ -42,7 +42,7 @@ func TestTopReplay(t *testing.T) {
 		{"5", "endpoints", "[5 endpoints]"},
 		{"4", "events", "[4 events]"},
 		{"2\x1b[B\x1b[B\r", "connection", "[3 connection]"},
-		{"?", "help", "freeze the picture"},
+		{"?", "help", "freeze the screen"},
 	} {
 		s.press(step.keys)
 		file := filepath.Join("testdata/top", step.name+".txt")
