@@ -18,7 +18,7 @@ recordings: ## record the lab's scenarios on this kernel: the fixtures of doctor
 	UPDATE=1 $(GO) test -count=1 -timeout=30m -run=TestRecordScenarios ./internal/cli
 
 churn: ## the churn tests a hundred times in a row (CHURN_ROUNDS=N: so often)
-	CHURN_ROUNDS=$(or $(CHURN_ROUNDS),100) $(GO) test -count=1 -timeout=3h -v -run=Churn ./internal/source
+	CHURN_ROUNDS=$(or $(CHURN_ROUNDS),100) $(GO) test -count=1 -timeout=3h -v -run=Churn ./internal/source/live
 
 check: ## all that CI checks: format, vet, staticcheck, race, fuzz seeds
 	bash .ci/run

@@ -9,11 +9,11 @@ import (
 // portable are the packages that are about Linux and need none of it: they judge and
 // decode what another machine has read.
 var portable = []string{
-	"./internal/firewall",
+	"./internal/firewall", "./internal/source", "./internal/source/gather", "./internal/source/recording",
 }
 
-// The judge of firewall rules is pure: it compiles where there is no Linux. Only files
-// called _linux ask the kernel.
+// The judge of firewall rules and the reader of recordings compile where there is no
+// Linux: only files called _linux ask the kernel.
 func TestPortablePackages(t *testing.T) {
 	vet := exec.Command("go", append([]string{"vet"}, portable...)...)
 	vet.Env = append(os.Environ(), "GOOS=darwin", "CGO_ENABLED=0")

@@ -94,3 +94,9 @@ func (r request) encode(family uint16) []byte {
 	}
 	return finish(b)
 }
+
+// LimitsUpdate changes limits. What is nil stays as it is.
+type LimitsUpdate struct {
+	AddAddrAccepted *uint32
+	Subflows        *uint32
+}

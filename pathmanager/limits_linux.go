@@ -6,12 +6,6 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// LimitsUpdate changes limits. What is nil stays as it is.
-type LimitsUpdate struct {
-	AddAddrAccepted *uint32
-	Subflows        *uint32
-}
-
 // Limits returns the limits of the network namespace. It needs no privilege.
 func (c *Client) Limits(ctx context.Context) (l mptcp.Limits, err error) {
 	err = c.do(ctx, "limits show", "", request{command: CommandGetLimits}, func(msg []byte) (err error) {

@@ -16,7 +16,7 @@ import (
 	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/firewall"
-	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/recording"
 	"mptcpctl/mptcp"
 
 	"pgregory.net/rapid"
@@ -288,12 +288,12 @@ func sameDiagnosis(t *testing.T, f doctor.Facts) {
 
 // All recordings of the lab are judged as they are without their names.
 func TestAnonymisedRecordings(t *testing.T) {
-	names, err := filepath.Glob("../source/testdata/*/*.pcapng*")
+	names, err := filepath.Glob("../source/recording/testdata/*/*.pcapng*")
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no recordings: %v", err)
 	}
 	for _, name := range names {
-		recording, err := source.OpenRecording(name)
+		recording, err := recording.Open(name)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,8 @@ import (
 	"mptcpctl/doctor"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/private"
-	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/live"
+	"mptcpctl/internal/source/recording"
 	"mptcpctl/pathmanager"
 )
 
@@ -88,7 +89,7 @@ func RecordMeanwhile(ctx context.Context, warn func(error)) (stop func() []byte)
 	var b bytes.Buffer
 	begun, ended := make(chan struct{}), make(chan error, 1)
 	began := sync.OnceFunc(func() { close(begun) })
-	config := &source.RecordConfig{Program: "mptcpctl doctor", Every: time.Hour, Progress: func(p source.Progress) {
+	config := &live.RecordConfig{Program: "mptcpctl doctor", Every: time.Hour, Progress: func(p live.Progress) {
 		if p.Snapshots > 0 {
 			began()
 		}
@@ -98,10 +99,10 @@ func RecordMeanwhile(ctx context.Context, warn func(error)) (stop func() []byte)
 		config.Events = &pathmanager.ListenConfig{}
 	}
 	go func() {
-		total, err := source.Record(ctx, &b, config)
+		total, err := live.Record(ctx, &b, config)
 		if errors.Is(err, fs.ErrPermission) && total.Bytes == 0 {
 			config.Events = nil
-			_, err = source.Record(ctx, &b, config)
+			_, err = live.Record(ctx, &b, config)
 		}
 		began()
 		ended <- err
@@ -138,10 +139,10 @@ func Is(name string) bool {
 }
 
 // ReadFacts reads the facts of a bundle. They are foreign. The error is
-// [source.ErrInflated] where they would cost far more memory than the file's size lets
+// [recording.ErrInflated] where they would cost far more memory than the file's size lets
 // expect.
 func ReadFacts(name string) (facts []doctor.Facts, err error) {
-	err = readMember(name, memberFacts, func(r io.Reader, allowance *source.Allowance) error {
+	err = readMember(name, memberFacts, func(r io.Reader, allowance *recording.Allowance) error {
 		facts, err = decodeFacts(r, allowance)
 		return err
 	})
@@ -149,7 +150,7 @@ func ReadFacts(name string) (facts []doctor.Facts, err error) {
 }
 
 // decodeFacts decodes a list of facts one after the other.
-func decodeFacts(r io.Reader, allowance *source.Allowance) ([]doctor.Facts, error) {
+func decodeFacts(r io.Reader, allowance *recording.Allowance) ([]doctor.Facts, error) {
 	list := json.NewDecoder(spending{r, allowance})
 	begin, err := list.Token()
 	switch {
@@ -194,7 +195,7 @@ func (c *counted) Read(b []byte) (int, error) {
 // spending is a reader of which each byte is taken from the allowance.
 type spending struct {
 	from      io.Reader
-	allowance *source.Allowance
+	allowance *recording.Allowance
 }
 
 func (s spending) Read(b []byte) (int, error) {
@@ -202,22 +203,22 @@ func (s spending) Read(b []byte) (int, error) {
 	return n, cmp.Or(s.allowance.Spend(n), err)
 }
 
-// ReadRecording reads the recording of a bundle. The error is [source.ErrInflated] as
+// ReadRecording reads the recording of a bundle. The error is [recording.ErrInflated] as
 // that of ReadFacts.
-func ReadRecording(name string) (recording *source.Recording, err error) {
-	err = readMember(name, memberRecording, func(r io.Reader, allowance *source.Allowance) error {
-		recording, err = source.ReadRecording(r, allowance)
+func ReadRecording(name string) (r *recording.Recording, err error) {
+	err = readMember(name, memberRecording, func(from io.Reader, allowance *recording.Allowance) error {
+		r, err = recording.Read(from, allowance)
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: it was anonymised, or written without a recording; `doctor --from` accepts it", err)
 	}
-	return recording, err
+	return r, err
 }
 
 // readMember reads one member of a bundle. The error is [fs.ErrNotExist] where it has
 // none of that name.
-func readMember(name, member string, read func(io.Reader, *source.Allowance) error) error {
+func readMember(name, member string, read func(io.Reader, *recording.Allowance) error) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err
@@ -228,7 +229,7 @@ func readMember(name, member string, read func(io.Reader, *source.Allowance) err
 	if err != nil {
 		return fmt.Errorf("%s: no bundle of doctor: %w", name, err)
 	}
-	allowance := source.NewAllowance(func() int64 { return packed.n })
+	allowance := recording.NewAllowance(func() int64 { return packed.n })
 	archive := tar.NewReader(zip)
 	for {
 		header, err := archive.Next()

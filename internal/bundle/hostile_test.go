@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/recording"
 )
 
 // TestHostileBundle opens bundles of some kilobytes that would take gigabytes.
@@ -31,7 +31,7 @@ func TestHostileBundle(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		_, err = ReadFacts(file)
 		runtime.ReadMemStats(&after)
-		if !errors.Is(err, source.ErrInflated) {
+		if !errors.Is(err, recording.ErrInflated) {
 			t.Errorf("%s: error %v, want ErrInflated", name, err)
 		}
 		if cost := after.TotalAlloc - before.TotalAlloc; cost > 512<<20 {
@@ -45,7 +45,7 @@ func TestHostileBundle(t *testing.T) {
 
 func TestFactsThatAreNoList(t *testing.T) {
 	for text, ok := range map[string]bool{"null": true, "[]": true, "[{}]": true, "{}": false, "[{}": false, "[1]": false, "": false} {
-		allowance := source.NewAllowance(func() int64 { return 1000 })
+		allowance := recording.NewAllowance(func() int64 { return 1000 })
 		if _, err := decodeFacts(strings.NewReader(text), allowance); (err == nil) != ok {
 			t.Errorf("%q: %v", text, err)
 		}

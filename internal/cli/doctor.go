@@ -20,6 +20,7 @@ import (
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/gather"
 	"mptcpctl/mptcp"
 )
 
@@ -195,7 +196,7 @@ func likeRule(word string) bool {
 
 // doctorRequest is what the command line asks of doctor.
 type doctorRequest struct {
-	config   *source.FactsConfig
+	config   *gather.Config
 	interval time.Duration // of --watch
 }
 
@@ -203,7 +204,7 @@ type doctorRequest struct {
 const defaultWatch = 5 * time.Second
 
 func doctorArguments(inv *grammar.Invocation) (*doctorRequest, error) {
-	r := &doctorRequest{config: &source.FactsConfig{Window: source.DefaultWindow}, interval: defaultWatch}
+	r := &doctorRequest{config: &gather.Config{Window: gather.DefaultWindow}, interval: defaultWatch}
 	if inv.Options.Replay != "" {
 		r.config.Window, r.interval = 0, 0 // all of the recording; each of its dumps
 	}
@@ -237,7 +238,7 @@ func doctorArguments(inv *grammar.Invocation) (*doctorRequest, error) {
 }
 
 // focus narrows the facts to what the filter, -4 and -6 let through.
-func focus(c *source.FactsConfig, expr *filter.Expr, o *grammar.Options) {
+func focus(c *gather.Config, expr *filter.Expr, o *grammar.Options) {
 	c.Focus = expr.String()
 	family := func(m *mptcp.Connection) bool { return o.Wants(m.Local.Addr()) }
 	if expr != nil || o.IPv4 != o.IPv6 {
@@ -247,8 +248,8 @@ func focus(c *source.FactsConfig, expr *filter.Expr, o *grammar.Options) {
 }
 
 // gatherViews gathers the facts of all views.
-func gatherViews(ctx context.Context, views []source.View, c *source.FactsConfig) ([]doctor.Facts, error) {
-	facts, err := source.Gather(ctx, views, c)
+func gatherViews(ctx context.Context, views []source.View, c *gather.Config) ([]doctor.Facts, error) {
+	facts, err := gather.All(ctx, views, c)
 	if err != nil {
 		return nil, fmt.Errorf("doctor: %w", err)
 	}

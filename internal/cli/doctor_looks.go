@@ -8,6 +8,7 @@ import (
 
 	"mptcpctl/doctor"
 	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/recording"
 )
 
 // look is what doctor says of one dump of a recording.
@@ -18,7 +19,7 @@ type look struct {
 
 // looks yields what doctor says of each dump of a recording, or of those that are the
 // interval apart. Each look is at what happened since the one before.
-func looks(ctx context.Context, recording *source.Recording, r *doctorRequest) iter.Seq2[time.Time, look] {
+func looks(ctx context.Context, recording *recording.Recording, r *doctorRequest) iter.Seq2[time.Time, look] {
 	return func(yield func(time.Time, look) bool) {
 		looked := map[string]time.Time{} // the network namespaces
 		for at, view := range recording.States() {
@@ -46,7 +47,7 @@ const mostLooks = 60
 
 // earlier returns the failures and warnings that were found at some time of a
 // recording, and are not in the report of its end.
-func earlier(ctx context.Context, recording *source.Recording, r *doctorRequest, end *doctor.Report) ([]doctor.Past, error) {
+func earlier(ctx context.Context, recording *recording.Recording, r *doctorRequest, end *doctor.Report) ([]doctor.Past, error) {
 	first, last := recording.Span()
 	often := *r
 	often.interval = max(last.Sub(first)/mostLooks, 1)

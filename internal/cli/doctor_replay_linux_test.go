@@ -15,7 +15,7 @@ import (
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/lab/procedure"
 	"mptcpctl/internal/lab/runner"
-	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/recording"
 )
 
 // finding is what must be the same live and replayed.
@@ -71,7 +71,7 @@ func recordedTrial(t *testing.T, name string, at func(*procedure.Trial)) (file s
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)
 	file = filepath.Join(t.TempDir(), "t.pcapng")
-	var r *recording
+	var r *recorder
 	trial, err := procedure.StartWatched(ctx, s, []string{toolPath(t)}, func(l *lab.Lab) error {
 		r = startRecording(t, ctx, l.Host(s.Host), file)
 		return nil
@@ -121,7 +121,7 @@ func TestDoctorOfRecordings(t *testing.T) {
 // factsOfRecording returns what doctor judges of a recording.
 func factsOfRecording(t *testing.T, file string) doctor.Facts {
 	t.Helper()
-	recording, err := source.OpenRecording(file)
+	recording, err := recording.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/process"
-	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/gather"
 )
 
 // findingKey tells findings apart from one look to the next. The evidence is not
@@ -90,7 +90,7 @@ func (w *doctorWatch) replay(ctx context.Context, r *doctorRequest) error {
 }
 
 // watching returns the request for the further looks.
-func watching(c *source.FactsConfig, interval time.Duration) *source.FactsConfig {
+func watching(c *gather.Config, interval time.Duration) *gather.Config {
 	next := *c
 	next.Window = interval
 	return &next

@@ -16,7 +16,8 @@ import (
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/shell"
-	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/gather"
+	"mptcpctl/internal/source/live"
 	"mptcpctl/mptcp"
 )
 
@@ -54,12 +55,12 @@ func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error 
 	if err != nil {
 		return err
 	}
-	host, err := source.Dial(&source.Config{Enter: inv.Options.Netns})
+	host, err := live.Dial(&live.Config{Enter: inv.Options.Netns})
 	if err != nil {
 		return named(inv, err)
 	}
 	defer host.Close()
-	facts, err := host.Facts(ctx, &source.FactsConfig{Alone: true})
+	facts, err := host.Facts(ctx, &gather.Config{Alone: true})
 	if err != nil {
 		return named(inv, err)
 	}
@@ -123,7 +124,7 @@ func checkArguments(ctx context.Context, inv *grammar.Invocation) (peer netip.Ad
 	return peer, e, nil
 }
 
-func deviceOf(host *source.Host, e mptcp.Endpoint) string {
+func deviceOf(host *live.Host, e mptcp.Endpoint) string {
 	if e.IfIndex == 0 {
 		return ""
 	}
@@ -131,7 +132,7 @@ func deviceOf(host *source.Host, e mptcp.Endpoint) string {
 }
 
 // checkStarts returns where the initial subflows go from and to.
-func checkStarts(ctx context.Context, host *source.Host, facts *doctor.Facts, peer netip.Addr, e mptcp.Endpoint) ([]doctor.Start, error) {
+func checkStarts(ctx context.Context, host *live.Host, facts *doctor.Facts, peer netip.Addr, e mptcp.Endpoint) ([]doctor.Start, error) {
 	if !peer.IsValid() {
 		starts := startsOf(facts.Connections)
 		if len(starts) > 0 {

@@ -53,7 +53,7 @@ func recordScenario(t *testing.T, s scenario.Scenario, program string) (file str
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	file = filepath.Join(t.TempDir(), "t.pcapng")
-	var r *recording
+	var r *recorder
 	trial, err := procedure.StartWatched(ctx, s, []string{program}, func(l *lab.Lab) error {
 		r = startRecording(t, ctx, l.Host(s.Host), file)
 		return nil

@@ -12,7 +12,7 @@ import (
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/probe"
-	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/live"
 )
 
 func (a *app) probeCommand() grammar.Command {
@@ -52,7 +52,7 @@ func (a *app) probe(ctx context.Context, inv *grammar.Invocation) error {
 	if err != nil {
 		return err
 	}
-	host, err := source.Dial(nil)
+	host, err := live.Dial(nil)
 	if err != nil {
 		return fmt.Errorf("probe: %w", err)
 	}
@@ -94,7 +94,7 @@ func probeProgress(inv *grammar.Invocation) func(text string) {
 }
 
 // lendEndpoints gives the usable addresses an endpoint for the time of the probe.
-func (a *app) lendEndpoints(ctx context.Context, host *source.Host, to netip.Addr) (remove func(), err error) {
+func (a *app) lendEndpoints(ctx context.Context, host *live.Host, to netip.Addr) (remove func(), err error) {
 	pm, err := a.pathManager()
 	if err != nil {
 		return func() {}, err

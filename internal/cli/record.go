@@ -15,7 +15,7 @@ import (
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/private"
-	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/live"
 	"mptcpctl/pathmanager"
 )
 
@@ -63,17 +63,17 @@ func (a *app) record(ctx context.Context, inv *grammar.Invocation) error {
 		ctx, cancel = context.WithTimeout(ctx, r.span)
 		defer cancel()
 	}
-	config := &source.RecordConfig{
+	config := &live.RecordConfig{
 		Program: "mptcpctl " + moduleVersion(), Every: r.every, Events: &pathmanager.ListenConfig{},
 		All: inv.Options.AllNetns, Warn: func(err error) { line.LeftOut(inv, err) },
 	}
 	progress, clear := recordProgress(inv)
 	config.Progress = progress
-	total, err := source.Record(ctx, out, config)
+	total, err := live.Record(ctx, out, config)
 	if errors.Is(err, fs.ErrPermission) && total.Bytes == 0 {
 		a.warn("only dumps are recorded, no events: events need CAP_NET_ADMIN in the network namespace")
 		config.Events = nil
-		total, err = source.Record(ctx, out, config)
+		total, err = live.Record(ctx, out, config)
 	}
 	clear()
 	if err = errors.Join(err, done()); err != nil {
@@ -150,12 +150,12 @@ func (f flushed) Write(b []byte) (int, error) {
 
 // recordProgress returns what shows the progress, where stderr is a terminal, and
 // what takes it away again.
-func recordProgress(inv *grammar.Invocation) (show func(source.Progress), clear func()) {
+func recordProgress(inv *grammar.Invocation) (show func(live.Progress), clear func()) {
 	if !line.IsTerminal(inv.Stderr) {
 		return nil, func() {}
 	}
 	var last time.Time
-	show = func(p source.Progress) {
+	show = func(p live.Progress) {
 		if now := time.Now(); now.Sub(last) >= 200*time.Millisecond {
 			last = now
 			fmt.Fprint(inv.Stderr, "\r\x1b[K", recordLine(p), " (^C ends)")
@@ -164,7 +164,7 @@ func recordProgress(inv *grammar.Invocation) (show func(source.Progress), clear 
 	return show, func() { fmt.Fprint(inv.Stderr, "\r\x1b[K") }
 }
 
-func recordLine(p source.Progress) string {
+func recordLine(p live.Progress) string {
 	line := fmt.Sprintf("%d events, %d dumps, %s kB", p.Events, p.Snapshots, strconv.FormatUint(p.Bytes/1000, 10))
 	if p.Lost > 0 {
 		line += fmt.Sprintf(", %d events lost", p.Lost)

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"mptcpctl/internal/lab/labtest"
-	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/recording"
 )
 
 // A recording is compressed where its name says so. What is left of it when the
@@ -23,10 +23,10 @@ func TestRecordCompressed(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	file := filepath.Join(t.TempDir(), "r.pcapng.gz")
-	begin := func() *recording {
+	begin := func() *recorder {
 		p := started(t, ns, tool("record", file, "every", "100ms"))
 		await(t, ctx, "the first dump", func() bool {
-			r, err := source.OpenRecording(file)
+			r, err := recording.Open(file)
 			if err != nil {
 				return false
 			}
@@ -35,7 +35,7 @@ func TestRecordCompressed(t *testing.T) {
 			}
 			return false
 		})
-		return &recording{file, p}
+		return &recorder{file, p}
 	}
 	replayed := func(warned bool) {
 		t.Helper()

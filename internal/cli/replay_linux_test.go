@@ -21,20 +21,20 @@ import (
 )
 
 // recording is a recording under way in a host.
-type recording struct {
+type recorder struct {
 	file    string
 	process *lab.Process
 }
 
 // startRecording records the host, and returns when the first dump is written.
-func startRecording(t *testing.T, ctx context.Context, host *lab.Host, file string) *recording {
+func startRecording(t *testing.T, ctx context.Context, host *lab.Host, file string) *recorder {
 	t.Helper()
 	p, err := host.StartProcess(ctx, tool("record", file, "every", "1s", "--force"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Close() })
-	r := &recording{file, p}
+	r := &recorder{file, p}
 	await(t, ctx, "the first dump", func() bool {
 		text, err := os.ReadFile(file)
 		return err == nil && strings.Contains(string(text), `{"fact":"end"}`)
@@ -43,7 +43,7 @@ func startRecording(t *testing.T, ctx context.Context, host *lab.Host, file stri
 }
 
 // stop ends the recording as a user does.
-func (r *recording) stop(t *testing.T, ctx context.Context) {
+func (r *recorder) stop(t *testing.T, ctx context.Context) {
 	t.Helper()
 	if err := r.process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
@@ -149,7 +149,7 @@ func build(t *testing.T, ctx context.Context, topology lab.Topology) *lab.Lab {
 
 // kernelDirectory is that of the running kernel among the fixtures.
 func kernelDirectory() string {
-	return "../source/testdata/" + regexp.MustCompile(`^\d+\.\d+`).FindString(kernel.Release())
+	return "../source/recording/testdata/" + regexp.MustCompile(`^\d+\.\d+`).FindString(kernel.Release())
 }
 
 // TestRecordFixtures records the lab's networks, with UPDATE=1 for good: then run

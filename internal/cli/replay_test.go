@@ -42,7 +42,7 @@ func runHere(args ...string) (stdout, stderr string, code int) {
 // kernel. UPDATE=1 makes them anew, see TestRecordFixtures.
 func fixtures(t *testing.T) []string {
 	t.Helper()
-	names, err := filepath.Glob("../source/testdata/*/*.pcapng")
+	names, err := filepath.Glob("../source/recording/testdata/*/*.pcapng")
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no recordings: %v", err)
 	}

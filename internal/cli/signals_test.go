@@ -68,7 +68,7 @@ func TestMonitorCatchesSignalsFirst(t *testing.T) {
 		Stdout: &firstWrite{Writer: &out, f: func() { caught, wrote = ctx.waited, true }},
 		Stderr: &errs,
 	}}
-	if code := a.main(ctx, []string{"--replay", "../source/testdata/7.3/announce.pcapng", "monitor", "--json-array"}); code != 0 {
+	if code := a.main(ctx, []string{"--replay", "../source/recording/testdata/7.3/announce.pcapng", "monitor", "--json-array"}); code != 0 {
 		t.Fatalf("exit code %d: %s", code, &errs)
 	}
 	if !wrote || !caught {

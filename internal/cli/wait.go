@@ -14,6 +14,7 @@ import (
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/gather"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 	"mptcpctl/track"
@@ -190,7 +191,7 @@ func writeFound(ctx context.Context, inv *grammar.Invocation, view source.View, 
 // doctorReason is the title of what doctor would mend first of these connections, as
 // a continuation of a message; "" where nothing is wrong with them.
 func doctorReason(ctx context.Context, from source.Source, connections []mptcp.Connection) string {
-	facts, err := gatherViews(ctx, from.Views(), &source.FactsConfig{Alone: true, Window: source.DefaultWindow})
+	facts, err := gatherViews(ctx, from.Views(), &gather.Config{Alone: true, Window: gather.DefaultWindow})
 	if err != nil {
 		return ""
 	}

@@ -12,7 +12,7 @@ import (
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/monitor"
-	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/live"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -54,7 +54,7 @@ func waitStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr)
 	if inv.Options.AllNetns {
 		return waitAllStream(ctx, inv, expr)
 	}
-	host, noEvents, err := source.DialEvents(inv.Options.Netns)
+	host, noEvents, err := live.DialEvents(inv.Options.Netns)
 	if err != nil {
 		return nil, err
 	}
@@ -63,14 +63,14 @@ func waitStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr)
 		if !expr.OnlyDerived() {
 			return nil, errors.Join(errors.New(noEvents), host.Close())
 		}
-		stream.Tracked = source.Polled{Live: host}
+		stream.Tracked = live.Polled{Live: host}
 	}
 	return stream, nil
 }
 
 // waitAllStream is waitStream for all network namespaces.
 func waitAllStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr) (*monitor.Stream, error) {
-	hosts, noEvents, err := source.DialAllEvents(ctx, func(err error) { line.LeftOut(inv, err) })
+	hosts, noEvents, err := live.DialAllEvents(ctx, func(err error) { line.LeftOut(inv, err) })
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func waitAllStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Ex
 		if !expr.OnlyDerived() {
 			return nil, errors.Join(errors.New(noEvents), hosts.Close())
 		}
-		stream.Tracked = source.Polled{Live: hosts}
+		stream.Tracked = live.Polled{Live: hosts}
 	}
 	return stream, nil
 }

@@ -7,6 +7,8 @@ import (
 
 	"mptcpctl/internal/device"
 	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/live"
+	"mptcpctl/internal/source/recording"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 )
@@ -25,7 +27,7 @@ type Stream struct {
 	Views func() ([]source.View, func() error)
 	// Tracked is what a tracker follows; nil where events come on the direct path.
 	Tracked   source.Source
-	Recording *source.Recording // nil where the events are live
+	Recording *recording.Recording // nil where the events are live
 }
 
 // Listen opens the events of the thread's network namespace straight from the listener.
@@ -37,7 +39,7 @@ func Listen(config *pathmanager.ListenConfig) (*Stream, error) {
 	return &Stream{
 		Batches: listener.Batches, Queued: listener.Queued, Device: device.Own, Refused: listener.Refused, Engine: engineOf(listener), Close: listener.Close,
 		Views: func() ([]source.View, func() error) {
-			host, err := source.Dial(nil)
+			host, err := live.Dial(nil)
 			if err != nil {
 				return nil, func() error { return nil }
 			}
@@ -49,7 +51,7 @@ func Listen(config *pathmanager.ListenConfig) (*Stream, error) {
 // Dial opens the events of the thread's network namespace so that a tracker can follow
 // them.
 func Dial(config *pathmanager.ListenConfig) (*Stream, error) {
-	host, err := source.Dial(&source.Config{Events: config})
+	host, err := live.Dial(&live.Config{Events: config})
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +77,7 @@ func ViewsOf(s source.Source) func() ([]source.View, func() error) {
 // DialAll opens the events of all network namespaces. It warns of those that are left out.
 func DialAll(ctx context.Context, config *pathmanager.ListenConfig, warn func(error)) (*Stream, error) {
 	// Not with ctx: from when it begins to look for namespaces events come in.
-	hosts, err := source.DialAll(context.WithoutCancel(ctx), &source.HostsConfig{Events: config, Warn: warn})
+	hosts, err := live.DialAll(context.WithoutCancel(ctx), &live.HostsConfig{Events: config, Warn: warn})
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +88,7 @@ func DialAll(ctx context.Context, config *pathmanager.ListenConfig, warn func(er
 }
 
 // Replay has the events of a recording.
-func Replay(recording *source.Recording) *Stream {
+func Replay(recording *recording.Recording) *Stream {
 	return &Stream{
 		Batches: func(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
 			return func(yield func([]mptcp.Event, error) bool) {

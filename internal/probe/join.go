@@ -8,7 +8,8 @@ import (
 
 	"mptcpctl/doctor"
 	"mptcpctl/internal/present"
-	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/gather"
+	"mptcpctl/internal/source/live"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -85,7 +86,7 @@ func (p *Prober) find(ctx context.Context, local netip.AddrPort) (*mptcp.Connect
 }
 
 // joinsOf tells for each endpoint what became of it.
-func joinsOf(c *mptcp.Connection, expected []mptcp.Endpoint, host *source.Host) (joins []present.ProbeJoin, up int) {
+func joinsOf(c *mptcp.Connection, expected []mptcp.Endpoint, host *live.Host) (joins []present.ProbeJoin, up int) {
 	for _, e := range expected {
 		j := present.ProbeJoin{Address: e.Address, State: JoinNone}
 		if e.IfIndex != 0 {
@@ -110,7 +111,7 @@ func joinsOf(c *mptcp.Connection, expected []mptcp.Endpoint, host *source.Host) 
 
 // reasons asks doctor why joins did not come up.
 func (p *Prober) reasons(ctx context.Context, token mptcp.Token) error {
-	facts, err := p.Host.Facts(ctx, &source.FactsConfig{
+	facts, err := p.Host.Facts(ctx, &gather.Config{
 		Alone: true, Focus: "token " + token.String(), Match: func(c *mptcp.Connection) bool { return c.Token == token },
 	})
 	if err != nil {

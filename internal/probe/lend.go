@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/live"
 	"mptcpctl/mptcp"
 )
 
@@ -17,7 +17,7 @@ type PathManager interface {
 
 // LendEndpoints gives the usable addresses without an endpoint one, and returns what
 // takes them away again. It warns of endpoints that it could not remove.
-func LendEndpoints(ctx context.Context, pm PathManager, host *source.Host, to netip.Addr, warn func(format string, args ...any)) (remove func(), err error) {
+func LendEndpoints(ctx context.Context, pm PathManager, host *live.Host, to netip.Addr, warn func(format string, args ...any)) (remove func(), err error) {
 	var lent []netip.Addr
 	remove = func() {
 		ctx := context.WithoutCancel(ctx)

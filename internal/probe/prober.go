@@ -11,7 +11,7 @@ import (
 	"mptcpctl/doctor/rule"
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/present"
-	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/live"
 	"mptcpctl/mptcp"
 )
 
@@ -35,7 +35,7 @@ func trying(r Request) string {
 // Prober tries a server: first over MPTCP and plain TCP, then over MPTCP from the other
 // usable addresses of the host.
 type Prober struct {
-	Host     *source.Host
+	Host     *live.Host
 	Patience time.Duration     // for each connection
 	Silent   bool              // nothing is sent: joins cannot start
 	Progress func(text string) // tells what is being tried; an empty text takes it away

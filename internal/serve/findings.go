@@ -12,7 +12,7 @@ import (
 	"mptcpctl/doctor"
 	"mptcpctl/internal/export"
 	"mptcpctl/internal/present"
-	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/gather"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -83,11 +83,11 @@ func (j *judge) note(d *track.Delta) {
 // look gathers the facts and returns what doctor makes of them, in the JSON of the
 // command.
 func (j *judge) look(ctx context.Context) (any, error) {
-	config := &source.FactsConfig{Window: source.DefaultWindow}
+	config := &gather.Config{Window: gather.DefaultWindow}
 	if j.from.recording != nil {
 		config.Window = 0 // all of it
 	}
-	facts, err := source.Gather(ctx, j.from.Views(), config)
+	facts, err := gather.All(ctx, j.from.Views(), config)
 	if err != nil {
 		return nil, fmt.Errorf("doctor: %w", err)
 	}

@@ -12,6 +12,8 @@ import (
 	"mptcpctl/internal/device"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/live"
+	"mptcpctl/internal/source/recording"
 	"mptcpctl/track"
 )
 
@@ -23,17 +25,17 @@ type Source struct {
 	config    track.Config
 	noEvents  string        // why there are no events, "" where there are
 	engine    func() string // how they come at present; nil: not at all
-	recording *source.Recording
+	recording *recording.Recording
 	replay    string // the recording's name
 	device    func(netns string, index int32) string
 	keep      uint32 // capabilities that it cannot do without
 	kept      string // why
 }
 
-// Open opens one network namespace, as enter of [source.Config] means it, with all that
+// Open opens one network namespace, as enter of [live.Config] means it, with all that
 // needs a privilege. Its streams end with ctx. The release is the kernel's.
 func Open(ctx context.Context, enter, release string) (*Source, error) {
-	host, noEvents, err := source.DialEvents(enter)
+	host, noEvents, err := live.DialEvents(enter)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +62,7 @@ func servedConfig(noEvents string) track.Config {
 // OpenAll opens all network namespaces. Those that come later are entered
 // then, which takes the privileges for it.
 func OpenAll(ctx context.Context, log *slog.Logger) (*Source, error) {
-	hosts, noEvents, err := source.DialAllEvents(ctx, func(err error) { log.Warn(present.Escape(err.Error())) })
+	hosts, noEvents, err := live.DialAllEvents(ctx, func(err error) { log.Warn(present.Escape(err.Error())) })
 	if err != nil {
 		return nil, err
 	}
@@ -74,17 +76,17 @@ func OpenAll(ctx context.Context, log *slog.Logger) (*Source, error) {
 		kept: "CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_SYS_PTRACE, if it had them, to find and enter network namespaces that are created later",
 	}
 	if noEvents != "" {
-		s.tracked = source.Polled{Live: hosts}
+		s.tracked = live.Polled{Live: hosts}
 	}
 	return s, nil
 }
 
 // OfRecording shows a recording, as it was at its end.
-func OfRecording(recording *source.Recording, name string) *Source {
+func OfRecording(r *recording.Recording, name string) *Source {
 	return &Source{
-		Source: recording, tracked: recording, config: *source.TrackWhole(), recording: recording, engine: constantly("recording"), replay: name,
+		Source: r, tracked: r, config: *recording.TrackWhole(), recording: r, engine: constantly("recording"), replay: name,
 		device: func(netns string, index int32) string {
-			name, _ := recording.DeviceName(netns, index)
+			name, _ := r.DeviceName(netns, index)
 			return name
 		},
 	}
@@ -105,7 +107,7 @@ func sharedDeviceNames() func(string, int32) string {
 // watched is a host whose stream of ended subflows was subscribed to before the
 // privileges were given up.
 type watched struct {
-	*source.Host
+	*live.Host
 	ended iter.Seq2[track.EndedSubflow, error]
 }
 
@@ -113,9 +115,9 @@ func (w watched) Ended(context.Context) iter.Seq2[track.EndedSubflow, error] { r
 
 // subscribed returns the host as the tracker reads it, with all that needs a
 // privilege already open. The streams end with ctx.
-func subscribed(ctx context.Context, host *source.Host, noEvents string) track.Source {
+func subscribed(ctx context.Context, host *live.Host, noEvents string) track.Source {
 	if noEvents != "" {
-		return source.Polled{Live: host}
+		return live.Polled{Live: host}
 	}
 	return watched{host, host.Ended(ctx)}
 }

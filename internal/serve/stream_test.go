@@ -18,7 +18,7 @@ import (
 	"mptcpctl/internal/device"
 	"mptcpctl/internal/monitor"
 	"mptcpctl/internal/present"
-	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/recording"
 )
 
 // TestOneWriterOfEvents: the page's stream and `monitor -d -j` give the same objects of
@@ -47,9 +47,9 @@ func TestOneWriterOfEvents(t *testing.T) {
 }
 
 // open opens a recording.
-func open(t *testing.T, name string) *source.Recording {
+func open(t *testing.T, name string) *recording.Recording {
 	t.Helper()
-	recording, err := source.OpenRecording(name)
+	recording, err := recording.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"mptcpctl/counters"
 	"mptcpctl/hostnet"
 	"mptcpctl/mptcp"
 	"mptcpctl/sockdiag"
@@ -8,15 +9,15 @@ import (
 )
 
 // connection returns the socket in the module's vocabulary, without subflows.
-func connection(netns string, c *sockdiag.Connection) mptcp.Connection {
+func Connection(netns string, c *sockdiag.Connection) mptcp.Connection {
 	var row mptcp.Connection
-	fillConnection(&row, c)
+	FillConnection(&row, c)
 	row.Netns = netns
 	return row
 }
 
 // fillConnection is connection for a variable that is used again and again.
-func fillConnection(row *mptcp.Connection, c *sockdiag.Connection) {
+func FillConnection(row *mptcp.Connection, c *sockdiag.Connection) {
 	*row = mptcp.Connection{
 		Token:              c.Info.Token,
 		Family:             c.Family,
@@ -41,14 +42,14 @@ func fillConnection(row *mptcp.Connection, c *sockdiag.Connection) {
 
 // subflowRow returns the TCP socket as a subflow, with what ties it to its
 // connection.
-func subflowRow(s *sockdiag.Subflow) track.SubflowRow {
+func SubflowRow(s *sockdiag.Subflow) track.SubflowRow {
 	var row track.SubflowRow
-	fillSubflowRow(&row, s)
+	FillSubflowRow(&row, s)
 	return row
 }
 
 // fillSubflowRow is subflowRow for a variable that is used again and again.
-func fillSubflowRow(row *track.SubflowRow, s *sockdiag.Subflow) {
+func FillSubflowRow(row *track.SubflowRow, s *sockdiag.Subflow) {
 	// A client that fell back in the handshake has no mark of MPTCP left; a server
 	// has always received MP_CAPABLE, or its socket is plain TCP.
 	flags := s.MPTCP.Flags
@@ -63,7 +64,7 @@ func fillSubflowRow(row *track.SubflowRow, s *sockdiag.Subflow) {
 	fillSubflow(&row.Subflow, s)
 }
 
-func subflow(s *sockdiag.Subflow) mptcp.Subflow {
+func Subflow(s *sockdiag.Subflow) mptcp.Subflow {
 	var row mptcp.Subflow
 	fillSubflow(&row, s)
 	return row
@@ -100,10 +101,19 @@ func fillSubflow(row *mptcp.Subflow, s *sockdiag.Subflow) {
 	}
 }
 
-func linkFact(l *hostnet.Link) track.LinkFact {
+func LinkFact(l *hostnet.Link) track.LinkFact {
 	return track.LinkFact{Index: uint32(l.Index), Name: l.Name, Up: l.Up, Carrier: l.Carrier}
 }
 
-func addressFact(a *hostnet.Address) track.AddressFact {
+func AddressFact(a *hostnet.Address) track.AddressFact {
 	return track.AddressFact{Addr: a.Addr.Unmap(), IfIndex: uint32(a.IfIndex)}
+}
+
+// counterMap returns the counters by their names.
+func CounterMap(values counters.Values) track.Counters {
+	c := track.Counters{}
+	for name, value := range values.All() {
+		c[name] = value
+	}
+	return c
 }

@@ -28,7 +28,7 @@ func TestRequested(t *testing.T) {
 		{"join accepted here", J | c, false},
 	} {
 		sub := sockdiag.Subflow{HasMPTCP: true, MPTCP: sockdiag.SubflowInfo{TokenLocal: 1, Flags: test.flags}}
-		if row := subflowRow(&sub); row.Requested != test.want {
+		if row := SubflowRow(&sub); row.Requested != test.want {
 			t.Errorf("%s (%s): Requested is %v", test.name, test.flags, row.Requested)
 		}
 	}

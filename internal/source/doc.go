@@ -1,9 +1,8 @@
-// Package source joins the readers of the kernel (pathmanager, sockdiag,
-// counters, hostnet) into what the tracker, the commands and the doctor ask for:
-// snapshots, lookups, events. It is the only package that knows all of them.
+// Package source says what a source of facts is, and converts the readers' rows into
+// the tracker's.
 //
-// [Host] is one network namespace of the running kernel, [Hosts] all of them, and a
-// [Recording] is what [Record] wrote of one. Each is a [track.Source], and gives the
-// commands a [View] of each namespace. None of them writes: what changes the
-// kernel's state goes through pathmanager and sockdiag directly.
+// A [Source] is a [track.Source] with a [View] of each namespace for the commands.
+// There are two: the running kernel (package live) and a recording (package
+// recording). None of them changes anything; what changes the kernel's state goes
+// through pathmanager and sockdiag directly.
 package source

@@ -52,6 +52,10 @@ const (
 	InetUlpInfoMPTCP = 3 // INET_ULP_INFO_MPTCP, nested SubflowAttr*
 )
 
+// ULPMPTCP is the upper layer protocol of subflows, as InetUlpInfoName has it
+// (subflow_ulp_ops in net/mptcp/subflow.c).
+const ULPMPTCP = "mptcp"
+
 // States of a TCP or MPTCP socket (linux/tcp_states.h).
 const (
 	TCPEstablished = 1  // TCP_ESTABLISHED

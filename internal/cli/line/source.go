@@ -8,6 +8,8 @@ import (
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/live"
+	"mptcpctl/internal/source/recording"
 )
 
 // Open opens where the command's facts come from: the kernel, all its network
@@ -21,13 +23,13 @@ func Open(ctx context.Context, inv *grammar.Invocation) (source.Source, error) {
 		}
 		return recording, nil
 	case inv.Options.AllNetns:
-		hosts, err := source.DialAll(ctx, &source.HostsConfig{Warn: func(err error) { LeftOut(inv, err) }})
+		hosts, err := live.DialAll(ctx, &live.HostsConfig{Warn: func(err error) { LeftOut(inv, err) }})
 		if err != nil {
 			return nil, err
 		}
 		return hosts, nil
 	}
-	host, err := source.Dial(&source.Config{Enter: inv.Options.Netns})
+	host, err := live.Dial(&live.Config{Enter: inv.Options.Netns})
 	if err != nil {
 		return nil, err
 	}
@@ -40,8 +42,8 @@ func LeftOut(inv *grammar.Invocation, err error) {
 }
 
 // Recording opens the recording of --replay.
-func Recording(inv *grammar.Invocation) (*source.Recording, error) {
-	opened := source.OpenRecording
+func Recording(inv *grammar.Invocation) (*recording.Recording, error) {
+	opened := recording.Open
 	if bundle.Is(inv.Options.Replay) {
 		opened = bundle.ReadRecording
 	}

@@ -13,6 +13,9 @@ import (
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/gather"
+	"mptcpctl/internal/source/live"
+	"mptcpctl/internal/source/recording"
 	"mptcpctl/internal/tui"
 	"mptcpctl/sockdiag"
 	"mptcpctl/track"
@@ -44,23 +47,23 @@ func topSource(ctx context.Context, inv *grammar.Invocation, c *tui.Config) (sou
 func topDoctor(inv *grammar.Invocation, views []source.View) func(context.Context) (doctor.Report, error) {
 	quiet := *inv
 	quiet.Stderr = io.Discard // the screen is the view's
-	config := &source.FactsConfig{Window: source.DefaultWindow}
-	gather := func(ctx context.Context) ([]doctor.Facts, error) {
-		facts, _, err := line.Facts(ctx, &quiet, config)
-		return facts, err
+	config := &gather.Config{Window: gather.DefaultWindow}
+	facts := func(ctx context.Context) ([]doctor.Facts, error) {
+		all, _, err := line.Facts(ctx, &quiet, config)
+		return all, err
 	}
 	if name := inv.Options.Replay; name != "" {
 		config.Window = 0 // all of the recording
 		if !bundle.Is(name) {
-			gather = func(ctx context.Context) ([]doctor.Facts, error) { return source.Gather(ctx, views, config) }
+			facts = func(ctx context.Context) ([]doctor.Facts, error) { return gather.All(ctx, views, config) }
 		}
 	}
 	return func(ctx context.Context) (doctor.Report, error) {
-		facts, err := gather(ctx)
+		all, err := facts(ctx)
 		if err != nil {
 			return doctor.Report{}, fmt.Errorf("doctor: %w", err)
 		}
-		return doctor.DiagnoseAll(facts), nil
+		return doctor.DiagnoseAll(all), nil
 	}
 }
 
@@ -68,26 +71,26 @@ func topDoctor(inv *grammar.Invocation, views []source.View) func(context.Contex
 func openTop(ctx context.Context, inv *grammar.Invocation, c *tui.Config) (source.Source, error) {
 	switch {
 	case inv.Options.Replay != "":
-		recording, err := line.Recording(inv)
+		r, err := line.Recording(inv)
 		if err != nil {
 			return nil, err
 		}
-		c.Source, c.Title = recording, "replay of "+filepath.Base(inv.Options.Replay)
+		c.Source, c.Title = r, "replay of "+filepath.Base(inv.Options.Replay)
 		c.Replay = true
 		// All of it is to be seen at its end.
-		c.Tracker = source.TrackWhole()
-		return recording, nil
+		c.Tracker = recording.TrackWhole()
+		return r, nil
 	case inv.Options.AllNetns:
 		c.Title = "all network namespaces"
 		return openTopHosts(ctx, c)
 	}
-	host, noEvents, err := source.DialEvents(inv.Options.Netns)
+	host, noEvents, err := live.DialEvents(inv.Options.Netns)
 	if err != nil {
 		return nil, err
 	}
 	c.Source = host
 	if noEvents != "" {
-		c.NoEvents, c.Source = topNoEvents(), source.Polled{Live: host}
+		c.NoEvents, c.Source = topNoEvents(), live.Polled{Live: host}
 	}
 	return host, nil
 }
@@ -102,13 +105,13 @@ func topNoEvents() string {
 
 // openTopHosts opens all network namespaces.
 func openTopHosts(ctx context.Context, c *tui.Config) (source.Source, error) {
-	hosts, noEvents, err := source.DialAllEvents(ctx, func(error) {})
+	hosts, noEvents, err := live.DialAllEvents(ctx, func(error) {})
 	if err != nil {
 		return nil, err
 	}
 	c.Source = hosts
 	if noEvents != "" {
-		c.NoEvents, c.Source = topNoEvents(), source.Polled{Live: hosts}
+		c.NoEvents, c.Source = topNoEvents(), live.Polled{Live: hosts}
 	}
 	return hosts, nil
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"mptcpctl/internal/policy"
-	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/live"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -27,7 +27,7 @@ func (r *Run) Watch(ctx context.Context) error {
 	if err := r.record.lock(); err != nil {
 		return err
 	}
-	connections, err := source.Dial(nil)
+	connections, err := live.Dial(nil)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (r *Run) Watch(ctx context.Context) error {
 // watcher is what watch remembers between two looks.
 type watcher struct {
 	run         *Run
-	connections *source.Host
+	connections *live.Host
 	recreator   policy.Recreator
 	holds       map[holdKey]*hold
 	said        map[string]bool // complaints, so that each is made once

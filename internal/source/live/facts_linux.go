@@ -1,0 +1,297 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"mptcpctl/counters"
+	"mptcpctl/doctor"
+	"mptcpctl/hostnet"
+	"mptcpctl/internal/firewall"
+	"mptcpctl/internal/owners"
+	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/gather"
+	"mptcpctl/internal/uapi"
+	"mptcpctl/mptcp"
+	"mptcpctl/sockdiag"
+	"mptcpctl/track"
+)
+
+// Facts gathers what doctor judges. What may not be read, and what cannot be read,
+// is told in Facts.Unseen and is no error; the error is that of ctx.
+func (h *Host) Facts(ctx context.Context, c *gather.Config) (doctor.Facts, error) {
+	if c == nil {
+		c = &gather.Config{}
+	}
+	g := &gathering{h: h, c: c, f: doctor.Facts{Netns: h.netns, Enter: h.enter, Focus: c.Focus}}
+	g.kernel()
+	g.settings(ctx)
+	watch := g.watch(ctx)
+	before := g.read()
+	g.h.blackholes.note(before)
+	for _, read := range [...]func(context.Context){g.pathManager, g.network, g.firewall, g.managers, g.outside} {
+		read(ctx)
+	}
+	g.wait(ctx, before.time, g.c.Window)
+	g.count(before, g.read())
+	g.sockets(ctx)
+	if g.c.Window > 0 && undecided(g.f.Connections) {
+		g.wait(ctx, time.Now(), synTimeout)
+		g.count(before, g.read())
+		g.sockets(ctx)
+	}
+	g.events(watch)
+	g.lookups(ctx)
+	g.elsewhere(ctx)
+	return g.f, ctx.Err()
+}
+
+// synTimeout is a little more than the time after which the kernel sends the first
+// SYN again.
+const synTimeout = 1100 * time.Millisecond
+
+// undecided reports whether a connection has a join under way that may come up, hang
+// or be refused: that shows when its SYN had to be sent again.
+func undecided(connections []mptcp.Connection) bool {
+	for i := range connections {
+		for j := range connections[i].Subflows {
+			s := &connections[i].Subflows[j]
+			if !s.Initial && s.State == mptcp.SubflowPending && s.TCP == mptcp.StateSynSent && s.Backoff == 0 && s.Lost == 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// gathering is one run of Facts.
+type gathering struct {
+	h *Host
+	c *gather.Config
+	f doctor.Facts
+
+	managed []string // the other namespaces in which NetworkManager runs, as /proc/PID/ns/net says
+}
+
+// miss notes what cannot be seen.
+func (g *gathering) miss(what string, err error) {
+	why := err.Error()
+	if errors.Is(err, fs.ErrPermission) {
+		why = "needs CAP_NET_ADMIN"
+	}
+	g.gap(what, why)
+}
+
+func (g *gathering) gap(what, why string) {
+	if gap := (doctor.Gap{What: what, Why: why}); !slices.Contains(g.f.Unseen, gap) {
+		g.f.Unseen = append(g.f.Unseen, gap)
+	}
+}
+
+// reading is what the counters were at a time.
+type reading struct {
+	time       time.Time
+	mptcp, tcp counters.Values
+}
+
+func (g *gathering) read() reading {
+	r := reading{time: time.Now()}
+	err := g.h.inside(func() (err error) {
+		var other error
+		r.mptcp, err = g.h.counters.MPTCP()
+		r.tcp, other = g.h.counters.TCP()
+		return errors.Join(err, other)
+	})
+	if err != nil {
+		g.miss("counters", err)
+	}
+	return r
+}
+
+// wait lasts until so long after from.
+func (g *gathering) wait(ctx context.Context, from time.Time, long time.Duration) {
+	rest := time.NewTimer(long - time.Since(from))
+	defer rest.Stop()
+	select {
+	case <-rest.C:
+	case <-ctx.Done():
+	}
+}
+
+func (g *gathering) count(before, after reading) {
+	g.f.Time = after.time
+	g.f.MPTCP.Now, g.f.TCP.Now = after.mptcp, after.tcp
+	g.f.BlackholeSeen = g.h.blackholes.note(after)
+	if g.c.Window <= 0 {
+		return
+	}
+	window := after.time.Sub(before.time).Round(time.Millisecond)
+	g.f.MPTCP.Window, g.f.TCP.Window = window, window
+	g.f.MPTCP.Moved, g.f.TCP.Moved = gather.Moved(after.mptcp, before.mptcp), gather.Moved(after.tcp, before.tcp)
+}
+
+func (g *gathering) pathManager(ctx context.Context) {
+	g.f.Endpoints = []mptcp.Endpoint{}
+	for e, err := range g.h.pm.Endpoints(ctx) {
+		if err != nil {
+			g.miss("endpoints", err)
+			break
+		}
+		g.f.Endpoints = append(g.f.Endpoints, e)
+	}
+	limits, err := g.h.pm.Limits(ctx)
+	if err != nil {
+		g.miss("limits", err)
+		return
+	}
+	g.f.Limits = &limits
+}
+
+func (g *gathering) network(ctx context.Context) {
+	network, err := g.h.network.Network(ctx)
+	if err != nil {
+		g.miss("links, addresses, routes and rules", err)
+	}
+	g.f.Network = network
+}
+
+// firewall reads the packet filter.
+func (g *gathering) firewall(ctx context.Context) {
+	const what = "the firewall of this host"
+	err := g.h.inside(func() (err error) {
+		g.f.Firewall, err = firewall.Read(ctx)
+		return err
+	})
+	if err != nil {
+		g.f.Firewall = nil
+		g.miss(what, err)
+		return
+	}
+	if len(g.f.Firewall.Legacy) > 0 {
+		g.gap("the rules of iptables-legacy", "doctor does not read them; there are the tables "+strings.Join(g.f.Firewall.Legacy, ", "))
+	}
+}
+
+func (g *gathering) lookups(ctx context.Context) { g.f.Lookups = g.h.Lookups(ctx, &g.f) }
+
+// Lookups returns the answers to the lookups that the facts want.
+func (h *Host) Lookups(ctx context.Context, f *doctor.Facts) []doctor.Lookup {
+	var answers []doctor.Lookup
+	for _, q := range f.LookupsWanted() {
+		route, err := h.network.Lookup(ctx, q)
+		answer := doctor.Lookup{Request: q, Route: route}
+		var refused *hostnet.Error
+		switch {
+		case errors.As(err, &refused):
+			answer.Error = refused.Err.Error()
+		case err != nil:
+			answer.Error = err.Error()
+		}
+		answers = append(answers, answer)
+	}
+	return answers
+}
+
+// sockets reads connections, listeners and plain TCP, and who holds them.
+func (g *gathering) sockets(ctx context.Context) {
+	snapshot := track.Snapshot{Time: g.f.Time, Netns: g.h.netns, Endpoints: g.f.Endpoints}
+	if g.f.Sysctls.Raw != nil {
+		snapshot.PathManager = g.f.Sysctls.PathManagerName()
+	}
+	for i := range g.f.Network.Links {
+		snapshot.Links = append(snapshot.Links, source.LinkFact(&g.f.Network.Links[i]))
+	}
+	for i := range g.f.Network.Addresses {
+		snapshot.Addresses = append(snapshot.Addresses, source.AddressFact(&g.f.Network.Addresses[i]))
+	}
+	if g.f.Limits != nil {
+		snapshot.Limits = *g.f.Limits
+	}
+	// In this order: a connection that ends in between has none of its own subflows left
+	// over, and what is no longer there is judged by nobody. The other way round it would
+	// seem to have lost them all.
+	tcp, err := g.h.readTCP(ctx, &snapshot)
+	if err != nil {
+		g.miss("the subflows of connections, and TCP sockets", err)
+	}
+	if err := g.h.readConnections(ctx, &snapshot); err != nil {
+		g.miss("connections", err)
+	}
+	if len(snapshot.Subflows) == 0 {
+		if err := g.h.CheckSubflows(ctx); errors.Is(err, fs.ErrPermission) {
+			g.gap(doctor.UnseenSubflows, err.Error())
+			tcp.Plain = nil // they may be the subflows
+		}
+	}
+	var accepting []mptcp.Connection
+	var queues [][2]uint32 // connections that wait there, and how many may
+	for l, err := range g.h.diag.Listeners(ctx) {
+		if err != nil {
+			g.miss("listeners", err)
+			break
+		}
+		accepting = append(accepting, source.Connection(g.h.netns, &l))
+		queues = append(queues, [2]uint32{l.RecvQueue, l.SendQueue})
+	}
+	tcp.Bind(accepting)
+	for i := range accepting {
+		snapshot.Listeners = append(snapshot.Listeners, accepting[i].Local)
+	}
+	connections := track.Join(snapshot)
+	lists := []*[]mptcp.Connection{&connections, &accepting, &tcp.Plain, &tcp.Listeners, &tcp.Blackholed}
+	g.processes(ctx, lists)
+	g.f.Connections = gather.Keep(connections, g.c.Matches)
+	g.f.Listeners = gather.Listeners(accepting)
+	for i := range g.f.Listeners {
+		g.f.Listeners[i].Waiting, g.f.Listeners[i].MostWaiting = queues[i][0], queues[i][1]
+	}
+	g.f.PlainFlows = gather.Flows(gather.Keep(tcp.Plain, g.c.Matches))
+	g.f.PlainListeners = gather.Listeners(gather.Keep(tcp.Listeners, g.c.Listens))
+	g.f.Blackholed = gather.Flows(gather.Keep(tcp.Blackholed, g.c.Matches))
+}
+
+// readTCP reads the subflows, and all other TCP sockets, in one dump.
+func (h *Host) readTCP(ctx context.Context, s *track.Snapshot) (tcp gather.TCPSockets, err error) {
+	for sub, err := range h.diag.Subflows(ctx, &sockdiag.Request{AllTCP: true, States: sockdiag.AllStates}) {
+		if err != nil {
+			return tcp, err
+		}
+		if sub.ULP == uapi.ULPMPTCP && sub.State != mptcp.StateListen {
+			s.Subflows = append(s.Subflows, source.SubflowRow(&sub))
+		}
+		tcp.Take(&sub)
+	}
+	return tcp, nil
+}
+
+// processes finds who holds the sockets, in one walk.
+func (g *gathering) processes(ctx context.Context, lists []*[]mptcp.Connection) {
+	inodes := map[uint32]bool{}
+	for _, list := range lists {
+		for i := range *list {
+			if inode := (*list)[i].Inode; inode != 0 {
+				inodes[inode] = true
+			}
+		}
+	}
+	if len(inodes) == 0 {
+		return
+	}
+	walk, err := owners.WalkProcesses(ctx, "", func(inode uint32) bool { return inodes[inode] })
+	if err != nil {
+		g.miss("processes", err)
+		return
+	}
+	if walk.Unreadable > 0 && len(walk.Owners) < len(inodes) {
+		g.gap("the processes of some sockets", "only root can see those of other users")
+	}
+	for _, list := range lists {
+		for i := range *list {
+			(*list)[i].Processes = walk.Owners[(*list)[i].Inode]
+		}
+	}
+}

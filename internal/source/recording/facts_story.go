@@ -1,0 +1,136 @@
+package recording
+
+import (
+	"slices"
+	"sort"
+	"time"
+
+	"mptcpctl/counters"
+	"mptcpctl/doctor"
+	"mptcpctl/internal/source/gather"
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// eventFacts fills in the events between the base and the snapshot; without a base
+// there are none.
+func (s *recorded) eventFacts(f *doctor.Facts, base *recorded) {
+	if base == nil || !s.recording.listened {
+		return
+	}
+	f.EventsSince = base.time
+	entries := s.recording.entries
+	for i := sort.Search(len(entries), func(i int) bool { return entries[i].time.After(base.time) }); i < len(entries); i++ {
+		e := &entries[i]
+		shared := s.recording.all && e.netns == "" // a loss
+		if !e.told() || e.netns != s.netns && !shared {
+			continue
+		}
+		if e.time.After(s.time) {
+			break
+		}
+		event := e.event()
+		if event.Type == mptcp.EventLost {
+			f.EventsLost += event.Lost
+			continue
+		}
+		f.Events = append(f.Events, event)
+	}
+	if more := len(f.Events) - gather.MostEvents; more > 0 {
+		f.EventsSince, f.Events = f.Events[more-1].Time, f.Events[more:]
+	}
+	created := map[mptcp.Token]bool{}
+	for i := range f.Events {
+		if f.Events[i].Type == mptcp.EventCreated {
+			created[f.Events[i].Token] = true
+		}
+	}
+	earlier := map[mptcp.Token]bool{}
+	for c := range base.sockets() {
+		earlier[c.Info.Token] = true
+	}
+	for i := range f.Connections {
+		if token := f.Connections[i].Token; !created[token] {
+			earlier[token] = true
+		}
+	}
+	for token := range earlier {
+		f.EarlierThan = append(f.EarlierThan, token)
+	}
+	slices.Sort(f.EarlierThan)
+}
+
+// story looks back from snapshot to snapshot, as an observer who was there all the
+// time: when MPTCP was switched off, when connections fell back, and what was counted
+// meanwhile.
+func (s *recorded) story(f *doctor.Facts) {
+	fallen := map[mptcp.Token]*mptcp.Connection{}
+	for i := range f.Connections {
+		if c := &f.Connections[i]; c.Fallback {
+			fallen[c.Token] = c
+		}
+	}
+	for now := s; now.before != nil && (len(fallen) > 0 || f.BlackholeSeen.IsZero()); now = now.before {
+		counted := now.countedSince()
+		if n, _ := counted.Get("Blackhole"); n > 0 && f.BlackholeSeen.IsZero() {
+			f.BlackholeSeen = now.time
+		}
+		if len(fallen) > 0 {
+			now.fellBack(fallen, counted)
+		}
+	}
+}
+
+// countedSince returns what was counted since the snapshot before.
+func (s *recorded) countedSince() counters.Values {
+	after, ok := s.table(tableMPTCP)
+	before, okBefore := s.before.table(tableMPTCP)
+	if !ok || !okBefore {
+		return counters.Values{}
+	}
+	return gather.Moved(after, before)
+}
+
+// fellBack settles those of the connections that came, or fell back, between the
+// snapshot before and this one.
+func (s *recorded) fellBack(fallen map[mptcp.Token]*mptcp.Connection, counted counters.Values) {
+	before := map[mptcp.Token]bool{} // had fallen back already
+	known := map[mptcp.Token]bool{}
+	for c := range s.before.sockets() {
+		token := c.Info.Token
+		known[token], before[token] = true, c.Info.Fallback()
+	}
+	for token, c := range fallen {
+		if before[token] {
+			continue
+		}
+		stage := doctor.StageUnknown
+		switch {
+		case known[token] || s.recording.created(s.netns, token, s.before.time, s.time):
+			stage = doctor.StageData
+		case s.recording.listened:
+			stage = doctor.StageHandshake
+		}
+		if !known[token] {
+			c.Since = s.time
+		}
+		if cause := doctor.FallbackCause(stage, c.Side, counted); cause.Counter != "" && cause.Confidence == track.Certain {
+			c.FallbackCause = cause.Counter
+		}
+		delete(fallen, token)
+	}
+}
+
+// created reports whether the connection was announced between two times: it was
+// MPTCP then.
+func (r *Recording) created(netns string, t mptcp.Token, from, to time.Time) bool {
+	first := sort.Search(len(r.entries), func(i int) bool { return !r.entries[i].time.Before(from) })
+	end := sort.Search(len(r.entries), func(i int) bool { return r.entries[i].time.After(to) })
+	return slices.ContainsFunc(r.entries[first:max(first, end)], func(e entry) bool {
+		if e.message == nil || e.netns != netns {
+			return false
+		}
+		event := e.event()
+		return event.Type == mptcp.EventCreated && event.Token == t
+	})
+}
