@@ -62,7 +62,7 @@ var imports = map[string][]string{
 	"internal/private": {},
 	"internal/exit":    {},
 	"internal/bundle":  {"doctor", "counters", "pathmanager", "internal/present", "internal/private", "internal/source/live", "internal/source/recording"},
-	"ledger":           {"mptcp", "internal/kernel"},
+	"ledger":           {"mptcp", "internal/kernel", "counters", "hostnet"},
 
 	"internal/compat":         {},
 	"internal/compat/pmnlctl": {"mptcp", "pathmanager", "internal/pace", "internal/uapi", "internal/present", "internal/compat", "internal/exit", "internal/device", "internal/nlmsg"},

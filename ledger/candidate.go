@@ -1,0 +1,100 @@
+package ledger
+
+import (
+	"net/netip"
+
+	"mptcpctl/mptcp"
+)
+
+// Kind is what the path manager could do.
+type Kind uint8
+
+// The kinds of candidates.
+const (
+	JoinPeer Kind = iota // a join from an endpoint to an address of the peer that is in use
+	Announce             // an announcement of an endpoint to the peer
+	Follow               // a join to an address that the peer announced
+)
+
+// Candidate is something that the path manager could do, or could have done, for a
+// connection.
+type Candidate struct {
+	Kind     Kind
+	Token    mptcp.Token    // of the connection
+	Endpoint mptcp.Endpoint // the zero value: an announced address is joined from where a route leads
+	Remote   netip.AddrPort // not valid for Announce, and where an announced address was not seen
+	RemoteID mptcp.AddressID
+}
+
+// Reach is a stage with its cause.
+type Reach struct {
+	Stage Stage
+	Cause Cause
+}
+
+// String returns the stage and, where the stage does not say it, the cause.
+func (r Reach) String() string {
+	if text := r.Cause.String(); text != "" && r.Stage != Up {
+		return r.Stage.String() + ": " + text
+	}
+	return r.Stage.String()
+}
+
+// Entry is a candidate and what became of it.
+type Entry struct {
+	Candidate
+	// Reached is what the facts allow: one, or several where they do not decide. It is
+	// never empty, and the true one is in it.
+	Reached []Reach
+	// Evidence are the facts that the stages rest on, one a line. They hold no foreign
+	// string.
+	Evidence []string
+	// Decides is the fact that would tell which of several is true, "" for one.
+	Decides string
+	Subflow *mptcp.Subflow // that came of it, if it is there
+}
+
+// Certain reports whether the facts leave one stage with one cause.
+func (e *Entry) Certain() bool { return len(e.Reached) == 1 }
+
+// Is reports whether the entry is at that stage, and at no other.
+func (e *Entry) Is(s Stage) bool {
+	for _, r := range e.Reached {
+		if r.Stage != s {
+			return false
+		}
+	}
+	return true
+}
+
+// May reports whether the entry may be there for that cause.
+func (e *Entry) May(c Cause) bool {
+	for _, r := range e.Reached {
+		if r.Cause == c {
+			return true
+		}
+	}
+	return false
+}
+
+// GivenUp reports whether the kernel tried the candidate, and will not by itself again.
+func (e *Entry) GivenUp() bool {
+	for _, r := range e.Reached {
+		if !r.Stage.Ended() {
+			return false
+		}
+	}
+	return true
+}
+
+// Retry returns what makes the kernel try the candidate: where several stages are left,
+// what helps in all of them.
+func (e *Entry) Retry() Retry {
+	retry := ByItself
+	for i, r := range e.Reached {
+		if other := retryOf(e.Kind, r.Stage, r.Cause); i == 0 || other > retry {
+			retry = other
+		}
+	}
+	return retry
+}

@@ -1,0 +1,103 @@
+package ledger
+
+import (
+	"fmt"
+	"net/netip"
+
+	"mptcpctl/mptcp"
+)
+
+// notDue returns why the path manager never makes a join from the endpoint to the
+// address, whatever the limits: NoCause where it does.
+func (a *account) notDue(c *mptcp.Connection, e mptcp.Endpoint, remote netip.AddrPort, id mptcp.AddressID) (Cause,
+	string) {
+	switch {
+	case c.Fallback:
+		return FallenBack, fmt.Sprintf("connection %s has fallen back to TCP", c.Token)
+	case !a.managed(c):
+		return UserspaceManager, fmt.Sprintf("connection %s has a userspace path manager", c.Token)
+	case !e.Flags.CreatesSubflows():
+		return WrongFlags, fmt.Sprintf("endpoint id %d: %s", e.ID, flagsOf(e))
+	case plain(e.Address) == first(c):
+		return FirstAddress, fmt.Sprintf("the initial subflow goes from %s", first(c))
+	case !familiesMatch(c, e.Address, remote.Addr()):
+		return OtherFamily, fmt.Sprintf("%s and %s", e.Address, plain(remote.Addr()))
+	case !established(c):
+		return NothingAcknowledged, fmt.Sprintf("connection %s has received nothing", c.Token)
+	case id == 0 && a.denied(c.Token):
+		return PeerForbids, fmt.Sprintf("connection %s: deny_join_id0", c.Token)
+	}
+	return NoCause, ""
+}
+
+func flagsOf(e mptcp.Endpoint) string {
+	if e.Flags == 0 {
+		return "no flags"
+	}
+	return e.Flags.String()
+}
+
+// certainty is an answer that the facts may leave open.
+type certainty uint8
+
+const (
+	unsure certainty = iota
+	yes
+	no
+)
+
+// tried tells whether the path manager has used the endpoint up for the connection. It
+// counts those that it used, and not which: mptcpi_local_addr_used. The endpoint of the
+// initial subflow's address is not among them, though mptcpi_local_addr_max counts it.
+func (a *account) tried(c *mptcp.Connection, e mptcp.Endpoint) certainty {
+	if a.Hidden || c.Limits.LocalAddrMax == 0 {
+		return unsure // Linux 5.11 and older do not count
+	}
+	usable, shown := 0, 0
+	for _, other := range a.Endpoints {
+		if !other.Flags.CreatesSubflows() || plain(other.Address) == first(c) {
+			continue
+		}
+		usable++
+		if subflowFrom(c, other) {
+			shown++
+		}
+	}
+	switch used := int(c.Limits.LocalAddrUsed); {
+	case used >= usable:
+		return yes
+	case used <= shown && !subflowFrom(c, e):
+		return no
+	}
+	return unsure
+}
+
+// subflowFrom reports whether a join from the endpoint is there.
+func subflowFrom(c *mptcp.Connection, e mptcp.Endpoint) bool {
+	for i := range c.Subflows {
+		s := &c.Subflows[i]
+		if !s.Initial && plain(s.Local.Addr()) == plain(e.Address) && s.State != mptcp.SubflowClosed {
+			return true
+		}
+	}
+	return false
+}
+
+func usedLine(c *mptcp.Connection) string {
+	return fmt.Sprintf("connection %s used %d of %d local addresses", c.Token, c.Limits.LocalAddrUsed,
+		c.Limits.LocalAddrMax)
+}
+
+// waits returns why an endpoint that was not used has not been: for want of room, or
+// because nothing makes the kernel look.
+func (a *account) waits(c *mptcp.Connection) (Cause, string) {
+	line := fmt.Sprintf("connection %s has %d of %d additional subflows", c.Token, c.Limits.Subflows,
+		c.Limits.SubflowsMax)
+	switch {
+	case c.Limits.SubflowsMax == 0 && (a.Limits == nil || a.Limits.Subflows == 0):
+		return NoSubflowsAllowed, line
+	case c.Limits.Subflows >= c.Limits.SubflowsMax:
+		return LimitReached, line
+	}
+	return NotLookedAgain, line
+}

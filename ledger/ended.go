@@ -1,0 +1,149 @@
+package ledger
+
+import (
+	"net/netip"
+	"slices"
+
+	"mptcpctl/mptcp"
+)
+
+// endings are the stages that a join may have ended in, with their causes.
+var endings = [...]Reach{
+	{NotDue, PeerForbids}, {NotDue, UsedOtherwise},
+	{NotPossible, AddressMissing}, {NotPossible, AddressTentative}, {NotPossible, NoPort},
+	{NotPossible, NoRoute}, {NotPossible, DeviceDown}, {NotPossible, DeviceMissing},
+	{NoAnswer, Unanswered},
+	{NotMPTCP, WithoutMPJoin},
+	{Refused, ResetBySomebody}, {Refused, Unreachable}, {Refused, PeerLimit}, {Refused, PeerProhibits},
+	{Died, TimedOut}, {Died, ResetLater}, {Died, Ended},
+}
+
+// ended returns the stages that a join may have ended in, of which nothing is seen any
+// more: those that no counter excludes. Where the counters exclude all of them, they
+// are no evidence: they may have been counted in another namespace.
+func (a *account) ended(c *mptcp.Connection, e mptcp.Endpoint, remote netip.AddrPort) []Reach {
+	var list []Reach
+	for _, r := range endings {
+		if !a.spent.excluded(r.Cause) && a.fits(c, e, remote, r.Cause) {
+			list = append(list, r)
+		}
+	}
+	if len(list) == 0 {
+		return slices.Clone(endings[2:])
+	}
+	return list
+}
+
+// fits reports whether the rest of the facts allow that the join ended for this cause.
+func (a *account) fits(c *mptcp.Connection, e mptcp.Endpoint, remote netip.AddrPort, cause Cause) bool {
+	switch cause {
+	case PeerForbids:
+		return plain(remote.Addr()) == plain(c.Remote.Addr()) && !a.watched(c.Token) && !a.joined(remote)
+	case UsedOtherwise:
+		return e.Flags&(mptcp.FlagSignal|mptcp.FlagLaminar) != 0 ||
+			c.Limits.AddAddrAccepted > c.Limits.AddAddrAcceptedMax
+	case DeviceDown, DeviceMissing:
+		return e.IfIndex != 0
+	case AddressTentative:
+		return plain(e.Address).Is6()
+	}
+	return true
+}
+
+// joined reports whether a join to the address and port is up, of any connection: what
+// holds for all joins to it is excluded then.
+func (a *account) joined(remote netip.AddrPort) bool {
+	for i := range a.Connections {
+		c := &a.Connections[i]
+		for j := range c.Subflows {
+			s := &c.Subflows[j]
+			if !s.Initial && s.State.Up() && madeHere(c, s) && plain(s.Remote.Addr()) == plain(remote.Addr()) &&
+				s.Remote.Port() == remote.Port() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// narrow leaves out what the sums exclude: joins that ended are as many as the counters
+// leave over, so that all of them have the cause that moves all of the counters.
+func (a *account) narrow(entries []Entry) {
+	n := uint64(0)
+	for i := range entries {
+		if e := &entries[i]; e.Kind != Announce && len(e.Reached) > 0 && e.gone() {
+			n++
+		}
+	}
+	s := &a.spent
+	if n == 0 || !s.syn.known || !s.synAck.known || !s.resets.known {
+		return
+	}
+	only := NoCause
+	switch {
+	case s.silent():
+		only = PeerForbids
+	case s.syn.n == n && s.bind.n+s.connect.n == 0 && s.resets.n == n && s.synAck.n == n:
+		only = PeerLimit
+	case s.syn.n == n && s.bind.n+s.connect.n == 0 && s.resets.n == n && s.synAck.n == 0:
+		only = WithoutMPJoin
+	}
+	for i := range entries {
+		e := &entries[i]
+		if e.Kind == Announce || !e.gone() {
+			continue
+		}
+		if only != NoCause && e.May(only) && !e.May(UsedOtherwise) {
+			e.keep(func(r Reach) bool { return r.Cause == only })
+		} else if !a.past() && s.syn.n+s.bind.n+s.connect.n >= n {
+			e.keep(func(r Reach) bool { return r.Cause != PeerForbids })
+		}
+	}
+}
+
+// gone reports whether the join was tried and nothing tells how it ended but counters.
+func (e *Entry) gone() bool {
+	if len(e.Reached) < 2 {
+		return false
+	}
+	for _, r := range e.Reached {
+		if !r.Stage.Ended() && r.Cause != PeerForbids && r.Cause != UsedOtherwise {
+			return false
+		}
+	}
+	return true
+}
+
+// keep leaves the stages that are wanted, unless none were left.
+func (e *Entry) keep(wanted func(Reach) bool) {
+	var kept []Reach
+	for _, r := range e.Reached {
+		if wanted(r) {
+			kept = append(kept, r)
+		}
+	}
+	if len(kept) > 0 {
+		e.Reached = kept
+	}
+}
+
+// past reports whether connections were made or accepted in the namespace that are no
+// longer there: their joins are in the counters as well.
+func (a *account) past() bool {
+	made, known := a.Counters.Get("MPCapableSYNTX")
+	taken, _ := a.Counters.Get("MPCapableACKRX")
+	return !known || made+taken > uint64(len(a.Connections))
+}
+
+// decides names the fact that would tell which of several stages is the true one.
+func decides(e *Entry) string {
+	switch {
+	case e.Certain():
+		return ""
+	case e.May(NotLookedAgain), e.May(LimitReached), e.May(NoSubflowsAllowed):
+		return "which of the endpoints were used: the events since the connection began"
+	case e.May(PeerLimit) && e.May(TimedOut):
+		return "the event that ended the subflow, or MPJoinRejected at the peer"
+	}
+	return "the event that ended the join: run mptcpctl monitor, then delete the endpoint and add it again"
+}
