@@ -2,8 +2,8 @@ package sockdiag
 
 import (
 	"encoding/binary"
-	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"mptcpctl/internal/bpf"
@@ -35,34 +35,47 @@ const (
 	mostContext = 192
 )
 
-// Members of struct mptcp_subflow_context, as subflowLayout asks for them. The flags
-// are in the order of their bits in [SubflowFlags] (subflow_get_info).
-const (
-	contextToken = iota
-	contextLocalID
-	contextRemoteID
-	contextFlags
-)
+// flagCount is the number of SubflowFlags.
+const flagCount = 9
 
-// subflowLayout is where the running kernel has what the iterator reads. Its lists are in
-// the order of subflowLayouts.
+// flagNames returns the members of struct mptcp_subflow_context that become SubflowFlags, in
+// the order of their bits there (subflow_get_info).
+func flagNames() [flagCount]string {
+	return [...]string{
+		"mp_capable", "request_mptcp", "mp_join", "request_join", "backup", "request_bkup",
+		"fully_established", "conn_finished", "map_valid",
+	}
+}
+
+// flagPlace is where a flag is in a structure.
+type flagPlace struct {
+	at  uint32 // bytes
+	bit uint8
+}
+
+// subflowLayout is where the running kernel has what the iterator reads.
 type subflowLayout struct {
-	program uint32   // BTF type of bpf_iter_tcp
-	common  []uint32 // of struct sock_common, with which a tcp_sock begins
-	ulpData uint32   // of struct inet_connection_sock, likewise
-	backoff uint32
-	tcp     []uint32
+	program uint32 // BTF type of bpf_iter_tcp
 
-	first, size uint32 // the part of the context
-	context     []uint32
-	bits        []uint8
-	wideID      bool // the local id has 16 bits, and is below 0 while there is none
+	// Members of struct sock_common, inet_connection_sock and tcp_sock. All three begin
+	// where the TCP socket begins.
+	remote4, remotePort, family, state, device, remote6, local6 uint32
+	ulpData, backoff                                            uint32
+	isMPTCP, rtt, rttVar, cwnd                                  uint32
+	sent, received, retransmitted, acknowledged                 uint32
+
+	// Members of struct mptcp_subflow_context, to which ulpData points.
+	token, localID, remoteID uint32
+	flags                    [flagCount]flagPlace
+	wideID                   bool   // the local id has 16 bits, and is below 0 while there is none
+	first, size              uint32 // the part of the context that has them all
 
 	hertz uint32 // ticks of the kernel's clock a second
 }
 
-// subflowLayouts are the questions that a subflowLayout answers.
+// subflowLayouts are the questions that newSubflowLayout takes the answers of.
 func subflowLayouts() []bpf.Layout {
+	flags := flagNames()
 	return []bpf.Layout{
 		{Kind: bpf.KindFunction, Name: "bpf_iter_tcp"},
 		{Kind: bpf.KindStruct, Name: "sock_common", Deep: true, Members: []string{
@@ -72,33 +85,33 @@ func subflowLayouts() []bpf.Layout {
 		{Kind: bpf.KindStruct, Name: "tcp_sock", Members: []string{
 			"is_mptcp", "srtt_us", "mdev_us", "snd_cwnd", "bytes_sent", "bytes_received", "bytes_retrans", "rcv_tstamp",
 		}},
-		{Kind: bpf.KindStruct, Name: "mptcp_subflow_context", Deep: true, Members: []string{
-			"token", "local_id", "remote_id",
-			"mp_capable", "request_mptcp", "mp_join", "request_join", "backup", "request_bkup", "fully_established", "conn_finished", "map_valid",
-		}},
+		{Kind: bpf.KindStruct, Name: "mptcp_subflow_context", Deep: true, Members: slices.Concat(
+			[]string{"token", "local_id", "remote_id"}, flags[:],
+		)},
 	}
 }
 
 // newSubflowLayout puts the answers together, for a kernel whose clock ticks every so
 // often. The error is [mptcp.ErrNotSupported] where an answer is missing.
 func newSubflowLayout(all []bpf.Layout, tick time.Duration) (*subflowLayout, error) {
-	if tick <= 0 || tick > time.Second {
+	if tick <= 0 || tick > time.Second || !bpf.Complete(all) {
 		return nil, mptcp.ErrNotSupported
 	}
-	for i := range all {
-		if all[i].ID == 0 {
-			return nil, mptcp.ErrNotSupported
-		}
-		for _, offset := range all[i].Offsets {
-			if offset > math.MaxInt16 {
-				return nil, mptcp.ErrNotSupported
-			}
-		}
-	}
+	program, common, inet, tcp, context := &all[0], &all[1], &all[2], &all[3], &all[4]
 	l := &subflowLayout{
-		program: all[0].ID, common: all[1].Offsets, ulpData: all[2].Offsets[0], backoff: all[2].Offsets[1],
-		tcp: all[3].Offsets, context: all[4].Offsets, bits: all[4].Bits,
+		program: program.ID,
+		remote4: common.Offset("skc_daddr"), remotePort: common.Offset("skc_dport"),
+		family: common.Offset("skc_family"), state: common.Offset("skc_state"), device: common.Offset("skc_bound_dev_if"),
+		remote6: common.Offset("skc_v6_daddr"), local6: common.Offset("skc_v6_rcv_saddr"),
+		ulpData: inet.Offset("icsk_ulp_data"), backoff: inet.Offset("icsk_backoff"),
+		isMPTCP: tcp.Offset("is_mptcp"), rtt: tcp.Offset("srtt_us"), rttVar: tcp.Offset("mdev_us"), cwnd: tcp.Offset("snd_cwnd"),
+		sent: tcp.Offset("bytes_sent"), received: tcp.Offset("bytes_received"), retransmitted: tcp.Offset("bytes_retrans"),
+		acknowledged: tcp.Offset("rcv_tstamp"),
+		token:        context.Offset("token"), localID: context.Offset("local_id"), remoteID: context.Offset("remote_id"),
 		hertz: uint32((time.Second + tick/2) / tick),
+	}
+	for i, name := range flagNames() {
+		l.flags[i] = flagPlace{context.Offset(name), context.Bit(name)}
 	}
 	return l, l.frame()
 }
@@ -106,13 +119,13 @@ func newSubflowLayout(all []bpf.Layout, tick time.Duration) (*subflowLayout, err
 // frame finds the part of the context that has all members.
 func (l *subflowLayout) frame() error {
 	const longest = 4 // bytes that are read of a member: the token's
-	l.first = l.context[0]
-	end := uint32(0)
-	for _, at := range l.context {
-		l.first, end = min(l.first, at), max(end, at+longest)
+	places := []uint32{l.token, l.localID, l.remoteID}
+	for _, flag := range l.flags {
+		places = append(places, flag.at)
 	}
-	l.size = end - l.first
-	l.wideID = l.context[contextRemoteID] != l.context[contextLocalID]+1
+	l.first = slices.Min(places)
+	l.size = slices.Max(places) + longest - l.first
+	l.wideID = l.remoteID != l.localID+1
 	if l.size > mostContext {
 		return mptcp.ErrNotSupported
 	}
@@ -143,9 +156,9 @@ func (l *subflowLayout) code() []byte {
 	p.Op(bpf.Call, 0, 0, 0, bpf.ToTCPSocket)
 	p.Jump(bpf.IfEqual, 0, 0, "next")
 	p.Op(bpf.Copy, 7, 0, 0, 0)
-	p.Op(bpf.Read1, 2, 7, int16(l.tcp[0]), 0)
+	p.Op(bpf.Read1, 2, 7, int16(l.isMPTCP), 0)
 	p.Jump(bpf.IfEqual, 2, 0, "next")
-	p.Op(bpf.Read1, 2, 7, int16(l.common[3]), 0)
+	p.Op(bpf.Read1, 2, 7, int16(l.state), 0)
 	p.Jump(bpf.IfEqual, 2, int32(mptcp.StateListen), "next")
 	p.Op(bpf.Write4, 10, 2, record+recordState, 0)
 	p.Op(bpf.Read8, 3, 7, int16(l.ulpData), 0)
@@ -157,22 +170,22 @@ func (l *subflowLayout) code() []byte {
 	p.Op(bpf.Add, 3, 0, 0, int32(l.first))
 	p.Op(bpf.Call, 0, 0, 0, bpf.ProbeReadKernel)
 	p.Jump(bpf.IfNot, 0, 0, "next")
-	field(bpf.Read8, bpf.Write8, l.common[0], recordAddresses)
-	field(bpf.Read4, bpf.Write4, l.common[1], recordPorts)
-	field(bpf.Read2, bpf.Write4, l.common[2], recordFamily)
-	field(bpf.Read4, bpf.Write4, l.common[4], recordDevice)
+	field(bpf.Read8, bpf.Write8, l.remote4, recordAddresses)
+	field(bpf.Read4, bpf.Write4, l.remotePort, recordPorts)
+	field(bpf.Read2, bpf.Write4, l.family, recordFamily)
+	field(bpf.Read4, bpf.Write4, l.device, recordDevice)
 	for half := range uint32(2) {
-		field(bpf.Read8, bpf.Write8, l.common[5]+8*half, recordRemote6+8*int16(half))
-		field(bpf.Read8, bpf.Write8, l.common[6]+8*half, recordLocal6+8*int16(half))
+		field(bpf.Read8, bpf.Write8, l.remote6+8*half, recordRemote6+8*int16(half))
+		field(bpf.Read8, bpf.Write8, l.local6+8*half, recordLocal6+8*int16(half))
 	}
-	field(bpf.Read4, bpf.Write4, l.tcp[1], recordRTT)
-	field(bpf.Read4, bpf.Write4, l.tcp[2], recordRTTVar)
-	field(bpf.Read4, bpf.Write4, l.tcp[3], recordCwnd)
+	field(bpf.Read4, bpf.Write4, l.rtt, recordRTT)
+	field(bpf.Read4, bpf.Write4, l.rttVar, recordRTTVar)
+	field(bpf.Read4, bpf.Write4, l.cwnd, recordCwnd)
 	field(bpf.Read1, bpf.Write4, l.backoff, recordBackoff)
-	field(bpf.Read8, bpf.Write8, l.tcp[4], recordSent)
-	field(bpf.Read8, bpf.Write8, l.tcp[5], recordReceived)
-	field(bpf.Read8, bpf.Write8, l.tcp[6], recordRetransmits)
-	field(bpf.Read4, bpf.Write4, l.tcp[7], recordAck)
+	field(bpf.Read8, bpf.Write8, l.sent, recordSent)
+	field(bpf.Read8, bpf.Write8, l.received, recordReceived)
+	field(bpf.Read8, bpf.Write8, l.retransmitted, recordRetransmits)
+	field(bpf.Read4, bpf.Write4, l.acknowledged, recordAck)
 	p.Op(bpf.Call, 0, 0, 0, bpf.Jiffies)
 	p.Op(bpf.Write4, 10, 0, record+recordNow, 0)
 	p.Op(bpf.Copy, 1, 6, 0, 0)
@@ -219,17 +232,15 @@ func (l *subflowLayout) decode(b []byte, s *Subflow) (key uint64) {
 	return spread(key) ^ uint64(s.MPTCP.TokenLocal)
 }
 
-// decodeContext reads the part of the context, as subflow_get_info tells of it.
+// decodeContext reads the part of the context, as subflow_get_info reports it.
 func (l *subflowLayout) decodeContext(b []byte, i *SubflowInfo) {
 	ne := binary.NativeEndian
-	at := func(member int) []byte { return b[l.context[member]-l.first:] }
-	i.TokenLocal = mptcp.Token(ne.Uint32(at(contextToken)))
-	i.RemoteID = mptcp.AddressID(at(contextRemoteID)[0])
-	if id := at(contextLocalID); !l.wideID || int16(ne.Uint16(id)) >= 0 {
+	i.TokenLocal = mptcp.Token(ne.Uint32(b[l.token-l.first:]))
+	i.RemoteID = mptcp.AddressID(b[l.remoteID-l.first])
+	if id := b[l.localID-l.first:]; !l.wideID || int16(ne.Uint16(id)) >= 0 {
 		i.LocalID = mptcp.AddressID(id[0])
 	}
-	for bit := range len(l.context) - contextFlags {
-		member := contextFlags + bit
-		i.Flags |= SubflowFlags(at(member)[0]>>l.bits[member]&1) << bit
+	for bit, flag := range l.flags {
+		i.Flags |= SubflowFlags(b[flag.at-l.first]>>flag.bit&1) << bit
 	}
 }

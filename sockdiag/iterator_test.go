@@ -159,16 +159,15 @@ func TestIteratorProvesItself(t *testing.T) {
 	w.transfer(client, server, "hello")
 	w.waitSubflows(w.connection(client.LocalAddr()).Info.Token, 2)
 	for name, change := range map[string]func(*subflowLayout){
-		"addresses":   func(l *subflowLayout) { l.common[0] = l.common[5] },
-		"time":        func(l *subflowLayout) { l.tcp[1], l.tcp[2] = l.tcp[2], l.tcp[1] },
-		"last time":   func(l *subflowLayout) { l.tcp[7] = l.tcp[1] },
-		"bytes":       func(l *subflowLayout) { l.tcp[4], l.tcp[5] = l.tcp[5], l.tcp[4] },
-		"token":       func(l *subflowLayout) { l.context[contextToken] += 4 },
-		"address ids": func(l *subflowLayout) { l.context[contextLocalID] = l.context[contextRemoteID] },
-		"flags":       func(l *subflowLayout) { l.bits[contextFlags+1]++ },
+		"addresses":   func(l *subflowLayout) { l.remote4 = l.remote6 },
+		"time":        func(l *subflowLayout) { l.rtt, l.rttVar = l.rttVar, l.rtt },
+		"last time":   func(l *subflowLayout) { l.acknowledged = l.rtt },
+		"bytes":       func(l *subflowLayout) { l.sent, l.received = l.received, l.sent },
+		"token":       func(l *subflowLayout) { l.token += 4 },
+		"address ids": func(l *subflowLayout) { l.localID = l.remoteID },
+		"flags":       func(l *subflowLayout) { l.flags[1].bit++ },
 	} {
 		wrong := *layout
-		wrong.common, wrong.tcp, wrong.context, wrong.bits = slices.Clone(layout.common), slices.Clone(layout.tcp), slices.Clone(layout.context), slices.Clone(layout.bits)
 		change(&wrong)
 		if i, err := w.client.iterate(t.Context(), &wrong); err == nil {
 			i.file.Close()
@@ -190,19 +189,18 @@ func TestIteratorProvesItself(t *testing.T) {
 
 // layoutOf returns a layout as a kernel might have it.
 func layoutOf(t *rapid.T) *subflowLayout {
-	l := &subflowLayout{bits: make([]uint8, contextFlags+9), hertz: rapid.SampledFrom([]uint32{100, 250, 300, 1000}).Draw(t, "HZ")}
+	l := &subflowLayout{hertz: rapid.SampledFrom([]uint32{100, 250, 300, 1000}).Draw(t, "HZ")}
 	at := rapid.Uint32Range(0, 64).Draw(t, "first")
 	next := func(step uint32) uint32 { at += step; return at - step }
-	l.context = []uint32{next(4), 0, 0}
+	l.token = next(4)
 	l.wideID = rapid.Bool().Draw(t, "wide")
 	width := uint32(1)
 	if l.wideID {
 		width = 2
 	}
-	l.context[contextLocalID], l.context[contextRemoteID] = next(width), next(1)
-	for i := range 9 {
-		l.context = append(l.context, at+uint32(i/8))
-		l.bits[contextFlags+i] = uint8(i % 8)
+	l.localID, l.remoteID = next(width), next(1)
+	for i := range l.flags {
+		l.flags[i] = flagPlace{at + uint32(i/8), uint8(i % 8)}
 	}
 	if err := l.frame(); err != nil {
 		t.Fatal(err)
@@ -265,16 +263,16 @@ func TestIteratorRecords(t *testing.T) {
 		ne.PutUint32(b[recordNow:], now)
 		ne.PutUint32(b[recordAck:], now-ticks) // the clock wraps around
 		want.TCP.LastAckRecvMS = uint32(uint64(ticks) * 1000 / uint64(l.hertz))
-		at := func(member int) []byte { return b[recordContext+l.context[member]-l.first:] }
-		ne.PutUint32(at(contextToken), uint32(want.MPTCP.TokenLocal))
-		at(contextLocalID)[0], at(contextRemoteID)[0] = byte(want.MPTCP.LocalID), byte(want.MPTCP.RemoteID)
-		for i := range 9 {
+		at := func(member uint32) []byte { return b[recordContext+member-l.first:] }
+		ne.PutUint32(at(l.token), uint32(want.MPTCP.TokenLocal))
+		at(l.localID)[0], at(l.remoteID)[0] = byte(want.MPTCP.LocalID), byte(want.MPTCP.RemoteID)
+		for i, flag := range l.flags {
 			if want.MPTCP.Flags>>i&1 != 0 {
-				at(contextFlags + i)[0] |= 1 << l.bits[contextFlags+i]
+				at(flag.at)[0] |= 1 << flag.bit
 			}
 		}
 		if l.wideID && rapid.Bool().Draw(t, "no id") {
-			ne.PutUint16(at(contextLocalID), 0xffff)
+			ne.PutUint16(at(l.localID), 0xffff)
 			want.MPTCP.LocalID = 0
 		}
 		var got Subflow

@@ -3,6 +3,8 @@ package bpf
 import (
 	"encoding/binary"
 	"errors"
+	"math"
+	"slices"
 )
 
 // Layout is a question about a type, and its answer.
@@ -15,6 +17,22 @@ type Layout struct {
 	ID      uint32   // number of the type; 0: there is none with such members
 	Offsets []uint32 // of Members, in bytes
 	Bits    []uint8  // of Members, if Deep: the first bit within that byte, as a little-endian machine counts them
+}
+
+// Offset returns where the member is, in bytes from the start of the structure. It panics
+// on a name that is not among Members.
+func (q *Layout) Offset(member string) uint32 { return q.Offsets[slices.Index(q.Members, member)] }
+
+// Bit returns the first bit of the member within its byte, if Deep. It panics on a name
+// that is not among Members.
+func (q *Layout) Bit(member string) uint8 { return q.Bits[slices.Index(q.Members, member)] }
+
+// Complete reports whether all questions have an answer, with offsets that fit into an
+// instruction.
+func Complete(answers []Layout) bool {
+	return !slices.ContainsFunc(answers, func(q Layout) bool {
+		return q.ID == 0 || slices.ContainsFunc(q.Offsets, func(at uint32) bool { return at > math.MaxInt16 })
+	})
 }
 
 // Kind is a kind of type (BTF_KIND_*).

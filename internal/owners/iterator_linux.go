@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"math"
 	"os"
 	"strconv"
 
@@ -136,15 +135,8 @@ func openSocketIterator() (*os.File, error) {
 	if err := bpf.KernelLayouts(layouts); err != nil {
 		return nil, err
 	}
-	for i := range layouts {
-		for _, offset := range layouts[i].Offsets {
-			if offset > math.MaxInt16 {
-				layouts[i].ID = 0
-			}
-		}
-		if layouts[i].ID == 0 {
-			return nil, mptcp.ErrNotSupported
-		}
+	if !bpf.Complete(layouts) {
+		return nil, mptcp.ErrNotSupported
 	}
 	program, err := bpf.Load(unix.BPF_PROG_TYPE_TRACING, socketIterator(layouts), unix.BPF_TRACE_ITER, layouts[0].ID)
 	if err != nil {
@@ -162,10 +154,7 @@ func openSocketIterator() (*os.File, error) {
 // Its registers: 6 the seq_file, 7 the task, 8 the inode, 9 process id.
 func socketIterator(layouts []bpf.Layout) []byte {
 	const meta, task, file, record = 0, 8, 24, -holdingSize
-	pid, tgid := int16(layouts[1].Offsets[0]), int16(layouts[1].Offsets[1])
-	inode := int16(layouts[2].Offsets[0])
-	superBlock, number := int16(layouts[3].Offsets[0]), int16(layouts[3].Offsets[1])
-	magic := int16(layouts[4].Offsets[0])
+	taskStruct, fileStruct, inodeStruct, superBlock := &layouts[1], &layouts[2], &layouts[3], &layouts[4]
 	p := &bpf.Program{}
 	p.Op(bpf.Read8, 7, 1, task, 0)
 	p.Jump(bpf.IfEqual, 7, 0, "next")
@@ -173,17 +162,17 @@ func socketIterator(layouts []bpf.Layout) []byte {
 	p.Jump(bpf.IfEqual, 8, 0, "next")
 	p.Op(bpf.Read8, 6, 1, meta, 0)
 	p.Op(bpf.Read8, 6, 6, 0, 0) // bpf_iter_meta.seq
-	p.Op(bpf.Read8, 8, 8, inode, 0)
+	p.Op(bpf.Read8, 8, 8, int16(fileStruct.Offset("f_inode")), 0)
 	p.Jump(bpf.IfEqual, 8, 0, "next")
-	p.Op(bpf.Read8, 2, 8, superBlock, 0)
+	p.Op(bpf.Read8, 2, 8, int16(inodeStruct.Offset("i_sb")), 0)
 	p.Jump(bpf.IfEqual, 2, 0, "next")
-	p.Op(bpf.Read8, 2, 2, magic, 0)
+	p.Op(bpf.Read8, 2, 2, int16(superBlock.Offset("s_magic")), 0)
 	p.Jump(bpf.IfNot, 2, sockfsMagic, "next")
-	p.Op(bpf.Read4, 9, 7, tgid, 0)
-	p.Op(bpf.Read4, 2, 7, pid, 0)
+	p.Op(bpf.Read4, 9, 7, int16(taskStruct.Offset("tgid")), 0)
+	p.Op(bpf.Read4, 2, 7, int16(taskStruct.Offset("pid")), 0)
 	p.JumpSame(bpf.IfNotSame, 2, 9, "next")
 	p.Op(bpf.Write4, 10, 9, record, 0)
-	p.Op(bpf.Read8, 2, 8, number, 0)
+	p.Op(bpf.Read8, 2, 8, int16(inodeStruct.Offset("i_ino")), 0)
 	p.Op(bpf.Write4, 10, 2, record+4, 0)
 	p.Op(bpf.Copy, 1, 6, 0, 0)
 	p.Op(bpf.Copy, 2, 10, 0, 0)
