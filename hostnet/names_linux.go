@@ -50,11 +50,15 @@ func (n *Names) ask(index int) (string, bool) {
 	if n.reader.usable() != nil {
 		return "", false
 	}
-	link, err := n.reader.handle.LinkByIndex(index)
-	if err != nil {
-		return "", false
-	}
-	return link.Attrs().Name, true
+	name := ""
+	err := n.reader.ask(func(h *netlink.Handle) error {
+		link, err := h.LinkByIndex(index)
+		if err == nil {
+			name = link.Attrs().Name
+		}
+		return err
+	})
+	return name, err == nil
 }
 
 // Learn takes in the names of links, such as those of a dump.

@@ -54,6 +54,25 @@ func (n *Namespace) Do(f func() error) error {
 	})
 }
 
+// inside runs f in the namespace, on the calling thread if that is there already. It needs
+// CAP_SYS_ADMIN otherwise.
+func (n *Namespace) inside(f func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	here, err := os.Stat("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	home, err := n.file.Stat()
+	if err != nil {
+		return err
+	}
+	if os.SameFile(here, home) {
+		return f()
+	}
+	return n.Do(f)
+}
+
 // Enter puts the calling thread into the namespace, for good: see [OnThread]. It holds
 // the descriptor meanwhile: where another goroutine closes it, its number may become
 // another namespace's. It needs CAP_SYS_ADMIN. After Close it is [os.ErrClosed].

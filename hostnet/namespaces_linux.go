@@ -13,6 +13,7 @@ import (
 
 	"mptcpctl/internal/owners"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -204,9 +205,9 @@ func (n *Namespace) Inode() (uint64, error) {
 // NSID returns the id by which the reader's namespace knows the other one, and
 // whether it has given it any: without one, no events of it are heard.
 func (r *Reader) NSID(n *Namespace) (id int32, ok bool, err error) {
-	return r.nsid("the network namespace "+n.file.Name(), func() (id int, err error) {
+	return r.nsid("the network namespace "+n.file.Name(), func(h *netlink.Handle) (id int, err error) {
 		err = n.use(func(fd int) (err error) {
-			id, err = r.handle.GetNetNsIdByFd(fd)
+			id, err = h.GetNetNsIdByFd(fd)
 			return err
 		})
 		return id, err
@@ -217,17 +218,21 @@ func (r *Reader) NSID(n *Namespace) (id int32, ok bool, err error) {
 // process, and whether it has given it any. The error is [io/fs.ErrNotExist] or
 // [syscall.ESRCH] where there is no such process.
 func (r *Reader) NSIDOfProcess(pid int) (id int32, ok bool, err error) {
-	return r.nsid("process "+strconv.Itoa(pid), func() (int, error) { return r.handle.GetNetNsIdByPid(pid) })
+	return r.nsid("process "+strconv.Itoa(pid), func(h *netlink.Handle) (int, error) { return h.GetNetNsIdByPid(pid) })
 }
 
 // nsid asks for the id of a namespace; -1 is the kernel's word for none.
-func (r *Reader) nsid(object string, ask func() (int, error)) (int32, bool, error) {
+func (r *Reader) nsid(object string, ask func(*netlink.Handle) (int, error)) (int32, bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.usable(); err != nil {
 		return 0, false, &Error{Op: "namespace id of", Object: object, Err: err}
 	}
-	id, err := ask()
+	id := 0
+	err := r.ask(func(h *netlink.Handle) (err error) {
+		id, err = ask(h)
+		return err
+	})
 	if err != nil {
 		return 0, false, &Error{Op: "namespace id of", Object: object, Err: err}
 	}

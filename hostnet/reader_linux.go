@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,7 +25,8 @@ type Config struct {
 // namespace: that of the thread that called [New]. It may be used by several
 // goroutines at once. No question needs a privilege.
 type Reader struct {
-	sys string
+	sys  string
+	home *Namespace // nil without /proc: a socket is not replaced then
 
 	mu     sync.Mutex
 	handle *netlink.Handle
@@ -41,14 +43,67 @@ func New(c *Config) (*Reader, error) {
 	if c == nil {
 		c = &Config{}
 	}
-	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-	if err == nil {
-		err = handle.SetSocketTimeout(patience)
-	}
-	if err != nil {
+	r := &Reader{sys: cmp.Or(c.Sys, "/sys")}
+	if err := r.open(); err != nil {
 		return nil, &Error{Op: "open rtnetlink", Err: err}
 	}
-	return &Reader{sys: cmp.Or(c.Sys, "/sys"), handle: handle}, nil
+	r.home, _ = CurrentNamespace()
+	return r, nil
+}
+
+// open gives the reader a socket in the network namespace of the calling thread.
+func (r *Reader) open() error {
+	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	if err := handle.SetSocketTimeout(patience); err != nil {
+		handle.Close()
+		return err
+	}
+	r.handle = handle
+	return nil
+}
+
+// askAttempts is how often a question is asked when others wrote to the socket.
+const askAttempts = 4
+
+// ask asks through the reader's socket. Anybody with CAP_NET_ADMIN in the namespace, such
+// as root of a container, can write to the socket: then the answer finds no room, or the
+// library meets a message that is not the kernel's. The question is asked again through
+// another socket. The caller holds mu.
+func (r *Reader) ask(question func(*netlink.Handle) error) error {
+	for attempt := 1; ; attempt++ {
+		err := question(r.handle)
+		if attempt == askAttempts || !disturbed(err) || r.reopen() != nil {
+			return err
+		}
+	}
+}
+
+// disturbed reports whether others may have written to the socket: there was no room for
+// the answer, or the library met a message that is broken (EINVAL, which may also be the
+// kernel's own answer) or not the kernel's.
+func disturbed(err error) bool {
+	if err == nil {
+		return false
+	}
+	text := err.Error()
+	return errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EINVAL) ||
+		strings.HasPrefix(text, "Wrong sender portid") || strings.HasPrefix(text, "Got short response")
+}
+
+// reopen replaces the socket by another one in the same network namespace.
+func (r *Reader) reopen() error {
+	if r.home == nil {
+		return fs.ErrNotExist
+	}
+	old := r.handle
+	err := r.home.inside(r.open)
+	if err == nil {
+		old.Close()
+	}
+	return err
 }
 
 // Close closes the reader. Requests return [io/fs.ErrClosed] from then on.
@@ -60,6 +115,9 @@ func (r *Reader) Close() error {
 	}
 	r.closed = true
 	r.handle.Close()
+	if r.home != nil {
+		return r.home.Close()
+	}
 	return nil
 }
 
@@ -87,7 +145,11 @@ func dump[T any](ctx context.Context, r *Reader, op string, list func(*netlink.H
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		items, err := list(r.handle)
+		var items []T
+		err := r.ask(func(h *netlink.Handle) (err error) {
+			items, err = list(h)
+			return err
+		})
 		interrupted := errors.Is(err, netlink.ErrDumpInterrupted)
 		switch {
 		case err == nil, interrupted && attempt == dumpAttempts:
@@ -213,7 +275,10 @@ func (r *Reader) lookup(ctx context.Context, req LookupRequest) (Route, error) {
 	var routes []netlink.Route
 	err := r.usable()
 	if err == nil {
-		routes, err = r.handle.RouteGetWithOptions(req.Dst.Unmap().AsSlice(), options)
+		err = r.ask(func(h *netlink.Handle) (err error) {
+			routes, err = h.RouteGetWithOptions(req.Dst.Unmap().AsSlice(), options)
+			return err
+		})
 	}
 	r.mu.Unlock()
 	if err == nil && len(routes) == 0 {

@@ -111,26 +111,29 @@ func (c *Client) do(ctx context.Context, op, object string, r request, visit fun
 // read to its end before the first is handed out: a caller that stops early
 // leaves nothing behind, and the lists are short.
 func (c *Client) list(ctx context.Context, op, object string, r request) ([]mptcp.Endpoint, error) {
-	var all []mptcp.Endpoint
 	r.dump = true
-	err := c.do(ctx, op, object, r, func(msg []byte) error {
-		e, err := decodeEndpoint(msg)
-		all = append(all, e)
-		return err
+	return again(func() (all []mptcp.Endpoint, err error) {
+		err = c.do(ctx, op, object, r, func(msg []byte) error {
+			e, err := decodeEndpoint(msg)
+			all = append(all, e)
+			return err
+		})
+		return all, err
 	})
-	return all, err
 }
 
 // one sends a request that is answered by one endpoint.
-func (c *Client) one(ctx context.Context, op, object string, r request) (e mptcp.Endpoint, err error) {
-	err = c.do(ctx, op, object, r, func(msg []byte) (err error) {
-		e, err = decodeEndpoint(msg)
-		return err
+func (c *Client) one(ctx context.Context, op, object string, r request) (mptcp.Endpoint, error) {
+	return again(func() (e mptcp.Endpoint, err error) {
+		err = c.do(ctx, op, object, r, func(msg []byte) (err error) {
+			e, err = decodeEndpoint(msg)
+			return err
+		})
+		if err != nil {
+			return mptcp.Endpoint{}, err
+		}
+		return e, nil
 	})
-	if err != nil {
-		return mptcp.Endpoint{}, err
-	}
-	return e, nil
 }
 
 // yieldAll hands out a list, or the error in its place.

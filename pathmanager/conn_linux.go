@@ -8,6 +8,7 @@ import (
 	"os"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
@@ -26,6 +27,10 @@ const answerSize = 32 << 10
 // returns, the answer waits already. So there is nothing to wait for, and no need
 // of the runtime's poller; await only guards against an answer that the kernel
 // could not allocate.
+//
+// The socket is connected to port 0, so that nobody but the kernel can send to it:
+// otherwise anybody with CAP_NET_ADMIN in the namespace, such as root of a container,
+// could fill the receive buffer, and the kernel's answers would be lost.
 type conn struct {
 	fd  int
 	seq uint32
@@ -39,9 +44,22 @@ func openConn() (*conn, error) {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	c := &conn{fd: fd}
+	if err := unix.Connect(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return nil, errors.Join(os.NewSyscallError("connect", err), c.close())
+	}
 	// Without extended ACK (before Linux 4.12) errors are only less telling.
 	_ = unix.SetsockoptInt(fd, uapi.SOL_NETLINK, uapi.NetlinkExtACK, 1)
 	return c, nil
+}
+
+// disconnect lets others send to the socket, as a listener counts what they send.
+func (c *conn) disconnect() error {
+	address := unix.RawSockaddrNetlink{Family: unix.AF_UNSPEC}
+	_, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(c.fd), uintptr(unsafe.Pointer(&address)), unix.SizeofSockaddrNetlink)
+	if errno != 0 {
+		return os.NewSyscallError("connect", errno)
+	}
+	return nil
 }
 
 func (c *conn) close() error {
@@ -51,6 +69,20 @@ func (c *conn) close() error {
 	err := unix.Close(c.fd)
 	c.fd = -1
 	return os.NewSyscallError("close", err)
+}
+
+// asks is how often a question is asked when there is no room for the answer.
+const asks = 4
+
+// again asks a question that changes nothing, and asks again if the kernel had no room
+// for the answer.
+func again[T any](ask func() (T, error)) (T, error) {
+	for try := 1; ; try++ {
+		answer, err := ask()
+		if try == asks || !errors.Is(err, unix.ENOBUFS) {
+			return answer, err
+		}
+	}
 }
 
 // do sends a request and calls visit for each message of the answer. The kernel's
@@ -71,6 +103,9 @@ func (c *conn) do(ctx context.Context, request []byte, visit func(msg []byte) er
 	var failed error
 	for {
 		datagram, err := c.receive(ctx)
+		if errors.Is(err, unix.ENOBUFS) {
+			c.drain()
+		}
 		if err != nil {
 			return err
 		}
@@ -133,6 +168,15 @@ func (c *conn) receive(ctx context.Context) ([]byte, error) {
 			return nil, os.NewSyscallError("recvfrom", syscall.EMSGSIZE)
 		}
 		return c.buf[:n], nil
+	}
+}
+
+// drain reads what is queued, so that the next answer finds room.
+func (c *conn) drain() {
+	for {
+		if _, _, err := unix.Recvfrom(c.fd, c.buf, unix.MSG_TRUNC); err != nil && err != unix.EINTR {
+			return
+		}
 	}
 }
 

@@ -7,12 +7,14 @@ import (
 )
 
 // Limits returns the limits of the network namespace. It needs no privilege.
-func (c *Client) Limits(ctx context.Context) (l mptcp.Limits, err error) {
-	err = c.do(ctx, "limits show", "", request{command: CommandGetLimits}, func(msg []byte) (err error) {
-		l, err = decodeLimits(msg)
-		return err
+func (c *Client) Limits(ctx context.Context) (mptcp.Limits, error) {
+	return again(func() (l mptcp.Limits, err error) {
+		err = c.do(ctx, "limits show", "", request{command: CommandGetLimits}, func(msg []byte) (err error) {
+			l, err = decodeLimits(msg)
+			return err
+		})
+		return l, err
 	})
-	return l, err
 }
 
 // SetLimits changes the limits of the network namespace, for connections that

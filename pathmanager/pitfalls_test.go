@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
@@ -121,6 +122,9 @@ func TestForgedAnswersAreIgnored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := c.conn.disconnect(); err != nil { // otherwise the kernel refuses the forger
+		t.Fatal(err)
+	}
 	forged := ack(nlmsg.TypeError, 0, 0, nil)
 	nlmsg.SetSequence(forged, c.conn.seq+1)
 	inside(t, ns, func() error {
@@ -134,6 +138,68 @@ func TestForgedAnswersAreIgnored(t *testing.T) {
 	if err := c.RemoveEndpoint(t.Context(), 99); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a forged success was believed: %v", err)
 	}
+}
+
+// flood fills the receive buffer of the client's socket with messages of another process,
+// and returns how many fit.
+func flood(t *testing.T, ns *lab.Namespace, c *Client) (sent int) {
+	t.Helper()
+	self, err := unix.Getsockname(c.conn.fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside(t, ns, func() error {
+		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_GENERIC)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		for size := 9000; size >= nlmsg.HeaderSize; { // the small ones take what room is left
+			switch err := unix.Sendto(fd, make([]byte, size), unix.MSG_DONTWAIT, self); err {
+			case nil:
+				sent++
+			case unix.EAGAIN:
+				size /= 3
+			case unix.ECONNREFUSED:
+				return nil
+			default:
+				return err
+			}
+		}
+		return nil
+	})
+	return sent
+}
+
+// Root of a container can send to the sockets that are opened in its namespace. It cannot
+// keep the kernel's answers from them.
+func TestFloodOfForgedAnswers(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	c := dial(t, ns)
+	ask := func() {
+		t.Helper()
+		if _, err := c.Limits(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for _, err := range c.Endpoints(t.Context()) {
+			t.Error(err)
+		}
+		if err := c.RemoveEndpoint(t.Context(), 99); !errors.Is(err, fs.ErrNotExist) {
+			t.Error(err)
+		}
+	}
+	if n := flood(t, ns, c); n != 0 {
+		t.Errorf("%d forged messages reached the client", n)
+	}
+	ask()
+	// What was sent before the socket was connected is there all the same.
+	if err := c.conn.disconnect(); err != nil {
+		t.Fatal(err)
+	}
+	if n := flood(t, ns, c); n == 0 {
+		t.Error("nothing was sent: the test needs a full buffer")
+	}
+	ask()
 }
 
 // The rest of an answer that was given up does not answer the next request.

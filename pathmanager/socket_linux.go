@@ -57,6 +57,9 @@ func openSocket(c *ListenConfig) (*socket, error) {
 	if s.family.Events == 0 {
 		return s, fmt.Errorf("events: group %s: %w", uapi.PMEventGroup, mptcp.ErrNotSupported)
 	}
+	if err := conn.disconnect(); err != nil {
+		return s, fmt.Errorf("events: %w", err)
+	}
 	s.group = group{number: s.family.Events, pktinfo: c.pktinfo || s.family.Events > 32}
 	s.receiver = newReceiver(s.fd, c.slots, c.size, c.AllNamespaces || s.group.pktinfo)
 	return s, nil
