@@ -31,6 +31,7 @@ var imports = map[string][]string{
 	"sockdiag":          {"mptcp", "internal/kernel", "internal/uapi", "internal/bpf", "internal/nlmsg"},
 	"counters":          {"mptcp"},
 	"internal/owners":   {"mptcp", "internal/bpf"},
+	"internal/managers": {"mptcp", "internal/owners"},
 	"hostnet":           {"mptcp", "internal/owners"},
 	"track":             {"mptcp"},
 	"internal/firewall": {"internal/uapi", "internal/nlmsg"},
@@ -41,7 +42,7 @@ var imports = map[string][]string{
 	"internal/source/gather":    {"mptcp", "internal/uapi", "sockdiag", "counters", "doctor"},
 	"internal/source":           {"mptcp", "track", "sockdiag", "counters", "hostnet", "internal/owners", "internal/source/gather"},
 	"internal/source/recording": {"mptcp", "internal/uapi", "internal/nlmsg", "track", "pathmanager", "sockdiag", "counters", "hostnet", "internal/owners", "doctor", "internal/pcapng", "internal/source", "internal/source/gather"},
-	"internal/source/live": {"mptcp", "internal/kernel", "internal/uapi", "track", "pathmanager", "sockdiag", "counters", "hostnet",
+	"internal/source/live": {"mptcp", "internal/managers", "internal/kernel", "internal/uapi", "track", "pathmanager", "sockdiag", "counters", "hostnet",
 		"internal/firewall", "internal/owners", "doctor", "internal/pcapng", "internal/source", "internal/source/gather", "internal/source/recording"},
 
 	"internal/present": {"mptcp", "track", "doctor", "doctor/rule", "counters", "hostnet"},
@@ -61,14 +62,14 @@ var imports = map[string][]string{
 	"internal/device":  {},
 	"internal/private": {},
 	"internal/exit":    {},
-	"internal/bundle":  {"doctor", "counters", "pathmanager", "internal/present", "internal/private", "internal/source/live", "internal/source/recording"},
+	"internal/bundle":  {"internal/managers", "doctor", "counters", "pathmanager", "internal/present", "internal/private", "internal/source/live", "internal/source/recording"},
 	"ledger":           {"mptcp", "internal/kernel", "counters", "hostnet"},
 
 	"internal/compat":         {},
 	"internal/compat/pmnlctl": {"mptcp", "pathmanager", "internal/pace", "internal/uapi", "internal/present", "internal/compat", "internal/exit", "internal/device", "internal/nlmsg"},
 	"internal/compat/iproute": {"mptcp", "pathmanager", "internal/grammar", "internal/compat", "internal/exit", "internal/device"},
 
-	"internal/policy/apply": {"mptcp", "track", "pathmanager", "counters", "hostnet", "internal/policy", "internal/source/live", "internal/present", "internal/device", "internal/private"},
+	"internal/policy/apply": {"mptcp", "internal/managers", "track", "pathmanager", "counters", "hostnet", "internal/policy", "internal/source/live", "internal/present", "internal/device", "internal/private"},
 	"internal/shell":        {},
 	"internal/lab/runner":   {"internal/lab", "internal/lab/scenario", "internal/lab/procedure", "internal/present", "internal/exit", "internal/shell", "doctor", "doctor/rule"},
 	"internal/monitor":      {"mptcp", "track", "pathmanager", "internal/source", "internal/source/live", "internal/source/recording", "internal/device", "internal/filter"},

@@ -32,6 +32,11 @@ var shared = []struct {
 		also: []string{"sockdiag/recorded_test.go"}, // names the machine as well
 	},
 	{
+		what: "which programs manage endpoints", home: "internal/managers",
+		copy: regexp.MustCompile(`= "mptcpd"|"mptcpd": "`),
+		also: []string{"doctor/host.go", "internal/bundle/anonymise_test.go"}, // each is about one of them
+	},
+	{
 		what: "whether the path manager creates subflows from an endpoint", home: "mptcp/endpoint.go",
 		copy: regexp.MustCompile(`Has\((mptcp\.)?FlagSubflow\)|& ?mptcp\.FlagSubflow\b|&\(mptcp\.FlagSubflow\b`),
 		also: []string{"internal/policy/file.go", "pathmanager/endpoint_test.go"}, // which flags may be combined

@@ -52,7 +52,7 @@ type Facts struct {
 	EventsLost  uint64
 	EarlierThan []mptcp.Token // connections that were there when listening began
 
-	Managers []mptcp.Process // those that manage endpoints: NetworkManager, mptcpd, systemd-networkd
+	Managers []mptcp.Process // those that manage endpoints: NetworkManager, mptcpd
 	// MaybeManagers are those of which it cannot be seen whether they run in this
 	// network namespace.
 	MaybeManagers []mptcp.Process

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"mptcpctl/doctor"
-	"mptcpctl/internal/source/live"
+	"mptcpctl/internal/managers"
 )
 
 // anonymiser puts other addresses and names in the place of those in facts: the
@@ -141,7 +141,7 @@ func (a *anonymiser) name(m meaning, s string) string {
 		return s[:leading(s, digits+".")]
 	case m == namespace:
 		return a.alias("netns", s)
-	case m == process && live.IsManager(s):
+	case m == process && managers.Is(s):
 		return s // the program is what the finding is about
 	case m == process:
 		return a.alias("process", s)

@@ -136,7 +136,7 @@ func (r *Run) Plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.writePlan(v)
+	return r.writePlan(ctx, v)
 }
 
 // Apply makes the kernel's endpoints and limits as the file says.
@@ -148,7 +148,7 @@ func (r *Run) Apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.writePlan(v); err != nil {
+	if err := r.writePlan(ctx, v); err != nil {
 		return err
 	}
 	return r.carryOut(ctx, v)

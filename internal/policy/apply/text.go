@@ -1,19 +1,22 @@
 package apply
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"mptcpctl/counters"
 	"mptcpctl/internal/device"
+	"mptcpctl/internal/managers"
 	"mptcpctl/internal/policy"
 	"mptcpctl/internal/present"
 	"mptcpctl/mptcp"
 )
 
 // writePlan says what is to change, what is left alone, and why.
-func (r *Run) writePlan(v *view) error {
+func (r *Run) writePlan(ctx context.Context, v *view) error {
 	if r.JSON {
 		plan := planObject(v)
 		plan.Notes = r.limitNotes(v)
@@ -36,7 +39,7 @@ func (r *Run) writePlan(v *view) error {
 		fmt.Fprintf(w, "not now: %v\n", m)
 	}
 	r.writeLeft(w, v.plan.Left)
-	r.writeManagers(w, len(v.plan.Left))
+	r.writeManagers(ctx, w, len(v.plan.Left))
 	return nil
 }
 
@@ -93,11 +96,15 @@ func endpointText(e mptcp.Endpoint) string {
 }
 
 // writeManagers names others that manage endpoints here.
-func (r *Run) writeManagers(w io.Writer, left int) {
+func (r *Run) writeManagers(ctx context.Context, w io.Writer, left int) {
 	if settings, err := counters.New("").Sysctls(); err == nil && settings.PathManagerName() == "userspace" {
 		fmt.Fprintln(w, "note: new connections use the userspace path manager (mptcpd?), which ignores endpoints and limits")
 	}
-	for _, p := range endpointManagers("/proc") {
+	found, err := managers.Find(ctx, "/proc")
+	if err != nil {
+		return // a note less
+	}
+	for _, p := range slices.Concat(found.Here, found.Maybe) {
 		fmt.Fprintf(w, "note: %s (pid %d) runs in this network namespace and may add and delete endpoints; %d do not belong to the policy\n", p.Name, p.PID, left)
 	}
 }

@@ -37,7 +37,7 @@ func (r *Run) Watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.writePlan(v); err != nil {
+	if err := r.writePlan(ctx, v); err != nil {
 		return err
 	}
 	w := &watcher{run: r, connections: connections, holds: map[holdKey]*hold{}, said: map[string]bool{}}

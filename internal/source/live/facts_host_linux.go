@@ -7,16 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"mptcpctl/counters"
 	"mptcpctl/doctor"
 	"mptcpctl/internal/kernel"
+	"mptcpctl/internal/managers"
 	"mptcpctl/internal/owners"
 	"mptcpctl/internal/source/gather"
 	"mptcpctl/internal/uapi"
@@ -133,65 +131,26 @@ func (g *gathering) subscribers(ctx context.Context) {
 	g.f.Subscribers = &n
 }
 
-// managerNames are the programs that manage endpoints, by the names that the kernel
-// keeps of them: 15 bytes.
-var managerNames = map[string]string{
-	"NetworkManager": "NetworkManager", "mptcpd": "mptcpd", "systemd-network": "systemd-networkd",
-}
-
-// IsManager reports whether a program of that name manages endpoints.
-func IsManager(name string) bool {
-	for _, manager := range managerNames {
-		if name == manager {
-			return true
-		}
-	}
-	return false
-}
-
-// managers finds those that run in the namespace, or may: the namespace of another
-// user's process cannot be seen.
-func (g *gathering) managers(context.Context) {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		g.miss("the programs that manage endpoints", err)
-		return
-	}
-	var home string
-	err = g.h.inside(func() (err error) {
-		home, err = os.Readlink("/proc/thread-self/ns/net")
+// managers finds the programs that manage endpoints and run in the namespace, or may.
+func (g *gathering) managers(ctx context.Context) {
+	const what = "the programs that manage endpoints"
+	var found managers.Found
+	err := g.h.inside(func() (err error) {
+		found, err = managers.Find(ctx, "/proc")
 		return err
 	})
 	if err != nil {
-		g.miss("the programs that manage endpoints", err)
+		g.miss(what, err)
 		return
 	}
-	for _, entry := range entries {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
-		}
-		comm, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "comm"))
-		if err != nil {
-			continue
-		}
-		name, ok := managerNames[strings.TrimSpace(string(comm))]
-		if !ok {
-			continue
-		}
-		process := mptcp.Process{PID: pid, Name: name}
-		ns, err := os.Readlink(filepath.Join("/proc", entry.Name(), "ns/net"))
-		switch {
-		case errors.Is(err, fs.ErrPermission):
-			g.f.MaybeManagers = append(g.f.MaybeManagers, process)
-		case err == nil && ns == home:
-			g.f.Managers = append(g.f.Managers, process)
-		case err == nil && name == "NetworkManager":
-			g.managed = append(g.managed, ns)
+	g.f.Managers, g.f.MaybeManagers = found.Here, found.Maybe
+	for _, p := range found.Elsewhere {
+		if p.Name == managers.NetworkManager {
+			g.managed = append(g.managed, p.Netns)
 		}
 	}
-	if len(g.f.MaybeManagers) > 0 {
-		g.gap("the programs that manage endpoints", "only root can see whether "+g.f.MaybeManagers[0].Name+" runs in this network namespace")
+	if len(found.Maybe) > 0 {
+		g.gap(what, "only root can see whether "+found.Maybe[0].Name+" runs in this network namespace")
 	}
 }
 
