@@ -32,6 +32,10 @@ var shared = []struct {
 		also: []string{"sockdiag/recorded_test.go"}, // names the machine as well
 	},
 	{
+		what: "quoting for a shell", home: "internal/shell",
+		copy: regexp.MustCompile("`'\\\\''`"), // how a quote stands between quotes
+	},
+	{
 		what: "which programs manage endpoints", home: "internal/managers",
 		copy: regexp.MustCompile(`= "mptcpd"|"mptcpd": "`),
 		also: []string{"doctor/host.go", "internal/bundle/anonymise_test.go"}, // each is about one of them

@@ -282,14 +282,6 @@ func TestVersionAtLeast(t *testing.T) {
 	}
 }
 
-func TestShellWord(t *testing.T) {
-	for in, want := range map[string]string{"eth0": "eth0", "a b": "'a b'", "$(x)": "'$(x)'", "it's": `'it'\''s'`, "": "''", "eth0.7@x": "eth0.7@x"} {
-		if got := shellWord(in); got != want {
-			t.Errorf("%q: got %s, want %s", in, got, want)
-		}
-	}
-}
-
 // Where the subflows are kept back nobody is healthy, and what is found is found.
 func TestUnseenSubflows(t *testing.T) {
 	gap := []Gap{{What: UnseenSubflows, Why: "CAP_NET_ADMIN"}}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"mptcpctl/doctor/rule"
+	"mptcpctl/internal/shell"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -44,7 +45,7 @@ func useless(v *view) []Finding {
 
 func deviceWords(v *view, e mptcp.Endpoint) []string {
 	if l, ok := v.link(e); ok {
-		return []string{"dev", shellWord(l.Name)}
+		return []string{"dev", shell.Word(l.Name)}
 	}
 	return nil
 }
@@ -166,7 +167,7 @@ func linkDown(v *view) []Finding {
 			Evidence: []string{fmt.Sprintf("endpoint id %d: %s", e.ID, why)},
 		}
 		if l, ok := v.link(e); ok && !l.Up {
-			f.Fix = []string{"ip link set " + shellWord(l.Name) + " up"}
+			f.Fix = []string{"ip link set " + shell.Word(l.Name) + " up"}
 		} else if ok {
 			f.Fix = []string{"connect the cable or the radio network of " + l.Name}
 		} else {
@@ -218,7 +219,7 @@ func (v *view) familyFinding(c *mptcp.Connection) Finding {
 	for _, a := range v.paths(c.Remote.Addr()) {
 		if v.carries(&mptcp.Subflow{Local: c.Local}) != a.IfIndex {
 			f.Severity = Warn
-			f.Fix = []string{fmt.Sprintf("mptcpctl endpoint add %s dev %s subflow", a.Addr, shellWord(v.device(a.IfIndex)))}
+			f.Fix = []string{fmt.Sprintf("mptcpctl endpoint add %s dev %s subflow", a.Addr, shell.Word(v.device(a.IfIndex)))}
 			break
 		}
 	}

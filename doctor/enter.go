@@ -3,6 +3,8 @@ package doctor
 import (
 	"slices"
 	"strings"
+
+	"mptcpctl/internal/shell"
 )
 
 // commandsInside are the commands among the fixes that act on the network namespace
@@ -41,7 +43,7 @@ func (f *Facts) Inside(command string) string {
 
 // entering returns the words in front of a command that run it in the namespace.
 func (f *Facts) entering() string {
-	word := shellWord(f.Enter)
+	word := shell.Word(f.Enter)
 	switch {
 	case strings.Contains(f.Enter, "/"):
 		return "nsenter --net=" + word + " "
@@ -95,9 +97,9 @@ func enteredCommand(text, namespace, prefix string) string {
 	case !slices.Contains(commandsInside[:], program), strings.HasPrefix(arguments, "-n "), strings.HasPrefix(arguments, "-a "):
 		return text
 	case program == "mptcpctl":
-		return "mptcpctl -n " + shellWord(namespace) + " " + arguments
+		return "mptcpctl -n " + shell.Word(namespace) + " " + arguments
 	case program == "ip" && strings.HasPrefix(prefix, "ip "):
-		return "ip -n " + shellWord(namespace) + " " + arguments
+		return "ip -n " + shell.Word(namespace) + " " + arguments
 	}
 	return prefix + text
 }

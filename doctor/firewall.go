@@ -6,6 +6,7 @@ import (
 
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/firewall"
+	"mptcpctl/internal/shell"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -57,7 +58,7 @@ func (v *view) blame(f *Finding, s suspect, hits []firewall.Hit) {
 			f.Confidence = track.Certain
 		}
 		f.Evidence = merged(f.Evidence, []string{fmt.Sprintf("the firewall of this host %s %s %s, in %s", word, h.Deed, what, h)})
-		f.Fix = merged([]string{fmt.Sprintf("nft -a list chain %s %s %s   (on this host)", h.Family, shellWord(h.Table), shellWord(h.Chain))}, f.Fix)
+		f.Fix = merged([]string{fmt.Sprintf("nft -a list chain %s %s %s   (on this host)", h.Family, shell.Word(h.Table), shell.Word(h.Chain))}, f.Fix)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"mptcpctl/doctor/rule"
+	"mptcpctl/internal/shell"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -60,7 +61,7 @@ func (v *view) connectionsElsewhere() (Finding, bool) {
 				"its default route leads to this namespace",
 			},
 			Fix: []string{
-				"mptcpctl -n " + shellWord(n.Name) + " endpoint add ADDRESS dev DEV subflow   (endpoints belong to the namespace that connects; it needs its own second address and route)",
+				"mptcpctl -n " + shell.Word(n.Name) + " endpoint add ADDRESS dev DEV subflow   (endpoints belong to the namespace that connects; it needs its own second address and route)",
 				"or run the program in this namespace",
 			},
 		}, true

@@ -6,6 +6,7 @@ import (
 
 	"mptcpctl/doctor/rule"
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/shell"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -78,7 +79,7 @@ func (v *view) misbound(e mptcp.Endpoint, holder hostnet.Address) routeTrouble {
 			fmt.Sprintf("the endpoint names dev %s, the address is on %s", by.Name, own.Name),
 			fmt.Sprintf("answers to %s arrive on %s, but the subflow accepts only packets from %s", e.Address, own.Name, by.Name),
 		},
-		fix: []string{deleteEndpoint(e), addEndpoint(e, append([]string{"dev", shellWord(own.Name)}, e.Flags.Names()...)...)},
+		fix: []string{deleteEndpoint(e), addEndpoint(e, append([]string{"dev", shell.Word(own.Name)}, e.Flags.Names()...)...)},
 	}
 }
 
@@ -97,7 +98,7 @@ func (v *view) boundRoute(e mptcp.Endpoint, key routeKey, l Lookup) routeTrouble
 	link := v.links[int(e.IfIndex)]
 	name := link.Name
 	t := routeTrouble{rule: rule.NoRoute, severity: Fail, fix: []string{
-		fmt.Sprintf("ip route add default via GATEWAY dev %s metric 1000", shellWord(name)),
+		fmt.Sprintf("ip route add default via GATEWAY dev %s metric 1000", shell.Word(name)),
 	}}
 	switch {
 	case l.Error != "":
@@ -146,8 +147,8 @@ func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Addre
 			fmt.Sprintf("the address is on %s, but the endpoint names no device", own.Name),
 		},
 		fix: []string{
-			deleteEndpoint(e), addEndpoint(e, append([]string{"dev", shellWord(own.Name)}, e.Flags.Names()...)...),
-			fmt.Sprintf("or: ip rule add from %s table 100 && ip route add default via GATEWAY dev %s table 100", e.Address, shellWord(own.Name)),
+			deleteEndpoint(e), addEndpoint(e, append([]string{"dev", shell.Word(own.Name)}, e.Flags.Names()...)...),
+			fmt.Sprintf("or: ip rule add from %s table 100 && ip route add default via GATEWAY dev %s table 100", e.Address, shell.Word(own.Name)),
 		},
 	}
 	switch {
@@ -207,7 +208,7 @@ func (v *view) reverseFilter(e mptcp.Endpoint, key routeKey, free Lookup) routeT
 		free.Error != "" || free.Route.IfIndex == 0 || free.Route.IfIndex == link.Index || v.enslaved(link.Index, free.Route.IfIndex) {
 		return routeTrouble{}
 	}
-	name := shellWord(link.Name)
+	name := shell.Word(link.Name)
 	t := routeTrouble{
 		rule: rule.ReversePathFilter, severity: Fail,
 		title: fmt.Sprintf("%s drops the answers to endpoint %s: the reverse path filter is strict", link.Name, e.Address),

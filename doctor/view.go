@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/kernel"
@@ -185,15 +184,4 @@ func (k Kernel) atLeast(major, minor int) bool { return versionAtLeast(k.Release
 func versionAtLeast(version string, major, minor int) bool {
 	before, ok := kernel.Before(version, major, minor)
 	return ok && !before
-}
-
-// shellWord returns the name in a form that a shell takes as one word.
-func shellWord(s string) string {
-	safe := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-:@/+", r)
-	}
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !safe(r) }) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
