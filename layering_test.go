@@ -32,7 +32,7 @@ var imports = map[string][]string{
 	"counters":          {"mptcp"},
 	"internal/owners":   {"mptcp", "internal/bpf"},
 	"internal/managers": {"mptcp", "internal/owners"},
-	"hostnet":           {"mptcp", "internal/owners"},
+	"hostnet":           {"mptcp", "internal/owners", "internal/nlmsg"},
 	"track":             {"mptcp"},
 	"internal/firewall": {"internal/uapi", "internal/nlmsg"},
 	"doctor/rule":       {},

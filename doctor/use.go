@@ -91,11 +91,15 @@ func (v *view) addsPath(c *mptcp.Connection, e mptcp.Endpoint) bool {
 	return true
 }
 
-// carries returns the index of the link that the subflow is bound to or that has
-// its address, or -1.
+// carries returns the index of the link that the subflow is bound to or by which the
+// routes send its packets, or -1. Where the routes were not asked it is the link that has
+// its address.
 func (v *view) carries(s *mptcp.Subflow) int {
 	if s.Bound && s.IfIndex != 0 {
 		return int(s.IfIndex)
+	}
+	if l, ok := v.Network.LinkByName(s.Device); ok {
+		return l.Index
 	}
 	if a, ok := v.holders[plain(s.Local.Addr())]; ok {
 		return a.IfIndex

@@ -28,9 +28,11 @@ type Reader struct {
 	sys  string
 	home *Namespace // nil without /proc: a socket is not replaced then
 
-	mu     sync.Mutex
-	handle *netlink.Handle
-	closed bool
+	mu       sync.Mutex
+	handle   *netlink.Handle
+	lookups  int    // socket of Devices
+	sequence uint32 // of its next request
+	closed   bool
 }
 
 // patience bounds how long an answer of the kernel may take. It comes at once,
@@ -44,7 +46,13 @@ func New(c *Config) (*Reader, error) {
 		c = &Config{}
 	}
 	r := &Reader{sys: cmp.Or(c.Sys, "/sys")}
-	if err := r.open(); err != nil {
+	err := r.open()
+	if err == nil {
+		if r.lookups, err = openLookups(); err != nil {
+			r.handle.Close()
+		}
+	}
+	if err != nil {
 		return nil, &Error{Op: "open rtnetlink", Err: err}
 	}
 	r.home, _ = CurrentNamespace()
@@ -115,6 +123,7 @@ func (r *Reader) Close() error {
 	}
 	r.closed = true
 	r.handle.Close()
+	unix.Close(r.lookups)
 	if r.home != nil {
 		return r.home.Close()
 	}

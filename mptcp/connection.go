@@ -139,7 +139,7 @@ type Subflow struct {
 
 	BackupLocal  bool   `json:"backup_local"`  // this host asked for it
 	BackupRemote bool   `json:"backup_remote"` // the peer asked for it
-	Device       string `json:"device"`        // that it is bound to, else the one that holds the local address
+	Device       string `json:"device"`        // that it is bound to, else by which the routes send its packets; "" where neither is known
 	Bound        bool   `json:"bound"`         // the socket is bound to Device
 	IfIndex      uint32 `json:"-"`
 	TokenRemote  Token  `json:"token_remote,omitzero"` // the peer's token, on joins made here

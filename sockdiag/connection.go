@@ -136,8 +136,11 @@ func DecodeConnection(payload []byte, c *Connection) error {
 		if !ok {
 			return nil
 		}
-		if typ == uapi.InetDiagInfo {
+		switch typ {
+		case uapi.InetDiagInfo:
 			decodeInfo(value, &c.Info)
+		case uapi.InetDiagMark:
+			decodeMark(value, &c.Socket)
 		}
 		b = rest
 	}

@@ -21,6 +21,7 @@ func sampleSocket() Socket {
 		Family: mptcp.FamilyINET, State: mptcp.StateCloseWait, Timer: 1, Retrans: 2,
 		Local: netip.MustParseAddrPort("10.1.2.3:443"), Remote: netip.MustParseAddrPort("10.4.5.6:50000"),
 		IfIndex: 3, Cookie: 0x1122334455667788, ExpiresMS: 4, RecvQueue: 5, SendQueue: 6, UID: 1000, Inode: 7,
+		Mark: 0x2a, HasMark: true,
 	}
 }
 
@@ -199,6 +200,7 @@ func TestDecodeIgnoresUnknownAttributes(t *testing.T) {
 	ulp = nlmsg.AppendAttribute(ulp, uapi.InetUlpInfoMPTCP, inner...)
 	b = nlmsg.AppendAttribute(b, uapi.InetDiagUlpInfo, ulp...)
 	b = nlmsg.AppendAttribute(b, uapi.InetDiagInfo, encodeTCPInfo(&want.TCP)...)
+	b = appendMark(b, &want.Socket)
 	b = nlmsg.AppendAttribute(b, 901)
 	var got Subflow
 	if err := DecodeSubflow(b, &got); err != nil {

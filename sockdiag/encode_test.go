@@ -75,11 +75,19 @@ func encodeConnection(c *Connection) []byte {
 	if c.Info.Size > 0 {
 		b = nlmsg.AppendAttribute(b, uapi.InetDiagInfo, encodeInfo(&c.Info)...)
 	}
-	return b
+	return appendMark(b, &c.Socket)
+}
+
+// appendMark appends the mark as the kernel does for the holder of CAP_NET_ADMIN.
+func appendMark(b []byte, s *Socket) []byte {
+	if !s.HasMark {
+		return b
+	}
+	return nlmsg.AppendUint32(b, uapi.InetDiagMark, s.Mark)
 }
 
 func encodeSubflow(s *Subflow) []byte {
-	b := encodeSocket(&s.Socket)
+	b := appendMark(encodeSocket(&s.Socket), &s.Socket)
 	if s.TCP.Size > 0 {
 		b = nlmsg.AppendAttribute(b, uapi.InetDiagInfo, encodeTCPInfo(&s.TCP)...)
 	}

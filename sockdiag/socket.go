@@ -26,6 +26,8 @@ type Socket struct {
 	RecvQueue uint32 // bytes to be read; of a listener the connections to be accepted
 	SendQueue uint32 // bytes not acknowledged; of a listener its backlog
 	UID       uint32 // owner
+	Mark      uint32 // SO_MARK, where HasMark
+	HasMark   bool   // the kernel told the mark, which it does to the holder of CAP_NET_ADMIN
 	Inode     uint32 // of the process' file; the same for a connection and its subflows; 0: not accepted yet, or closed by its process
 }
 
@@ -36,6 +38,7 @@ func decodeSocket(b []byte, s *Socket) bool {
 	}
 	b = b[:uapi.InetDiagMsgSize]
 	ne := binary.NativeEndian
+	s.Mark, s.HasMark = 0, false
 	s.Family = mptcp.Family(b[0])
 	s.State = mptcp.SocketState(b[1])
 	s.Timer = b[2]
@@ -95,3 +98,10 @@ func appendAddress(b []byte, s *Socket, a netip.Addr) []byte {
 
 // String returns the local and the remote address, as error messages show them.
 func (s *Socket) String() string { return s.Local.String() + " " + s.Remote.String() }
+
+// decodeMark reads the attribute INET_DIAG_MARK.
+func decodeMark(value []byte, s *Socket) {
+	if len(value) >= 4 {
+		s.Mark, s.HasMark = binary.NativeEndian.Uint32(value), true
+	}
+}

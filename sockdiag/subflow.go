@@ -82,7 +82,7 @@ func decodeSubflow(payload []byte, s *Subflow, all bool) (wanted bool, err error
 	if len(payload) < uapi.InetDiagMsgSize {
 		return false, &Error{Op: "subflow decode", Err: errTruncated}
 	}
-	var info, ulp []byte
+	var info, ulp, mark []byte
 	for b := payload[uapi.InetDiagMsgSize:]; ; {
 		typ, value, rest, ok := nlmsg.NextAttribute(b)
 		if !ok {
@@ -93,6 +93,8 @@ func decodeSubflow(payload []byte, s *Subflow, all bool) (wanted bool, err error
 			info = value
 		case uapi.InetDiagUlpInfo:
 			ulp = value
+		case uapi.InetDiagMark:
+			mark = value
 		}
 		b = rest
 	}
@@ -104,7 +106,9 @@ func decodeSubflow(payload []byte, s *Subflow, all bool) (wanted bool, err error
 		return false, nil
 	}
 	decodeTCPInfo(info, &s.TCP)
-	return true, decodeSocketOrError(payload, &s.Socket)
+	err = decodeSocketOrError(payload, &s.Socket)
+	decodeMark(mark, &s.Socket)
+	return true, err
 }
 
 // decodeSocketOrError is decodeSocket with an error for the short message.

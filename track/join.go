@@ -182,10 +182,11 @@ func compareSubflows(a, b mptcp.Subflow) int {
 type facts struct {
 	pathManager string
 	links       map[uint32]LinkFact
-	holders     map[netip.Addr]uint32 // device by address
-	few         []AddressFact         // holders, where a look at each is cheaper than the map
-	gone        map[netip.Addr]bool   // addresses that were here before
-	listening   map[uint16]int        // MPTCP listeners by port
+	holders     map[netip.Addr]uint32    // device by address
+	few         []AddressFact            // holders, where a look at each is cheaper than the map
+	routes      map[[2]netip.Addr]uint32 // device by source and destination; nil: nobody asked
+	gone        map[netip.Addr]bool      // addresses that were here before
+	listening   map[uint16]int           // MPTCP listeners by port
 	knowsLinks  bool
 	knowsAddrs  bool
 }
@@ -215,6 +216,12 @@ func newFacts(s *Snapshot) *facts {
 	for _, l := range s.Listeners {
 		f.listening[l.Port()]++
 	}
+	if s.Routes != nil {
+		f.routes = make(map[[2]netip.Addr]uint32, len(s.Routes))
+	}
+	for _, r := range s.Routes {
+		f.routes[[2]netip.Addr{r.Source, r.Destination}] = r.IfIndex
+	}
 	return f
 }
 
@@ -223,6 +230,9 @@ const mostGone = 1 << 10
 
 // succeed remembers which addresses have gone since those facts.
 func (f *facts) succeed(before *facts) {
+	if f.routes == nil {
+		f.routes = before.routes
+	}
 	f.gone = make(map[netip.Addr]bool)
 	note := func(a netip.Addr) {
 		if _, here := f.holders[a]; !here && len(f.gone) < mostGone {
@@ -288,15 +298,20 @@ func initialSide(t tie, state mptcp.SocketState) mptcp.Side {
 	return mptcp.SideUnknown
 }
 
-// device names the device of a subflow: the one that it is bound to, else the one
-// that holds its local address.
+// device names the device of a subflow: the one that it is bound to, else the one by
+// which the routes send its packets. Where routes were not asked, as in recordings, it is
+// the one that has the local address.
 func (f *facts) device(sub *mptcp.Subflow) {
 	index := sub.IfIndex
 	sub.Bound = index != 0
 	if sub.Device != "" {
 		return
 	}
-	if index == 0 {
+	switch {
+	case index != 0:
+	case f.routes != nil:
+		index = f.routes[[2]netip.Addr{sub.Local.Addr(), sub.Remote.Addr()}]
+	default:
 		index, _ = f.holder(sub.Local.Addr())
 	}
 	if l, ok := f.links[index]; ok {

@@ -22,10 +22,20 @@ type Snapshot struct {
 	Subflows    []SubflowRow       // TCP sockets with the mptcp ULP
 	Listeners   []netip.AddrPort   // MPTCP listeners; a wildcard is the unspecified address
 
+	// Routes tell by which device the routes send the packets of subflows that are bound
+	// to none. Nil: nobody asked, and the device that has the local address is taken.
+	Routes    []RouteFact
 	Links     []LinkFact       // nil: not known
 	Addresses []AddressFact    // nil: not known
 	Endpoints []mptcp.Endpoint // of the in-kernel path manager
 	Limits    mptcp.Limits     // of the in-kernel path manager
+}
+
+// RouteFact is the kernel's answer to a route lookup between two addresses, unmapped and
+// without zone.
+type RouteFact struct {
+	Source, Destination netip.Addr
+	IfIndex             uint32 // 0: no route, or one that depends on more than the addresses
 }
 
 // SubflowRow is a TCP socket as the kernel's dump shows it: a subflow, with what

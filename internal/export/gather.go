@@ -96,7 +96,7 @@ func gatherConnections(tallies map[string]*tally) []*family {
 	fallback := newFamily(gauge, "mptcp_connections_fallback",
 		"Connections that speak plain TCP since they fell back.", "netns")
 	subflows := newFamily(gauge, "mptcp_subflows",
-		"Subflows, by the device that they are bound to, else the one that holds their address. "+
+		"Subflows, by the device that they are bound to, else the one by which the routes send their packets. "+
 			"An established one that either end asked to use as backup counts as backup.", "netns", "device", "state")
 	for name, t := range tallies {
 		fallback.set(float64(t.fallbacks), name)

@@ -177,8 +177,12 @@ func (h *Host) Namespace(ctx context.Context, netns string) (*track.Snapshot, er
 // Snapshot dumps the connections, their subflows and what belongs to them.
 func (h *Host) Snapshot(ctx context.Context) (track.Snapshot, error) {
 	s := track.Snapshot{Time: time.Now(), Netns: h.netns, PathManager: h.pathManager()}
+	flows := h.routedFlows()
 	for _, read := range []func(context.Context, *track.Snapshot) error{
-		h.readConnections, h.readSubflows, h.readListeners, h.readNetwork, h.readPathManager,
+		h.readConnections,
+		func(ctx context.Context, s *track.Snapshot) error { return h.readSubflows(ctx, s, flows) },
+		h.readListeners, h.readNetwork, h.readPathManager,
+		func(ctx context.Context, s *track.Snapshot) error { return h.readRoutes(ctx, s, flows) },
 	} {
 		if err := read(ctx, &s); err != nil {
 			return track.Snapshot{}, err
@@ -217,7 +221,7 @@ func (h *Host) sockets() (n int) {
 	return n
 }
 
-func (h *Host) readSubflows(ctx context.Context, s *track.Snapshot) error {
+func (h *Host) readSubflows(ctx context.Context, s *track.Snapshot, flows *routed) error {
 	began := time.Now()
 	s.Subflows = slices.Grow(s.Subflows, len(s.Connections)+len(s.Connections)/4)
 	for sub, err := range h.diag.Subflows(ctx, nil) {
@@ -226,6 +230,7 @@ func (h *Host) readSubflows(ctx context.Context, s *track.Snapshot) error {
 		}
 		if sub.State != mptcp.StateListen {
 			s.Subflows = append(s.Subflows, source.SubflowRow(&sub))
+			flows.note(&sub)
 		}
 	}
 	h.sampled.dumped(time.Since(began))

@@ -22,10 +22,14 @@ func (h *Host) Listing(ctx context.Context, brief bool) (*track.Listing, error) 
 	if l.Len() == 0 {
 		return l, nil
 	}
-	if err := h.listSubflows(ctx, l); err != nil {
+	flows := h.routedFlows()
+	if err := h.listSubflows(ctx, l, flows); err != nil {
 		return nil, err
 	}
 	if err := h.readNetwork(ctx, &l.Facts); err != nil {
+		return nil, err
+	}
+	if err := h.readRoutes(ctx, &l.Facts, flows); err != nil {
 		return nil, err
 	}
 	if l.NeedsListeners() {
@@ -49,7 +53,7 @@ func (h *Host) listConnections(ctx context.Context, l *track.Listing) error {
 	return nil
 }
 
-func (h *Host) listSubflows(ctx context.Context, l *track.Listing) error {
+func (h *Host) listSubflows(ctx context.Context, l *track.Listing, flows *routed) error {
 	var row track.SubflowRow
 	request := &sockdiag.Request{Brief: l.Brief, Expected: l.Len()}
 	for s, err := range h.diag.EachSubflow(ctx, request) {
@@ -59,6 +63,7 @@ func (h *Host) listSubflows(ctx context.Context, l *track.Listing) error {
 		if s.State != mptcp.StateListen {
 			source.FillSubflowRow(&row, s)
 			l.AddSubflow(&row)
+			flows.note(s)
 		}
 	}
 	return nil
