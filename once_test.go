@@ -36,6 +36,11 @@ var shared = []struct {
 		copy: regexp.MustCompile("`'\\\\''`"), // how a quote stands between quotes
 	},
 	{
+		what: "entering a network namespace", home: "internal/thread",
+		copy: regexp.MustCompile(`\bSetns\(|LockOSThread\(\)\s*\n\s*if unix\.Gettid`),
+		also: []string{"internal/force/caller_linux.go"}, // its thread goes back and forth, and knows namespaces by number
+	},
+	{
 		what: "which programs manage endpoints", home: "internal/managers",
 		copy: regexp.MustCompile(`= "mptcpd"|"mptcpd": "`),
 		also: []string{"doctor/host.go", "internal/bundle/anonymise_test.go"}, // each is about one of them

@@ -5,7 +5,7 @@ import (
 	"os"
 	"runtime"
 
-	"golang.org/x/sys/unix"
+	"mptcpctl/internal/thread"
 )
 
 // Namespace is an open network namespace. It lives at least as long as it is open.
@@ -46,7 +46,7 @@ func (n *Namespace) Path() string {
 // namespace; goroutines that f starts do not. It needs CAP_SYS_ADMIN. After Close it
 // is [os.ErrClosed].
 func (n *Namespace) Do(f func() error) error {
-	return OnThread(func() error {
+	return thread.Run(func() error {
 		if err := n.Enter(); err != nil {
 			return fmt.Errorf("enter network namespace: %w", err)
 		}
@@ -73,12 +73,10 @@ func (n *Namespace) inside(f func() error) error {
 	return n.Do(f)
 }
 
-// Enter puts the calling thread into the namespace, for good: see [OnThread]. It holds
-// the descriptor meanwhile: where another goroutine closes it, its number may become
-// another namespace's. It needs CAP_SYS_ADMIN. After Close it is [os.ErrClosed].
-func (n *Namespace) Enter() error {
-	return n.use(func(fd int) error { return unix.Setns(fd, unix.CLONE_NEWNET) })
-}
+// Enter puts the calling thread, which must be locked to its goroutine and never
+// unlocked ([runtime.LockOSThread]), into the namespace for good. It needs
+// CAP_SYS_ADMIN. After Close it is [os.ErrClosed].
+func (n *Namespace) Enter() error { return thread.Enter(n.file) }
 
 // use calls f with the descriptor, which stays open meanwhile.
 func (n *Namespace) use(f func(fd int) error) error {
@@ -91,23 +89,4 @@ func (n *Namespace) use(f func(fd int) error) error {
 		return os.ErrClosed
 	}
 	return failed
-}
-
-// OnThread runs f on a thread of its own that ends with it, so that what f does
-// to the thread's namespace cannot leak into other goroutines.
-func OnThread(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		if unix.Gettid() != unix.Getpid() {
-			done <- f() // never unlocked: the thread ends with the goroutine
-			return
-		}
-		// The process' first thread cannot end: it would stay in f's namespace for
-		// good, and /proc/PID/ns/net, which is that thread's, would name it to all
-		// others. While this goroutine holds it, the next one gets another.
-		defer runtime.UnlockOSThread()
-		done <- OnThread(f)
-	}()
-	return <-done
 }

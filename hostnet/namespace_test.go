@@ -20,7 +20,7 @@ import (
 
 // Whatever threads the runtime picks, none stays behind in another namespace, the
 // process' first one least of all.
-func TestOnThreadLeavesTheProcessWhereItWas(t *testing.T) {
+func TestDoLeavesTheProcessWhereItWas(t *testing.T) {
 	ns := labtest.Namespace(t)
 	before, err := os.Readlink("/proc/self/ns/net")
 	if err != nil {

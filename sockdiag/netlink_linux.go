@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"unsafe"
 
+	"mptcpctl/internal/thread"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -106,44 +108,12 @@ func (h home) do(f func() error) error {
 	if err != nil {
 		return err
 	}
-	return onThread(func() error {
-		if err := h.enter(); err != nil {
-			return err
+	return thread.Run(func() error {
+		if err := thread.Enter(h.file); err != nil {
+			return os.NewSyscallError("setns", err)
 		}
 		return f()
 	})
-}
-
-// enter puts the calling thread into the namespace. It holds the descriptor
-// meanwhile: where another goroutine closes the client, its number may become
-// another file's.
-func (h home) enter() error {
-	conn, err := h.file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	if err := conn.Control(func(fd uintptr) { failed = unix.Setns(int(fd), unix.CLONE_NEWNET) }); err != nil {
-		return os.ErrClosed
-	}
-	return os.NewSyscallError("setns", failed)
-}
-
-// onThread runs f on a thread that ends with it, so that its namespace cannot leak.
-func onThread(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		if unix.Gettid() != unix.Getpid() {
-			done <- f() // never unlocked: the thread ends with the goroutine
-			return
-		}
-		// The process' first thread cannot end: it would stay in f's namespace for
-		// good. While this goroutine holds it, the next one gets another.
-		defer runtime.UnlockOSThread()
-		done <- onThread(f)
-	}()
-	return <-done
 }
 
 // isCurrent reports whether the calling thread is in the namespace.

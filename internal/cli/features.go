@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"mptcpctl/counters"
-	"mptcpctl/hostnet"
 	"mptcpctl/internal/force"
+	"mptcpctl/internal/thread"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
@@ -89,7 +89,7 @@ func mptcpState() string {
 // allowed.
 func probeLaminar(ctx context.Context) *bool {
 	var laminar *bool
-	_ = hostnet.OnThread(func() error {
+	_ = thread.Run(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return err
 		}

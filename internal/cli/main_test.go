@@ -14,7 +14,6 @@ import (
 	"mptcpctl/internal/lab/labtest"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"golang.org/x/sys/unix"
 )
 
 // programs are the names that the scripts call the program by.
@@ -66,7 +65,7 @@ func enterScriptNamespace(env *testscript.Env) error {
 	}
 	env.Defer(func() { other.Close(); own.Close() })
 	runtime.LockOSThread()
-	if err := unix.Setns(own.Fd(), unix.CLONE_NEWNET); err != nil {
+	if err := own.Enter(); err != nil {
 		return err
 	}
 	env.Setenv("NETNS", own.Path())

@@ -12,8 +12,7 @@ import (
 
 	"mptcpctl/internal/compat"
 	"mptcpctl/internal/exit"
-
-	"golang.org/x/sys/unix"
+	"mptcpctl/internal/thread"
 )
 
 // enteredEnv names the network namespace that enterNetns started the program in.
@@ -55,7 +54,7 @@ func enterNetnsWith(name string, args []string) error {
 	}
 	defer ns.Close()
 	runtime.LockOSThread() // not unlocked: nobody else may run in that namespace
-	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+	if err := thread.Enter(ns); err != nil {
 		return exit.With(exit.IPUsage, &enterError{name, compat.CError(err)})
 	}
 	env := append(os.Environ(), enteredEnv+"="+name)

@@ -9,7 +9,7 @@ import (
 	"runtime"
 	"syscall"
 
-	"mptcpctl/hostnet"
+	"mptcpctl/internal/thread"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,7 +20,7 @@ const enteredEnv = "MPTCPCTL_LAB_ENTERED"
 
 // CanMakeNamespaces returns nil if this process may make network namespaces.
 func CanMakeNamespaces() error {
-	return hostnet.OnThread(func() error { return unix.Unshare(unix.CLONE_NEWNET) })
+	return thread.Run(func() error { return unix.Unshare(unix.CLONE_NEWNET) })
 }
 
 // Enter makes sure that the program can make network namespaces. Where it may

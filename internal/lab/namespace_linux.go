@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/thread"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -24,7 +25,7 @@ type Namespace struct {
 // namespace: see [Enter].
 func NewNamespace() (*Namespace, error) {
 	var ns *Namespace
-	err := hostnet.OnThread(func() error {
+	err := thread.Run(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("new network namespace: %w", err)
 		}

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"mptcpctl/hostnet"
+	"mptcpctl/internal/thread"
 
 	"golang.org/x/sys/unix"
 )
@@ -145,8 +145,8 @@ func (p *Process) openPipes(stdin bool) (*processPipes, error) {
 // process has ended.
 func (p *Process) run(n *Namespace, pipes *processPipes, started chan<- error) {
 	// The whole life on one thread, which is never the process's first one: see
-	// OnThread.
-	_ = hostnet.OnThread(func() error {
+	// [thread.Run].
+	_ = thread.Run(func() error {
 		p.live(n, pipes, started)
 		return nil
 	})

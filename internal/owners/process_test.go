@@ -14,9 +14,9 @@ import (
 	"strings"
 	"testing"
 
-	"mptcpctl/hostnet"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/owners"
+	"mptcpctl/internal/thread"
 	"mptcpctl/mptcp"
 
 	"golang.org/x/sys/unix"
@@ -190,7 +190,7 @@ func TestWalkProcessesOfOthers(t *testing.T) {
 		return nil
 	}
 	// Root may read everything: give that right up on a thread of its own.
-	err := hostnet.OnThread(func() error {
+	err := thread.Run(func() error {
 		if err := dropOverride(); err != nil {
 			return err
 		}
