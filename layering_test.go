@@ -46,6 +46,7 @@ var imports = map[string][]string{
 	"internal/source/live": {"mptcp", "internal/managers", "internal/kernel", "internal/uapi", "track", "pathmanager", "sockdiag", "counters", "hostnet",
 		"internal/firewall", "internal/owners", "doctor", "internal/pcapng", "internal/source", "internal/source/gather", "internal/source/recording"},
 
+	"internal/story":   {"mptcp", "track"},
 	"internal/present": {"mptcp", "track", "doctor", "doctor/rule", "counters", "hostnet"},
 	"internal/netcat":  {"mptcp", "internal/uapi"},
 	"internal/probe":   {"mptcp", "internal/uapi", "internal/netcat", "track", "counters", "hostnet", "doctor", "doctor/rule", "internal/source/gather", "internal/source/live", "internal/present"},
@@ -57,8 +58,8 @@ var imports = map[string][]string{
 	"internal/lab/procedure": {"internal/kernel", "internal/lab", "internal/lab/scenario"},
 	"internal/lab/labtest":   {"mptcp", "hostnet", "internal/lab"},
 
-	"internal/tui":     {"mptcp", "track", "doctor", "counters", "hostnet", "internal/present", "internal/filter"},
-	"internal/web":     {"mptcp", "track", "doctor", "counters", "hostnet", "internal/present", "internal/filter"},
+	"internal/tui":     {"mptcp", "track", "doctor", "counters", "hostnet", "internal/present", "internal/story", "internal/filter"},
+	"internal/web":     {"mptcp", "track", "doctor", "counters", "hostnet", "internal/present", "internal/story", "internal/filter"},
 	"internal/export":  {"mptcp", "track", "doctor", "counters", "hostnet", "internal/present", "internal/filter"},
 	"internal/device":  {},
 	"internal/private": {},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/story"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -172,7 +173,7 @@ func backupText(f *mptcp.Subflow) string {
 // detail is the third screen: one connection.
 type detail struct {
 	*look
-	story  *story
+	facts  *story.Facts
 	series *series
 	span   time.Duration // of the timeline; 0: all
 	width  int
@@ -180,31 +181,31 @@ type detail struct {
 
 // render returns all lines of the screen.
 func (d *detail) render() []string {
-	c := &d.story.connection
+	c := &d.facts.Connection
 	lines := d.head(c)
-	chart := newChart(d.story)
+	told := story.Tell(d.facts)
 	width := d.width
 	if width <= 0 {
 		width = 80
 	}
-	t := newTimeline(d.look, chart, d.story.now, width, d.span)
+	t := newTimeline(d.look, told, d.facts.Now, width, d.span)
 	if !d.lines {
 		lines = append(lines, "", t.axis())
-		for i, l := range chart.lanes {
+		for i, l := range told.Lanes {
 			lines = append(lines, t.lane(l, path1+style(i%paths)))
 		}
-		if marks := t.marks(chart); marks != "" {
+		if marks := t.marks(told); marks != "" {
 			lines = append(lines, marks)
 		}
 		lines = append(lines, t.legend())
 	}
 	lines = append(lines, "")
 	for i := range c.Subflows {
-		if d.story.ended == nil {
-			lines = append(lines, d.subflow(&c.Subflows[i], chart)...)
+		if d.facts.Ended == nil {
+			lines = append(lines, d.subflow(&c.Subflows[i], told)...)
 		}
 	}
-	if moments := t.moments(chart); len(moments) > 0 {
+	if moments := t.moments(told); len(moments) > 0 {
 		lines = append(lines, "", d.paint(bold, "What happened"))
 		lines = append(lines, moments...)
 	}
@@ -214,7 +215,7 @@ func (d *detail) render() []string {
 // head says which connection it is and how it does.
 func (d *detail) head(c *mptcp.Connection) []string {
 	state := c.State.String()
-	if e := d.story.ended; e != nil {
+	if e := d.facts.Ended; e != nil {
 		state = d.paint(dim, "ended at "+d.clock(e.At)+" ("+e.How.String()+")")
 	}
 	first := d.paint(bold, c.Token.String()) + " " + state
@@ -231,9 +232,9 @@ func (d *detail) head(c *mptcp.Connection) []string {
 		second += "  retransmitted " + bytesText(c.BytesRetransmitted)
 	}
 	if !c.Since.IsZero() {
-		until := d.story.now
-		if d.story.ended != nil {
-			until = d.story.ended.At
+		until := d.facts.Now
+		if d.facts.Ended != nil {
+			until = d.facts.Ended.At
 		}
 		second += "  for " + span(until.Sub(c.Since))
 	}
@@ -251,12 +252,10 @@ func (d *detail) head(c *mptcp.Connection) []string {
 }
 
 // subflow shows the throughput and the round-trip time of a subflow.
-func (d *detail) subflow(f *mptcp.Subflow, c *chart) []string {
+func (d *detail) subflow(f *mptcp.Subflow, told *story.Story) []string {
 	path := path1
-	for i, l := range c.lanes {
-		if l.flow == (tuple{f.Local, f.Remote}) {
-			path = path1 + style(i%paths)
-		}
+	if _, i := told.Lane(f.Local, f.Remote); i >= 0 {
+		path = path1 + style(i%paths)
 	}
 	r := d.series.of(f)
 	first := d.paint(path, d.left(ids(f.LocalID, f.RemoteID)+" "+present.Escape(f.Device), laneLabel)) + " " +

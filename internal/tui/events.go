@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/story"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -41,7 +42,7 @@ func (l *eventLines) line(d *track.Delta) string {
 	if e.Has(mptcp.FieldBackup) && e.Backup != 0 {
 		b.WriteString(" backup")
 	}
-	if reason := endReason(e); reason != "" {
+	if reason := story.EndReason(e); reason != "" {
 		b.WriteString(" " + l.paint(bad, reason))
 	}
 	if d.Derived() {

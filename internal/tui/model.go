@@ -12,6 +12,7 @@ import (
 	"mptcpctl/doctor"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/story"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -280,20 +281,11 @@ func (m *model) followed() *mptcp.Key {
 	return &m.subject
 }
 
-// tell returns the story of the third screen's connection, nil where it is not
+// tell returns the facts about the third screen's connection, nil where it is not
 // known any more.
-func (m *model) tell() *story {
-	c, ok := m.state.Lookup(m.subject)
-	if !ok {
-		return nil
-	}
-	s := &story{connection: c, closed: m.state.ClosedSubflows(m.subject), history: m.state.History(m.subject), now: m.shownNow()}
-	for e := range m.state.Ended() {
-		if e.Key == m.subject {
-			s.ended = e
-		}
-	}
-	return s
+func (m *model) tell() *story.Facts {
+	facts, _ := story.Gather(m.state, m.subject, m.shownNow())
+	return facts
 }
 
 // status is the line below the titles: what narrows or stops what is shown.

@@ -167,7 +167,7 @@ func (m *model) connection(height int) []string {
 	if s == nil {
 		return []string{"", "  no connection is selected: press enter on screen 2"}
 	}
-	d := detail{look: &m.look, story: s, series: m.watch.by[m.subject], span: m.span, width: m.width}
+	d := detail{look: &m.look, facts: s, series: m.watch.by[m.subject], span: m.span, width: m.width}
 	return m.scrolls[Connection].cut(d.render(), height)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"mptcpctl/doctor"
+	"mptcpctl/internal/story"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -99,19 +100,19 @@ func TestTimeline(t *testing.T) {
 	stranger := twoPaths()
 	stranger.Since = time.Time{}
 	for name, c := range map[string]struct {
-		story story
+		facts story.Facts
 		span  time.Duration
 	}{
-		"history":     {story: story{connection: connection, closed: closed, history: history()}},
-		"zoomed":      {story: story{connection: connection, closed: closed, history: history()}, span: 10 * time.Second},
-		"closed-only": {story: story{connection: gone, closed: closed}},
-		"failed":      {story: story{connection: gone, history: failed}},
-		"fallback":    {story: story{connection: gone, history: fell}},
-		"ended": {story: story{
-			connection: connection, closed: closed, history: history(),
-			ended: &track.Ended{At: noon.Add(-5 * time.Second), How: track.HowAborted},
+		"history":     {facts: story.Facts{Connection: connection, Closed: closed, History: history()}},
+		"zoomed":      {facts: story.Facts{Connection: connection, Closed: closed, History: history()}, span: 10 * time.Second},
+		"closed-only": {facts: story.Facts{Connection: gone, Closed: closed}},
+		"failed":      {facts: story.Facts{Connection: gone, History: failed}},
+		"fallback":    {facts: story.Facts{Connection: gone, History: fell}},
+		"ended": {facts: story.Facts{
+			Connection: connection, Closed: closed, History: history(),
+			Ended: &track.Ended{At: noon.Add(-5 * time.Second), How: track.HowAborted},
 		}},
-		"older-than-top": {story: story{connection: stranger}},
+		"older-than-top": {facts: story.Facts{Connection: stranger}},
 	} {
 		for _, ascii := range []bool{false, true} {
 			form := "timeline-" + name
@@ -119,8 +120,8 @@ func TestTimeline(t *testing.T) {
 				form += "-ascii"
 			}
 			t.Run(form, func(t *testing.T) {
-				c.story.now = noon
-				d := detail{look: &look{ascii: ascii, zone: time.UTC}, story: &c.story, span: c.span, width: 80}
+				c.facts.Now = noon
+				d := detail{look: &look{ascii: ascii, zone: time.UTC}, facts: &c.facts, span: c.span, width: 80}
 				lines := d.render()
 				for i := range lines {
 					lines[i] = strings.TrimRight(lines[i], " ")

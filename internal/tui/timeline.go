@@ -6,13 +6,15 @@ import (
 	"strings"
 	"time"
 
+	"mptcpctl/internal/present"
+	"mptcpctl/internal/story"
 	"mptcpctl/mptcp"
 )
 
 // laneLabel is the width of what stands in front of a lane.
 const laneLabel = 16
 
-// timeline draws a chart.
+// timeline draws the story of a connection.
 type timeline struct {
 	*look
 	width int
@@ -20,14 +22,14 @@ type timeline struct {
 	to    time.Time
 }
 
-// newTimeline chooses the time that is shown: all that is known of the chart, or
+// newTimeline chooses the time that is shown: all that is known of the story, or
 // the last of it where span is not 0.
-func newTimeline(l *look, c *chart, now time.Time, width int, span time.Duration) *timeline {
+func newTimeline(l *look, s *story.Story, now time.Time, width int, span time.Duration) *timeline {
 	to := now
-	if !c.end.IsZero() {
-		to = c.end.Add(c.end.Sub(c.from)/50 + time.Millisecond) // so that the end is seen
+	if !s.End.IsZero() {
+		to = s.End.Add(s.End.Sub(s.From)/50 + time.Millisecond) // so that the end is seen
 	}
-	from := c.from
+	from := s.From
 	if span > 0 {
 		from = to.Add(-span)
 	} else if to.Sub(from) < time.Second {
@@ -89,43 +91,41 @@ func (t *timeline) blank() []cell {
 }
 
 // lane draws one lane with its label.
-func (t *timeline) lane(l *lane, path style) string {
+func (t *timeline) lane(l *story.Lane, path style) string {
 	cells := t.blank()
-	for i, s := range l.stretches {
+	for i, s := range l.Stretches {
 		until := t.to
-		if i+1 < len(l.stretches) {
-			until = l.stretches[i+1].from
-		} else if !l.end.IsZero() {
-			until = l.end
+		if i+1 < len(l.Stretches) {
+			until = l.Stretches[i+1].From
+		} else if !l.End.IsZero() {
+			until = l.End
 		}
 		t.stretch(cells, s, until)
 	}
-	if l.unknown && !l.end.IsZero() && t.column(l.end) < 0 {
+	if l.Unknown && !l.End.IsZero() && t.column(l.End) < 0 {
 		cells = t.blank()
 	}
-	for _, m := range l.marks {
-		t.put(cells, m.at, string(m.kind), warn)
-	}
-	if !l.end.IsZero() {
+	t.putMarks(cells, l.Marks)
+	if !l.End.IsZero() {
 		s := dim
-		if l.reason != "" && l.reason != "with the connection" {
+		if l.Reason != "" && l.Reason != story.WithConnection {
 			s = bad
 		}
-		t.put(cells, l.end, t.sign("×", "x"), s)
+		t.put(cells, l.End, t.sign("×", "x"), s)
 	}
-	label := ids(l.local, l.remote) + " " + l.device
+	label := ids(l.LocalID, l.RemoteID) + " " + present.Escape(l.Device)
 	return t.paint(path, t.left(label, laneLabel)) + " " + t.row(cells)
 }
 
 // stretch draws a state from its beginning until another moment, at least one
 // column.
-func (t *timeline) stretch(cells []cell, s stretch, until time.Time) {
+func (t *timeline) stretch(cells []cell, s story.Stretch, until time.Time) {
 	if !until.After(t.from) {
 		return
 	}
 	end := min(t.column(until), len(cells)-1)
-	for i := max(0, t.column(s.from)); i <= end; i++ {
-		cells[i] = cell{t.glyph(s.state), stateStyle(s.state)}
+	for i := max(0, t.column(s.From)); i <= end; i++ {
+		cells[i] = cell{t.glyph(s.State), stateStyle(s.State)}
 	}
 }
 
@@ -134,6 +134,36 @@ func (t *timeline) put(cells []cell, at time.Time, sign string, s style) {
 	if i := t.column(at); i >= 0 && i < len(cells) {
 		cells[i] = cell{sign, s}
 	}
+}
+
+// markSign returns the sign of a mark, "" where the lanes show it by other means.
+func markSign(k story.Kind) string {
+	switch k {
+	case story.Backup:
+		return "b"
+	case story.Regular:
+		return "r"
+	case story.Fallback:
+		return "F"
+	case story.Announced:
+		return "+"
+	case story.Removed:
+		return "-"
+	case story.Gap:
+		return "!"
+	}
+	return ""
+}
+
+// putMarks draws the marks that have a sign, and reports whether there are any.
+func (t *timeline) putMarks(cells []cell, marks []story.Mark) (any bool) {
+	for _, m := range marks {
+		if sign := markSign(m.Kind); sign != "" {
+			t.put(cells, m.At, sign, warn)
+			any = true
+		}
+	}
+	return any
 }
 
 // row joins the cells, neighbours of one style painted together.
@@ -152,13 +182,10 @@ func (t *timeline) row(cells []cell) string {
 }
 
 // marks draws the moments that belong to no subflow; "" where there are none.
-func (t *timeline) marks(c *chart) string {
-	if len(c.marks) == 0 {
-		return ""
-	}
+func (t *timeline) marks(s *story.Story) string {
 	cells := t.blank()
-	for _, m := range c.marks {
-		t.put(cells, m.at, string(m.kind), warn)
+	if !t.putMarks(cells, s.Marks) {
+		return ""
 	}
 	return t.left("peer", laneLabel) + " " + t.row(cells)
 }
@@ -174,37 +201,41 @@ func (t *timeline) legend() string {
 }
 
 // moments lists what happened, as lines, oldest first.
-func (t *timeline) moments(c *chart) []string {
+func (t *timeline) moments(s *story.Story) []string {
 	type moment struct {
 		at   time.Time
 		text string
 	}
 	var all []moment
-	for _, m := range c.marks {
-		all = append(all, moment{m.at, m.text})
+	for _, m := range s.Marks {
+		if markSign(m.Kind) != "" {
+			all = append(all, moment{m.At, m.Text})
+		}
 	}
-	for _, l := range c.lanes {
-		name := "subflow " + ids(l.local, l.remote)
-		for i, s := range l.stretches {
-			if !s.from.IsZero() && !(i == 0 && l.unknown) {
-				all = append(all, moment{s.from, name + " " + s.state.String()})
+	for _, l := range s.Lanes {
+		name := "subflow " + ids(l.LocalID, l.RemoteID)
+		for i, s := range l.Stretches {
+			if !s.From.IsZero() && !(i == 0 && l.Unknown) {
+				all = append(all, moment{s.From, name + " " + s.State.String()})
 			}
 		}
-		for _, m := range l.marks {
-			all = append(all, moment{m.at, name + ": " + m.text})
+		for _, m := range l.Marks {
+			if markSign(m.Kind) != "" {
+				all = append(all, moment{m.At, name + ": " + m.Text})
+			}
 		}
-		if !l.end.IsZero() {
+		if !l.End.IsZero() {
 			text := name + " closed"
-			if l.reason != "" {
-				text += ": " + l.reason
+			if l.Reason != "" {
+				text += ": " + l.Reason
 			}
-			all = append(all, moment{l.end, text})
+			all = append(all, moment{l.End, text})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b moment) int { return a.at.Compare(b.at) })
 	lines := make([]string, 0, len(all))
 	for _, m := range all {
-		lines = append(lines, t.fine(m.at)+" "+m.text)
+		lines = append(lines, t.fine(m.at)+" "+present.Escape(m.text))
 	}
 	return lines
 }

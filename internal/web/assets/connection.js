@@ -4,7 +4,7 @@
 import { get, Refusal, Stream } from './api.js';
 import { bytes, clock, h, hash, millis, rate, s, setText } from './dom.js';
 import { words } from './events.js';
-import { lanes, rates, stateAt } from './lanes.js';
+import { continued, lanes, rates, stateAt } from './lanes.js';
 
 const WIDTH = 1000;
 const LEFT = 250;
@@ -23,8 +23,12 @@ function merge(before, answer) {
   const points = answer.samples.points.map((p) => ({ t: p.t, f: p.f.map((f) => ({ ...f, s: place[f.s] })) }));
   const samples = { subflows, points: [...before.samples.points.slice(-900), ...points] };
   const past = before.epoch === answer.epoch ? before.past : [...(before.past || []), ...before.history].slice(-500);
-  return { ...answer, samples, past };
+  const told = before.epoch === answer.epoch ? before.told : { ...whole(before), until: Date.parse(before.time) };
+  return { ...answer, samples, past, told };
 }
+
+// whole returns the lanes of an answer with what earlier runs of the server told.
+const whole = (details) => continued(details.told, lanes(details.story));
 
 export function connection(main, link) {
   const [, netns, token] = link.parts;
@@ -107,7 +111,6 @@ export function connection(main, link) {
   async function load() {
     clearTimeout(timer);
     const newest = details?.samples.points.at(-1)?.t;
-    const history = (d) => [...(d.past || []), ...d.history];
     try {
       const query = new URLSearchParams({ instance: link.query.get('instance') || '', samples_after: newest || '' });
       const answer = await get(`connections/${encodeURIComponent(netns)}/${token}?` + query);
@@ -117,7 +120,7 @@ export function connection(main, link) {
       setText(facts, details ? 'The connection has ended, and the server keeps it no more.' : error.message);
       return;
     }
-    model = lanes({ ...details, history: history(details) }, now());
+    model = whole(details);
     draw();
     describe();
   }
@@ -164,7 +167,7 @@ export function connection(main, link) {
     const parts = frame(svg, height, `Timeline of ${model.lanes.length} subflows: ` + model.lanes.map((l) => `${l.name} ${l.reason || l.segments.at(-1)?.state || ''}`).join('; '));
     const mark = (m, y) => {
       if (m.at < range()[0] || m.at > range()[1]) return null;
-      return s('path', { class: `mark ${m.kind}`, d: `M${x(m.at)} ${y - 6}l5 6l-5 6l-5-6z`, 'data-event': m.event.event }, s('title', {}, `${clock(m.at)} ${m.event.event} ${words(m.event)}`));
+      return s('path', { class: `mark ${m.kind}`, d: `M${x(m.at)} ${y - 6}l5 6l-5 6l-5-6z`, 'data-event': m.event }, s('title', {}, `${clock(m.at)} ${m.event} ${m.text || ''}`));
     };
     parts.push(s('text', { x: 6, y: 20 }, 'connection'), ...model.marks.map((m) => mark(m, 15)).filter(Boolean));
     model.lanes.forEach((l, i) => {
