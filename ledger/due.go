@@ -53,34 +53,45 @@ func (a *account) tried(c *mptcp.Connection, e mptcp.Endpoint) certainty {
 	if a.Hidden || c.Limits.LocalAddrMax == 0 {
 		return unsure // Linux 5.11 and older do not count
 	}
-	usable, shown := 0, 0
+	usable, joined, twice := 0, 0, false
 	for _, other := range a.Endpoints {
-		if !other.Flags.CreatesSubflows() || plain(other.Address) == first(c) {
+		if !other.Flags.CreatesSubflows() {
+			continue
+		}
+		start := plain(other.Address) == first(c)
+		// The kernel may count these twice: by a join to an announced address, or by
+		// the announcement of the first address.
+		twice = twice || other.Flags.Has(mptcp.FlagLaminar) || start && other.Flags.Has(mptcp.FlagSignal)
+		if start {
 			continue
 		}
 		usable++
-		if subflowFrom(c, other) {
-			shown++
+		if joinedFirst(c, other) {
+			joined++
 		}
 	}
 	switch used := int(c.Limits.LocalAddrUsed); {
-	case used >= usable:
+	case used <= joined:
+		return no // those that have a subflow to the first address are counted for sure
+	case used >= usable && !twice:
 		return yes
-	case used <= shown && !subflowFrom(c, e):
-		return no
 	}
 	return unsure
 }
 
-// subflowFrom reports whether a join from the endpoint is there.
-func subflowFrom(c *mptcp.Connection, e mptcp.Endpoint) bool {
-	for i := range c.Subflows {
-		s := &c.Subflows[i]
-		if !s.Initial && plain(s.Local.Addr()) == plain(e.Address) && s.State != mptcp.SubflowClosed {
-			return true
-		}
-	}
-	return false
+// joinedFirst reports whether a join from the endpoint to the peer's first address is
+// there.
+func joinedFirst(c *mptcp.Connection, e mptcp.Endpoint) bool {
+	s := subflow(c, e.Address, c.Remote)
+	return s != nil && !s.Initial
+}
+
+// mayBeDenied reports whether the connection may have used endpoints up without counting
+// them: where the peer forbids joins to its first address and none of its addresses is
+// accepted, an announced address of another family does it.
+func (a *account) mayBeDenied(c *mptcp.Connection) bool {
+	n, known := a.Counters.Get("AddAddr")
+	return c.Limits.AddAddrAcceptedMax == 0 && !a.watched(c.Token) && (n > 0 || !known)
 }
 
 func usedLine(c *mptcp.Connection) string {

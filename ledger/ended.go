@@ -38,10 +38,11 @@ func (a *account) ended(c *mptcp.Connection, e mptcp.Endpoint, remote netip.Addr
 func (a *account) fits(c *mptcp.Connection, e mptcp.Endpoint, remote netip.AddrPort, cause Cause) bool {
 	switch cause {
 	case PeerForbids:
-		return plain(remote.Addr()) == plain(c.Remote.Addr()) && !a.watched(c.Token) && !a.joined(remote)
+		return plain(remote.Addr()) == plain(c.Remote.Addr()) && !a.watched(c.Token) &&
+			!a.joined[netip.AddrPortFrom(plain(remote.Addr()), remote.Port())]
 	case UsedOtherwise:
 		return e.Flags&(mptcp.FlagSignal|mptcp.FlagLaminar) != 0 ||
-			c.Limits.AddAddrAccepted > c.Limits.AddAddrAcceptedMax
+			a.mayBeDenied(c)
 	case DeviceDown, DeviceMissing:
 		return e.IfIndex != 0
 	case AddressTentative:
@@ -50,20 +51,19 @@ func (a *account) fits(c *mptcp.Connection, e mptcp.Endpoint, remote netip.AddrP
 	return true
 }
 
-// joined reports whether a join to the address and port is up, of any connection: what
-// holds for all joins to it is excluded then.
-func (a *account) joined(remote netip.AddrPort) bool {
-	for i := range a.Connections {
-		c := &a.Connections[i]
+// joinedAddresses are the addresses and ports that a join made here is up to, of any
+// connection: what holds for all joins to one of them is excluded.
+func joinedAddresses(f *Facts) map[netip.AddrPort]bool {
+	joined := map[netip.AddrPort]bool{}
+	for i := range f.Connections {
+		c := &f.Connections[i]
 		for j := range c.Subflows {
-			s := &c.Subflows[j]
-			if !s.Initial && s.State.Up() && madeHere(c, s) && plain(s.Remote.Addr()) == plain(remote.Addr()) &&
-				s.Remote.Port() == remote.Port() {
-				return true
+			if s := &c.Subflows[j]; !s.Initial && s.State.Up() && madeHere(c, s) {
+				joined[netip.AddrPortFrom(plain(s.Remote.Addr()), s.Remote.Port())] = true
 			}
 		}
 	}
-	return false
+	return joined
 }
 
 // narrow leaves out what the sums exclude: joins that ended are as many as the counters
@@ -95,7 +95,7 @@ func (a *account) narrow(entries []Entry) {
 		}
 		if only != NoCause && e.May(only) && !e.May(UsedOtherwise) {
 			e.keep(func(r Reach) bool { return r.Cause == only })
-		} else if !a.past() && s.syn.n+s.bind.n+s.connect.n >= n {
+		} else if !a.past && s.syn.n+s.bind.n+s.connect.n >= n {
 			e.keep(func(r Reach) bool { return r.Cause != PeerForbids })
 		}
 	}
@@ -129,10 +129,10 @@ func (e *Entry) keep(wanted func(Reach) bool) {
 
 // past reports whether connections were made or accepted in the namespace that are no
 // longer there: their joins are in the counters as well.
-func (a *account) past() bool {
-	made, known := a.Counters.Get("MPCapableSYNTX")
-	taken, _ := a.Counters.Get("MPCapableACKRX")
-	return !known || made+taken > uint64(len(a.Connections))
+func past(f *Facts) bool {
+	made, known := f.Counters.Get("MPCapableSYNTX")
+	taken, _ := f.Counters.Get("MPCapableACKRX")
+	return !known || made+taken > uint64(len(f.Connections))
 }
 
 // decides names the fact that would tell which of several stages is the true one.

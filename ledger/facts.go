@@ -39,15 +39,16 @@ type Facts struct {
 // account is the facts with what the rules ask of them, worked out once.
 type account struct {
 	*Facts
-	rules   Rules
 	spent   spending
+	past    bool                    // connections that have gone are in the counters as well
+	joined  map[netip.AddrPort]bool // addresses of peers that a join is up to, of any connection
 	events  map[mptcp.Token][]*mptcp.Event
 	earlier map[mptcp.Token]bool
 }
 
 func newAccount(f *Facts) *account {
 	a := &account{
-		Facts: f, rules: RulesOf(f.Release),
+		Facts: f, joined: joinedAddresses(f),
 		events: map[mptcp.Token][]*mptcp.Event{}, earlier: make(map[mptcp.Token]bool, len(f.Earlier)),
 	}
 	for i := range f.Events {
@@ -58,7 +59,7 @@ func newAccount(f *Facts) *account {
 	for _, t := range f.Earlier {
 		a.earlier[t] = true
 	}
-	a.spent = spend(f)
+	a.spent, a.past = spend(f), past(f)
 	return a
 }
 

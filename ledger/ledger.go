@@ -3,6 +3,7 @@ package ledger
 import (
 	"iter"
 	"net/netip"
+	"slices"
 
 	"mptcpctl/mptcp"
 )
@@ -109,9 +110,16 @@ func (a *account) judgeJoin(c *mptcp.Connection, entry *Entry) {
 	if tried != yes {
 		cause, line := a.waits(c)
 		entry.set(Reach{NotDue, cause}, line)
+		if a.mayBeDenied(c) {
+			entry.set(Reach{NotDue, UsedOtherwise})
+		}
 	}
 	if tried != no {
-		entry.Reached = append(entry.Reached, a.ended(c, e, entry.Remote)...)
+		for _, r := range a.ended(c, e, entry.Remote) {
+			if !slices.Contains(entry.Reached, r) {
+				entry.Reached = append(entry.Reached, r)
+			}
+		}
 		entry.Evidence = append(entry.Evidence, usedLine(c))
 	}
 }

@@ -45,7 +45,7 @@ func (f *Facts) count(syn, synAck, resets, bind, connect uint64) {
 	f.Counters = counters.FromMap(map[string]uint64{
 		"MPCapableSYNTX": uint64(len(f.Connections)),
 		"MPJoinSynTx":    syn, "MPJoinSynAckRx": synAck, "MPRstTx": resets,
-		"MPJoinSynTxBindErr": bind, "MPJoinSynTxConnectErr": connect, "AddAddrTxDrop": 0,
+		"MPJoinSynTxBindErr": bind, "MPJoinSynTxConnectErr": connect, "AddAddrTxDrop": 0, "AddAddr": 0,
 	})
 }
 
@@ -247,7 +247,7 @@ func TestPastConnectionsWiden(t *testing.T) {
 	f.count(5, 0, 0, 0, 0)
 	f.Counters = counters.FromMap(map[string]uint64{
 		"MPCapableSYNTX": 9, "MPJoinSynTx": 5, "MPJoinSynAckRx": 0, "MPRstTx": 0,
-		"MPJoinSynTxBindErr": 0, "MPJoinSynTxConnectErr": 0,
+		"MPJoinSynTxBindErr": 0, "MPJoinSynTxConnectErr": 0, "AddAddr": 0,
 	})
 	l := Of(*f)
 	check(t, l.Join(token, netip.MustParseAddr("10.91.2.2")), PeerForbids, Unanswered, ResetBySomebody, Unreachable)
