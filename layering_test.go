@@ -37,7 +37,7 @@ var imports = map[string][]string{
 	"track":             {"mptcp"},
 	"internal/firewall": {"internal/uapi", "internal/nlmsg"},
 	"doctor/rule":       {},
-	"doctor":            {"mptcp", "internal/shell", "internal/kernel", "track", "counters", "hostnet", "internal/firewall", "doctor/rule"},
+	"doctor":            {"mptcp", "ledger", "internal/shell", "internal/kernel", "track", "counters", "hostnet", "internal/firewall", "doctor/rule"},
 	"internal/filter":   {"mptcp", "track"},
 
 	"internal/source/gather":    {"mptcp", "internal/uapi", "sockdiag", "counters", "doctor"},

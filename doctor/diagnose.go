@@ -19,7 +19,7 @@ func judges() []judge {
 		subflowLimit, refusedHere, overrun, announcedInVain, limitEaten, tableFull,
 		useless, ownAddress, notHere, linkDown, otherFamily, unheard, clientSignals, droppedAnnouncement,
 		badRoutes, markedRules, reverseFilterHere,
-		failedJoins, hangingJoins, backConnects, forbiddenAddress, givenUp, abandoned,
+		failedJoins, hangingJoins, backConnects, forbiddenAddress, givenUp, unusedAnnouncements, abandoned,
 		fallbacks, blackhole, orphans,
 		silent, carriesNothing, damaged, strippedData,
 		foreignJoins, lostEvents, oldIPRoute2,

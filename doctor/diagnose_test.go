@@ -77,6 +77,7 @@ func TestCauseSeenOnce(t *testing.T) {
 	f := healthy(t)
 	alone(f)
 	many(f, 3)
+	setCounters(&f.MPTCP, map[string]uint64{"MPJoinSynTx": 3, "MPJoinSynAckRx": 0}, nil)
 	listening(f, created(), closedWith(111, 0)) // of the first
 	report := Diagnose(*f)
 	if got := ids(report); got != "D36/fail/likely" {

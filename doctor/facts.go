@@ -66,6 +66,8 @@ type Facts struct {
 	BlackholeSeen time.Time
 
 	Unseen []Gap
+
+	supposed bool // the connections are those of Suppose
 }
 
 // Kernel is what the running kernel can do.

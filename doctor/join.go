@@ -286,40 +286,17 @@ func forbiddenAddress(v *view) []Finding {
 				Title:    fmt.Sprintf("%s forbids joins to its address and announces no other", c.Remote),
 				Subject:  Subject{Remote: c.Remote},
 				Evidence: []string{fmt.Sprintf("connection %s: deny_join_id0, no ANNOUNCED", c.Token)},
-				Fix: []string{
-					"on the peer: mptcpctl endpoint add ADDRESS signal   (an address that accepts joins)",
-					"or on the peer: sysctl -w net.mptcp.allow_join_initial_addr_port=1",
-				},
+				Fix:      forbiddenFix(),
 			}
 		})
 	}
 	return g.list
 }
 
-// givenUp is D42 without events: an endpoint that was tried and has no subflow.
-func givenUp(v *view) []Finding {
-	var g group
-	for w := range v.wants {
-		l := w.c.Limits
-		if w.u != unused || l.LocalAddrMax == 0 || l.LocalAddrUsed < l.LocalAddrMax || v.atLimit(w.c) || !v.works(w.e) || !v.addsPath(w.c, w.e) {
-			continue
-		}
-		g.add(w.e.Address.String(), w.c, func() Finding {
-			alternatives := []rule.ID{rule.PeerLimit, rule.JoinRefused, rule.JoinStripped}
-			if v.total("MPRstRx") > 0 {
-				alternatives = append(alternatives, rule.OptionStripped)
-			}
-			return Finding{
-				Rule: rule.NotRetried, Severity: Warn, Confidence: track.Likely,
-				Title:   fmt.Sprintf("endpoint %s: its subflow failed, and the kernel will not retry it", w.e.Address),
-				Subject: v.onEndpoint(w.e),
-				Evidence: []string{
-					fmt.Sprintf("connection %s used %d of %d local addresses, %d additional subflows", w.c.Token, l.LocalAddrUsed, l.LocalAddrMax, l.Subflows),
-				},
-				Alternatives: alternatives,
-				Fix:          repair(v, w.e),
-			}
-		})
+// forbiddenFix is what lets joins come to the peer.
+func forbiddenFix() []string {
+	return []string{
+		"on the peer: mptcpctl endpoint add ADDRESS signal   (an address that joins may go to)",
+		"or on the peer: sysctl -w net.mptcp.allow_join_initial_addr_port=1   (for new connections)",
 	}
-	return g.list
 }

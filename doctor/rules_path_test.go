@@ -220,7 +220,20 @@ func joinCases() []ruleCase {
 		{
 			"D42", "no events", Warn, track.Likely,
 			plainly(alone),
-			plainly(func(f *Facts) { alone(f); f.Connections[0].Limits.LocalAddrUsed = 0 }),
+			plainly(func(f *Facts) {
+				alone(f)
+				f.Connections[0].BytesReceived = 0
+				f.Connections[0].Subflows[0].FullyEstablished = false
+			}),
+		},
+		{
+			"D42", "the limit was raised later", Warn, track.Certain,
+			plainly(func(f *Facts) {
+				alone(f)
+				f.Connections[0].Limits.LocalAddrUsed = 0
+				setCounters(&f.MPTCP, map[string]uint64{"AddAddr": 0}, nil)
+			}),
+			plainly(func(f *Facts) { alone(f); f.Connections[0].Limits.Subflows = 2 }),
 		},
 	}
 }

@@ -253,7 +253,8 @@ func limitCases() []ruleCase {
 			"D17", "counter", Warn, track.Likely,
 			plainly(func(f *Facts) {
 				alone(f)
-				f.Connections[0].Limits.LocalAddrUsed = 0
+				f.Endpoints = nil
+				f.Connections[0].Limits.LocalAddrUsed, f.Connections[0].Limits.LocalAddrMax = 0, 0
 				setCounters(&f.MPTCP, map[string]uint64{"AddAddr": 1}, nil)
 			}),
 			plainly(func(f *Facts) { setCounters(&f.MPTCP, map[string]uint64{"AddAddr": 1, "MPJoinSynTx": 1}, nil) }),

@@ -19,7 +19,7 @@ type Start struct{ Local, Remote netip.Addr }
 // endpoint has no id yet: 0. Facts are not changed; their lookups are to be filled
 // in anew.
 func Suppose(f Facts, e mptcp.Endpoint, starts []Start) Facts {
-	e.ID = 0
+	e.ID, f.supposed = 0, true
 	f.Connections, f.Lookups, f.Events, f.EventsSince, f.EarlierThan = nil, nil, nil, time.Time{}, nil
 	f.MPTCP, f.TCP = Counted{Now: f.MPTCP.Now}, Counted{Now: f.TCP.Now}
 	taken := 0

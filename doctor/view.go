@@ -7,6 +7,7 @@ import (
 
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/kernel"
+	"mptcpctl/ledger"
 	"mptcpctl/mptcp"
 )
 
@@ -25,6 +26,7 @@ type view struct {
 
 	routes     map[routeKey]routeTrouble
 	candidates map[netip.Addr][]hostnet.Address
+	account    *ledger.Ledger
 	blind      bool // the kernel keeps back which TCP sockets are subflows
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"mptcpctl/hostnet"
 	"mptcpctl/mptcp"
 )
 
@@ -146,7 +147,7 @@ func (a *account) judgeFollow(c *mptcp.Connection, entry *Entry) {
 	}
 	seen := fmt.Sprintf("connection %s: ANNOUNCED %s", c.Token, to)
 	if x, ok := a.attemptOf(c.Token, e.Address, to.Addr()); ok && x.closed != nil {
-		list, line := x.outcome()
+		list, line := x.outcome(a.watched(c.Token))
 		entry.Reached, entry.Evidence = list, []string{seen, line}
 		return
 	}
@@ -187,6 +188,8 @@ func (a *account) judgeAccepted(c *mptcp.Connection, entry *Entry, seen string) 
 		entry.set(Reach{NotDue, EnoughAccepted}, seen, line)
 	case int(l.AddAddrAccepted) <= live && l.Subflows >= l.SubflowsMax:
 		entry.set(Reach{NotDue, LimitReached}, seen, line)
+	case int(l.AddAddrAccepted) <= live && a.unreachable(entry) && !a.spent.excluded(NoRoute):
+		entry.set(Reach{NotPossible, NoRoute}, seen, line)
 	case int(l.AddAddrAccepted) <= live:
 		// Not counted: no SYN could leave, or the limits were lower then.
 		for _, r := range []Reach{{NotPossible, NoRoute}, {NotPossible, AddressMissing}} {
@@ -199,6 +202,19 @@ func (a *account) judgeAccepted(c *mptcp.Connection, entry *Entry, seen string) 
 		entry.Evidence = []string{seen, line}
 		entry.Reached = a.ended(c, entry.Endpoint, entry.Remote)
 	}
+}
+
+// unreachable reports whether no route leads to an announced address now.
+func (a *account) unreachable(entry *Entry) bool {
+	if a.Lookup == nil {
+		return false
+	}
+	request := hostnet.LookupRequest{Dst: plain(entry.Remote.Addr())}
+	if e := entry.Endpoint; e.Address.IsValid() {
+		request.Src, request.OIF = plain(e.Address), int(e.IfIndex)
+	}
+	route, failure, known := a.Lookup(request)
+	return known && (failure != "" || !route.Forwards())
 }
 
 // acceptedAlive is how many announced addresses have a subflow.

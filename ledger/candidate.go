@@ -52,6 +52,9 @@ type Entry struct {
 	// Decides is the fact that would tell which of several is true, "" for one.
 	Decides string
 	Subflow *mptcp.Subflow // that came of it, if it is there
+	// Obstacle is what would keep a SYN of it from leaving now, whatever happened
+	// before: NoCause where nothing is known against it, or a subflow is there.
+	Obstacle Cause
 }
 
 // Certain reports whether the facts leave one stage with one cause.

@@ -50,8 +50,8 @@ const (
 // counts those that it used, and not which: mptcpi_local_addr_used. The endpoint of the
 // initial subflow's address is not among them, though mptcpi_local_addr_max counts it.
 func (a *account) tried(c *mptcp.Connection, e mptcp.Endpoint) certainty {
-	if a.Hidden || c.Limits.LocalAddrMax == 0 {
-		return unsure // Linux 5.11 and older do not count
+	if a.Hidden || c.Limits.LocalAddrMax == 0 || !a.rules.InitialCounts {
+		return unsure // Linux 5.11 and older do not count, 5.16 and older in another way
 	}
 	usable, joined, twice := 0, 0, false
 	for _, other := range a.Endpoints {
@@ -87,11 +87,11 @@ func joinedFirst(c *mptcp.Connection, e mptcp.Endpoint) bool {
 }
 
 // mayBeDenied reports whether the connection may have used endpoints up without counting
-// them: where the peer forbids joins to its first address and none of its addresses is
+// them: where the peer forbids joins to its first address and none of its addresses was
 // accepted, an announced address of another family does it.
 func (a *account) mayBeDenied(c *mptcp.Connection) bool {
 	n, known := a.Counters.Get("AddAddr")
-	return c.Limits.AddAddrAcceptedMax == 0 && !a.watched(c.Token) && (n > 0 || !known)
+	return !a.watched(c.Token) && (n > 0 || !known)
 }
 
 func usedLine(c *mptcp.Connection) string {

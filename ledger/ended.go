@@ -94,7 +94,7 @@ func (a *account) narrow(entries []Entry) {
 			continue
 		}
 		if only != NoCause && e.May(only) && !e.May(UsedOtherwise) {
-			e.keep(func(r Reach) bool { return r.Cause == only })
+			e.keep(func(r Reach) bool { return r.Cause == only || a.past && r.Cause == PeerForbids })
 		} else if !a.past && s.syn.n+s.bind.n+s.connect.n >= n {
 			e.keep(func(r Reach) bool { return r.Cause != PeerForbids })
 		}

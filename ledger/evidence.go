@@ -49,8 +49,9 @@ func (a *account) attemptOf(t mptcp.Token, local, remote netip.Addr) (last attem
 	return last, ok
 }
 
-// outcome returns what the end of the join says of its cause.
-func (x attempt) outcome() (list []Reach, evidence string) {
+// outcome returns what the end of the join says of its cause. If the connection was not
+// watched all the while, the join may have been up before, unseen.
+func (x attempt) outcome(watched bool) (list []Reach, evidence string) {
 	ev := x.closed
 	if ev == nil {
 		return nil, ""
@@ -76,10 +77,14 @@ func (x attempt) outcome() (list []Reach, evidence string) {
 		return []Reach{{Died, ResetLater}}, evidence
 	case errno == connRefused:
 		return []Reach{{Refused, ResetBySomebody}}, evidence
+	case errno == timedOut && !watched:
+		return []Reach{{NoAnswer, Unanswered}, {Died, TimedOut}}, evidence
 	case errno == timedOut:
 		return []Reach{{NoAnswer, Unanswered}}, evidence
 	case errno == noRouteToHost || errno == netUnreachable || errno == hostDown:
 		return []Reach{{Refused, Unreachable}}, evidence
+	case errno == 0 && !reason && !watched:
+		return []Reach{{NotMPTCP, WithoutMPJoin}, {Refused, PeerLimit}, {Died, Ended}}, evidence
 	case errno == 0 && !reason:
 		return []Reach{{NotMPTCP, WithoutMPJoin}}, evidence
 	}

@@ -39,6 +39,7 @@ type Facts struct {
 // account is the facts with what the rules ask of them, worked out once.
 type account struct {
 	*Facts
+	rules   Rules
 	spent   spending
 	past    bool                    // connections that have gone are in the counters as well
 	joined  map[netip.AddrPort]bool // addresses of peers that a join is up to, of any connection
@@ -48,7 +49,7 @@ type account struct {
 
 func newAccount(f *Facts) *account {
 	a := &account{
-		Facts: f, joined: joinedAddresses(f),
+		Facts: f, rules: RulesOf(f.Release), joined: joinedAddresses(f),
 		events: map[mptcp.Token][]*mptcp.Event{}, earlier: make(map[mptcp.Token]bool, len(f.Earlier)),
 	}
 	for i := range f.Events {

@@ -10,22 +10,26 @@ import (
 
 // Ledger is the account of a network namespace.
 type Ledger struct {
-	Entries []Entry
+	Entries []Entry // those of one connection stand together
+
+	spans map[mptcp.Token][2]int
 }
 
 // Of returns the account of the facts. Facts are not changed; entries hold pointers to
 // the subflows of its connections.
 func Of(f Facts) Ledger {
 	a := newAccount(&f)
-	var l Ledger
+	l := Ledger{spans: make(map[mptcp.Token][2]int, len(f.Connections))}
 	for i := range f.Connections {
 		c := &f.Connections[i]
 		if c.State != mptcp.StateEstablished {
 			continue
 		}
+		from := len(l.Entries)
 		l.Entries = append(l.Entries, a.joins(c)...)
 		l.Entries = append(l.Entries, a.announcements(c)...)
 		l.Entries = append(l.Entries, a.follows(c)...)
+		l.spans[c.Token] = [2]int{from, len(l.Entries)}
 	}
 	a.narrow(l.Entries)
 	for i := range l.Entries {
@@ -37,8 +41,9 @@ func Of(f Facts) Ledger {
 // Connection yields the entries of one connection.
 func (l *Ledger) Connection(t mptcp.Token) iter.Seq[*Entry] {
 	return func(yield func(*Entry) bool) {
-		for i := range l.Entries {
-			if l.Entries[i].Token == t && !yield(&l.Entries[i]) {
+		span := l.spans[t]
+		for i := span[0]; i < span[1]; i++ {
+			if !yield(&l.Entries[i]) {
 				return
 			}
 		}
@@ -97,12 +102,13 @@ func (a *account) judgeJoin(c *mptcp.Connection, entry *Entry) {
 		entry.Subflow, entry.Reached, entry.Evidence = s, []Reach{reach}, []string{line}
 		return
 	}
+	entry.Obstacle = a.obstacle(e, entry.Remote.Addr())
 	if cause, line := a.notDue(c, e, entry.Remote, entry.RemoteID); cause != NoCause {
 		entry.set(Reach{NotDue, cause}, line)
 		return
 	}
 	if x, ok := a.attemptOf(c.Token, e.Address, entry.Remote.Addr()); ok && x.closed != nil {
-		list, line := x.outcome()
+		list, line := x.outcome(a.watched(c.Token))
 		entry.Reached, entry.Evidence = list, []string{line}
 		return
 	}

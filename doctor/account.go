@@ -1,0 +1,267 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+
+	"mptcpctl/doctor/rule"
+	"mptcpctl/hostnet"
+	"mptcpctl/ledger"
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+// ledger returns the account of what the path manager could have done, made when the
+// first rule asks for it.
+func (v *view) ledger() *ledger.Ledger {
+	if v.account == nil {
+		l := ledger.Of(v.pathFacts())
+		v.account = &l
+	}
+	return v.account
+}
+
+// pathFacts are the facts as the ledger takes them.
+func (v *view) pathFacts() ledger.Facts {
+	f := ledger.Facts{
+		Release: v.Kernel.Release, Userspace: v.userspace(), Limits: v.Limits, Endpoints: v.Endpoints,
+		Connections: v.Connections, Hidden: v.blind, Counters: v.MPTCP.Now,
+		Events: v.Events, Earlier: v.EarlierThan,
+		Addresses: v.Network.Addresses, Links: v.Network.Links,
+		Lookup: func(q hostnet.LookupRequest) (hostnet.Route, string, bool) {
+			l, known := v.lookups[q]
+			return l.Route, l.Error, known
+		},
+	}
+	if v.EventsLost == 0 {
+		f.EventsSince = v.EventsSince
+	}
+	return f
+}
+
+// entry returns what the ledger says of a join from the endpoint, nil for nothing.
+func (v *view) entry(c *mptcp.Connection, e mptcp.Endpoint) *ledger.Entry {
+	return v.ledger().Join(c.Token, e.Address)
+}
+
+// ruleOf returns the rule about a cause of the ledger, "" where none is.
+func ruleOf(k ledger.Kind, c ledger.Cause) rule.ID {
+	if k == ledger.Follow && c == ledger.ResetBySomebody {
+		return rule.AnnouncedWithoutListener
+	}
+	switch c {
+	case ledger.PeerForbids:
+		return rule.JoinsForbidden
+	case ledger.OtherFamily:
+		return rule.OtherFamily
+	case ledger.NothingAcknowledged:
+		return rule.NothingSent
+	case ledger.NoSubflowsAllowed, ledger.LimitReached:
+		return rule.SubflowLimit
+	case ledger.NothingAccepted, ledger.EnoughAccepted:
+		return rule.AnnouncementsNotAccepted
+	case ledger.AddressMissing, ledger.AddressTentative, ledger.NoPort:
+		return rule.AddressMissing
+	case ledger.DeviceMissing, ledger.DeviceDown:
+		return rule.LinkDown
+	case ledger.NoRoute:
+		return rule.NoRoute
+	case ledger.OptionTooLong:
+		return rule.AnnouncementTooLong
+	case ledger.Unanswered:
+		return rule.JoinUnanswered
+	case ledger.WithoutMPJoin:
+		return rule.JoinStripped
+	case ledger.ResetBySomebody, ledger.Unreachable:
+		return rule.JoinRefused
+	case ledger.PeerLimit, ledger.PeerProhibits:
+		return rule.PeerLimit
+	case ledger.NotLookedAgain, ledger.UsedOtherwise, ledger.TimedOut, ledger.ResetLater, ledger.Ended:
+		return rule.NotRetried
+	}
+	return ""
+}
+
+// alternatives are the rules that the stages of an entry stand for, but for one.
+func alternatives(e *ledger.Entry, but rule.ID) []rule.ID {
+	var list []rule.ID
+	seen := map[rule.ID]bool{but: true, "": true}
+	for _, r := range e.Reached {
+		if id := ruleOf(e.Kind, r.Cause); !seen[id] {
+			seen[id] = true
+			list = append(list, id)
+		}
+	}
+	return list
+}
+
+// givenUp is D42, and what led to it where the counters tell: an endpoint that has no
+// subflow, and that the kernel will not try by itself.
+func givenUp(v *view) []Finding {
+	var g group
+	for w := range v.wants {
+		if v.supposed || w.u != unused || !v.works(w.e) || !v.addsPath(w.c, w.e) {
+			continue
+		}
+		entry := v.entry(w.c, w.e)
+		if entry == nil || !stuck(entry) || v.toldByEvents(w.c, w.e.Address, w.c.Remote) {
+			continue
+		}
+		g.add(w.e.Address.String()+entry.Reached[0].String(), w.c, func() Finding { return v.stuckEndpoint(w, entry) })
+	}
+	return g.list
+}
+
+// stuck reports whether the kernel does nothing for the entry until somebody makes it,
+// though no limit forbids it now.
+func stuck(e *ledger.Entry) bool {
+	for _, r := range e.Reached {
+		switch r.Cause {
+		case ledger.PeerForbids, ledger.NotLookedAgain, ledger.UsedOtherwise:
+		default:
+			if !r.Stage.Ended() {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// stuckEndpoint is the finding about an endpoint that is stuck.
+func (v *view) stuckEndpoint(w want, entry *ledger.Entry) Finding {
+	f := Finding{
+		Rule: rule.NotRetried, Severity: Warn, Confidence: track.Likely,
+		Title:    fmt.Sprintf("endpoint %s: its subflow failed, and the kernel will not retry it", w.e.Address),
+		Subject:  v.onEndpoint(w.e),
+		Evidence: append([]string{}, entry.Evidence...),
+		Fix:      repair(v, w.e),
+	}
+	f.Evidence = append(f.Evidence, v.counts(joinCounters...)...)
+	if entry.Certain() {
+		v.certainly(&f, w, entry.Reached[0])
+		return f
+	}
+	f.Alternatives = alternatives(entry, rule.NotRetried)
+	if entry.Is(ledger.NotDue) {
+		f.Title = fmt.Sprintf("endpoint %s has no subflow, and the kernel will not try it by itself", w.e.Address)
+	}
+	return f
+}
+
+// joinCounters are the counters that tell how joins ended.
+var joinCounters = []string{
+	"MPJoinSynTx", "MPJoinSynAckRx", "MPRstTx", "MPJoinSynTxBindErr", "MPJoinSynTxConnectErr",
+}
+
+// certainly makes the finding one about the only cause that the counters leave.
+func (v *view) certainly(f *Finding, w want, reach ledger.Reach) {
+	way := fmt.Sprintf("from %s to %s", w.e.Address, w.c.Remote)
+	again := repair(v, w.e)[0]
+	f.Confidence = track.Certain
+	switch reach.Cause {
+	case ledger.PeerLimit:
+		f.Rule, f.Severity = rule.PeerLimit, Fail
+		f.Title = "the peer accepts no further subflow: it closed the one " + way + " at once"
+		f.Alternatives = []rule.ID{rule.PeerWithoutDaemon}
+		f.Fix = []string{
+			"on the peer: mptcpctl limits set subflows N   (its limit or its path manager refused the join)",
+			"then let the application connect again: the peer refuses the joins of this connection until one of its subflows ends",
+		}
+	case ledger.WithoutMPJoin:
+		f.Rule, f.Severity = rule.JoinStripped, Fail
+		f.Title = "a middlebox removes MPTCP from the join " + way
+		f.Fix = []string{"report to the operator of this path that TCP option 30 (MP_JOIN) is removed"}
+		v.blameWay(f, suspectJoin, netip.AddrPortFrom(w.e.Address, 0), w.c.Remote, v.boundDevice(w.e))
+	case ledger.PeerForbids:
+		f.Rule = rule.JoinsForbidden
+		f.Title = fmt.Sprintf("%s forbids joins to its address, and announces no other", w.c.Remote)
+		f.Subject.Remote = w.c.Remote
+		f.Fix = forbiddenFix()
+	case ledger.NotLookedAgain:
+		f.Title = fmt.Sprintf("endpoint %s is not tried on this connection: %s", w.e.Address, reach.Cause)
+		f.Fix = []string{again}
+	case ledger.UsedOtherwise:
+		f.Title = fmt.Sprintf("endpoint %s is not tried on this connection: %s", w.e.Address, reach.Cause)
+	default:
+		f.Confidence = track.Likely
+		f.Alternatives = alternatives(&ledger.Entry{Reached: []ledger.Reach{reach}}, rule.NotRetried)
+	}
+}
+
+// boundDevice is the name of the device that subflows of the endpoint are bound to.
+func (v *view) boundDevice(e mptcp.Endpoint) string {
+	if e.IfIndex == 0 {
+		return ""
+	}
+	return v.links[int(e.IfIndex)].Name
+}
+
+// unusedAnnouncements is D09, D28, D35 or D36 without events: an address that the peer
+// announced was used, and has no subflow.
+func unusedAnnouncements(v *view) []Finding {
+	var g group
+	for _, c := range v.clients {
+		if !ready(c) || !v.kernelPM(c) {
+			continue
+		}
+		for entry := range v.ledger().Connection(c.Token) {
+			if entry.Kind != ledger.Follow || !entry.GivenUp() || v.toldByEvents(c, netip.Addr{}, entry.Remote) {
+				continue
+			}
+			g.add(entry.Remote.String()+c.Remote.Addr().String(), c, func() Finding { return v.unusedAnnouncement(c, entry) })
+		}
+	}
+	return g.list
+}
+
+// toldByEvents reports whether failedJoins judges the join, by the event that ended it.
+func (v *view) toldByEvents(c *mptcp.Connection, local netip.Addr, remote netip.AddrPort) bool {
+	for _, a := range v.attempts(c.Token) {
+		from := !local.IsValid() || plain(a.local.Addr()) == plain(local)
+		if a.closed == nil || !from || !remote.IsValid() || plain(a.remote.Addr()) != plain(remote.Addr()) {
+			continue
+		}
+		if _, found := v.judge(c, &a, mptcp.Endpoint{Address: local}); found {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *view) unusedAnnouncement(c *mptcp.Connection, entry *ledger.Entry) Finding {
+	what := "an address that the peer announced"
+	if entry.Remote.IsValid() {
+		what = fmt.Sprintf("%s, which the peer announced,", entry.Remote)
+	}
+	f := Finding{
+		Rule: rule.NotRetried, Severity: Warn, Confidence: track.Likely,
+		Title:    what + " has no subflow: the join failed, and the kernel will not retry it",
+		Subject:  Subject{Netns: v.Netns, Remote: c.Remote},
+		Evidence: append(append([]string{}, entry.Evidence...), v.counts(joinCounters...)...),
+		Fix:      []string{"on the peer: delete the endpoint of the announced address and add it again, when the cause is mended"},
+	}
+	if entry.Remote.IsValid() {
+		f.Subject.Remote = entry.Remote
+	}
+	if !entry.Certain() {
+		f.Alternatives = alternatives(entry, rule.NotRetried)
+		return f
+	}
+	if reach := entry.Reached[0]; reach.Cause == ledger.NoRoute && entry.Remote.IsValid() {
+		f.Rule, f.Confidence = rule.NoRoute, track.Certain
+		f.Title = fmt.Sprintf("the peer announced %s, and no route leads there", entry.Remote)
+		f.Fix = append([]string{fmt.Sprintf("%s route get %s   (shows why; add the route that is missing)", ipOf(entry.Remote.Addr()),
+			entry.Remote.Addr())}, f.Fix...)
+	} else {
+		f.Alternatives = alternatives(entry, rule.NotRetried)
+	}
+	return f
+}
+
+// ipOf is the command of iproute2 for the family of an address.
+func ipOf(a netip.Addr) string {
+	if a.Unmap().Is6() {
+		return "ip -6"
+	}
+	return "ip"
+}
