@@ -41,30 +41,54 @@ type Elsewhere struct {
 	Netns string // as /proc/PID/ns/net names it: "net:[4026531840]"
 }
 
+// Program is a process that manages endpoints, with its network namespace.
+type Program struct {
+	mptcp.Process
+	Netns  string // as /proc/PID/ns/net names it, "" where it is hidden
+	Hidden bool   // the caller may not see its namespace
+}
+
 // Find goes over the processes below proc, where procfs is mounted. Processes that end
 // meanwhile are no error.
 func Find(ctx context.Context, proc string) (Found, error) {
-	var found Found
 	home, err := os.Readlink(filepath.Join(proc, "thread-self/ns/net"))
 	if err != nil {
-		return found, err
+		return Found{}, err
 	}
-	err = owners.Each(ctx, proc, func(pid int) error {
-		p := mptcp.Process{PID: pid, Name: owners.Name(proc, pid)}
+	all, err := All(ctx, proc)
+	return Sort(all, home), err
+}
+
+// All is Find for several namespaces: [Sort] tells what one of them finds.
+func All(ctx context.Context, proc string) ([]Program, error) {
+	var all []Program
+	err := owners.Each(ctx, proc, func(pid int) error {
+		p := Program{Process: mptcp.Process{PID: pid, Name: owners.Name(proc, pid)}}
 		if !Is(p.Name) {
 			return nil
 		}
 		there, err := os.Readlink(filepath.Join(proc, strconv.Itoa(pid), "ns/net"))
-		switch {
-		case errors.Is(err, fs.ErrPermission):
-			found.Maybe = append(found.Maybe, p)
-		case err != nil: // it has ended
-		case there == home:
-			found.Here = append(found.Here, p)
-		default:
-			found.Elsewhere = append(found.Elsewhere, Elsewhere{p, there})
+		p.Netns, p.Hidden = there, errors.Is(err, fs.ErrPermission)
+		if err == nil || p.Hidden { // else it has ended
+			all = append(all, p)
 		}
 		return nil
 	})
-	return found, err
+	return all, err
+}
+
+// Sort sorts the programs as the namespace home sees them, which is named as
+// /proc/PID/ns/net names it.
+func Sort(all []Program, home string) (found Found) {
+	for _, p := range all {
+		switch {
+		case p.Hidden:
+			found.Maybe = append(found.Maybe, p.Process)
+		case p.Netns == home:
+			found.Here = append(found.Here, p.Process)
+		default:
+			found.Elsewhere = append(found.Elsewhere, Elsewhere{p.Process, p.Netns})
+		}
+	}
+	return found
 }

@@ -50,6 +50,9 @@ func (j *judge) run(ctx context.Context, deltas iter.Seq2[track.Delta, error]) e
 }
 
 func (j *judge) lookEvery(ctx context.Context) {
+	if !j.awaitState(ctx) {
+		return
+	}
 	pause := time.Second // what is there at the start is known soon
 	for {
 		select {
@@ -57,11 +60,35 @@ func (j *judge) lookEvery(ctx context.Context) {
 			return
 		case <-time.After(pause):
 		}
-		if _, err := j.look(ctx); err != nil && ctx.Err() == nil {
+		if err := j.lookInTime(ctx); err != nil && ctx.Err() == nil {
 			j.log.Warn("doctor", "error", err)
 		}
 		pause = judgePause
 	}
+}
+
+// awaitState waits until the first state is there: whoever asks for it comes first. It
+// reports whether ctx goes on.
+func (j *judge) awaitState(ctx context.Context) bool {
+	for {
+		changed := j.tracker.Changed()
+		if len(j.tracker.State().Namespaces()) > 0 {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-changed:
+		}
+	}
+}
+
+// lookInTime looks, for no longer than half a pause.
+func (j *judge) lookInTime(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, judgePause/2)
+	defer cancel()
+	_, err := j.look(ctx)
+	return err
 }
 
 // note keeps an event of the kernel. Behind a gap evidence begins anew.

@@ -26,7 +26,7 @@ const (
 
 // elsewhere looks into the other network namespaces, where the rules need it.
 func (g *gathering) elsewhere(ctx context.Context) {
-	if g.c.Alone || !g.f.ElsewhereWanted() {
+	if g.c.Alone || g.round.together || !g.f.ElsewhereWanted() {
 		return
 	}
 	var list hostnet.NamespaceList

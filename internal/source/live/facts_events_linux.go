@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -9,6 +10,10 @@ import (
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 )
+
+// mostWatched is in how many namespaces at once gatherings listen: each listener has
+// buffers of its own.
+const mostWatched = 64
 
 // watch is the listening to events during the window.
 type watch struct {
@@ -28,6 +33,10 @@ func (g *gathering) watch(ctx context.Context) *watch {
 	}
 	if g.f.Sysctls.Raw != nil && g.f.Sysctls.PathManagerName() != "kernel" {
 		g.gap("events", "doctor does not listen, because listening makes the kernel accept joins that a userspace path manager must manage")
+		return nil
+	}
+	if g.round.many {
+		g.gap("events", fmt.Sprintf("doctor does not listen in more than %d network namespaces at once", mostWatched))
 		return nil
 	}
 	var listener *pathmanager.Listener

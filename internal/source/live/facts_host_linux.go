@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"os/exec"
 	"slices"
 	"syscall"
 	"time"
@@ -111,10 +110,9 @@ func (g *gathering) subscribers(ctx context.Context) {
 		g.miss("who listens to events", err)
 		return
 	}
-	own, _ := owners.SocketsOf(0) // where /proc is hidden, all count
 	listening := map[uint32]bool{}
 	for _, s := range sockets {
-		if s.Protocol == protocol && s.PortID != 0 && s.Groups&(1<<(group-1)) != 0 && !own[s.Inode] {
+		if s.Protocol == protocol && s.PortID != 0 && s.Groups&(1<<(group-1)) != 0 && !g.round.ours(s.Inode) {
 			listening[s.Inode] = true
 		}
 	}
@@ -132,17 +130,21 @@ func (g *gathering) subscribers(ctx context.Context) {
 }
 
 // managers finds the programs that manage endpoints and run in the namespace, or may.
-func (g *gathering) managers(ctx context.Context) {
+func (g *gathering) managers(context.Context) {
 	const what = "the programs that manage endpoints"
-	var found managers.Found
-	err := g.h.inside(func() (err error) {
-		found, err = managers.Find(ctx, "/proc")
-		return err
-	})
+	all, err := g.round.managers()
+	var home string
+	if err == nil {
+		err = g.h.inside(func() (err error) {
+			home, err = os.Readlink("/proc/thread-self/ns/net")
+			return err
+		})
+	}
 	if err != nil {
 		g.miss(what, err)
 		return
 	}
+	found := managers.Sort(all, home)
 	g.f.Managers, g.f.MaybeManagers = found.Here, found.Maybe
 	for _, p := range found.Elsewhere {
 		if p.Name == managers.NetworkManager {
@@ -159,13 +161,7 @@ func (g *gathering) outside(ctx context.Context) {
 	if g.c.Alone {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	text, err := exec.CommandContext(ctx, "ip", "-V").Output()
-	if err != nil {
-		return // none, or none that says its version
-	}
-	g.f.IPRoute2 = ipVersion(text)
+	g.f.IPRoute2 = g.round.ip(ctx)
 }
 
 // ipVersion reads what `ip -V` prints: "ip utility, iproute2-6.1.0, libbpf 1.1.2".

@@ -24,30 +24,72 @@ import (
 // Facts gathers what doctor judges. What may not be read, and what cannot be read,
 // is told in Facts.Unseen and is no error; the error is that of ctx.
 func (h *Host) Facts(ctx context.Context, c *gather.Config) (doctor.Facts, error) {
+	g := h.gathering(c, newRound(ctx))
+	g.begin(ctx)
+	g.look(ctx)
+	g.settle(findProcesses(ctx, []*gathering{g}))
+	if g.undecided() {
+		g.lookAgain(ctx)
+		g.settle(findProcesses(ctx, []*gathering{g}))
+	}
+	g.finish(ctx)
+	g.elsewhere(ctx)
+	return g.f, ctx.Err()
+}
+
+func (h *Host) gathering(c *gather.Config, r *round) *gathering {
 	if c == nil {
 		c = &gather.Config{}
 	}
-	g := &gathering{h: h, c: c, f: doctor.Facts{Netns: h.netns, Enter: h.enter, Focus: c.Focus}}
+	return &gathering{h: h, c: c, round: r, f: doctor.Facts{Netns: h.netns, Enter: h.enter, Focus: c.Focus}}
+}
+
+// begin reads what does not take a while, and what the counters are at the beginning of
+// the window.
+func (g *gathering) begin(ctx context.Context) {
 	g.kernel()
 	g.settings(ctx)
-	watch := g.watch(ctx)
-	before := g.read()
-	g.h.blackholes.note(before)
+	g.watching = g.watch(ctx)
+	g.before = g.read()
+	g.h.blackholes.note(g.before)
 	for _, read := range [...]func(context.Context){g.pathManager, g.network, g.firewall, g.managers, g.outside} {
-		read(ctx)
+		if ctx.Err() == nil {
+			read(ctx)
+		}
 	}
-	g.wait(ctx, before.time, g.c.Window)
-	g.count(before, g.read())
+}
+
+// look reads what there is at the end of the window, and waits for it where it has not
+// come yet.
+func (g *gathering) look(ctx context.Context) {
+	g.wait(ctx, g.before.time, g.c.Window)
+	g.lookNow(ctx)
+}
+
+// lookAgain does so a SYN's time later.
+func (g *gathering) lookAgain(ctx context.Context) {
+	g.wait(ctx, g.looked, synTimeout)
+	g.lookNow(ctx)
+}
+
+func (g *gathering) lookNow(ctx context.Context) {
+	if ctx.Err() != nil {
+		return
+	}
+	g.count(g.before, g.read())
 	g.sockets(ctx)
-	if g.c.Window > 0 && undecided(g.f.Connections) {
-		g.wait(ctx, time.Now(), synTimeout)
-		g.count(before, g.read())
-		g.sockets(ctx)
+	g.looked = time.Now()
+}
+
+// undecided reports whether to look again.
+func (g *gathering) undecided() bool { return g.c.Window > 0 && undecided(g.f.Connections) }
+
+// finish takes the events of the window, and asks for the routes that the rest wants.
+func (g *gathering) finish(ctx context.Context) {
+	g.events(g.watching)
+	if ctx.Err() == nil {
+		g.lookups(ctx)
 	}
-	g.events(watch)
-	g.lookups(ctx)
-	g.elsewhere(ctx)
-	return g.f, ctx.Err()
 }
 
 // synTimeout is a little more than the time after which the kernel sends the first
@@ -70,9 +112,16 @@ func undecided(connections []mptcp.Connection) bool {
 
 // gathering is one run of Facts.
 type gathering struct {
-	h *Host
-	c *gather.Config
-	f doctor.Facts
+	h     *Host
+	c     *gather.Config
+	round *round
+	f     doctor.Facts
+
+	watching *watch    // nil: nobody listens
+	before   reading   // at the beginning of the window
+	looked   time.Time // when the sockets were read last
+	found    found
+	summary  doctor.Namespace // what this namespace is for others
 
 	managed []string // the other namespaces in which NetworkManager runs, as /proc/PID/ns/net says
 }
@@ -241,17 +290,35 @@ func (g *gathering) sockets(ctx context.Context) {
 	for i := range accepting {
 		snapshot.Listeners = append(snapshot.Listeners, accepting[i].Local)
 	}
-	connections := track.Join(snapshot)
-	lists := []*[]mptcp.Connection{&connections, &accepting, &tcp.Plain, &tcp.Listeners, &tcp.Blackholed}
-	g.processes(ctx, lists)
-	g.f.Connections = gather.Keep(connections, g.c.Matches)
-	g.f.Listeners = gather.Listeners(accepting)
+	g.found = found{track.Join(snapshot), accepting, queues, tcp}
+}
+
+// found are the sockets that were read, before it is known who holds them.
+type found struct {
+	connections, accepting []mptcp.Connection
+	queues                 [][2]uint32 // of accepting: connections that wait there, and how many may
+	tcp                    gather.TCPSockets
+}
+
+// lists returns all of them.
+func (f *found) lists() []*[]mptcp.Connection {
+	return []*[]mptcp.Connection{&f.connections, &f.accepting, &f.tcp.Plain, &f.tcp.Listeners, &f.tcp.Blackholed}
+}
+
+// settle takes over what was found, with the processes that hold it. The filter needs
+// them.
+func (g *gathering) settle(walk owners.ProcessWalk, err error) {
+	g.processes(walk, err)
+	g.summarize()
+	found := &g.found
+	g.f.Connections = gather.Keep(found.connections, g.c.Matches)
+	g.f.Listeners = gather.Listeners(found.accepting)
 	for i := range g.f.Listeners {
-		g.f.Listeners[i].Waiting, g.f.Listeners[i].MostWaiting = queues[i][0], queues[i][1]
+		g.f.Listeners[i].Waiting, g.f.Listeners[i].MostWaiting = found.queues[i][0], found.queues[i][1]
 	}
-	g.f.PlainFlows = gather.Flows(gather.Keep(tcp.Plain, g.c.Matches))
-	g.f.PlainListeners = gather.Listeners(gather.Keep(tcp.Listeners, g.c.Listens))
-	g.f.Blackholed = gather.Flows(gather.Keep(tcp.Blackholed, g.c.Matches))
+	g.f.PlainFlows = gather.Flows(gather.Keep(found.tcp.Plain, g.c.Matches))
+	g.f.PlainListeners = gather.Listeners(gather.Keep(found.tcp.Listeners, g.c.Listens))
+	g.f.Blackholed = gather.Flows(gather.Keep(found.tcp.Blackholed, g.c.Matches))
 }
 
 // readTCP reads the subflows, and all other TCP sockets, in one dump.
@@ -268,28 +335,46 @@ func (h *Host) readTCP(ctx context.Context, s *track.Snapshot) (tcp gather.TCPSo
 	return tcp, nil
 }
 
-// processes finds who holds the sockets, in one walk.
-func (g *gathering) processes(ctx context.Context, lists []*[]mptcp.Connection) {
-	inodes := map[uint32]bool{}
-	for _, list := range lists {
+// inodes adds the sockets that were found.
+func (g *gathering) inodes(wanted map[uint32]bool) {
+	for _, list := range g.found.lists() {
 		for i := range *list {
 			if inode := (*list)[i].Inode; inode != 0 {
-				inodes[inode] = true
+				wanted[inode] = true
 			}
 		}
 	}
-	if len(inodes) == 0 {
-		return
+}
+
+// findProcesses finds who holds the sockets of all of them, in one walk.
+func findProcesses(ctx context.Context, all []*gathering) (owners.ProcessWalk, error) {
+	wanted := map[uint32]bool{}
+	for _, g := range all {
+		g.inodes(wanted)
 	}
-	walk, err := owners.WalkProcesses(ctx, "", func(inode uint32) bool { return inodes[inode] })
+	if len(wanted) == 0 {
+		return owners.ProcessWalk{}, nil
+	}
+	return owners.WalkProcesses(ctx, "", func(inode uint32) bool { return wanted[inode] })
+}
+
+// processes notes who holds the sockets.
+func (g *gathering) processes(walk owners.ProcessWalk, err error) {
 	if err != nil {
 		g.miss("processes", err)
 		return
 	}
-	if walk.Unreadable > 0 && len(walk.Owners) < len(inodes) {
+	inodes, known := map[uint32]bool{}, 0
+	g.inodes(inodes)
+	for inode := range inodes {
+		if len(walk.Owners[inode]) > 0 {
+			known++
+		}
+	}
+	if walk.Unreadable > 0 && known < len(inodes) {
 		g.gap("the processes of some sockets", "only root can see those of other users")
 	}
-	for _, list := range lists {
+	for _, list := range g.found.lists() {
 		for i := range *list {
 			(*list)[i].Processes = walk.Owners[(*list)[i].Inode]
 		}

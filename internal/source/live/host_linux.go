@@ -25,8 +25,9 @@ import (
 // Host is one network namespace of the running kernel, as the thread that called
 // Dial was in it. Its methods may be used by several goroutines.
 type Host struct {
-	netns string
-	enter string // what Enter returns
+	netns  string
+	enter  string // what Enter returns
+	others seenAs // how other namespaces see this one
 
 	pm       *pathmanager.Client
 	diag     *sockdiag.Client
@@ -52,8 +53,9 @@ type Config struct {
 	// this configuration. It needs CAP_NET_ADMIN in the namespace.
 	Events *pathmanager.ListenConfig
 
-	taps taps
-	home *hostnet.Namespace // the namespace of the calling thread, where it is not the process'
+	taps   taps
+	others seenAs             // how other namespaces see this one
+	home   *hostnet.Namespace // the namespace of the calling thread, where it is not the process'
 }
 
 // taps are shown the kernel's answers before they are decoded. They may be nil.
@@ -69,7 +71,7 @@ func Dial(c *Config) (*Host, error) {
 	if c == nil {
 		c = &Config{}
 	}
-	h := &Host{netns: c.Netns, enter: c.Enter, counters: counters.New(""), home: c.home}
+	h := &Host{netns: c.Netns, enter: c.Enter, others: c.others, counters: counters.New(""), home: c.home}
 	err := h.dial(c)
 	if err != nil {
 		return nil, errors.Join(err, h.Close())

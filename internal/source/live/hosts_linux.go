@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,9 +14,12 @@ import (
 
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/source"
+	"mptcpctl/internal/source/gather"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 	"mptcpctl/track"
+
+	"golang.org/x/sys/unix"
 )
 
 var _ source.Source = (*Hosts)(nil)
@@ -155,11 +159,20 @@ func (h *Hosts) scan(ctx context.Context) error {
 		listed[n.Inode] = true
 	}
 	h.leave(listed) // first: one that came may have the name of one that went
-	for _, n := range list.Namespaces {
+	room := h.room()
+	for i, n := range list.Namespaces {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if m := h.member(n.Inode); m != nil {
 			h.renumber(m)
 			continue
 		}
+		if room <= 0 && !n.Current {
+			h.warn("descriptors", crowded(len(list.Namespaces)-i, len(list.Namespaces)))
+			break
+		}
+		room--
 		m, err := h.open(n)
 		if err != nil && n.Current {
 			return err
@@ -174,6 +187,42 @@ func (h *Hosts) scan(ctx context.Context) error {
 	h.scanned = time.Now()
 	h.mu.Unlock()
 	return nil
+}
+
+// Open files that a member takes, and that are kept for all else; and how many members
+// there may be.
+const (
+	descriptorsEach = 12
+	descriptorsKept = 1200
+	mostMembers     = 4096 // each may hold a thread, of which Go has 10,000 at most
+)
+
+// room returns how many more namespaces may be opened before the process has as many
+// open files as it may have.
+func (h *Hosts) room() int {
+	most := openFiles()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return min(mostMembers, (most-min(descriptorsKept, most/4))/descriptorsEach) - len(h.members)
+}
+
+// openFiles returns how many files the process may have open.
+func openFiles() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 1024
+	}
+	return int(min(limit.Cur, 1<<30))
+}
+
+// crowded says that namespaces are left out for want of descriptors.
+func crowded(left, all int) error {
+	if all-left >= mostMembers {
+		return fmt.Errorf("%d of %d network namespaces are left out: one process looks into at most %d; others can be looked "+
+			"into one by one (-n)", left, all, mostMembers)
+	}
+	return fmt.Errorf("%d of %d network namespaces are left out: each takes %d open files, and this process may have %d "+
+		"(RLIMIT_NOFILE: `ulimit -n`, or LimitNOFILE= of a unit, raises that)", left, all, descriptorsEach, openFiles())
 }
 
 // refresh looks for namespaces, unless Batches does or it was done just now.
@@ -224,7 +273,10 @@ func (h *Hosts) open(n hostnet.NamedNamespace) (*member, error) {
 		return nil, fmt.Errorf("it has gone: %w", errors.Join(err, fs.ErrNotExist))
 	}
 	name := h.unique(n)
-	config := &Config{Netns: name}
+	config := &Config{Netns: name, others: seenAs{n.Name, cmp.Or(n.Container, n.Process)}}
+	if n.Name == "" && n.PID != 0 {
+		config.others.name = strconv.Itoa(n.PID)
+	}
 	if h.config.Events != nil {
 		m.direct = h.main == nil || !n.Current && !h.remember(ns, name)
 	}
@@ -439,16 +491,22 @@ func (h *Hosts) Snapshots(ctx context.Context) ([]track.Snapshot, error) {
 	if err := h.refresh(ctx); err != nil {
 		return nil, err
 	}
+	members := h.list()
+	read := make([]track.Snapshot, len(members))
+	failed := make([]error, len(members))
+	gather.Pool(ctx, len(members), func(i int) { read[i], failed[i] = members[i].Snapshot(ctx) })
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	var snapshots []track.Snapshot
-	for _, m := range h.list() {
-		s, err := m.Snapshot(ctx)
-		switch {
+	for i, m := range members {
+		switch err := failed[i]; {
 		case errors.Is(err, fs.ErrClosed):
 			continue // it has gone meanwhile
 		case err != nil:
 			return nil, fmt.Errorf("network namespace %s: %w", m.netns, err)
 		}
-		snapshots = append(snapshots, s)
+		snapshots = append(snapshots, read[i])
 	}
 	return snapshots, nil
 }
