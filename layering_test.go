@@ -21,6 +21,7 @@ var imports = map[string][]string{
 	"mptcp":             {},
 	"internal/uapi":     {},
 	"internal/kernel":   {},
+	"internal/await":    {},
 	"internal/thread":   {},
 	"internal/grammar":  {},
 	"internal/pcapng":   {},
@@ -85,7 +86,7 @@ var imports = map[string][]string{
 }
 
 // forTests are packages that only tests may import.
-var forTests = []string{"internal/lab/labtest"}
+var forTests = []string{"internal/await", "internal/lab/labtest"}
 
 func TestImportTable(t *testing.T) {
 	for _, dir := range packages(t) {

@@ -41,6 +41,10 @@ var shared = []struct {
 		also: []string{"internal/force/caller_linux.go"}, // its thread goes back and forth, and knows namespaces by number
 	},
 	{
+		what: "waiting in a test until something holds", home: "internal/await",
+		copy: regexp.MustCompile(`func \w+\(t (\*testing\.T|testing\.TB), (what string, )?\w+ func\(\) (bool|error)\) \{\n\tt\.Helper`),
+	},
+	{
 		what: "which programs manage endpoints", home: "internal/managers",
 		copy: regexp.MustCompile(`= "mptcpd"|"mptcpd": "`),
 		also: []string{"doctor/host.go", "internal/bundle/anonymise_test.go"}, // each is about one of them

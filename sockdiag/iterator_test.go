@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/bpf"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/mptcp"
@@ -94,7 +95,7 @@ func TestIteratorAgreesWithDump(t *testing.T) {
 	keep = append(keep, client, server)
 
 	// A moment may change a figure between the two.
-	eventually(t, func() error {
+	await.Success(t, func() error {
 		began := time.Now()
 		got := w.iterated()
 		var want []Subflow

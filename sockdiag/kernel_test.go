@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
@@ -228,7 +229,7 @@ func TestListeners(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := map[netip.AddrPort]Connection{}
-	eventually(t, func() error { // the accept queue fills with the client's data
+	await.Success(t, func() error { // the accept queue fills with the client's data
 		clear(rows)
 		for _, row := range collect(t, w.client.Listeners(t.Context())) {
 			rows[row.Local] = row
@@ -277,7 +278,7 @@ func TestUnacceptedConnectionHasNoInode(t *testing.T) {
 		t.Fatal(err)
 	}
 	port := addrPort(l.Addr()).Port()
-	eventually(t, func() error {
+	await.Success(t, func() error {
 		rows := collect(t, w.client.Connections(t.Context(), &Request{LocalPort: port}))
 		if len(rows) != 1 {
 			return errors.New("no connection on the server's side")

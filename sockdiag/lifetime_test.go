@@ -16,6 +16,7 @@ import (
 	"time"
 	"unsafe"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/nlmsg"
@@ -40,7 +41,7 @@ func TestOrphanSubflowWithDeadToken(t *testing.T) {
 	}
 	client.Close()
 	server.Close()
-	eventually(t, func() error {
+	await.Success(t, func() error {
 		_, err := w.client.Connection(t.Context(), mine.Info.Token)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("the connection is there: %v", err)
@@ -90,7 +91,7 @@ func TestTimeWaitHasNoULP(t *testing.T) {
 	client.Close()
 	server.Close()
 	request := &Request{AllTCP: true, States: StatesOf(mptcp.StateTimeWait)}
-	eventually(t, func() error {
+	await.Success(t, func() error {
 		for _, s := range collect(t, w.client.Subflows(t.Context(), request)) {
 			if s.Local == local || s.Remote == local {
 				if s.ULP != "" || s.HasMPTCP || s.TCP.Size != 0 || s.State != mptcp.StateTimeWait {
@@ -122,7 +123,7 @@ func TestSynRecvHasNoULP(t *testing.T) {
 	w.pair(l, "tcp4", l.Addr().String(), true)
 	port := addrPort(l.Addr()).Port()
 	for _, states := range []States{0, StatesOf(mptcp.StateSynRecv)} {
-		eventually(t, func() error {
+		await.Success(t, func() error {
 			for _, s := range collect(t, w.client.Subflows(t.Context(), &Request{AllTCP: true, LocalPort: port, States: states})) {
 				if s.State != mptcp.StateSynRecv {
 					continue
@@ -160,7 +161,7 @@ func TestDestroyOneSubflow(t *testing.T) {
 	if err := w.client.Destroy(t.Context(), join.Socket); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() error {
+	await.Success(t, func() error {
 		_, err := w.client.Subflow(t.Context(), join.Socket)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("the subflow is there: %v", err)
@@ -222,7 +223,7 @@ func TestDestroyed(t *testing.T) {
 		known[s.Cookie] = s
 	}
 	client.Close() // the active side
-	eventually(t, func() error {
+	await.Success(t, func() error {
 		c, err := w.client.Connection(t.Context(), theirs.Info.Token)
 		if err != nil || c.State != mptcp.StateCloseWait {
 			return fmt.Errorf("the passive side is in %v: %v", c.State, err)
@@ -290,7 +291,7 @@ func TestDestroyedSaysWhatItMissed(t *testing.T) {
 		client.Close()
 	}
 	// The kernel tells of the ends on its own time, which may be long after them.
-	eventually(t, func() error {
+	await.Success(t, func() error {
 		drops, err := diagDrops(w)
 		if err == nil && drops == 0 {
 			err = errors.New("nothing was dropped")

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab/labtest"
 )
 
@@ -63,7 +64,7 @@ func TestAgreesWithSS(t *testing.T) {
 	w.waitSubflows(w.connection(a.LocalAddr()).Info.Token, 2)
 
 	// Segments may be under way between the two readings: they agree at last.
-	eventually(t, func() error { return errors.Join(w.compareConnections(path), w.compareSubflows(path)) })
+	await.Success(t, func() error { return errors.Join(w.compareConnections(path), w.compareSubflows(path)) })
 }
 
 func (w *world) compareConnections(path string) error {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/uapi"
@@ -114,22 +115,6 @@ func (w *world) transfer(from, to *net.TCPConn, text string) {
 	}
 }
 
-// eventually polls until condition returns nil.
-func eventually(t testing.TB, condition func() error) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		err := condition()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 // collect returns all rows and fails the test on an error.
 func collect[T any](t testing.TB, rows iter.Seq2[T, error]) []T {
 	t.Helper()
@@ -175,7 +160,7 @@ func (w *world) subflowsOf(token mptcp.Token) []Subflow {
 func (w *world) waitSubflows(token mptcp.Token, n int) []Subflow {
 	w.t.Helper()
 	var found []Subflow
-	eventually(w.t, func() error {
+	await.Success(w.t, func() error {
 		found = found[:0]
 		for _, s := range w.subflowsOf(token) {
 			if s.State == mptcp.StateEstablished && s.MPTCP.Flags&SubflowConnected != 0 {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/mptcp"
@@ -46,7 +47,7 @@ func connectTwice(t *testing.T, ctx context.Context, client *lab.Host) (*lab.Con
 	if !ok {
 		t.Fatal("fallback")
 	}
-	waitFor(t, "two subflows", func() bool { return len(subflowsShown(t, ctx, client, token)) == 2 })
+	await.True(t, "two subflows", func() bool { return len(subflowsShown(t, ctx, client, token)) == 2 })
 	return conn, token
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mptcpctl/doctor"
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/bundle"
 	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/lab"
@@ -261,7 +262,7 @@ func TestWaitForEvents(t *testing.T) {
 				if p, err = l.Host(lab.ClientHost).StartProcess(ctx, tool("wait", test.filter, "timeout", "90s")); err != nil {
 					return err
 				}
-				await(t, ctx, "wait listening to events", func() bool {
+				await.True(t, "wait listening to events", func() bool {
 					ok, err := p.Subscribed(0)
 					if err != nil {
 						t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 )
@@ -56,7 +57,7 @@ func stop(t *testing.T, p *lab.Process) {
 	if err := p.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the process to stop", func() bool {
+	await.True(t, "the process to stop", func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid()))
 		if err != nil {
 			t.Fatal(err)
@@ -121,7 +122,7 @@ func TestMonitorMovesToTheRing(t *testing.T) {
 			return l.Stream == lab.Stderr && strings.HasSuffix(l.Text, "event engine: "+engine)
 		})
 	}
-	waitFor(t, "the move to the ring", func() bool {
+	await.True(t, "the move to the ring", func() bool {
 		a.make(t, 5000)
 		return said("ring")
 	})

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/mptcp"
@@ -110,7 +111,7 @@ func TestMonitorAgreesWithIP(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		await(t, ctx, "the last connection of the "+name, both[i])
+		await.True(t, "the last connection of the "+name, both[i])
 	}
 }
 
@@ -139,7 +140,7 @@ func startMonitor(t *testing.T, ctx context.Context, host *lab.Host, c lab.Proce
 		t.Fatal(err)
 	}
 	began := time.Now()
-	await(t, ctx, "a monitor's subscription", func() bool {
+	await.True(t, "a monitor's subscription", func() bool {
 		ok, err := p.Subscribed(time.Since(began))
 		if err != nil {
 			t.Fatal(err)
@@ -431,7 +432,7 @@ func TestStoppedMonitorMarksEvents(t *testing.T) {
 	ns := loopback(t)
 	for _, args := range [][]string{{"-j", "monitor"}, {"-j", "-d", "monitor"}} {
 		p := started(t, ns, tool(args...))
-		waitFor(t, "an event", func() bool {
+		await.True(t, "an event", func() bool {
 			connect(t, ns)()
 			return len(p.Lines()) > 0
 		})
@@ -454,7 +455,7 @@ func TestStoppedMonitorMarksEvents(t *testing.T) {
 // returns by how many milliseconds it says that CREATED may be late.
 func lateAfterStop(t *testing.T, ns *lab.Namespace, p *lab.Process) (late []int) {
 	t.Helper()
-	waitFor(t, "rest", func() bool { // the events of the last connection may still come
+	await.True(t, "rest", func() bool { // the events of the last connection may still come
 		before := len(p.Lines())
 		time.Sleep(50 * time.Millisecond)
 		return len(p.Lines()) == before
@@ -462,7 +463,7 @@ func lateAfterStop(t *testing.T, ns *lab.Namespace, p *lab.Process) (late []int)
 	if err := p.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the stop", func() bool { return halted(t, p.Pid()) })
+	await.True(t, "the stop", func() bool { return halted(t, p.Pid()) })
 	seen := len(p.Lines())
 	connect(t, ns)()
 	time.Sleep(300 * time.Millisecond)
@@ -470,7 +471,7 @@ func lateAfterStop(t *testing.T, ns *lab.Namespace, p *lab.Process) (late []int)
 	if err := p.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the events of the stop", func() bool {
+	await.True(t, "the events of the stop", func() bool {
 		late = nil
 		for _, l := range p.Lines()[seen:] {
 			var e struct {

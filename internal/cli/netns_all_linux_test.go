@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/mptcp"
 )
@@ -49,7 +50,7 @@ func TestAllNamespaces(t *testing.T) {
 			return false
 		}
 	}
-	await(t, ctx, "the monitor", func() bool {
+	await.True(t, "the monitor", func() bool {
 		s, err := lab.Serve(ctx, client.Namespace, netip.MustParseAddrPort("127.0.0.1:1"), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -66,7 +67,7 @@ func TestAllNamespaces(t *testing.T) {
 		if step != "up" {
 			return
 		}
-		await(t, ctx, "the events of the other namespace", heard("SF_ESTABLISHED", "dev=eth1", "netns="+name))
+		await.True(t, "the events of the other namespace", heard("SF_ESTABLISHED", "dev=eth1", "netns="+name))
 		var connections []mptcp.Connection
 		if err := json.Unmarshal([]byte(stdoutOf(t, ctx, server, "-a", "-j", "connection", "show", "netns", `"`+name+`"`)), &connections); err != nil {
 			t.Fatal(err)
@@ -114,7 +115,7 @@ func TestAllNamespaces(t *testing.T) {
 			t.Errorf("Wireshark's interfaces lack %q: %s", name, names)
 		}
 	})
-	await(t, ctx, "the end of a connection", heard("CLOSED] token", "netns="+name))
+	await.True(t, "the end of a connection", heard("CLOSED] token", "netns="+name))
 	stopMonitor(t, monitor)
 }
 
@@ -215,11 +216,11 @@ func TestDerivedEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	token, _ := c.Token()
-	await(t, ctx, "CREATED", func() bool { _, ok := find("CREATED", token); return ok })
+	await.True(t, "CREATED", func() bool { _, ok := find("CREATED", token); return ok })
 	for _, accepted := range s.Conns() {
 		_ = accepted.Abort()
 	}
-	await(t, ctx, "the abort", func() bool { _, ok := find("ABORTED", token); return ok })
+	await.True(t, "the abort", func() bool { _, ok := find("ABORTED", token); return ok })
 	o, _ := find("ABORTED", token)
 	if !o.Derived || o.Confidence == "" || len(o.Evidence) == 0 || o.Time.IsZero() {
 		t.Errorf("%+v", o)

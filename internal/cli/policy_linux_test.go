@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 )
@@ -100,7 +101,7 @@ func (w *policyWorld) wait(p *lab.Process, what string, holds func() bool) {
 			w.t.Logf("%s: %s; %v", what, w.endpoints(), p.Lines())
 		}
 	})
-	waitFor(w.t, what, holds)
+	await.True(w.t, what, holds)
 }
 
 const (

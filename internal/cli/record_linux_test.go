@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/source/recording"
 )
@@ -25,7 +26,7 @@ func TestRecordCompressed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "r.pcapng.gz")
 	begin := func() *recorder {
 		p := started(t, ns, tool("record", file, "every", "100ms"))
-		await(t, ctx, "the first dump", func() bool {
+		await.True(t, "the first dump", func() bool {
 			r, err := recording.Open(file)
 			if err != nil {
 				return false

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
@@ -35,7 +36,7 @@ func startRecording(t *testing.T, ctx context.Context, host *lab.Host, file stri
 	}
 	t.Cleanup(func() { p.Close() })
 	r := &recorder{file, p}
-	await(t, ctx, "the first dump", func() bool {
+	await.True(t, "the first dump", func() bool {
 		text, err := os.ReadFile(file)
 		return err == nil && strings.Contains(string(text), `{"fact":"end"}`)
 	})
@@ -50,18 +51,6 @@ func (r *recorder) stop(t *testing.T, ctx context.Context) {
 	}
 	if code, err := r.process.Wait(ctx); err != nil || code != 0 {
 		t.Fatalf("record: exit code %d, %v: %v", code, err, r.process.Lines())
-	}
-}
-
-// await waits until something holds.
-func await(t *testing.T, ctx context.Context, what string, holds func() bool) {
-	t.Helper()
-	for !holds() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited in vain for %s", what)
-		case <-time.After(5 * time.Millisecond):
-		}
 	}
 }
 
@@ -186,13 +175,13 @@ func TestRecordFixtures(t *testing.T) {
 			}
 			traffic(t, ctx, l, func(step string) {
 				if step == "up" {
-					await(t, ctx, "a dump with two subflows", func() bool {
+					await.True(t, "a dump with two subflows", func() bool {
 						_, _, code := runHere("--replay", file, "wait", "subflows >= 2")
 						return code == 0
 					})
 					return
 				}
-				await(t, ctx, "the end of a connection", func() bool {
+				await.True(t, "the end of a connection", func() bool {
 					return monitored("CLOSED] token")() && len(show(t, ctx, l.Host(lab.ClientHost))) == 1
 				})
 				r.stop(t, ctx)
@@ -294,7 +283,7 @@ func TestReplayAgreesWithLive(t *testing.T) {
 func settleHosts(t *testing.T, ctx context.Context, l *lab.Lab) {
 	t.Helper()
 	before, rest := "", 0
-	await(t, ctx, "hosts at rest", func() bool {
+	await.True(t, "hosts at rest", func() bool {
 		now := ""
 		for _, host := range l.Hosts() {
 			err := host.Do(func() error {

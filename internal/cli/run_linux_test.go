@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/lab/procedure"
@@ -224,7 +225,7 @@ func runOne(t *testing.T, ctx context.Context, client *lab.Host, p *lab.Process,
 		t.Fatalf("no answer: %v: %v", err, p.Lines())
 	}
 	want := max(program.connections, 1)
-	waitFor(t, "a second subflow each", func() bool {
+	await.True(t, "a second subflow each", func() bool {
 		n := 0
 		for _, c := range show(t, ctx, client) {
 			if c.Remote.Addr().String() == runServer && !c.Fallback && len(c.Subflows) == 2 {
@@ -253,7 +254,7 @@ func runOne(t *testing.T, ctx context.Context, client *lab.Host, p *lab.Process,
 	if strings.Contains(errs, "fell back") || !strings.Contains(errs, fmt.Sprintf("%d made with MPTCP", want)) {
 		t.Errorf("report: %s", errs)
 	}
-	waitFor(t, "the connections to end", func() bool { return len(show(t, ctx, client)) == 0 })
+	await.True(t, "the connections to end", func() bool { return len(show(t, ctx, client)) == 0 })
 }
 
 // TestRunProcedure runs Red Hat's procedure with the system's own netcats.

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
@@ -77,7 +78,7 @@ func TestServeAnswersAndEndsInGoodOrder(t *testing.T) {
 		}
 	}
 	defer connect(t, ns)()
-	waitFor(t, "both ends of the connection", func() bool {
+	await.True(t, "both ends of the connection", func() bool {
 		return strings.Contains(fetch(t, ns, "http://127.0.0.1:9099/api/v1/connections"), `"total":2`)
 	})
 	shown, _, _ := ran(t, ns, tool("-j", "connection", "show"))
@@ -87,7 +88,7 @@ func TestServeAnswersAndEndsInGoodOrder(t *testing.T) {
 	}
 	// What the server has heard of by an event it completes when it looks.
 	missing := ""
-	waitFor(t, "the keys of the command's JSON in the server's", func() bool {
+	await.True(t, "the keys of the command's JSON in the server's", func() bool {
 		answer, _, _ := strings.Cut(fetch(t, ns, "http://127.0.0.1:9099/api/v1/connections"), "\n")
 		var page struct{ Connections []map[string]any }
 		if err := json.Unmarshal([]byte(answer), &page); err != nil {
@@ -101,7 +102,7 @@ func TestServeAnswersAndEndsInGoodOrder(t *testing.T) {
 	if got := fetch(t, ns, "http://127.0.0.1:9099/api/v1/findings"); !strings.Contains(got, `"verdict":`) || !strings.HasSuffix(got, "200") {
 		t.Errorf("findings: %s", got)
 	}
-	waitFor(t, "the metrics", func() bool {
+	await.True(t, "the metrics", func() bool {
 		got := fetch(t, ns, "http://127.0.0.1:9099/metrics")
 		return strings.Contains(got, `mptcp_connections{netns="",side="client",state="established"} 1`) && strings.Contains(got, `mptcp_monitor_engine_info{engine="netlink"} 1`)
 	})
@@ -277,7 +278,7 @@ func TestServeGivesUpItsPrivileges(t *testing.T) {
 		}
 	}
 	defer connect(t, ns)()
-	waitFor(t, "events, which were subscribed to before", func() bool {
+	await.True(t, "events, which were subscribed to before", func() bool {
 		return strings.Contains(fetch(t, ns, "http://127.0.0.1:9099/metrics"), `event="ESTABLISHED"`)
 	})
 	for _, line := range p.Lines() {
@@ -313,7 +314,7 @@ func TestServeWithoutEventsSaysSo(t *testing.T) {
 	c.Arg0 = ""
 	ready(t, started(t, ns, c))
 	defer connect(t, ns)()
-	waitFor(t, "the connection, by polling", func() bool {
+	await.True(t, "the connection, by polling", func() bool {
 		got := fetch(t, ns, "http://127.0.0.1:9099/api/v1/summary")
 		return strings.Contains(got, `"events_available":false`) && strings.Contains(got, "CAP_NET_ADMIN") && strings.Contains(got, `"connections":2`)
 	})

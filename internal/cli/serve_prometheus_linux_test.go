@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 )
@@ -56,10 +57,10 @@ rule_files: [%s]
 	query := func(expression string) string {
 		return fetch(t, ns, "-G", "http://127.0.0.1:9090/api/v1/query", "--data-urlencode", "query="+expression)
 	}
-	waitFor(t, "both ends of the connection", func() bool {
+	await.True(t, "both ends of the connection", func() bool {
 		return strings.Contains(query(`sum(mptcp_connections{job="mptcp"}) == 2`), `"value":`)
 	})
-	waitFor(t, "the target without a token to be down", func() bool {
+	await.True(t, "the target without a token to be down", func() bool {
 		return strings.Contains(query(`up{job="without-token"} == 0`), `"value":`)
 	})
 	if got := query(`count({__name__=~"mptcp_.*",job="without-token"})`); strings.Contains(got, `"value":`) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 )
 
@@ -52,7 +53,7 @@ func TestServeReplay(t *testing.T) {
 		Connections, Events int
 		Time                time.Time
 	}
-	waitFor(t, "the end of the recording", func() bool {
+	await.True(t, "the end of the recording", func() bool {
 		return asked(t, ns, "/api/v1/summary", &summary) && summary.Events == len(events) && summary.Connections == len(want)
 	})
 	if age := summary.Time.Sub(last.Time).Abs(); summary.Replay != "redhat.pcapng" || age > time.Minute {
@@ -112,7 +113,7 @@ func TestServeAllNamespaces(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := started(t, own, tool("-a", "serve"))
-	waitFor(t, "the server", func() bool { return strings.HasSuffix(fetch(t, own, "http://127.0.0.1:9099/readyz"), "200") })
+	await.True(t, "the server", func() bool { return strings.HasSuffix(fetch(t, own, "http://127.0.0.1:9099/readyz"), "200") })
 	hold, err := other.StartProcess(ctx, lab.ProcessConfig{Args: []string{"sleep", "600"}})
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +121,7 @@ func TestServeAllNamespaces(t *testing.T) {
 	t.Cleanup(func() { hold.Close() })
 	defer connect(t, other)()
 	var name string
-	waitFor(t, "the namespace's name", func() bool {
+	await.True(t, "the namespace's name", func() bool {
 		name = nameOf(t, ctx, other)
 		return name != ""
 	})
@@ -129,7 +130,7 @@ func TestServeAllNamespaces(t *testing.T) {
 		Connections []struct{ Netns, Token string }
 	}
 	filter := url.QueryEscape(`netns "` + name + `"`)
-	waitFor(t, "its connections", func() bool {
+	await.True(t, "its connections", func() bool {
 		return asked(t, own, "/api/v1/connections?filter="+filter, &page) && page.Total == 2
 	})
 	if c := page.Connections[0]; c.Netns != name {
@@ -139,7 +140,7 @@ func TestServeAllNamespaces(t *testing.T) {
 	if got := fetch(t, own, "http://127.0.0.1:9099"+path); !strings.HasSuffix(got, "200") {
 		t.Errorf("%s: %s", path, got)
 	}
-	waitFor(t, "its metrics", func() bool {
+	await.True(t, "its metrics", func() bool {
 		got := fetch(t, own, "http://127.0.0.1:9099/metrics")
 		return strings.Contains(got, `mptcp_connections{netns="`+name+`",side="client",state="established"} 1`)
 	})

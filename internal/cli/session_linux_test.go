@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
@@ -65,16 +66,6 @@ func texts(lines []lab.Line) (stdout, stderr string) {
 	return out.String(), errs.String()
 }
 
-// waitFor polls until the condition holds.
-func waitFor(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("gave up waiting: %s", what)
-		}
-	}
-}
-
 // connect makes one connection in the namespace, and ends it when told.
 func connect(t *testing.T, ns *lab.Namespace) (end func()) {
 	t.Helper()
@@ -99,7 +90,7 @@ func connect(t *testing.T, ns *lab.Namespace) (end func()) {
 func listening(t *testing.T, ns *lab.Namespace, c lab.ProcessConfig) *lab.Process {
 	t.Helper()
 	p := started(t, ns, c)
-	waitFor(t, "the monitor to subscribe", func() bool {
+	await.True(t, "the monitor to subscribe", func() bool {
 		ok, err := p.Subscribed(0)
 		if err != nil {
 			t.Fatal(err)
@@ -150,7 +141,7 @@ func TestMonitorForms(t *testing.T) {
 			ns := loopback(t)
 			p := listening(t, ns, tool(test.args...))
 			connect(t, ns)()
-			waitFor(t, "both ends to close", func() bool {
+			await.True(t, "both ends to close", func() bool {
 				out, _ := texts(p.Lines())
 				return strings.Count(out, " CLOSED]") >= 2 || strings.Count(out, `"CLOSED"`) >= 2 || test.name == "array"
 			})
@@ -206,7 +197,7 @@ func wantArray(t *testing.T, out string) {
 func TestMonitorClosedPipe(t *testing.T) {
 	ns := loopback(t)
 	p := started(t, ns, lab.ProcessConfig{Args: []string{"sh", "-c", `"$0" monitor | head -n 1`, toolPath(t)}})
-	waitFor(t, "the pipeline to end", func() bool {
+	await.True(t, "the pipeline to end", func() bool {
 		connect(t, ns)()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
@@ -293,7 +284,7 @@ func TestNetcatCommand(t *testing.T) {
 	config := tool("nc", "-l", "-k", "-p", "7002")
 	server := started(t, ns, config)
 	for _, text := range []string{"first\n", "second\n"} {
-		waitFor(t, "the client to get through", func() bool {
+		await.True(t, "the client to get through", func() bool {
 			client := tool("nc", "-v", "127.0.0.1", "7002")
 			client.Stdin = true
 			p := started(t, ns, client)
@@ -426,7 +417,7 @@ func TestLabInterrupted(t *testing.T) {
 	if code := ended(t, p, syscall.SIGINT); code != exit.Interrupted && code != 0 { // 0: it was done already
 		t.Errorf("exit code %d", code)
 	}
-	waitFor(t, "its children to end", func() bool { return !hasChildren(t, p.Pid()) })
+	await.True(t, "its children to end", func() bool { return !hasChildren(t, p.Pid()) })
 }
 
 // hasChildren reports whether a process has this one as its parent.

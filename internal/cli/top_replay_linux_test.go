@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 )
 
@@ -28,7 +29,7 @@ func TestTopReplay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			await(t, ctx, "another dump", func() bool {
+			await.True(t, "another dump", func() bool {
 				now, err := os.Stat(topRecording)
 				return err == nil && now.Size() > before.Size()+4096
 			})

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/lab/scenario"
@@ -85,16 +86,6 @@ func addEndpoint(t *testing.T, host *lab.Host, endpoint lab.Endpoint) {
 		e.IfIndex = int32(index)
 	}
 	withClient(t, host, func(c *pathmanager.Client) error { return c.AddEndpoint(t.Context(), e) })
-}
-
-// eventually polls until the condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v", what, patience)
-		}
-	}
 }
 
 // packets returns how many packets have gone out by a device.
@@ -187,11 +178,11 @@ func TestTopologiesJoin(t *testing.T) {
 			if err := c.Exchange(1000); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "second subflow", func() bool {
+			await.True(t, "second subflow", func() bool {
 				return len(server.Conns()) == 1 && c.AdditionalSubflows() == 1 && server.Conns()[0].AdditionalSubflows() == 1
 			})
 			// SYN, and the ACK that ends the handshake: both by the second device.
-			eventually(t, "packets by "+second.Dev, func() bool { return packets(t, client, second.Dev) >= before+2 })
+			await.True(t, "packets by "+second.Dev, func() bool { return packets(t, client, second.Dev) >= before+2 })
 			if err := c.Exchange(1 << 20); err != nil {
 				t.Error(err)
 			}
@@ -302,7 +293,7 @@ func TestAbortEndsThePeer(t *testing.T) {
 	if err := c.Abort(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "server's end closed", func() bool {
+	await.True(t, "server's end closed", func() bool {
 		_, err := server.Conns()[0].SyscallConn()
 		if err != nil {
 			return true

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/scenario"
 )
@@ -171,7 +172,7 @@ func TestFirewallStopsJoins(t *testing.T) {
 			if err := c.Exchange(1000); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "attempt given up", func() bool {
+			await.True(t, "attempt given up", func() bool {
 				return packets(t, client, "eth1") > before && c.AdditionalSubflows() == 0
 			})
 			if n := server.Conns()[0].AdditionalSubflows(); n != 0 {

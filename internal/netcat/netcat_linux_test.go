@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/lab/scenario"
@@ -127,15 +128,6 @@ func (r *netcatRun) running() bool {
 	}
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v", what, patience)
-		}
-	}
-}
-
 func TestBothDirectionsAtOnce(t *testing.T) {
 	ns := labtest.MPTCP(t)
 	for _, tt := range []struct {
@@ -147,9 +139,9 @@ func TestBothDirectionsAtOnce(t *testing.T) {
 			server, port := listen(t, ns, netcat.Options{Family: tt.family}, nil)
 			client := run(t, ns, netcat.Options{Host: tt.host, Port: port}, nil)
 			fmt.Fprintln(client.stdin, "from client")
-			eventually(t, "line at server", func() bool { return server.stdout.String() == "from client\n" })
+			await.True(t, "line at server", func() bool { return server.stdout.String() == "from client\n" })
 			fmt.Fprintln(server.stdin, "from server")
-			eventually(t, "line at client", func() bool { return client.stdout.String() == "from server\n" })
+			await.True(t, "line at client", func() bool { return client.stdout.String() == "from server\n" })
 			client.stdin.Close()
 			if err := errors.Join(client.wait(t), server.wait(t)); err != nil {
 				t.Error(err)
@@ -212,7 +204,7 @@ func TestEmptyInput(t *testing.T) {
 	if err := ending.wait(t); err != nil {
 		t.Error(err)
 	}
-	eventually(t, "two clients", func() bool { return strings.Count(server.stderr.String(), "received") == 2 })
+	await.True(t, "two clients", func() bool { return strings.Count(server.stderr.String(), "received") == 2 })
 	if !holding.running() || !server.running() {
 		t.Errorf("client runs %v, server runs %v", holding.running(), server.running())
 	}
@@ -228,13 +220,13 @@ func TestManyClients(t *testing.T) {
 		fmt.Fprintf(clients[i].stdin, "client %d.\n", i)
 	}
 	for i := range clients {
-		eventually(t, "line of each client", func() bool {
+		await.True(t, "line of each client", func() bool {
 			return strings.Contains(server.stdout.String(), fmt.Sprintf("client %d.\n", i))
 		})
 	}
 	fmt.Fprintln(server.stdin, "to all")
 	for i, c := range clients {
-		eventually(t, "line to each client", func() bool { return c.stdout.String() == "to all\n" })
+		await.True(t, "line to each client", func() bool { return c.stdout.String() == "to all\n" })
 		if i < many-1 {
 			c.stdin.Close()
 			if err := c.wait(t); err != nil {
@@ -386,7 +378,7 @@ func TestReset(t *testing.T) {
 	defer server.Close()
 	client := run(t, ns, netcat.Options{Host: "127.0.0.1", Port: strconv.Itoa(int(server.Addr().Port()))}, nil)
 	fmt.Fprintln(client.stdin, "hello")
-	eventually(t, "echo", func() bool { return client.stdout.String() == "hello\n" })
+	await.True(t, "echo", func() bool { return client.stdout.String() == "hello\n" })
 	if err := server.Conns()[0].Abort(); err != nil {
 		t.Fatal(err)
 	}
@@ -428,10 +420,10 @@ func TestCancelLeavesNothing(t *testing.T) {
 	client := run(t, ns, netcat.Options{Host: "127.0.0.1", Port: port}, nil)
 	flooding := run(t, ns, netcat.Options{Host: "127.0.0.1", Port: port}, rand.NewChaCha8([32]byte{}))
 	fmt.Fprintln(client.stdin, "x")
-	eventually(t, "traffic", func() bool { return len(server.stdout.String()) > 1<<20 })
+	await.True(t, "traffic", func() bool { return len(server.stdout.String()) > 1<<20 })
 	blocking := blockingFile(t)
 	reading := run(t, ns, netcat.Options{Host: "127.0.0.1", Port: port}, blocking)
-	eventually(t, "third client", func() bool { return strings.Count(server.stderr.String(), "received") == 3 })
+	await.True(t, "third client", func() bool { return strings.Count(server.stderr.String(), "received") == 3 })
 	for _, r := range []*netcatRun{flooding, reading, client, waiting, server} {
 		r.cancel()
 		if err := r.wait(t); err != nil {

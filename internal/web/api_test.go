@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/mptcp"
 )
 
@@ -105,7 +106,7 @@ func TestMalformedQuestionsGetClearAnswers(t *testing.T) {
 func TestConnectionWithItsHistory(t *testing.T) {
 	w := newWorld(t, 2, Config{})
 	w.batches <- []mptcp.Event{w.prio(1)}
-	until(t, "the event", func() bool { return w.tracker.State().Events() == 1 })
+	await.True(t, "the event", func() bool { return w.tracker.State().Events() == 1 })
 	got := decode[details](t, ask(w.server, "/api/v1/connections/-/00001001"))
 	if len(got.History) != 1 || !strings.HasPrefix(string(got.History[0]), `{"event":"SF_PRIO","token":"00001001"`) {
 		t.Errorf("history %s", got.History)
@@ -113,7 +114,7 @@ func TestConnectionWithItsHistory(t *testing.T) {
 	if got.Ended != nil || !strings.Contains(string(got.Connection), `"token":"00001001"`) {
 		t.Errorf("%s %v", got.Connection, got.Ended)
 	}
-	until(t, "two samples", func() bool {
+	await.True(t, "two samples", func() bool {
 		d := decode[details](t, ask(w.server, "/api/v1/connections/-/00001001"))
 		return len(d.Samples.Points) >= 2 && len(d.Samples.Subflows) == 2 && len(d.Samples.Points[0].Figures) == 2 && d.Samples.Points[0].Figures[1].RTT > 0
 	})
@@ -141,7 +142,7 @@ func TestReadyOnlyOnceTheKernelWasRead(t *testing.T) {
 func TestDescriptionHoldsAgainstTheHandlers(t *testing.T) {
 	w := newWorld(t, 3, Config{Findings: doctorReport, Metrics: metrics, Token: []byte("a token of some length")})
 	w.batches <- []mptcp.Event{w.prio(1)}
-	until(t, "the event", func() bool { return w.tracker.State().Events() == 1 })
+	await.True(t, "the event", func() bool { return w.tracker.State().Events() == 1 })
 	var description struct {
 		Paths map[string]struct {
 			Get struct {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/export"
 	"mptcpctl/mptcp"
 )
@@ -117,7 +118,7 @@ func BenchmarkTwentyPages(b *testing.B) {
 		}
 	})
 	defer func() { input.Close(); reading.Wait(); _ = command.Wait() }()
-	until(b, "the streams", func() bool { return s.server.streams.count() == 20 })
+	await.True(b, "the streams", func() bool { return s.server.streams.count() == 20 })
 	sent := uint64(0)
 	before, began := processorTime(b), time.Now()
 	for b.Loop() {
@@ -133,7 +134,7 @@ func BenchmarkTwentyPages(b *testing.B) {
 	}
 	b.ReportMetric(100*(processorTime(b)-before).Seconds()/time.Since(began).Seconds(), "%core")
 	b.ReportMetric(float64(sent)/time.Since(began).Seconds(), "events/s")
-	until(b, "all events at all pages", func() bool { return received.Load() == 20*sent })
+	await.True(b, "all events at all pages", func() bool { return received.Load() == 20*sent })
 	b.ReportMetric(float64(20*sent-received.Load()), "events-missed")
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/mptcp"
 )
 
@@ -152,7 +153,7 @@ func TestStreamTellsOfWhatIsKeptNoMore(t *testing.T) {
 	for range 25 {
 		s.batches <- []mptcp.Event{s.prio(0)}
 	}
-	until(t, "the events", func() bool { return s.server.journal.last() == 25 })
+	await.True(t, "the events", func() bool { return s.server.journal.last() == 25 })
 	messages, _ := s.stream(t, "?after="+s.server.journal.epoch+"-5")
 	next(t, messages)
 	if gap := next(t, messages); !strings.Contains(gap, "event: gap") || !strings.Contains(gap, `{"missed":10}`) {
@@ -188,7 +189,7 @@ func TestSlowReadersAreCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Fprintf(slow, "GET /api/v1/events HTTP/1.1\r\nHost: %s\r\n\r\n", s.address)
-	until(t, "the slow stream", func() bool { return s.server.streams.count() == 1 })
+	await.True(t, "the slow stream", func() bool { return s.server.streams.count() == 1 })
 	messages, _ := s.stream(t, "")
 	next(t, messages)
 	done := make(chan struct{})
@@ -266,8 +267,8 @@ func TestIdleConnectionsPushOutEachOther(t *testing.T) {
 			s.answers(t)
 		}
 	}
-	until(t, "the surplus to be closed", func() bool { return s.server.doors.count() <= 100 })
-	until(t, "its goroutines to end", func() bool { return runtime.NumGoroutine() < before+300 })
+	await.True(t, "the surplus to be closed", func() bool { return s.server.doors.count() <= 100 })
+	await.True(t, "its goroutines to end", func() bool { return runtime.NumGoroutine() < before+300 })
 	s.answers(t)
 	s.batches <- []mptcp.Event{s.prio(0)}
 	if m := next(t, messages); !strings.Contains(m, "SF_PRIO") {

@@ -2,13 +2,13 @@ package web
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"net/netip"
 	"sync"
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -147,18 +147,8 @@ func newWorld(t testing.TB, connections int, c Config) *world {
 		}
 	})
 	t.Cleanup(func() { cancel(); running.Wait() })
-	until(t, "the first state", func() bool { return w.server.Ready() == nil && w.tracker.State().Len() == connections })
+	await.True(t, "the first state", func() bool { return w.server.Ready() == nil && w.tracker.State().Len() == connections })
 	return w
-}
-
-// until polls until the condition holds.
-func until(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal(fmt.Sprint("gave up waiting for ", what))
-		}
-	}
 }
 
 // newIdleTracker returns a tracker that has never read anything.

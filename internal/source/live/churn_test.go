@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/source"
@@ -89,16 +90,6 @@ func dial(t *testing.T, ns *lab.Namespace, c *live.Config) *live.Host {
 	}
 	t.Cleanup(func() { h.Close() })
 	return h
-}
-
-// await waits until something holds.
-func await(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }
 
 // stalling is a source whose reader stops now and then, so that its sockets run
@@ -249,8 +240,8 @@ func churn(t *testing.T, c pathmanager.ListenConfig, beside bool, all *tally) (l
 func (o *observer) awaitAgreement(t *testing.T) int {
 	t.Helper()
 	defer o.explain(t)
-	await(t, o.name+": the tracker to agree with the kernel", func() bool { return agrees(t, o.host, o.tracker) })
-	await(t, o.name+": the losses to be told, and all to be read anew", func() bool {
+	await.True(t, o.name+": the tracker to agree with the kernel", func() bool { return agrees(t, o.host, o.tracker) })
+	await.True(t, o.name+": the losses to be told, and all to be read anew", func() bool {
 		s := o.tracker.State()
 		return s.Lost() == o.host.Listener().Lost() && (s.Lost() == 0 || s.Generation() > 0)
 	})

@@ -14,6 +14,7 @@ import (
 
 	"mptcpctl/doctor"
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/lab/scenario"
@@ -24,16 +25,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// until polls until the condition holds.
-func until(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", patience, what)
-		}
-	}
-}
 
 // standIn starts a program of that name in the namespace, which waits until the test
 // has ended.
@@ -57,7 +48,7 @@ func standIn(t *testing.T, ns *lab.Namespace, name string) int {
 		_ = cmd.Wait() // it was killed
 	})
 	short := name[:min(len(name), 15)]
-	until(t, name+" is called so", func() bool {
+	await.True(t, name+" is called so", func() bool {
 		comm, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "comm"))
 		return err == nil && strings.TrimSpace(string(comm)) == short
 	})
@@ -100,7 +91,7 @@ func TestFactsOfSubscribers(t *testing.T) {
 		}
 		return *f.Subscribers
 	}
-	until(t, "the listener counts", func() bool { return count() == 1 })
+	await.True(t, "the listener counts", func() bool { return count() == 1 })
 	err := ns.Do(func() error {
 		own, err := pathmanager.Listen(nil)
 		if err == nil {
@@ -112,12 +103,12 @@ func TestFactsOfSubscribers(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A program that watches all namespaces of the machine may listen for a while too.
-	until(t, "the listener of this process does not count", func() bool { return count() == 1 })
+	await.True(t, "the listener of this process does not count", func() bool { return count() == 1 })
 	if err := listener.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = listener.Wait() // it was killed
-	until(t, "nobody listens any more", func() bool { return count() == 0 })
+	await.True(t, "nobody listens any more", func() bool { return count() == 0 })
 }
 
 // The version of iproute2 is that of the ip command in the path.
@@ -370,7 +361,7 @@ func TestFactsOfBlackhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	until(t, "the counter Blackhole moves", func() bool {
+	await.True(t, "the counter Blackhole moves", func() bool {
 		n, _, err := client.Counter(s.Needs)
 		return err == nil && n > 0
 	})

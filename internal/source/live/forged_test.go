@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/source/live"
 	"mptcpctl/mptcp"
@@ -67,7 +68,7 @@ func TestForgedEventsChangeNothing(t *testing.T) {
 	tracker := track.New(h, nil)
 	stop := run(t, tracker)
 	token := connected(t, ns)
-	await(t, "the connection", func() bool { return agrees(t, h, tracker) && tracker.State().Len() == 2 })
+	await.True(t, "the connection", func() bool { return agrees(t, h, tracker) && tracker.State().Len() == 2 })
 	family := h.Listener().Family()
 	const forged = 20
 	err := ns.Do(func() error {
@@ -85,9 +86,9 @@ func TestForgedEventsChangeNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the refusals", func() bool { return h.Listener().Refused() == forged })
+	await.True(t, "the refusals", func() bool { return h.Listener().Refused() == forged })
 	checkUnmoved(t, tracker.State(), "")
-	await(t, "the kernel's state, no matter what was forged", func() bool { return agrees(t, h, tracker) })
+	await.True(t, "the kernel's state, no matter what was forged", func() bool { return agrees(t, h, tracker) })
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
@@ -120,12 +121,12 @@ func TestForgedEventsOfAContainerChangeNothing(t *testing.T) {
 			tracker := track.New(hosts, nil)
 			stop := run(t, tracker)
 			token := connected(t, &lab.Namespace{Namespace: inside})
-			await(t, "the connection", func() bool { return len(connectionsIn(tracker.State(), name)) == 2 })
+			await.True(t, "the connection", func() bool { return len(connectionsIn(tracker.State(), name)) == 2 })
 			sent, refused, listeners := container.forge(t, dial(t, w.own, &live.Config{Events: &pathmanager.ListenConfig{}}).Listener().Family(), token)
 			if sent == 0 || refused != 0 || (listeners == 0) != numbered {
 				t.Errorf("%d sent, %d refused by the kernel, %d listeners seen", sent, refused, listeners)
 			}
-			await(t, "the refusals", func() bool { return hosts.Refused() == uint64(sent) })
+			await.True(t, "the refusals", func() bool { return hosts.Refused() == uint64(sent) })
 			checkUnmoved(t, tracker.State(), name)
 			if err := stop(); err != nil {
 				t.Error(err)
@@ -143,14 +144,14 @@ func TestForgedEventsOfAnotherUserNamespace(t *testing.T) {
 	tracker := track.New(h, nil)
 	stop := run(t, tracker)
 	token := connected(t, ns)
-	await(t, "the connection", func() bool { return agrees(t, h, tracker) && tracker.State().Len() == 2 })
+	await.True(t, "the connection", func() bool { return agrees(t, h, tracker) && tracker.State().Len() == 2 })
 	sent, refused, listeners := startForger(t, ns, 0).forge(t, h.Listener().Family(), token)
 	if sent+refused == 0 || listeners != 1 {
 		t.Errorf("%d sent, %d refused by the kernel, %d listeners seen", sent, refused, listeners)
 	}
-	await(t, "the refusals", func() bool { return h.Listener().Refused() == uint64(sent) })
+	await.True(t, "the refusals", func() bool { return h.Listener().Refused() == uint64(sent) })
 	checkUnmoved(t, tracker.State(), "")
-	await(t, "the kernel's state, no matter what was forged", func() bool { return agrees(t, h, tracker) })
+	await.True(t, "the kernel's state, no matter what was forged", func() bool { return agrees(t, h, tracker) })
 	if err := stop(); err != nil {
 		t.Error(err)
 	}

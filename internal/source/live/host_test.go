@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
@@ -104,13 +105,13 @@ func TestSampleFindsWhatCameAndWent(t *testing.T) {
 		}
 	}
 	for range 5 {
-		await(t, "two subflows each", agree(4))
+		await.True(t, "two subflows each", agree(4))
 	}
 	manage(t, ns, func(pm *pathmanager.Client) error { return pm.RemoveEndpoint(t.Context(), 5) })
-	await(t, "one subflow each", agree(2))
+	await.True(t, "one subflow each", agree(2))
 	// A join that a busy kernel let fail is tried again with another endpoint only.
 	again := 0
-	await(t, "a new subflow each", func() bool {
+	await.True(t, "a new subflow each", func() bool {
 		if again++; again%400 == 1 {
 			manage(t, ns, func(pm *pathmanager.Client) error {
 				_ = pm.RemoveEndpoint(t.Context(), 6) // there is none the first time

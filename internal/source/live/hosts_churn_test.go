@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/source"
@@ -246,14 +247,14 @@ func churnNamespaces(t *testing.T, all *tally) (made int, lost uint64) {
 	}()
 	for _, l := range lives {
 		made += l.made
-		await(t, "the tracker to agree with the kernel of "+l.name, func() bool {
+		await.True(t, "the tracker to agree with the kernel of "+l.name, func() bool {
 			before := l.truth(t)
 			known := summary(connectionsIn(tracker.State(), l.name))
 			return slices.Equal(before, known) && slices.Equal(before, l.truth(t))
 		})
 		all.ends.Add(int64(len(connectionsIn(tracker.State(), l.name))))
 	}
-	await(t, "nothing of what has gone", func() bool {
+	await.True(t, "nothing of what has gone", func() bool {
 		return !slices.ContainsFunc(slices.Collect(tracker.State().Connections()), func(c mptcp.Connection) bool {
 			return !slices.Contains(churnedNames[:], c.Netns)
 		})
@@ -263,7 +264,7 @@ func churnNamespaces(t *testing.T, all *tally) (made int, lost uint64) {
 			t.Error(err)
 		}
 	}
-	await(t, "the end of all", func() bool { return tracker.State().Len() == 0 && len(hosts.Views()) == 1 })
+	await.True(t, "the end of all", func() bool { return tracker.State().Len() == 0 && len(hosts.Views()) == 1 })
 	lost = tracker.State().Lost()
 	if err := stop(); err != nil {
 		t.Error(err)
@@ -414,7 +415,7 @@ func TestEventsOfANamespaceThatWent(t *testing.T) {
 			if err := w.forget("blue"); err != nil {
 				t.Fatal(err)
 			}
-			await(t, "the namespace to be left", func() bool { return len(hosts.Views()) == 1 })
+			await.True(t, "the namespace to be left", func() bool { return len(hosts.Views()) == 1 })
 			close(reader.free)
 			time.Sleep(300 * time.Millisecond)
 			reader.end(t, "blue", connections)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/source"
 	"mptcpctl/internal/source/live"
@@ -106,10 +107,10 @@ func TestHostsHearAllNamespaces(t *testing.T) {
 	hosts := dialAll(t, own, t.TempDir(), true)
 	heard := heardFrom(t, hosts)
 	name, p := inhabit(t, other)
-	await(t, "the namespace of the process", sees(hosts, name))
+	await.True(t, "the namespace of the process", sees(hosts, name))
 	conns := pairs(t, other, 1)
-	await(t, "its events", heard(name, mptcp.EventSubflowEstablished))
-	await(t, "both ends of one connection", func() bool { // one that got no second subflow may linger
+	await.True(t, "its events", heard(name, mptcp.EventSubflowEstablished))
+	await.True(t, "both ends of one connection", func() bool { // one that got no second subflow may linger
 		snapshots, err := hosts.Snapshots(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -128,7 +129,7 @@ func TestHostsHearAllNamespaces(t *testing.T) {
 		t.Errorf("lookup in no namespace: %v, %v", found, err)
 	}
 	p.Close()
-	await(t, "the end of the namespace", func() bool { return !sees(hosts, name)() })
+	await.True(t, "the end of the namespace", func() bool { return !sees(hosts, name)() })
 }
 
 // TestEndedOfAllNamespaces: the last figures of subflows of a namespace that came
@@ -144,7 +145,7 @@ func TestEndedOfAllNamespaces(t *testing.T) {
 	defer running.Wait()
 	defer cancel()
 	name, _ := inhabit(t, other)
-	await(t, "the namespace", sees(hosts, name))
+	await.True(t, "the namespace", sees(hosts, name))
 	s, err := lab.Serve(ctx, other, netip.MustParseAddrPort("0.0.0.0:7000"), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +153,7 @@ func TestEndedOfAllNamespaces(t *testing.T) {
 	defer s.Close()
 	// The kernel wipes the figures of a first subflow that the peer closed before:
 	// not every connection has them.
-	await(t, "a connection with its last figures", func() bool {
+	await.True(t, "a connection with its last figures", func() bool {
 		const bytes = 1 << 16
 		c, err := lab.Connect(ctx, other, netip.MustParseAddrPort("10.77.1.1:7000"), nil)
 		if err != nil {
@@ -175,7 +176,7 @@ func TestEndedOfAllNamespaces(t *testing.T) {
 			}
 			return found
 		}
-		await(t, "the end of the connection", func() bool { return ended() != nil })
+		await.True(t, "the end of the connection", func() bool { return ended() != nil })
 		for until := time.Now().Add(time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
 			var sent uint64
 			for _, s := range ended().Connection.Subflows {

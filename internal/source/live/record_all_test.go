@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/owners"
@@ -85,15 +86,15 @@ func TestRecordAllNamespaces(t *testing.T) {
 	if err := os.Symlink("/proc/"+pid, filepath.Join(proc, pid)); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "a dump of the namespace", func() bool { return sees(replay(), name) })
+	await.True(t, "a dump of the namespace", func() bool { return sees(replay(), name) })
 	conns := pairs(t, other, 1)
 	token := tokens(t, conns)[0]
-	await(t, "a dump with the subflows", func() bool { return dumpedSubflows(t, replay(), name, token) == 2 })
-	await(t, "the processes that hold it", func() bool { return knowsHolder(t, replay(), name) })
+	await.True(t, "a dump with the subflows", func() bool { return dumpedSubflows(t, replay(), name, token) == 2 })
+	await.True(t, "the processes that hold it", func() bool { return knowsHolder(t, replay(), name) })
 	conns[0].Close()
-	await(t, "the end of the connection", func() bool { return recordedEvent(replay(), name, mptcp.EventClosed, token) })
+	await.True(t, "the end of the connection", func() bool { return recordedEvent(replay(), name, mptcp.EventClosed, token) })
 	p.Close()
-	await(t, "the end of the namespace", func() bool { return !sees(replay(), name) })
+	await.True(t, "the end of the namespace", func() bool { return !sees(replay(), name) })
 	cancel()
 	select {
 	case err := <-ended:
@@ -232,9 +233,9 @@ func TestNamespacesAreFoundWithoutEvents(t *testing.T) {
 		}
 	}
 	name, p := inhabit(t, other)
-	await(t, "a namespace that came", known(name))
+	await.True(t, "a namespace that came", known(name))
 	p.Close()
-	await(t, "its end", func() bool { return !known(name)() })
+	await.True(t, "its end", func() bool { return !known(name)() })
 }
 
 // TestNamesOfNamespaces: the name in a directory of names counts before a process,
@@ -252,7 +253,7 @@ func TestNamesOfNamespaces(t *testing.T) {
 		if err := os.Symlink(fmt.Sprintf("/proc/%d/ns/net", p.Pid()), path); err != nil {
 			t.Fatal(err)
 		}
-		await(t, "the namespace by its name", sees(hosts, "blue"))
+		await.True(t, "the namespace by its name", sees(hosts, "blue"))
 		if wanted == mptcp.EventListenerCreated {
 			s, err := lab.Serve(t.Context(), ns, netip.MustParseAddrPort("127.0.0.1:7000"), nil)
 			if err != nil {
@@ -262,12 +263,12 @@ func TestNamesOfNamespaces(t *testing.T) {
 		} else {
 			pairs(t, ns, 1)
 		}
-		await(t, "its events", heard("blue", wanted))
+		await.True(t, "its events", heard("blue", wanted))
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
 		p.Close()
-		await(t, "its end", func() bool { return !sees(hosts, "blue")() })
+		await.True(t, "its end", func() bool { return !sees(hosts, "blue")() })
 	}
 }
 
@@ -317,7 +318,7 @@ func TestRecordingHasWhatCame(t *testing.T) {
 					return err
 				})
 			}()
-			await(t, "the recording", func() bool { return len(disk.bytes()) > 1000 })
+			await.True(t, "the recording", func() bool { return len(disk.bytes()) > 1000 })
 			const connections = 60
 			connectMany(t, w.own, connections, func() {})
 			stop()
