@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-const recording = "../../internal/source/testdata/6.18/redhat.pcapng"
+const recording = "../../internal/source/recording/testdata/6.18/redhat.pcapng"
 
 // installed builds both programs, the quick one into bin below a new folder and the whole
 // one into whole, and returns the folder.
