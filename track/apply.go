@@ -56,7 +56,7 @@ func (t *Tracker) applyOne(e *mptcp.Event) {
 	case mptcp.EventEstablished:
 		t.applyEstablished(slot, e)
 	case mptcp.EventClosed:
-		t.table.cores.at(slot).flags |= coreClosed
+		t.table.writable.core.at(slot).flags |= coreClosed
 		t.check(e, soon).closedAt = e.Time
 	case mptcp.EventSubflowEstablished:
 		t.applySubflowEstablished(slot, e)
@@ -77,7 +77,7 @@ func (t *Tracker) tell(d *Delta) { t.streams.push(d) }
 // note tells a delta of a live connection and keeps it in its history. The record
 // of the connection must be written before.
 func (t *Tracker) note(slot uint32, d *Delta) {
-	c := t.table.cores.at(slot)
+	c := t.table.writable.core.at(slot)
 	d.Key = mptcp.Key{Netns: t.table.locals.at(c.local).netns, Token: mptcp.Token(c.token), Instance: uint32(c.instance)}
 	c.history = t.history.add(d, c.history)
 	t.tell(d)
@@ -328,7 +328,7 @@ func (t *Tracker) failed(slot uint32, k mptcp.Key, e *mptcp.Event) {
 		known = known || c.Key == k && c.Subflow.Local == local && c.Subflow.Remote == remote
 	}
 	if sure := Certain; !known {
-		if e.Time.Before(t.blind) && (t.lost > 0 || t.table.cores.at(slot).flags&coreCreated == 0) {
+		if e.Time.Before(t.blind) && (t.lost > 0 || t.table.writable.core.at(slot).flags&coreCreated == 0) {
 			sure = Likely // SF_ESTABLISHED may be among what was missed before the dump
 		}
 		if why := failure(e); sure == Certain || len(why) > 1 {

@@ -233,7 +233,7 @@ func (t *Tracker) stillThere(k *check, c *mptcp.Connection, rows map[mptcp.Token
 	}
 	t.joinIn(c, rows[k.token])
 	slot, fate := t.takeIn(c, depth, true)
-	flags := &t.table.cores.at(slot).flags
+	flags := &t.table.writable.core.at(slot).flags
 	if fate != replaced && !k.closedAt.IsZero() {
 		*flags |= coreClosed
 	}

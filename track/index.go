@@ -1,8 +1,16 @@
 package track
 
-// index finds the slot of a live connection by its hash: open addressing with
-// linear probing, in pages that are copied on write like the records. A cell holds
-// the slot plus one; 0 is free.
+// index finds the slot of a live connection by its hash: open addressing with linear
+// probing, in pages that are copied on write like the records. A cell holds the slot plus
+// one; 0 is free. Here the hash of slot 7 begins at cell 1, and so does that of slot 2,
+// which found cell 1 taken; slot 4 begins at cell 2 and had to move on as well:
+//
+//	cell    0     1     2     3     4  …
+//	      [ 0  |  8  |  3  |  5  |  0  ]
+//	             └ 7   └ 2   └ 4
+//
+// A search goes on to the first free cell. So remove closes the gap it leaves, moving back
+// each cell behind it that may stand there.
 type index struct {
 	cells cow[uint32]
 	size  uint32 // a power of two, 0 before the first insert

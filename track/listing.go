@@ -11,12 +11,12 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// Listing is a snapshot in little memory, for lists that are gone through once or
-// twice: what [Join] returns, one connection after the other. A host's hundred
-// thousand connections take a fifth of the room, and no allocation each.
+// Listing is a snapshot in little memory, for lists that are read once or twice. It yields
+// what [Join] returns, one connection after the other. A hundred thousand connections take
+// a fifth of the memory that a [Snapshot] takes, and no allocation each.
 //
-// All connections are added first, then the subflows. The zero value, with Facts
-// filled in, is ready to use. It must not be used by several goroutines at once.
+// Add all connections first, then the subflows. The zero value, with Facts filled in, is
+// ready to use. Several goroutines must not use it at once.
 type Listing struct {
 	// Facts is what the connections have in common: all but Connections and
 	// Subflows. It must be complete before [Listing.All].
@@ -24,18 +24,30 @@ type Listing struct {
 
 	// Brief leaves out what only a close look needs: Cookie, UID, Limits, Checksum,
 	// the ages, BytesRetransmitted and BytesAcked of connections; Cookie, Inode,
-	// TokenRemote, MinRTTMicros, LastDataSentMS, Unacked and Lost of subflows. It is
-	// set before the first connection is added.
+	// TokenRemote, MinRTTMicros, LastDataSentMS, Unacked and Lost of subflows. Set it
+	// before the first connection is added.
 	Brief bool
 
-	connections arena[listedConnection]
-	details     arena[connectionDetail] // of the same numbers; empty if Brief
-	subflows    arena[listedSubflow]
-	particulars arena[subflowDetail] // of the same numbers; empty if Brief
-	six         arena[[16]byte]      // IPv6 addresses
-	strands     []strand             // by token: open addressing, a power of two of them
+	// Records have numbers, in the order in which they were added:
+	//
+	//	connections       [ 0 | 1 | 2 ]   connectionDetails the same, empty if Brief
+	//	subflows          [ 0 | 1 | 2 | 3 ]   subflowDetails the same
+	//
+	// A strand has all subflows of a token, from the last to the first. Here the token of
+	// connection 1 has the subflows 3 and 0:
+	//
+	//	strands[token & mask …] { token, last: 4 } ──► subflows[3] { before: 1 } ──► subflows[0] { before: 0 }
+	//
+	// (numbers plus one, 0: none). The list is in the order of keys, one for each connection,
+	// with the connection's number: sorting moves the small keys and leaves the records.
+	connections       arena[listedConnection]
+	connectionDetails arena[connectionDetail]
+	subflows          arena[listedSubflow]
+	subflowDetails    arena[subflowDetail]
+	v6                arena[[16]byte] // IPv6 addresses
+	strands           []strand        // open addressing, a power of two of them
 
-	keys   []sortKey // of the connections, once they are sorted
+	keys   []sortKey // nil until the connections are sorted
 	linked bool      // the subflows are in their strands
 
 	settled int  // connections whose initial subflow tells their side
@@ -124,8 +136,8 @@ func (l *Listing) address(a netip.AddrPort) listedAddress {
 		b := addr.As4()
 		p.addr, p.kind = binary.BigEndian.Uint32(b[:]), kindIPv4
 	case addr.Is6():
-		p.addr, p.kind = uint32(l.six.len()), kindIPv6
-		*l.six.add() = addr.As16()
+		p.addr, p.kind = uint32(l.v6.len()), kindIPv6
+		*l.v6.add() = addr.As16()
 	}
 	return p
 }
@@ -137,7 +149,7 @@ func (l *Listing) addrPort(p listedAddress) netip.AddrPort {
 	case kindIPv4:
 		addr = netip.AddrFrom4([4]byte{byte(p.addr >> 24), byte(p.addr >> 16), byte(p.addr >> 8), byte(p.addr)})
 	case kindIPv6:
-		addr = netip.AddrFrom16(*l.six.at(int(p.addr)))
+		addr = netip.AddrFrom16(*l.v6.at(int(p.addr)))
 	}
 	return netip.AddrPortFrom(addr, p.port)
 }
@@ -161,7 +173,7 @@ func (l *Listing) AddConnection(c *mptcp.Connection) {
 	if l.Brief {
 		return
 	}
-	*l.details.add() = connectionDetail{
+	*l.connectionDetails.add() = connectionDetail{
 		cookie: c.Cookie, retransmitted: c.BytesRetransmitted, acked: c.BytesAcked, uid: c.UID,
 		ages: [3]uint32{c.LastDataSentMS, c.LastDataRecvMS, c.LastAckRecvMS}, limits: c.Limits, checksum: c.Checksum,
 	}
@@ -178,7 +190,7 @@ func (l *Listing) load(number int, c *mptcp.Connection) {
 	if l.Brief {
 		return
 	}
-	d := l.details.at(number)
+	d := l.connectionDetails.at(number)
 	c.Cookie, c.BytesRetransmitted, c.BytesAcked, c.UID = d.cookie, d.retransmitted, d.acked, d.uid
 	c.LastDataSentMS, c.LastDataRecvMS, c.LastAckRecvMS = d.ages[0], d.ages[1], d.ages[2]
 	c.Limits, c.Checksum = d.limits, d.checksum
@@ -200,7 +212,7 @@ func (l *Listing) AddSubflow(s *SubflowRow) {
 	}
 	l.linked = false
 	if !l.Brief {
-		*l.particulars.add() = subflowDetail{
+		*l.subflowDetails.add() = subflowDetail{
 			cookie: s.Cookie, inode: s.Inode, tokenRemote: uint32(s.TokenRemote),
 			minRTT: s.MinRTTMicros, lastSent: s.LastDataSentMS, unacked: s.Unacked, lost: s.Lost,
 		}
@@ -276,7 +288,7 @@ func (l *Listing) loadSubflow(number int, r *mptcp.Subflow) (t tie, before uint3
 		BytesSent: s.sent, BytesReceived: s.received, BytesRetransmitted: s.retransmitted,
 	}
 	if !l.Brief {
-		d := l.particulars.at(number)
+		d := l.subflowDetails.at(number)
 		r.Cookie, r.Inode, r.TokenRemote = d.cookie, d.inode, mptcp.Token(d.tokenRemote)
 		r.MinRTTMicros, r.LastDataSentMS, r.Unacked, r.Lost = d.minRTT, d.lastSent, d.unacked, d.lost
 	}
@@ -417,7 +429,7 @@ func (l *Listing) sortKey(c *listedConnection) (high, low uint64) {
 	local := uint64(c.local.addr)<<32 | uint64(c.local.port)<<16
 	switch {
 	case c.local.kind == kindIPv6:
-		addr := l.six.at(int(c.local.addr))
+		addr := l.v6.at(int(c.local.addr))
 		return binary.BigEndian.Uint64(addr[:]), binary.BigEndian.Uint64(addr[8:])
 	case c.local.kind != kindIPv4:
 		return 0, 0

@@ -14,8 +14,11 @@ func (t tab[T]) at(i uint32) *T { return &t[i/pageLen][i%pageLen] }
 // has reports whether there is a page for the record.
 func (t tab[T]) has(i uint32) bool { return i/pageLen < uint32(len(t)) && t[i/pageLen] != nil }
 
-// cow writes to a tab whose pages may be shared with frozen copies: a page is
-// copied before its first change after a freeze.
+// cow (copy on write) writes to a tab whose pages may be shared with frozen copies. A page
+// is copied before its first change after a freeze:
+//
+//	tab            ──► [ A' | B | C ]      ages   [ 1 | 0 | 0 ], count 1
+//	frozen before  ──► [ A  | B | C ]      A was copied to A' and changed, B and C are shared
 type cow[T any] struct {
 	tab   *tab[T]
 	ages  []uint32 // freeze count at which each page became the writer's own
@@ -56,8 +59,8 @@ func (c *cow[T]) freeze() tab[T] {
 	return append(tab[T](nil), *c.tab...)
 }
 
-// slots hands out record numbers, lowest first, so that a table that shrinks has
-// whole pages to give back.
+// slots hands out record numbers, lowest first, so that a table that shrinks gives whole
+// pages back.
 type slots struct {
 	pages []slotPage
 	first uint32 // no page before this one has a free slot

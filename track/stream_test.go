@@ -373,11 +373,11 @@ func TestChurnLeavesNothingBehind(t *testing.T) {
 			t.Error(err)
 		}
 		table := tracker.table
-		if n := table.slots.used + table.subs.used + table.wide.used + table.here.used + len(tracker.checks.heap) + len(tracker.checks.by); n > 0 {
+		if n := table.slots.used + table.writable.joins.used + table.writable.v6.used + table.writable.locals.used + len(tracker.checks.heap) + len(tracker.checks.by); n > 0 {
 			t.Errorf("%d records are left", n)
 		}
-		if pages := len(table.core) + len(table.joins) + len(table.v6) + len(table.locals); pages > 4*(batches*each/10/pageLen+3) || table.index.size > 4*pageLen {
-			t.Errorf("%d pages, index of %d", pages, table.index.size)
+		if pages := len(table.core) + len(table.joins) + len(table.v6) + len(table.locals); pages > 4*(batches*each/10/pageLen+3) || table.indexSize > 4*pageLen {
+			t.Errorf("%d pages, index of %d", pages, table.indexSize)
 		}
 		if len(tracker.ended) > bound || len(tracker.endedLast) > bound || len(tracker.closed) > 2*bound || len(tracker.finals.by) > recentKept || len(tracker.unsettled.by) > recentKept {
 			t.Errorf("%d ended, %d by token, %d subflows", len(tracker.ended), len(tracker.endedLast), len(tracker.closed))

@@ -9,18 +9,52 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// view is a table of connections for reading: a frozen one, or the live one in the
-// hands of its only writer.
+// A table holds connections in columns. A column is a list of pages of 256 records, so
+// that a state can be frozen by copying the lists of pages alone: the writer copies a page
+// before the first change after a freeze, and all states share the pages that have not
+// changed. A connection has a slot, its number in the first three columns:
+//
+//	           slot 0    slot 1    slot 2
+//	core     [ token … | token … | free    ]   what a list of connections shows
+//	first    [ figures | figures | –       ]   the initial subflow
+//	detail   [ figures | figures | –       ]   what a close look needs, below slot Config.Details
+//
+// A record of core points on by numbers, never by pointers:
+//
+//	core.local  ──► locals   addresses of this host with their namespaces, each once, counted
+//	core.remote ──► v6       only IPv6: an IPv4 address stands in the field itself
+//	core.join   ──► joins    the first of the other subflows
+//	                joins[i].next ──► joins[j].next ──► 0
+//	                joins[i].local, .remote ──► locals, v6, as above
+//
+// index finds the slot of a token in a namespace (see index.go). words are texts that many
+// connections share, such as causes of a fallback. Numbers that may be absent are stored
+// plus one, so that 0 means none.
+
+// view is a table for reading: a frozen one, or the live one in the hands of its only
+// writer.
 type view struct {
-	core   tab[core]
-	first  tab[figures] // initial subflows, by the connection's slot
-	detail tab[detail]  // by the connection's slot, of the first of them
-	joins  tab[join]
-	v6     tab[[16]byte]
-	locals tab[local]
-	cells  tab[uint32]
-	size   uint32 // of the index
-	words  []string
+	core      tab[core]
+	first     tab[figures] // by slot
+	detail    tab[detail]  // by slot
+	joins     tab[join]
+	v6        tab[[16]byte]
+	locals    tab[local]
+	index     tab[uint32]
+	indexSize uint32
+	words     []string
+}
+
+// writable is what the columns of the same names are written through, and what is known
+// of their free records.
+type writable struct {
+	core   cow[core]
+	first  cow[figures]
+	detail cow[detail]
+	joins  store[join]
+	v6     store[[16]byte]
+	locals interner
+	index  index
 }
 
 // local is an address of this host within its namespace.
@@ -44,7 +78,7 @@ func (r *record) key() mptcp.Key {
 
 // find returns the slot of the live connection with the token.
 func (v *view) find(netns string, token mptcp.Token) (uint32, bool) {
-	return probe(v.cells, v.size, spread(uint32(token), netnsHash(netns)), func(slot uint32) bool {
+	return probe(v.index, v.indexSize, spread(uint32(token), netnsHash(netns)), func(slot uint32) bool {
 		c := v.core.at(slot)
 		return c.token == uint32(token) && v.locals.at(c.local).netns == netns
 	})
@@ -138,34 +172,30 @@ func netnsHash(name string) uint32 {
 // table is the table of live connections for its writer.
 type table struct {
 	view
-	fineTo uint32 // slots before it have details
-	slots  slots  // of connections
-	cores  cow[core]
-	firsts cow[figures]
-	fine   cow[detail]
-	subs   store[join]
-	wide   store[[16]byte]
-	here   interner
-	index  index
-	counts Counts
-	before record // scratch: what store replaces
+	writable writable
+	detailed uint32 // slots below it have details
+	slots    slots  // of connections
+	counts   Counts
+	before   record // scratch: what update replaces
 }
 
 func newTable(details int) *table {
-	t := &table{fineTo: uint32(details)}
-	t.cores.tab, t.firsts.tab, t.fine.tab = &t.core, &t.first, &t.detail
-	t.subs.tab, t.wide.tab, t.here.tab, t.index.cells.tab = &t.joins, &t.v6, &t.locals, &t.cells
+	t := &table{detailed: uint32(details)}
+	w := &t.writable
+	w.core.tab, w.first.tab, w.detail.tab = &t.core, &t.first, &t.detail
+	w.joins.tab, w.v6.tab, w.locals.tab, w.index.cells.tab = &t.joins, &t.v6, &t.locals, &t.index
 	t.words = []string{""}
-	t.here.numbers = make(map[local]uint32)
+	w.locals.numbers = make(map[local]uint32)
 	return t
 }
 
 // freeze returns the table as it is now.
 func (t *table) freeze() view {
+	w := &t.writable
 	return view{
-		core: t.cores.freeze(), first: t.firsts.freeze(), detail: t.fine.freeze(),
-		joins: t.subs.freeze(), v6: t.wide.freeze(), locals: t.here.freeze(),
-		cells: t.index.cells.freeze(), size: t.index.size, words: t.words,
+		core: w.core.freeze(), first: w.first.freeze(), detail: w.detail.freeze(),
+		joins: w.joins.freeze(), v6: w.v6.freeze(), locals: w.locals.freeze(),
+		index: w.index.cells.freeze(), indexSize: w.index.size, words: t.words,
 	}
 }
 
@@ -173,8 +203,8 @@ func (t *table) freeze() view {
 func (t *table) insert(r *record) uint32 {
 	slot := t.slots.take()
 	t.write(slot, r)
-	t.index.insert(slot, t.hash(slot), t.hash)
-	t.size = t.index.size
+	t.writable.index.insert(slot, t.hash(slot), t.hash)
+	t.indexSize = t.writable.index.size
 	return slot
 }
 
@@ -190,14 +220,14 @@ func (t *table) update(slot uint32, r *record) {
 func (t *table) remove(slot uint32) {
 	t.load(slot, &t.before)
 	t.counts.add(&t.before.Connection, -1)
-	t.index.remove(slot, t.hash(slot), t.hash)
-	t.size = t.index.size
+	t.writable.index.remove(slot, t.hash(slot), t.hash)
+	t.indexSize = t.writable.index.size
 	t.release(slot)
-	*t.cores.at(slot) = core{}
+	*t.writable.core.at(slot) = core{}
 	if t.slots.give(slot) {
-		t.cores.drop(slot / pageLen)
-		t.firsts.drop(slot / pageLen)
-		t.fine.drop(slot / pageLen)
+		t.writable.core.drop(slot / pageLen)
+		t.writable.first.drop(slot / pageLen)
+		t.writable.detail.drop(slot / pageLen)
 	}
 }
 
@@ -211,18 +241,18 @@ func (t *table) hash(slot uint32) uint32 {
 func (t *table) release(slot uint32) {
 	c := t.core.at(slot)
 	if c.flags&coreV6 != 0 {
-		t.wide.remove(c.remote)
+		t.writable.v6.remove(c.remote)
 	}
-	t.here.drop(c.local)
+	t.writable.locals.drop(c.local)
 	for next := c.join; next != 0; {
 		j := t.joins.at(next - 1)
 		if j.flags&coreV6 != 0 {
-			t.wide.remove(j.remote)
+			t.writable.v6.remove(j.remote)
 		}
-		t.here.drop(j.local)
+		t.writable.locals.drop(j.local)
 		gone := next - 1
 		next = j.next
-		t.subs.remove(gone)
+		t.writable.joins.remove(gone)
 	}
 }
 
@@ -241,7 +271,7 @@ func (t *table) write(slot uint32, r *record) {
 	c.flags.set(coreINET6, r.Family == mptcp.FamilyINET6)
 	c.flags.set(coreFallback, r.Fallback)
 	c.flags.set(coreChecksum, r.Checksum)
-	c.local = t.here.number(r.Netns, r.Local.Addr())
+	c.local = t.writable.locals.number(r.Netns, r.Local.Addr())
 	c.remote = t.address(r.Remote.Addr(), &c.flags)
 	var first figures
 	for i := len(r.Subflows) - 1; i >= 0; i-- {
@@ -254,17 +284,17 @@ func (t *table) write(slot uint32, r *record) {
 			figures: packFigures(s), next: c.join, tokenRemote: uint32(s.TokenRemote),
 			sport: s.Local.Port(), dport: s.Remote.Port(), localID: uint8(s.LocalID), remoteID: uint8(s.RemoteID),
 		}
-		j.local = t.here.number(r.Netns, s.Local.Addr())
+		j.local = t.writable.locals.number(r.Netns, s.Local.Addr())
 		j.remote = t.address(s.Remote.Addr(), &j.flags)
 		j.flags.set(joinInitial, s.Initial)
-		c.join = t.subs.add(j) + 1
+		c.join = t.writable.joins.add(j) + 1
 	}
-	*t.cores.at(slot) = c
+	*t.writable.core.at(slot) = c
 	if first.flags != 0 || t.first.has(slot) {
-		*t.firsts.at(slot) = first
+		*t.writable.first.at(slot) = first
 	}
-	if slot < t.fineTo {
-		*t.fine.at(slot) = packDetail(&r.Connection)
+	if slot < t.detailed {
+		*t.writable.detail.at(slot) = packDetail(&r.Connection)
 	}
 	t.counts.add(&r.Connection, 1)
 }
@@ -286,7 +316,7 @@ func (t *table) address(a netip.Addr, flags *coreFlags) uint32 {
 		return binary.BigEndian.Uint32(b[:])
 	}
 	*flags |= coreV6
-	return t.wide.add(a.As16())
+	return t.writable.v6.add(a.As16())
 }
 
 // word returns the number of a word. There are few of them; should foreign ones

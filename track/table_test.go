@@ -164,8 +164,8 @@ func TestTableIsAMapAndFrozenOnesDoNotChange(t *testing.T) {
 			slot, _ := table.find(id.netns, id.token)
 			table.remove(slot)
 		}
-		if table.slots.used+table.subs.used+table.wide.used+table.here.used+len(table.here.numbers)+int(table.index.used) > 0 {
-			t.Fatalf("an empty table holds something: %d connections, %d joins, %d IPv6 addresses, %d local addresses", table.slots.used, table.subs.used, table.wide.used, table.here.used)
+		if table.slots.used+table.writable.joins.used+table.writable.v6.used+table.writable.locals.used+len(table.writable.locals.numbers)+int(table.writable.index.used) > 0 {
+			t.Fatalf("an empty table holds something: %d connections, %d joins, %d IPv6 addresses, %d local addresses", table.slots.used, table.writable.joins.used, table.writable.v6.used, table.writable.locals.used)
 		}
 	})
 }
@@ -194,8 +194,8 @@ func TestTableShrinks(t *testing.T) {
 			pages++
 		}
 	}
-	if pages != 1 || table.index.size > 4*pageLen {
-		t.Errorf("10 connections of %d left hold %d pages and an index of %d", n, pages, table.index.size)
+	if pages != 1 || table.indexSize > 4*pageLen {
+		t.Errorf("10 connections of %d left hold %d pages and an index of %d", n, pages, table.indexSize)
 	}
 }
 
