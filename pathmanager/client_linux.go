@@ -14,16 +14,16 @@ import (
 type Config struct {
 	// Tap is called with each message of the kernel's answers to questions about
 	// endpoints and limits, before it is decoded: see [DecodeEndpoint] and
-	// [DecodeLimits]. It must not keep the message.
+	// [DecodeLimits]. Tap must not keep the message.
 	Tap func(msg []byte)
 }
 
-// Client sends the path manager's commands in one network namespace. It is safe
-// for concurrent use: requests go one after the other.
+// Client sends the path manager's commands in one network namespace. It is safe for
+// concurrent use; it sends one request after the other.
 //
-// A context is looked at before each request. The kernel works on a request
-// within the call that sends it, so that one under way ends by itself; the
-// slowest, the removal of an endpoint, takes about 10 ms.
+// A client checks the context before each request. It does not interrupt a request that
+// has been sent, because the kernel works on it within that system call. The slowest, the
+// removal of an endpoint, takes about 10 ms.
 type Client struct {
 	mu     sync.Mutex
 	conn   *conn
@@ -31,9 +31,9 @@ type Client struct {
 	tap    func(msg []byte) // may be nil
 }
 
-// Dial opens a client in the network namespace of the calling thread; there it
-// stays. c may be nil. It needs no privilege. The error is
-// [mptcp.ErrNotSupported] where the kernel has no MPTCP path manager.
+// Dial opens a client in the network namespace of the calling thread, where it stays. c
+// may be nil. It needs no privilege. On a kernel without MPTCP path manager the error is
+// [mptcp.ErrNotSupported].
 func Dial(c *Config) (*Client, error) {
 	conn, err := openConn()
 	if err != nil {
@@ -57,16 +57,16 @@ func (c *Client) Close() error {
 	return c.conn.close()
 }
 
-// Family returns what the kernel said of the path manager's family when the
-// client was opened.
+// Family returns what the kernel said about the path manager's family when the client was
+// opened.
 func (c *Client) Family() Family {
 	f := c.family
 	f.Commands, f.Raw = slices.Clone(f.Commands), slices.Clone(f.Raw)
 	return f
 }
 
-// Commands returns the commands that the running kernel has, in the order of
-// their numbers. It asks the kernel anew, and needs no privilege.
+// Commands asks the running kernel for its commands, and returns them in the order of
+// their numbers. It needs no privilege.
 func (c *Client) Commands(ctx context.Context) ([]Command, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -78,8 +78,8 @@ func (c *Client) Commands(ctx context.Context) ([]Command, error) {
 	return f.Commands, nil
 }
 
-// do sends a request and gives it a name in the error. visit gets the messages of
-// the answer; it is nil where none is expected.
+// do sends a request, and names it in the error. visit is called with each message of the
+// answer; nil says that none is expected.
 func (c *Client) do(ctx context.Context, op, object string, r request, visit func([]byte) error) error {
 	if visit == nil {
 		visit = func([]byte) error { return nil }
@@ -107,9 +107,8 @@ func (c *Client) do(ctx context.Context, op, object string, r request, visit fun
 	return fmt.Errorf("%s: %w", op, err)
 }
 
-// list sends a dump request and returns all endpoints of the answer. The dump is
-// read to its end before the first is handed out: a caller that stops early
-// leaves nothing behind, and the lists are short.
+// list sends a dump request and returns all endpoints of the answer. It reads the short
+// dump to its end, so that a caller who stops early leaves nothing behind.
 func (c *Client) list(ctx context.Context, op, object string, r request) ([]mptcp.Endpoint, error) {
 	r.dump = true
 	return again(func() (all []mptcp.Endpoint, err error) {
@@ -122,7 +121,7 @@ func (c *Client) list(ctx context.Context, op, object string, r request) ([]mptc
 	})
 }
 
-// one sends a request that is answered by one endpoint.
+// one sends a request whose answer is one endpoint.
 func (c *Client) one(ctx context.Context, op, object string, r request) (mptcp.Endpoint, error) {
 	return again(func() (e mptcp.Endpoint, err error) {
 		err = c.do(ctx, op, object, r, func(msg []byte) (err error) {
@@ -136,7 +135,7 @@ func (c *Client) one(ctx context.Context, op, object string, r request) (mptcp.E
 	})
 }
 
-// yieldAll hands out a list, or the error in its place.
+// yieldAll yields the items of a list, or the error.
 func yieldAll(list []mptcp.Endpoint, err error, yield func(mptcp.Endpoint, error) bool) {
 	if err != nil {
 		yield(mptcp.Endpoint{}, err)

@@ -23,10 +23,10 @@ const answerSize = 32 << 10
 
 // conn is a generic netlink socket that asks and is answered.
 //
-// The kernel works on a request within the system call that sends it: when that
-// returns, the answer waits already. So there is nothing to wait for, and no need
-// of the runtime's poller; await only guards against an answer that the kernel
-// could not allocate.
+// The kernel works on a request within the system call that sends it. When the call
+// returns, the answer is queued already, so there is nothing to wait for, and no need for
+// the runtime's poller. await only guards against an answer that the kernel could not
+// allocate.
 //
 // The socket is connected to port 0, so that nobody but the kernel can send to it:
 // otherwise anybody with CAP_NET_ADMIN in the namespace, such as root of a container,
@@ -47,7 +47,7 @@ func openConn() (*conn, error) {
 	if err := unix.Connect(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, errors.Join(os.NewSyscallError("connect", err), c.close())
 	}
-	// Without extended ACK (before Linux 4.12) errors are only less telling.
+	// Without extended ACK (before Linux 4.12) errors only say less.
 	_ = unix.SetsockoptInt(fd, uapi.SOL_NETLINK, uapi.NetlinkExtACK, 1)
 	return c, nil
 }
@@ -55,7 +55,8 @@ func openConn() (*conn, error) {
 // disconnect lets others send to the socket, as a listener counts what they send.
 func (c *conn) disconnect() error {
 	address := unix.RawSockaddrNetlink{Family: unix.AF_UNSPEC}
-	_, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(c.fd), uintptr(unsafe.Pointer(&address)), unix.SizeofSockaddrNetlink)
+	_, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(c.fd),
+		uintptr(unsafe.Pointer(&address)), unix.SizeofSockaddrNetlink)
 	if errno != 0 {
 		return os.NewSyscallError("connect", errno)
 	}
@@ -85,9 +86,9 @@ func again[T any](ask func() (T, error)) (T, error) {
 	}
 }
 
-// do sends a request and calls visit for each message of the answer. The kernel's
-// refusal is an [*Error] without Op and Object. After an error of visit the rest
-// of the answer is still read, so that the next request finds the socket clean.
+// do sends a request and calls visit for each message of the answer. The kernel's refusal
+// is an [*Error] without Op and Object. After an error of visit it still reads the rest of
+// the answer, so that nothing is left for the next request.
 func (c *conn) do(ctx context.Context, request []byte, visit func(msg []byte) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -123,7 +124,7 @@ func (c *conn) do(ctx context.Context, request []byte, visit func(msg []byte) er
 	}
 }
 
-// take hands the messages of a datagram that answer the last request to visit.
+// take calls visit with those messages of a datagram that answer the last request.
 func (c *conn) take(b []byte, visit func([]byte)) (done bool, err error) {
 	for len(b) > 0 {
 		msg, rest, ok := nlmsg.Next(b)
@@ -132,7 +133,7 @@ func (c *conn) take(b []byte, visit func([]byte)) (done bool, err error) {
 		}
 		b = rest
 		switch {
-		case msg.Sequence() != c.seq: // the rest of an answer that was given up
+		case msg.Sequence() != c.seq: // the rest of an answer that was not read to its end
 		case msg.Type() == nlmsg.TypeError, msg.Type() == nlmsg.TypeDone:
 			return true, decodeAck(msg)
 		case msg.Type() >= nlmsg.MinType:
@@ -142,8 +143,8 @@ func (c *conn) take(b []byte, visit func([]byte)) (done bool, err error) {
 	return false, nil
 }
 
-// receive returns the next datagram of the kernel; it is valid until the next
-// call. What other processes send to the socket's port is left out.
+// receive returns the next datagram of the kernel, which is valid until the next call. It
+// skips what other processes sent to the socket's port.
 func (c *conn) receive(ctx context.Context) ([]byte, error) {
 	if c.buf == nil {
 		c.buf = make([]byte, answerSize)

@@ -80,3 +80,15 @@ func decodeLimits(msg []byte) (mptcp.Limits, error) {
 	}
 	return l, nil
 }
+
+// DecodeFamily decodes a [Family.Raw], with which a recording begins. Like all decoders
+// here it is pure and takes any bytes; the error says what is wrong with them.
+func DecodeFamily(msg []byte) (Family, error) { return decodeFamily(msg) }
+
+// DecodeEndpoint decodes one message of the kernel's answer to a question about endpoints
+// or addresses (MPTCP_PM_CMD_GET_ADDR), such as a [Config.Tap] receives.
+func DecodeEndpoint(msg []byte) (mptcp.Endpoint, error) { return decodeEndpoint(msg) }
+
+// DecodeLimits decodes the kernel's answer to a question about limits
+// (MPTCP_PM_CMD_GET_LIMITS). A message about an endpoint has no limits and gives zeros.
+func DecodeLimits(msg []byte) (mptcp.Limits, error) { return decodeLimits(msg) }

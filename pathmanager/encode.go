@@ -8,8 +8,8 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// address is the content of a nested address of a request. What is zero is left
-// out, but for what is asked for.
+// address is the content of a nested address of a request. Fields that are zero are left
+// out, unless withID or withFlag asks for them.
 type address struct {
 	id       mptcp.AddressID
 	withID   bool // send the id even if it is 0
@@ -20,7 +20,7 @@ type address struct {
 	ifIndex  int32
 }
 
-// of returns all of an endpoint.
+// of returns all fields of an endpoint.
 func of(e mptcp.Endpoint) address {
 	return address{id: e.ID, addr: e.Address, port: e.Port, flags: e.Flags, ifIndex: e.IfIndex}
 }
@@ -28,8 +28,8 @@ func of(e mptcp.Endpoint) address {
 // ofAddrPort returns an address and its port.
 func ofAddrPort(a netip.AddrPort) address { return address{addr: a.Addr(), port: a.Port()} }
 
-// append appends the address as the nested attribute typ. The port is in the
-// host's order here, unlike in events.
+// append appends the address as the nested attribute typ. Unlike in events, the port is in
+// the host's byte order here.
 func (a address) append(b []byte, typ uint16) []byte {
 	return nlmsg.AppendNested(b, typ, func(b []byte) []byte {
 		if a.addr.IsValid() {
@@ -56,7 +56,7 @@ func (a address) append(b []byte, typ uint16) []byte {
 	})
 }
 
-// request is the content of a request. What is nil is left out.
+// request is the content of a request. Fields that are nil are left out.
 type request struct {
 	command Command
 	dump    bool

@@ -10,8 +10,8 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// Endpoints lists the endpoints of the network namespace. It needs no privilege.
-// An error ends the list.
+// Endpoints lists the endpoints of the network namespace. An error ends the list. It needs
+// no privilege.
 func (c *Client) Endpoints(ctx context.Context) iter.Seq2[mptcp.Endpoint, error] {
 	return func(yield func(mptcp.Endpoint, error) bool) {
 		all, err := c.list(ctx, "endpoint show", "", request{command: CommandGetEndpoint})
@@ -29,14 +29,14 @@ func (c *Client) Endpoint(ctx context.Context, id mptcp.AddressID) (mptcp.Endpoi
 }
 
 // AddEndpoint adds an endpoint. With ID 0 the kernel chooses the id. It needs
-// CAP_NET_ADMIN ([fs.ErrPermission]). An address or id that is taken is
-// [fs.ErrExist], a full table [mptcp.ErrTooMany], flags that exclude each other
-// [fs.ErrInvalid].
+// CAP_NET_ADMIN ([fs.ErrPermission]). The error is [fs.ErrExist] if the address or the id
+// is taken, [mptcp.ErrTooMany] if the table is full, and [fs.ErrInvalid] for flags that
+// exclude each other.
 //
-// The kernel takes flags that it does not know and drops them without a word
-// (Linux 6.16 and 6.17 keep them, to no effect), and takes addresses that this
-// host does not have: no subflow comes of those. Read the endpoint back to see
-// what became of it.
+// The kernel accepts flags that it does not know, and drops them without an error (Linux
+// 6.16 and 6.17 keep them, without effect). It also accepts addresses that this host does
+// not have, from which no subflow can start. Read the endpoint back to see what the kernel
+// has made of it.
 func (c *Client) AddEndpoint(ctx context.Context, e mptcp.Endpoint) error {
 	const op = "endpoint add"
 	if err := checkAddress(op, e.Address); err != nil {
@@ -53,12 +53,12 @@ func (c *Client) AddEndpoint(ctx context.Context, e mptcp.Endpoint) error {
 	return err
 }
 
-// RemoveEndpoint removes the endpoint with the id, and with it the subflows that
-// use it and its announcements. It needs CAP_NET_ADMIN. An id that no endpoint has
-// is [fs.ErrNotExist].
+// RemoveEndpoint removes the endpoint with the id, and with it the subflows that use it
+// and its announcements. It needs CAP_NET_ADMIN ([fs.ErrPermission]). If no endpoint has
+// the id, the error is [fs.ErrNotExist].
 //
-// Id 0 is refused ([fs.ErrInvalid]): it is no endpoint, and the kernel would close
-// initial subflows instead. See [Client.CloseInitialSubflows].
+// Id 0 is refused ([fs.ErrInvalid]), because it is no endpoint, and the kernel would close
+// initial subflows instead: see [Client.CloseInitialSubflows].
 func (c *Client) RemoveEndpoint(ctx context.Context, id mptcp.AddressID) error {
 	const op = "endpoint delete"
 	if id == 0 {
@@ -67,10 +67,9 @@ func (c *Client) RemoveEndpoint(ctx context.Context, id mptcp.AddressID) error {
 	return c.do(ctx, op, idObject(id), request{command: CommandRemoveEndpoint, local: &address{id: id}}, nil)
 }
 
-// CloseInitialSubflows closes the initial subflow of each connection whose local
-// address it is, and tells the peers that the address with id 0 is gone. It does
-// not remove an endpoint, and succeeds even if no connection matches. It needs
-// CAP_NET_ADMIN.
+// CloseInitialSubflows closes the initial subflow of each connection that has the local
+// address, and withdraws address id 0 from the peers. It removes no endpoint, and succeeds
+// even if no connection matches. It needs CAP_NET_ADMIN ([fs.ErrPermission]).
 func (c *Client) CloseInitialSubflows(ctx context.Context, local netip.Addr) error {
 	const op = "endpoint delete id 0"
 	if err := checkAddress(op, local); err != nil {
@@ -82,13 +81,14 @@ func (c *Client) CloseInitialSubflows(ctx context.Context, local netip.Addr) err
 	}, nil)
 }
 
-// FlushEndpoints removes all endpoints at once. It needs CAP_NET_ADMIN.
+// FlushEndpoints removes all endpoints at once. It needs CAP_NET_ADMIN
+// ([fs.ErrPermission]).
 func (c *Client) FlushEndpoints(ctx context.Context) error {
 	return c.do(ctx, "endpoint flush", "", request{command: CommandFlushEndpoints}, nil)
 }
 
-// Selector names an endpoint: by its address and port, or where no address is given by
-// its id. With both the address counts, as in the kernel (mptcp_pm_nl_set_flags).
+// Selector names an endpoint: by its address and port, or without an address by its id.
+// With both, the address counts, as in the kernel (mptcp_pm_nl_set_flags).
 type Selector struct {
 	ID      mptcp.AddressID
 	Address netip.Addr
@@ -115,10 +115,10 @@ func (s Selector) String() string {
 	return s.Address.String()
 }
 
-// SetEndpointFlags sets the flags backup and fullmesh of an endpoint and of the
-// subflows that came of it. Both are overwritten: a flag that is not given is
-// cleared. The kernel ignores the other flags. It needs CAP_NET_ADMIN; an endpoint
-// that does not exist is [fs.ErrNotExist].
+// SetEndpointFlags sets the flags backup and fullmesh of an endpoint and of the subflows
+// that started from it. It overwrites both: a flag that is not given is cleared. The kernel
+// ignores the other flags. It needs CAP_NET_ADMIN ([fs.ErrPermission]). If there is no such
+// endpoint, the error is [fs.ErrNotExist].
 func (c *Client) SetEndpointFlags(ctx context.Context, sel Selector, flags mptcp.EndpointFlags) error {
 	const op = "endpoint change"
 	local := address{id: sel.ID, flags: flags, withFlag: true}

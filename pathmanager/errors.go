@@ -13,11 +13,11 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// Error is a request that was refused: by the kernel, or by this package before it
-// reached the kernel.
+// Error is a request that was refused, by the kernel or by this package before it reached
+// the kernel.
 //
-// The kernel answers most mistakes with EINVAL and tells them apart only in words,
-// so [errors.Is] looks at both:
+// The kernel answers most mistakes with EINVAL, and only its words tell them apart. So
+// [errors.Is] looks at both:
 //
 //   - [fs.ErrNotExist]: no such endpoint, connection (token), address or subflow
 //   - [fs.ErrExist]: an endpoint with this address or id exists
@@ -26,12 +26,12 @@ import (
 //   - [mptcp.ErrTooMany]: the table of endpoints is full
 //   - [mptcp.ErrNotSupported]: this kernel has no such command
 //
-// It unwraps to the [syscall.Errno] where the kernel gave one.
+// It unwraps to the [syscall.Errno], if the kernel gave one.
 type Error struct {
 	Op      string // "endpoint add"
 	Object  string // "10.0.0.1", "id 3", "token 38a251e2"; may be empty
 	Message string // the kernel's words (extended ACK), or ours; may be empty
-	Offset  int    // of the attribute in the request that is to blame, 0 if not told
+	Offset  int    // of the attribute in the request that is to blame, 0 if unknown
 	Missing string // name of the attribute that the kernel missed, such as "token" or "addr.family"
 	Err     error  // the errno
 
@@ -39,8 +39,8 @@ type Error struct {
 }
 
 // Error returns operation, object and the kernel's own words, such as
-// "endpoint add 10.0.0.1: flags mustn't have both signal and fullmesh". Where the
-// kernel said nothing it is the errno's text.
+// "endpoint add 10.0.0.1: flags mustn't have both signal and fullmesh". If the kernel
+// gave no words, the errno's text stands there.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)
@@ -65,13 +65,13 @@ func (e *Error) Unwrap() error { return e.Err }
 // Is implements the promise of [Error].
 func (e *Error) Is(target error) bool { return e.kind != nil && e.kind == target }
 
-// invalid is an argument that this package refuses: the kernel would misread it.
+// invalid is the error of an argument that the kernel would misread.
 func invalid(op, object, why string) *Error {
 	return &Error{Op: op, Object: object, Message: why, Err: fs.ErrInvalid}
 }
 
-// The kernel's words that tell what an EINVAL means, as substrings: Linux 6.1
-// says less in each than later kernels do.
+// The kernel's words that tell what an EINVAL means. They are substrings, because Linux
+// 6.1 says less than later kernels do.
 const (
 	wordsNotFound     = "not found"     // "address not found", "address with id 3 not found", "subflow not found"
 	wordsInvalidToken = "invalid token" // no connection has this token
@@ -97,9 +97,9 @@ func classify(errno syscall.Errno, words string) error {
 	return nil
 }
 
-// classifyTwin decides what Linux before 6.12 leaves open: it answers EINVAL with
-// the same words for a full table and for an address or id that is taken. have are
-// the endpoints that there are.
+// classifyTwin decides what Linux before 6.12 leaves open, because it answers EINVAL with
+// the same words for a full table and for an address or id that is taken. have are the
+// present endpoints.
 func classifyTwin(e *Error, want mptcp.Endpoint, have []mptcp.Endpoint) {
 	e.kind = mptcp.ErrTooMany
 	for _, h := range have {
@@ -114,9 +114,9 @@ func (e *Error) ambiguous() bool {
 	return errors.Is(e.Err, syscall.EINVAL) && strings.Contains(e.Message, wordsTableOrTwin)
 }
 
-// decodeAck reads an NLMSG_ERROR, or the NLMSG_DONE that ends a dump. It returns
-// nil if the request was done. Both start with an errno; attributes of the
-// extended ACK follow, in an error after the request that it answers.
+// decodeAck reads an NLMSG_ERROR, or the NLMSG_DONE that ends a dump. It returns nil if
+// the kernel has done what was asked. Both messages start with an errno; attributes of the
+// extended ACK follow, in an error behind the request that it answers.
 func decodeAck(msg nlmsg.Message) error {
 	code, ok := msg.Code()
 	if !ok {
@@ -153,8 +153,8 @@ func extendedAck(msg nlmsg.Message) (attrs, request []byte) {
 	return b[n:], b[:n]
 }
 
-// setExtendedAck keeps what the attributes say. The errno stands, whatever they
-// are: one that is cut short is left out.
+// setExtendedAck keeps what the attributes say, except for one that is cut short. The
+// errno stands in any case.
 func (e *Error) setExtendedAck(attrs, request []byte) {
 	var missing, nest uint32
 	_ = nlmsg.EachAttribute(attrs, func(a nlmsg.Attribute) error {
@@ -200,9 +200,8 @@ var (
 	}
 )
 
-// missingName returns the name of the attribute that the kernel missed, within
-// the nested attribute at offset nest of the request, or at its top where that is
-// 0.
+// missingName returns the name of the attribute that the kernel missed: within the nested
+// attribute at offset nest of the request, or at the top of the request for 0.
 func missingName(typ, nest uint32, request []byte) string {
 	if nest == 0 {
 		return attributeName(requestNames[:], typ)
@@ -216,7 +215,7 @@ func missingName(typ, nest uint32, request []byte) string {
 	return prefix + attributeName(addressNames[:], typ)
 }
 
-// attributeName returns the name, or the number of an attribute that has none.
+// attributeName returns the name of an attribute, or its number.
 func attributeName(names []string, typ uint32) string {
 	if int64(typ) < int64(len(names)) && names[typ] != "" {
 		return names[typ]

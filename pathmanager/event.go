@@ -32,16 +32,16 @@ var eventSizes = [...]uint8{
 	uapi.AttrServerSide:  1,
 }
 
-// DecodeEvent decodes a whole netlink message of the event group into e and
-// overwrites all of it, Time and Netns with their zero values. It is pure and
-// allocates nothing: e keeps no reference to msg.
+// DecodeEvent decodes a whole netlink message of the event group (mptcp_pm_events) into e.
+// It overwrites all of e, Time and Netns with their zero values. It is pure and allocates
+// nothing; e keeps no reference to msg.
 //
-// Attributes and events that are not known are no error: the former are left out,
-// the latter keep their number. A message that is cut short, or has an attribute
-// that is shorter than its type, is an error, and e is zero then.
+// Unknown attributes are left out, and an event of an unknown type keeps its number. A
+// message that is cut short, or has an attribute that is shorter than its type, is an
+// error, and e is zero then.
 //
-// Whether the message came from the kernel is the receiver's to know: see
-// [Listener]. The numbers are in the byte order of the machine that wrote them.
+// The caller has to know whether the message came from the kernel: see [Listener]. The
+// numbers are in the byte order of the machine that wrote them.
 func DecodeEvent(msg []byte, e *mptcp.Event) error {
 	*e = mptcp.Event{}
 	cmd, attrs, err := genlPayload(msg)
@@ -61,7 +61,7 @@ func DecodeEvent(msg []byte, e *mptcp.Event) error {
 		if len(v) < int(eventSizes[typ]) {
 			return undecoded(e, cmd, nlmsg.Attribute{Type: typ, Value: v}.Need(int(eventSizes[typ])))
 		}
-		// Addresses and ports are in network order, everything else is in the host's.
+		// Addresses and ports are in network order, everything else in the host's.
 		switch typ {
 		case uapi.AttrToken:
 			e.Token = mptcp.Token(binary.NativeEndian.Uint32(v))
@@ -110,7 +110,7 @@ func DecodeEvent(msg []byte, e *mptcp.Event) error {
 	return nil
 }
 
-// undecoded clears the event and returns why it cannot be decoded.
+// undecoded clears the event and returns why it could not be decoded.
 func undecoded(e *mptcp.Event, cmd uint8, err error) error {
 	*e = mptcp.Event{}
 	return fmt.Errorf("event %d: %w", cmd, err)

@@ -2,6 +2,7 @@ package pathmanager
 
 import (
 	"fmt"
+	"strconv"
 
 	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
@@ -22,14 +23,14 @@ const (
 	ctrlAttrGroupID   = 2 // CTRL_ATTR_MCAST_GRP_ID, u32
 )
 
-// Family is what the running kernel says of the path manager's generic netlink
-// family. The numbers are given out at boot, the same in all network namespaces.
+// Family is what the running kernel says about the path manager's generic netlink family.
+// The kernel gives out the numbers at boot; they are the same in all network namespaces.
 type Family struct {
-	ID       uint16 // the message type of all its messages
+	ID       uint16 // the netlink message type of the family's messages
 	Version  uint32
 	Events   uint32    // number of the event group; 0 before Linux 5.12, which has no events
 	Commands []Command // in the order of their numbers
-	Raw      []byte    // the answer itself, a netlink message: a recording that starts with it names the family
+	Raw      []byte    // the kernel's answer, a netlink message, with which a recording begins
 }
 
 // familyRequest asks for the family by its name.
@@ -67,7 +68,7 @@ func decodeFamily(msg []byte) (Family, error) {
 	return f, nil
 }
 
-// addCommand takes one entry of the list of operations.
+// addCommand adds one entry of the list of operations.
 func (f *Family) addCommand(op nlmsg.Attribute) error {
 	return nlmsg.EachAttribute(op.Value, func(a nlmsg.Attribute) error {
 		if a.Type != ctrlAttrOpID {
@@ -97,4 +98,38 @@ func (f *Family) addGroup(group nlmsg.Attribute) error {
 		f.Events = id
 	}
 	return err
+}
+
+// Command is a command of the family, with the kernel's number (MPTCP_PM_CMD_*).
+type Command uint8
+
+// The commands, with the kernel release that has each since.
+const (
+	CommandAddEndpoint    Command = 1  // ADD_ADDR, since Linux 5.7
+	CommandRemoveEndpoint Command = 2  // DEL_ADDR, 5.7
+	CommandGetEndpoint    Command = 3  // GET_ADDR, 5.7
+	CommandFlushEndpoints Command = 4  // FLUSH_ADDRS, 5.7
+	CommandSetLimits      Command = 5  // SET_LIMITS, 5.7
+	CommandGetLimits      Command = 6  // GET_LIMITS, 5.7
+	CommandSetFlags       Command = 7  // SET_FLAGS, 5.12
+	CommandAnnounce       Command = 8  // ANNOUNCE, 5.19
+	CommandRemoveAddress  Command = 9  // REMOVE, 5.19
+	CommandCreateSubflow  Command = 10 // SUBFLOW_CREATE, 5.19
+	CommandDestroySubflow Command = 11 // SUBFLOW_DESTROY, 5.19
+	lastCommand                   = CommandDestroySubflow
+)
+
+// commandNames holds the kernel's names, as its specification mptcp_pm.yaml spells them.
+var commandNames = [...]string{
+	"", "add-addr", "del-addr", "get-addr", "flush-addrs", "set-limits", "get-limits",
+	"set-flags", "announce", "remove", "subflow-create", "subflow-destroy",
+}
+
+// String returns the kernel's name of the command, such as "add-addr", and "command n" for
+// an unknown one.
+func (c Command) String() string {
+	if c > 0 && c <= lastCommand {
+		return commandNames[c]
+	}
+	return "command " + strconv.Itoa(int(c))
 }

@@ -20,10 +20,10 @@ const (
 	bpfAccept = 0x40000 // more bytes than any message has
 )
 
-// filterProgram returns the socket filter that lets through events of these types
-// only, nil for all of them. What is filtered out is neither charged to the
-// receive buffer nor wakes anybody. Messages of another family pass: the receiver
-// counts them as refused.
+// filterProgram returns the socket filter that lets through events of these types only, nil
+// for all of them. An event that is filtered out takes no room in the receive buffer and
+// wakes nobody. Messages of another family pass, so that the receiver counts them as
+// refused.
 func filterProgram(family uint16, types []mptcp.EventType) []unix.SockFilter {
 	var kernel []mptcp.EventType
 	for _, t := range types {

@@ -17,9 +17,9 @@ func (c *Client) Limits(ctx context.Context) (mptcp.Limits, error) {
 	})
 }
 
-// SetLimits changes the limits of the network namespace, for connections that
-// exist as well. It needs CAP_NET_ADMIN. A value above the kernel's maximum (8 up
-// to Linux 7.1, 64 since) is [fs.ErrInvalid], and then nothing is changed.
+// SetLimits changes the limits of the network namespace, also for connections that exist.
+// It needs CAP_NET_ADMIN ([fs.ErrPermission]). A value above the kernel's maximum (8 up to
+// Linux 7.1, 64 since) is [fs.ErrInvalid], and then nothing is changed.
 func (c *Client) SetLimits(ctx context.Context, u LimitsUpdate) error {
 	return c.do(ctx, "limits set", "", request{command: CommandSetLimits, limits: u}, nil)
 }

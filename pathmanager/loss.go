@@ -1,29 +1,29 @@
 package pathmanager
 
-// eventCharge is what the kernel charges to the receive buffer for one event, as
-// the least that it can be: 832 bytes are measured on Linux 6.18 (x86-64) for
-// each kind. It turns the bytes in the queue into a number of messages, rather too
-// high than too low: then a loss is shown after what was queued before it.
+// eventCharge is the least that the kernel charges to the receive buffer for one event.
+// Measured on Linux 6.18 (x86-64), it is 832 bytes for each kind. The charge turns the
+// bytes in the queue into a number of messages, which may be too high but not too low, so
+// that a loss is shown after the events that were queued before it.
 const eventCharge = 768
 
-// mark is a loss that waits for its place in the stream.
+// mark is a loss whose place in the stream has not come yet.
 type mark struct {
 	lost  uint64
 	after int // how many queued messages come before it
 }
 
-// lossBook turns the kernel's counter of dropped messages into losses at their
-// places. The kernel drops a message when the queue is full: all that is queued at
-// that moment is older.
+// lossBook turns the kernel's counter of dropped messages into losses at their places in
+// the stream. The kernel drops a message when the queue is full, so everything that is
+// queued at that moment is older than the loss.
 type lossBook struct {
-	seen    uint32 // the kernel's counter, as last read: it wraps around
+	seen    uint32 // the kernel's counter as last read; it wraps around
 	pending mark   // the oldest loss that was not shown yet
 	newer   mark   // what was lost after it
 }
 
-// observe tells the book that read messages were taken from the queue since the
-// last call, and that the kernel now counts drops and holds queued bytes. It
-// returns how many messages were lost at this place of the stream, 0 for none.
+// observe notes that so many messages were read from the queue since the last call, that
+// the kernel counts so many drops by now, and that so many bytes are queued. It returns how
+// many messages were lost at this place of the stream, 0 for none.
 func (b *lossBook) observe(read int, drops, queued uint32) uint64 {
 	b.pending.after -= read
 	b.newer.after -= read

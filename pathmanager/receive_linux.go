@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// receiveSlots is how many messages one system call takes at most.
+	// receiveSlots is how many messages one system call reads at most.
 	receiveSlots = 128
 	// slotSize is more than four times the longest event that a kernel sends
 	// (124 bytes up to Linux 7.3).
@@ -29,13 +29,13 @@ type mmsghdr struct {
 	len uint32
 }
 
-// receiver takes many messages with one system call into memory of its own.
+// receiver reads many messages with one system call, into memory of its own.
 type receiver struct {
 	fd      int
 	headers []mmsghdr
 	names   []unix.RawSockaddrNetlink
 	buffer  []byte
-	control []byte // nil where no control messages are asked for
+	control []byte // nil if no control messages are asked for
 	size    int    // of a slot in buffer
 }
 
@@ -75,10 +75,10 @@ func (r *receiver) grow(size int) {
 	}
 }
 
-// receive takes what is queued, and returns how many messages that are. Without any
-// it returns 0 and EAGAIN, with wait after the socket's SO_RCVTIMEO. The scheduler
-// is not told of the call, that would cost more than a short call does; a signal of
-// the runtime reaches it all the same.
+// receive reads what is queued, and returns how many messages that were. Without any
+// it returns 0 and EAGAIN, with wait after the socket's SO_RCVTIMEO. The scheduler does not
+// know of the call, because telling it would cost more than the call: see waiter. The
+// runtime's signals interrupt the call all the same.
 func (r *receiver) receive(wait bool) (int, syscall.Errno) {
 	flags := uintptr(unix.MSG_DONTWAIT)
 	if wait {
@@ -97,15 +97,15 @@ func (r *receiver) receive(wait bool) (int, syscall.Errno) {
 	return int(n), 0
 }
 
-// received is one message. It lies in the receiver's memory.
+// received is one message, in the receiver's memory.
 type received struct {
 	data      []byte
 	truncated bool
-	kernel    bool  // the kernel sent it, and to the group
+	kernel    bool  // the kernel sent it to the group
 	namespace int32 // OwnNamespace or the number of another one
 }
 
-// message returns the message i of those that receive took.
+// message returns message i of those that receive read.
 func (r *receiver) message(i int, g group) received {
 	h := &r.headers[i]
 	m := received{
@@ -121,10 +121,10 @@ func (r *receiver) message(i int, g group) received {
 	return m
 }
 
-// group is the multicast group that messages are expected from.
+// group is the multicast group that the kernel sends events to.
 type group struct {
 	number  uint32
-	pktinfo bool // the control message tells the group, not the sender's address
+	pktinfo bool // the group is in a control message, not in the sender's address
 }
 
 // mask returns the bit of the group in a sender's address. Groups above 32 have
@@ -136,9 +136,9 @@ func (g group) mask() uint32 {
 	return 1 << (g.number - 1)
 }
 
-// trusts reports whether a message with this sender's address is the kernel's, and
-// was sent to the group. Anybody with CAP_NET_ADMIN in the namespace can send to
-// the group, or to the socket's port: the kernel alone has the port id 0.
+// trusts reports whether a message with this sender's address came from the kernel, and
+// was sent to the group. Anybody with CAP_NET_ADMIN in the namespace can send to the
+// group, or to the socket's port, but port id 0 belongs to the kernel.
 func (g group) trusts(from *unix.RawSockaddrNetlink, to uint32) bool {
 	if from.Family != unix.AF_NETLINK || from.Pid != 0 {
 		return false
@@ -149,9 +149,9 @@ func (g group) trusts(from *unix.RawSockaddrNetlink, to uint32) bool {
 	return from.Groups == g.mask()
 }
 
-// parseControl reads the control messages of one message: the number of the
-// namespace that it comes from (none for the socket's own: 0 is the number of
-// another one) and the group that it was sent to.
+// parseControl reads the control messages of one message: the number of the namespace
+// that it comes from (the socket's own has none; 0 is the number of another one) and the
+// group that it was sent to.
 func parseControl(b []byte) (namespace int32, group uint32) {
 	namespace = OwnNamespace
 	for len(b) >= unix.SizeofCmsghdr {

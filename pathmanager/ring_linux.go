@@ -16,26 +16,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ring is the engine without system calls: a socket filter copies the kernel's
-// events into a BPF ring buffer, which is mapped here, and drops the messages. Whoever
-// waits asks for the next one to come to the socket instead.
+// ring is a BPF ring buffer with the kernel's events, mapped into this process. A socket
+// filter copies each event into it and drops the message. A reader that wants to wait asks
+// for the next event to come to the socket instead, which wakes it.
 //
-// The instructions are few and never change, so they are written down rather than
-// compiled: see package bpf.
+// Positions count bytes since the beginning and never go back; position & mask is the
+// place in data. Four of them divide the ring:
+//
+//	      read, to be released   known, not read   written since the look
+//	… free ┌────────────────────┬─────────────────┬──────────────────────┐ free …
+//	    consumer                at                end                 producer
+//
+//	producer   the program moves it when it reserves a record, in a page of the kernel
+//	end        look moves it to producer
+//	at         next moves it past a record, and stops at one that is still being written
+//	consumer   release moves it to at: the program may write there again
+//
+// A record is a header of 8 bytes (the length, with a bit while it is being written and a
+// bit if it was discarded), the count of drops so far, and the netlink message. The count
+// tells how many events were lost between two records.
+//
+// The program's instructions are few and never change, so they are written down rather
+// than compiled: see package bpf.
 type ring struct {
 	files    []int // ring buffer, state, program
 	program  int
-	consumer []byte
-	producer []byte // its page, and the data twice, so that no record is cut
-	state    []byte
+	consumer []byte // the page with the position
+	producer []byte // the page with the position, and the data twice, so that no record is cut
+	state    []byte // of the program: see stateDrops
 	data     []byte
 
 	mask    uint64
-	at      uint64 // what was read up to
-	end     uint64 // what is known to be written up to
-	dropped uint32 // what the newest record that was read says
+	at      uint64
+	end     uint64
+	dropped uint32 // the count of drops in the newest record that was read
 	base    uint64 // refused messages that were our own proof
-	asked   bool   // for a message in the socket, to be woken
+	asked   bool   // for an event to come to the socket
 }
 
 // createMap creates a map.
@@ -99,9 +115,9 @@ func (r *ring) open(size int, rule ringRule) error {
 	return r.prove()
 }
 
-// prove shows that the program sees who sends: what one socket of ours sends to another
-// must be refused, with the number of the former. Where the kernel's structures are
-// others than the program knows, the engine must not be used.
+// prove shows that the program sees the sender of a message: it must refuse what one socket
+// of ours sends to another, and name the port of the former. If the kernel's structures
+// are not those that the program knows, the engine must not be used.
 func (r *ring) prove() error {
 	target, to, err := newProbe()
 	if err != nil {
@@ -127,7 +143,7 @@ func (r *ring) prove() error {
 	return nil
 }
 
-// newProbe returns a socket and its address.
+// newProbe returns a bound socket and its address.
 func newProbe() (int, *unix.SockaddrNetlink, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_GENERIC)
 	if err != nil {
@@ -154,7 +170,7 @@ func (r *ring) count(field int) uint64 {
 func (r *ring) drops() uint64   { return r.count(stateDrops) }
 func (r *ring) refused() uint64 { return r.count(stateRefused) - r.base }
 
-// look finds out up to where records are written, or are being written.
+// look notes up to where records are written, or are being written.
 func (r *ring) look() { r.end = atomic.LoadUint64((*uint64)(unsafe.Pointer(&r.producer[0]))) }
 
 // known reports whether there was one more at the last look.
@@ -163,8 +179,8 @@ func (r *ring) known() bool { return r.at != r.end }
 // empty reports whether there was neither a record nor a loss at the last look.
 func (r *ring) empty() bool { return !r.known() && uint32(r.drops()) == r.dropped }
 
-// next returns the next message up to the last look, which is valid until release, and
-// how many events were lost before it. Without one it returns nil.
+// next returns the next message up to the last look, and how many events were lost before
+// it. The message is valid until release. Without one it returns nil.
 func (r *ring) next() (msg []byte, lost uint32) {
 	for r.known() {
 		at := r.at & r.mask
@@ -178,7 +194,7 @@ func (r *ring) next() (msg []byte, lost uint32) {
 		if head&unix.BPF_RINGBUF_DISCARD_BIT != 0 || n < recordPrefix+nlmsg.HeaderSize {
 			continue
 		}
-		// Two processors may have counted in another order than they wrote.
+		// Two processors may have read the count in another order than they reserved.
 		drops := *(*uint32)(unsafe.Pointer(&record[0]))
 		if lost = drops - r.dropped; int32(lost) < 0 {
 			lost = 0
@@ -200,7 +216,7 @@ func (r *ring) pending() bool {
 
 // tail returns how many events were lost after the last record, when all were read.
 func (r *ring) tail() (lost uint32) {
-	drops := uint32(r.drops()) // before the look at the ring: what comes between belongs to a later record
+	drops := uint32(r.drops()) // before the look: drops in between belong to a later record
 	if drops == r.dropped || r.pending() {
 		return 0
 	}
@@ -209,21 +225,21 @@ func (r *ring) tail() (lost uint32) {
 	return lost
 }
 
-// release gives the room of what was read back.
+// release gives back the room of the records that were read.
 func (r *ring) release() {
 	atomic.StoreUint64((*uint64)(unsafe.Pointer(&r.consumer[0])), r.at)
 }
 
-// ask asks for the next message to come to the socket, to be woken by it. It reports
-// whether there is none in the ring yet.
+// ask asks for the next event to come to the socket, which wakes the reader. It reports
+// whether there is still none in the ring.
 func (r *ring) ask() bool {
 	atomic.StoreUint64(r.waiting(), 1)
 	r.asked = true
 	return !r.pending()
 }
 
-// unask takes back what ask asked for. It reports whether it was too late: a message
-// is in the socket, or comes there.
+// unask withdraws what ask asked for. It reports whether it was too late: the event is in
+// the socket, or on its way there.
 func (r *ring) unask() (late bool) {
 	if !r.asked {
 		return false
@@ -248,7 +264,7 @@ func (r *ring) close() error {
 	return err
 }
 
-// ringError is the error of a ring that cannot be had.
+// ringError is the error of a ring that cannot be made.
 func ringError(err error) error {
 	e := &Error{Op: "ring engine", Message: err.Error(), Err: err}
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {

@@ -23,29 +23,29 @@ const (
 	stateSize    = 256
 )
 
-// recordPrefix comes before the message in a record: the number of drops up to
-// then, 32 bits of it.
+// recordPrefix is the size of what comes before the message in a record: the low 32 bits
+// of the number of drops so far.
 const recordPrefix = 4
 
-// recordSizes are what the program reserves for a record, the least that fits: the
-// kernel wants to know the size when it verifies the program. They fit listener
-// events, events with IPv4 and with IPv6 addresses; the last is more than twice
+// recordSizes are the sizes of records. The program reserves the least that fits, out of
+// fixed sizes, because the kernel's verifier wants a constant. They fit events of
+// listeners, events with IPv4 and events with IPv6 addresses; the last is more than twice
 // the longest event that a kernel sends.
 var recordSizes = [...]int32{48, 96, 128, 256}
 
-// senderOffset is where port id and group of a netlink message's sender are in
-// struct sk_buff: cb begins after two pointers and the device (or a node of a
-// tree), the socket, and a time stamp; in it struct netlink_skb_parms has them
-// after three words of credentials. Both have been so since Linux 4.13, and the
-// engine proves it on the running kernel before it believes it: see ring.prove.
+// senderOffset is the place in struct sk_buff of the port id and the group of a netlink
+// message's sender. Member cb begins after two pointers and the device (or a node of a
+// tree), the socket, and a time stamp. In cb, struct netlink_skb_parms has the two after
+// three words of credentials. Both hold since Linux 4.13, and ring.prove checks the
+// running kernel before the engine is used.
 const senderOffset = (int32(4*unsafe.Sizeof(uintptr(0)))+8+7)&^7 + 12
 
-// ringRule is what the program lets into the ring.
+// ringRule says what the program lets into the ring.
 type ringRule struct {
 	family uint16
 	group  uint32
 	types  uint64 // a bit for each type that is wanted
-	most   int32  // bytes of a message; longer ones are cut short
+	most   int32  // bytes of a message; a longer one is cut short
 }
 
 // typeMask returns the rule's types, all bits for no types.
@@ -66,10 +66,10 @@ func typeMask(types []mptcp.EventType) uint64 {
 type assembler struct{ bpf.Program }
 
 // ringProgram returns the socket filter that moves the kernel's events into the
-// ring. One message goes to the socket instead when the listener waits: that wakes it
-// as any message does, while the ring's own wake-up is an interrupt, measured at 2 to
-// 4 us for the producer of the event. It goes there whole: what a filter cuts off is
-// missing in the copies of all listeners of the group that the kernel serves later.
+// ring. While the listener waits, one message goes to the socket instead, which wakes the
+// listener as any message does. The ring's own wake-up is an interrupt, measured at 2 to
+// 4 us for the producer of the event. The message passes whole, because what a filter cuts
+// off is also missing for the listeners of the group that the kernel serves later.
 //
 // Its registers: 6 the message's sk_buff, 7 its length, 8 the state, 9 the record.
 // On its stack: the sender at -32, the two headers at -24.
@@ -96,7 +96,7 @@ func ringProgram(ring, state int, rule ringRule) []byte {
 		a.Op(bpf.Set, 2, 0, 0, size)
 		a.Jump(bpf.IfAtMost, 7, size-recordPrefix, "reserve")
 	}
-	a.Label("long") // the decoder tells that it is cut short, and counts it as lost
+	a.Label("long") // the decoder finds it cut short, and counts it as lost
 	a.Op(bpf.Set, 2, 0, 0, recordSizes[0])
 	a.Op(bpf.Set, 7, 0, 0, headers)
 	a.ringRecord(ring)
@@ -120,8 +120,8 @@ func ringProgram(ring, state int, rule ringRule) []byte {
 }
 
 // ringTrust goes on only with messages of the family, from the kernel, to the
-// group. The context of a socket filter hides the sender (it shows cb as zeros),
-// so it is read from the sk_buff itself.
+// group. The context of a socket filter hides the sender (cb reads as zeros there), so
+// the sender is read from the sk_buff itself.
 func (a *assembler) ringTrust(rule ringRule, sender, header int16, headers int32) {
 	a.Op(bpf.Copy, 1, 10, 0, 0)
 	a.Op(bpf.Add, 1, 0, 0, int32(sender))
@@ -145,7 +145,7 @@ func (a *assembler) ringTrust(rule ringRule, sender, header int16, headers int32
 	a.Jump(bpf.IfNot, 1, int32(rule.family), "foreign")
 }
 
-// ringWakeUp lets the message through when the listener waits.
+// ringWakeUp lets the message pass to the socket if the listener waits.
 func (a *assembler) ringWakeUp() {
 	a.Op(bpf.Read8, 1, 8, stateWaiting, 0)
 	a.Jump(bpf.IfEqual, 1, 0, "awake")
@@ -155,8 +155,8 @@ func (a *assembler) ringWakeUp() {
 	a.Label("awake")
 }
 
-// ringRecord writes the record, of the size in register 2, unless the listener waits by
-// now. The exchange is a barrier: either the program sees that the listener waits, or
+// ringRecord writes the record, of the size in register 2, unless the listener has begun
+// to wait. The exchange is a barrier: either the program sees that the listener waits, or
 // the listener sees that a record is reserved.
 func (a *assembler) ringRecord(ring int) {
 	a.Label("reserve")

@@ -12,20 +12,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RemoteAddress is an address of the peer, with the id that the peer gave it (0
-// where it gave none).
+// RemoteAddress is an address of the peer, with the id that the peer gave it (0 for none).
 type RemoteAddress struct {
 	ID   mptcp.AddressID
 	Addr netip.AddrPort
 }
 
-// Announce announces a local address to the peer of a connection (ADD_ADDR). The
-// endpoint needs an id and the flag signal. Announcing again sends it again.
+// Announce announces a local address to the peer of a connection (ADD_ADDR). The endpoint
+// needs an id and the flag signal. Announcing it again sends it again.
 //
-// This and the other commands with a token are the userspace path manager's: the
+// This and the other commands with a token belong to the userspace path manager. The
 // connection must have been created while net.mptcp.path_manager was "userspace"
-// ([fs.ErrInvalid] otherwise), and CAP_NET_ADMIN is needed. No connection with the
-// token is [fs.ErrNotExist]; before Linux 5.19 all are [mptcp.ErrNotSupported].
+// ([fs.ErrInvalid] otherwise), and CAP_NET_ADMIN is needed ([fs.ErrPermission]). If no
+// connection has the token, the error is [fs.ErrNotExist]; before Linux 5.19 it is always
+// [mptcp.ErrNotSupported].
 func (c *Client) Announce(ctx context.Context, t mptcp.Token, e mptcp.Endpoint) error {
 	const op = "pm announce"
 	if err := checkAddress(op, e.Address); err != nil {
@@ -35,18 +35,18 @@ func (c *Client) Announce(ctx context.Context, t mptcp.Token, e mptcp.Endpoint) 
 	return c.do(ctx, op, tokenObject(t, e.Address), request{command: CommandAnnounce, token: &t, local: &local}, nil)
 }
 
-// RemoveAddress withdraws an address of a connection (RM_ADDR); the peer then
-// closes the subflows to it. An id that was neither announced nor is in use is
+// RemoveAddress withdraws an address of a connection (RM_ADDR). The peer then closes the
+// subflows to it. If the id was not announced and is not in use, the error is
 // [fs.ErrNotExist]. See [Client.Announce] for what else it needs.
 func (c *Client) RemoveAddress(ctx context.Context, t mptcp.Token, id mptcp.AddressID) error {
 	object := fmt.Sprintf("id %d token %v", id, t)
 	return c.do(ctx, "pm remove", object, request{command: CommandRemoveAddress, token: &t, id: &id}, nil)
 }
 
-// CreateSubflow starts a subflow from a local address (with its id, and a device
-// or the flag backup where wanted) to an address of the peer. Success says only
-// that the SYN was sent: a subflow that comes up, or fails, is an event. See
-// [Client.Announce] for what else it needs.
+// CreateSubflow starts a subflow from a local address (with its id, and optionally a
+// device and the flag backup) to an address of the peer. Success means only that the SYN
+// was sent; an event reports that the subflow came up, or failed. See [Client.Announce]
+// for what else it needs.
 func (c *Client) CreateSubflow(ctx context.Context, t mptcp.Token, local mptcp.Endpoint, remote RemoteAddress) error {
 	const op = "pm subflow-create"
 	if err := checkPair(op, local.Address, remote.Addr.Addr()); err != nil {
@@ -59,8 +59,8 @@ func (c *Client) CreateSubflow(ctx context.Context, t mptcp.Token, local mptcp.E
 	}, nil)
 }
 
-// DestroySubflow closes the subflow with these two addresses and ports, and
-// forgets the local address's id. No such subflow is [fs.ErrNotExist]. See
+// DestroySubflow closes the subflow with these two addresses and ports, and forgets the id
+// of the local address. If there is no such subflow, the error is [fs.ErrNotExist]. See
 // [Client.Announce] for what else it needs.
 func (c *Client) DestroySubflow(ctx context.Context, t mptcp.Token, local, remote netip.AddrPort) error {
 	const op = "pm subflow-destroy"
@@ -73,10 +73,12 @@ func (c *Client) DestroySubflow(ctx context.Context, t mptcp.Token, local, remot
 	}, nil)
 }
 
-// SetSubflowFlags sets or clears the priority of a subflow: backup where
-// local.Flags has it. Ports that are 0 match any. No such subflow is
-// [fs.ErrNotExist]. See [Client.Announce] for what else it needs.
-func (c *Client) SetSubflowFlags(ctx context.Context, t mptcp.Token, local mptcp.Endpoint, remote netip.AddrPort) error {
+// SetSubflowFlags makes a subflow a backup if local.Flags has the flag backup, and an
+// ordinary subflow otherwise. A port that is 0 matches any. If there is no such subflow,
+// the error is [fs.ErrNotExist]. See [Client.Announce] for what else it needs.
+func (c *Client) SetSubflowFlags(
+	ctx context.Context, t mptcp.Token, local mptcp.Endpoint, remote netip.AddrPort,
+) error {
 	const op = "pm set-flags"
 	if err := checkPair(op, local.Address, remote.Addr()); err != nil {
 		return err
@@ -88,9 +90,9 @@ func (c *Client) SetSubflowFlags(ctx context.Context, t mptcp.Token, local mptcp
 	}, nil)
 }
 
-// Addresses lists the local addresses that a userspace path manager gave to a
-// connection. It needs no privilege. No connection with the token is
-// [fs.ErrNotExist]; before Linux 6.10 it is [mptcp.ErrNotSupported].
+// Addresses lists the local addresses that a userspace path manager gave to a connection.
+// It needs no privilege. If no connection has the token, the error is [fs.ErrNotExist];
+// before Linux 6.10 it is always [mptcp.ErrNotSupported].
 func (c *Client) Addresses(ctx context.Context, t mptcp.Token) iter.Seq2[mptcp.Endpoint, error] {
 	return func(yield func(mptcp.Endpoint, error) bool) {
 		const op = "pm addresses"
@@ -119,9 +121,9 @@ func (c *Client) Address(ctx context.Context, t mptcp.Token, id mptcp.AddressID)
 
 func addressesOf(t mptcp.Token) request { return request{command: CommandGetEndpoint, token: &t} }
 
-// checkTokenHeeded returns an error where the kernel passes over the token, as Linux
-// does before 6.10: it answers with the endpoints of the namespace. The question is
-// about token 0, which no connection has: an answer without an error tells.
+// checkTokenHeeded returns an error if the kernel ignores the token, as Linux does before
+// 6.10, and answers with the endpoints of the namespace. It asks about token 0, which no
+// connection has: a kernel that heeds the token refuses that.
 func (c *Client) checkTokenHeeded(ctx context.Context, op, object string) error {
 	_, err := c.list(ctx, op, object, addressesOf(0))
 	if _, refused := errors.AsType[*Error](err); err != nil && !refused {
