@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-const recordedExample = "../source/testdata/6.18/redhat.pcapng"
+const recordedExample = "../source/recording/testdata/6.18/redhat.pcapng"
 
 // TestFilesThatExist has doctor write a bundle and record a recording where there is
 // something already. What they write is its owner's alone; they overwrite on request

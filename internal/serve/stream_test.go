@@ -24,7 +24,7 @@ import (
 // TestOneWriterOfEvents: the page's stream and `monitor -d -j` give the same objects of
 // a recording, byte for byte but for the instance.
 func TestOneWriterOfEvents(t *testing.T) {
-	names, err := filepath.Glob("../source/testdata/6.18/*.pcapng*")
+	names, err := filepath.Glob("../source/recording/testdata/6.18/*.pcapng*")
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no recordings: %v", err)
 	}

@@ -17,9 +17,9 @@ func helpLines(l *look) []string {
 	}
 	head := func(title string) { lines = append(lines, "", l.paint(bold, title)) }
 	add("1-6, tab", "the screens")
-	add("/", "show only what matches a filter; an empty filter shows all")
+	add("/", "show only what matches a filter; an empty one shows all")
 	add("space, p", "freeze the screen, and continue")
-	add("f", "follow the connection under the cursor: show only its events")
+	add("f", "show only the events of the connection under the cursor")
 	add("esc", "go back; then stop following; then remove the filter")
 	add("up down j k", "move; also page up and down, home g, end G")
 	add("?", "this page")
