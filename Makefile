@@ -3,7 +3,7 @@ GO      ?= go
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all test test-kernels recordings churn check bench install dist package-test clean help
+.PHONY: all test test-kernels recordings churn check page-tools page-check page-format bench install dist package-test clean help
 
 all: ## build the binaries ./mptcpctl and ./mptcpctl-full, which has top and serve
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o . ./cmd/mptcpctl ./cmd/mptcpctl-full
@@ -22,6 +22,16 @@ churn: ## the churn tests a hundred times in a row (CHURN_ROUNDS=N: so often)
 
 check: ## all that CI checks: format, vet, staticcheck, race, fuzz seeds
 	bash .ci/run
+
+page-tools: ## install the formatter and the linter of the page's scripts and styles (npm)
+	cd tools/web && npm ci --no-audit --no-fund
+
+page-check: ## check the page's scripts and styles: prettier and eslint
+	tools/web/node_modules/.bin/eslint --config tools/web/eslint.config.mjs internal/web/assets
+	tools/web/node_modules/.bin/prettier --check internal/web/assets tools/web/eslint.config.mjs
+
+page-format: ## format the page's scripts and styles
+	tools/web/node_modules/.bin/prettier --write internal/web/assets tools/web/eslint.config.mjs
 
 bench: ## measure this code beside its peers; writes docs/performance.md (ARGS: see bench/run -h)
 	bash bench/run -out docs/performance.md $(ARGS)

@@ -13,7 +13,11 @@ export async function get(path, signal) {
   const response = await fetch('/api/v1/' + path, { signal, headers: { Accept: 'application/json' } });
   if (!response.ok) {
     let answer = {};
-    try { answer = await response.json(); } catch { /* not from our server */ }
+    try {
+      answer = await response.json();
+    } catch {
+      /* not from our server */
+    }
     throw new Refusal(response.status, answer);
   }
   return response.json();
@@ -43,8 +47,14 @@ export class Stream {
       this.epoch = epoch;
       this.handlers.open?.(restarted);
     });
-    source.addEventListener('gap', (e) => { this.after = e.lastEventId; this.handlers.gap?.(JSON.parse(e.data).missed); });
-    source.onmessage = (e) => { this.after = e.lastEventId; this.handlers.event(JSON.parse(e.data)); };
+    source.addEventListener('gap', (e) => {
+      this.after = e.lastEventId;
+      this.handlers.gap?.(JSON.parse(e.data).missed);
+    });
+    source.onmessage = (e) => {
+      this.after = e.lastEventId;
+      this.handlers.event(JSON.parse(e.data));
+    };
     source.onerror = () => {
       this.handlers.lost?.();
       if (source.readyState !== EventSource.CLOSED) return; // it tries again by itself

@@ -26,7 +26,10 @@ function show() {
   main.replaceChildren();
   const make = views[name];
   if (!make) {
-    main.append(h('h1', {}, 'There is no such view'), h('p', {}, h('a', { href: '#/' }, 'To the overview')));
+    main.append(
+      h('h1', {}, 'This view does not exist'),
+      h('p', {}, h('a', { href: '#/' }, 'To the overview')),
+    );
     current = null;
     return;
   }
@@ -35,7 +38,8 @@ function show() {
   document.title = (link.parts[2] || name || 'overview') + ' – mptcpctl';
   for (const a of document.querySelectorAll('#nav a')) {
     const target = parse(a.hash).parts[0];
-    if (target === name || (name === 'connection' && target === 'connections')) a.setAttribute('aria-current', 'page');
+    if (target === name || (name === 'connection' && target === 'connections'))
+      a.setAttribute('aria-current', 'page');
     else a.removeAttribute('aria-current');
   }
   refresh();
@@ -51,12 +55,18 @@ async function refresh() {
     const summary = await get('summary');
     status.className = 'live';
     setText(status, summary.replay ? 'recording' : 'live');
-    tell(summary.replay ? `This is the recording ${summary.replay}, as it was at ${new Date(summary.time).toLocaleString()}.` : summary.events_available ? summary.error : `Without events: ${summary.events_reason}. The state is polled, and what happens between two looks is not seen.`);
+    tell(
+      summary.replay
+        ? `This is the recording ${summary.replay} as it was at ${new Date(summary.time).toLocaleString()}.`
+        : summary.events_available
+          ? summary.error
+          : `No events: ${summary.events_reason}. The page polls the state and misses changes between two polls.`,
+    );
     await shown?.refresh?.(summary);
   } catch (error) {
     if (error.name === 'AbortError') return;
     status.className = 'gone';
-    setText(status, error.status ? error.message : 'the server does not answer; trying again');
+    setText(status, error.status ? error.message : 'the server does not answer; retrying');
     if (error.status === 401) location.reload();
   }
 }
@@ -67,12 +77,20 @@ function tell(text) {
   setText(notice, text || '');
 }
 
-document.querySelector('.skip').addEventListener('click', (e) => { e.preventDefault(); main.focus(); });
+document.querySelector('.skip').addEventListener('click', (e) => {
+  e.preventDefault();
+  main.focus();
+});
 addEventListener('hashchange', show);
-document.addEventListener('visibilitychange', () => { if (!document.hidden) refresh(); });
+document.addEventListener('visibilitychange', () => {
+  if (!document.hidden) refresh();
+});
 addEventListener('keydown', (e) => {
   if (e.key !== '/' || e.target instanceof HTMLInputElement || e.ctrlKey || e.metaKey) return;
   const field = main.querySelector('input[type=search]');
-  if (field) { e.preventDefault(); field.focus(); }
+  if (field) {
+    e.preventDefault();
+    field.focus();
+  }
 });
 show();

@@ -4,7 +4,16 @@ import { get, Refusal } from './api.js';
 import { bytes, connectionLink, h, hash, setText } from './dom.js';
 
 const HEIGHT = 28;
-const COLUMNS = [['token', 'Token'], ['state', 'State'], ['', 'Side'], ['local', 'Local'], ['remote', 'Remote'], ['subflows', 'Subflows'], ['bytes', 'Bytes'], ['', 'Process']];
+const COLUMNS = [
+  ['token', 'Token'],
+  ['state', 'State'],
+  ['', 'Side'],
+  ['local', 'Local'],
+  ['remote', 'Remote'],
+  ['subflows', 'Subflows'],
+  ['bytes', 'Bytes'],
+  ['', 'Process'],
+];
 
 const NUMBERS = ['subflows', 'bytes'];
 
@@ -15,20 +24,56 @@ export function connections(main, link) {
   let typing = 0;
   let scrolling = 0;
 
-  const field = h('input', { type: 'search', id: 'filter', value: filter, placeholder: 'dst :443 and subflows < 2', 'aria-label': 'Filter', 'aria-describedby': 'problem', autocomplete: 'off', spellcheck: 'false', oninput: typed });
+  const field = h('input', {
+    type: 'search',
+    id: 'filter',
+    value: filter,
+    placeholder: 'dst :443 and subflows < 2',
+    'aria-label': 'Filter',
+    'aria-describedby': 'problem',
+    autocomplete: 'off',
+    spellcheck: 'false',
+    oninput: typed,
+  });
   const total = h('span', { role: 'status', id: 'total' }, '');
   const problem = h('p', { class: 'bad', id: 'problem', role: 'alert' });
   const spacer = h('div', { class: 'spacer' });
   const scroll = h('div', { class: 'scroll', role: 'rowgroup', onscroll: later, onkeydown: keys });
-  const headers = COLUMNS.map(([column, name]) => h('span', { role: 'columnheader', class: NUMBERS.includes(column) && 'right' },
-    column ? h('button', { type: 'button', onclick: () => { location.hash = hash('connections', { filter, sort: sort === column ? '-' + column : column }); } }, name) : name));
+  const headers = COLUMNS.map(([column, name]) =>
+    h(
+      'span',
+      { role: 'columnheader', class: NUMBERS.includes(column) && 'right' },
+      column
+        ? h(
+            'button',
+            {
+              type: 'button',
+              onclick: () => {
+                location.hash = hash('connections', {
+                  filter,
+                  sort: sort === column ? '-' + column : column,
+                });
+              },
+            },
+            name,
+          )
+        : name,
+    ),
+  );
   const head = h('div', { class: 'row head', role: 'row' }, headers);
   scroll.append(spacer);
-  main.append(h('div', { class: 'bar' }, h('h1', {}, 'Connections'), field, total), problem, h('div', { class: 'grid', role: 'table', 'aria-label': 'Connections' }, head, scroll));
+  main.append(
+    h('div', { class: 'bar' }, h('h1', {}, 'Connections'), field, total),
+    problem,
+    h('div', { class: 'grid', role: 'table', 'aria-label': 'Connections' }, head, scroll),
+  );
 
   function typed() {
     clearTimeout(typing);
-    typing = setTimeout(() => { history.replaceState(null, '', hash('connections', { filter: field.value, sort })); update(new URLSearchParams({ filter: field.value, sort })); }, 250);
+    typing = setTimeout(() => {
+      history.replaceState(null, '', hash('connections', { filter: field.value, sort }));
+      update(new URLSearchParams({ filter: field.value, sort }));
+    }, 250);
   }
 
   function update(query) {
@@ -43,7 +88,11 @@ export function connections(main, link) {
   function mark() {
     headers.forEach((header, i) => {
       const [column] = COLUMNS[i];
-      if (column) header.setAttribute('aria-sort', { [column]: 'ascending', ['-' + column]: 'descending' }[sort] || 'none');
+      if (column)
+        header.setAttribute(
+          'aria-sort',
+          { [column]: 'ascending', ['-' + column]: 'descending' }[sort] || 'none',
+        );
     });
   }
 
@@ -72,30 +121,50 @@ export function connections(main, link) {
     spacer.style.height = page.total * HEIGHT + 'px';
     const focused = document.activeElement?.dataset?.token;
     spacer.replaceChildren(...page.connections.map((c, i) => row(c, page.offset + i)));
-    if (focused) spacer.querySelector(`[data-token="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    if (focused)
+      spacer.querySelector(`[data-token="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
 
   // keys moves along the rows.
   function keys(e) {
     const next = { ArrowDown: 'nextElementSibling', ArrowUp: 'previousElementSibling' }[e.key];
     const to = next && document.activeElement?.[next];
-    if (to) { e.preventDefault(); to.focus(); }
+    if (to) {
+      e.preventDefault();
+      to.focus();
+    }
   }
 
   mark();
-  return { refresh: load, update: (query) => update(query), close() { abort?.abort(); clearTimeout(typing); clearTimeout(scrolling); } };
+  return {
+    refresh: load,
+    update: (query) => update(query),
+    close() {
+      abort?.abort();
+      clearTimeout(typing);
+      clearTimeout(scrolling);
+    },
+  };
 }
 
 function row(c, index) {
   const carried = c.subflows.reduce((n, f) => n + f.bytes_sent + f.bytes_received, 0);
   const cells = [
-    h('span', { class: 'mono' }, c.token), h('span', { class: c.fallback ? 'warn' : '' }, c.fallback ? 'fallback' : c.state), h('span', {}, c.side),
-    h('span', { class: 'mono' }, c.local), h('span', { class: 'mono' }, c.remote),
-    h('span', { class: 'right' }, String(c.subflows.length)), h('span', { class: 'right num' }, bytes(carried)),
+    h('span', { class: 'mono' }, c.token),
+    h('span', { class: c.fallback ? 'warn' : '' }, c.fallback ? 'fallback' : c.state),
+    h('span', {}, c.side),
+    h('span', { class: 'mono' }, c.local),
+    h('span', { class: 'mono' }, c.remote),
+    h('span', { class: 'right' }, String(c.subflows.length)),
+    h('span', { class: 'right num' }, bytes(carried)),
     h('span', {}, (c.processes || []).map((p) => `${p.name} ${p.pid}`).join(', ')),
   ];
   cells.forEach((cell) => cell.setAttribute('role', 'cell'));
-  const a = h('a', { class: 'row', role: 'row', href: connectionLink(c), 'data-token': c.token, 'aria-rowindex': index + 1 }, cells);
+  const a = h(
+    'a',
+    { class: 'row', role: 'row', href: connectionLink(c), 'data-token': c.token, 'aria-rowindex': index + 1 },
+    cells,
+  );
   a.style.top = index * HEIGHT + 'px';
   return a;
 }

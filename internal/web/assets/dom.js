@@ -5,14 +5,16 @@ const SVG = 'http://www.w3.org/2000/svg';
 function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes || {})) {
     if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
-    else if (value !== undefined && value !== null && value !== false) element.setAttribute(name, value === true ? '' : value);
+    else if (value !== undefined && value !== null && value !== false)
+      element.setAttribute(name, value === true ? '' : value);
   }
   element.append(...children.flat().filter((c) => c !== null && c !== undefined));
   return element;
 }
 
 export const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
-export const s = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+export const s = (tag, attributes, ...children) =>
+  fill(document.createElementNS(SVG, tag), attributes, children);
 
 // setText changes the text of an element only where it differs, so that selections
 // and screen readers are left alone.
@@ -23,7 +25,10 @@ export function setText(element, text) {
 export function bytes(n) {
   const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
   let i = 0;
-  while (n >= 1000 && i < units.length - 1) { n /= 1000; i++; }
+  while (n >= 1000 && i < units.length - 1) {
+    n /= 1000;
+    i++;
+  }
   return (i === 0 || n >= 100 ? Math.round(n) : n.toFixed(1)) + ' ' + units[i];
 }
 
@@ -53,4 +58,5 @@ export function parse(text) {
   return { parts: path.split('/').map(decodeURIComponent), query: new URLSearchParams(query || '') };
 }
 
-export const connectionLink = (c, more) => hash(`connection/${encodeURIComponent(c.netns || '-')}/${c.token}`, more);
+export const connectionLink = (c, more) =>
+  hash(`connection/${encodeURIComponent(c.netns || '-')}/${c.token}`, more);

@@ -10,7 +10,8 @@ export function words(e) {
   const from = e.saddr4 || e.saddr6;
   const to = e.daddr4 || e.daddr6;
   const parts = [];
-  if (from || to) parts.push(`${from || ''}${e.sport ? ':' + e.sport : ''} → ${to || ''}${e.dport ? ':' + e.dport : ''}`);
+  if (from || to)
+    parts.push(`${from || ''}${e.sport ? ':' + e.sport : ''} → ${to || ''}${e.dport ? ':' + e.dport : ''}`);
   if (e.dev) parts.push(`dev ${e.dev}`);
   if (e.locid !== undefined) parts.push(`local id ${e.locid}`);
   if (e.remid !== undefined) parts.push(`remote id ${e.remid}`);
@@ -31,18 +32,43 @@ export function events(main, link) {
   let timer = 0;
   let stream = null;
 
-  const field = h('input', { type: 'search', id: 'filter', value: link.query.get('filter') || '', placeholder: 'event SF_CLOSED and dst 10.0.0.0/8', 'aria-label': 'Filter', autocomplete: 'off', spellcheck: 'false', onchange: typed });
+  const field = h('input', {
+    type: 'search',
+    id: 'filter',
+    value: link.query.get('filter') || '',
+    placeholder: 'event SF_CLOSED and dst 10.0.0.0/8',
+    'aria-label': 'Filter',
+    autocomplete: 'off',
+    spellcheck: 'false',
+    onchange: typed,
+  });
   const pause = h('button', { type: 'button', 'aria-pressed': 'false', onclick: toggle }, 'Pause');
   const total = h('span', { role: 'status' });
   const problem = h('p', { class: 'bad', role: 'alert' });
   const rows = h('tbody', {});
-  main.append(h('div', { class: 'bar' }, h('h1', {}, 'Events'), field, pause, total), problem,
-    h('table', { class: 'log' }, h('thead', {}, h('tr', {}, ['Time', 'Event', 'Connection', ''].map((n) => h('th', { scope: 'col' }, n)))), rows));
+  main.append(
+    h('div', { class: 'bar' }, h('h1', {}, 'Events'), field, pause, total),
+    problem,
+    h(
+      'table',
+      { class: 'log' },
+      h(
+        'thead',
+        {},
+        h(
+          'tr',
+          {},
+          ['Time', 'Event', 'Connection', ''].map((n) => h('th', { scope: 'col' }, n)),
+        ),
+      ),
+      rows,
+    ),
+  );
 
   function toggle() {
     paused = !paused;
     pause.setAttribute('aria-pressed', String(paused));
-    setText(pause, paused ? 'Go on' : 'Pause');
+    setText(pause, paused ? 'Continue' : 'Pause');
     fresh = true;
   }
 
@@ -60,7 +86,10 @@ export function events(main, link) {
     try {
       await get('connections?' + new URLSearchParams({ filter: field.value, limit: 0 }));
     } catch (error) {
-      if (error.status === 400 && error.answer.expected) { setText(problem, error.message); return; }
+      if (error.status === 400 && error.answer.expected) {
+        setText(problem, error.message);
+        return;
+      }
     }
     if (timer === null) return;
     stream = new Stream(field.value, '0', {
@@ -69,7 +98,10 @@ export function events(main, link) {
         if (kept.length > KEPT) kept.splice(0, kept.length - KEPT);
         fresh = true;
       },
-      gap(n) { kept.push({ event: 'GAP', time: new Date().toISOString(), lost: n }); fresh = true; },
+      gap(n) {
+        kept.push({ event: 'GAP', time: new Date().toISOString(), lost: n });
+        fresh = true;
+      },
     });
   }
 
@@ -82,11 +114,27 @@ export function events(main, link) {
 
   timer = setInterval(draw, 250);
   open();
-  return { close() { clearInterval(timer); timer = null; stream?.close(); } };
+  return {
+    close() {
+      clearInterval(timer);
+      timer = null;
+      stream?.close();
+    },
+  };
 }
 
 function line(e) {
   const bad = ['LOST', 'GAP', 'OVERFLOW', 'SF_FAILED', 'ABORTED', 'FALLBACK', 'SF_SILENT'].includes(e.event);
-  return h('tr', {}, h('td', { class: 'mono' }, clock(e.time)), h('td', { class: bad ? 'warn' : '' }, e.event + (e.derived ? ' *' : '')),
-    h('td', { class: 'mono' }, e.token ? h('a', { href: connectionLink(e, { at: Date.parse(e.time) }) }, e.token) : ''), h('td', {}, words(e)));
+  return h(
+    'tr',
+    {},
+    h('td', { class: 'mono' }, clock(e.time)),
+    h('td', { class: bad ? 'warn' : '' }, e.event + (e.derived ? ' *' : '')),
+    h(
+      'td',
+      { class: 'mono' },
+      e.token ? h('a', { href: connectionLink(e, { at: Date.parse(e.time) }) }, e.token) : '',
+    ),
+    h('td', {}, words(e)),
+  );
 }

@@ -39,7 +39,13 @@ function joined(before, lane, until) {
 export function continued(before, told) {
   if (!before) return told;
   const { until } = before;
-  const old = before.lanes.map((l) => joined(l, told.lanes.find((m) => m.name === l.name), until));
+  const old = before.lanes.map((l) =>
+    joined(
+      l,
+      told.lanes.find((m) => m.name === l.name),
+      until,
+    ),
+  );
   const fresh = told.lanes.filter((l) => !before.lanes.some((m) => m.name === l.name));
   return { lanes: [...old, ...fresh], marks: [...before.marks, ...told.marks.filter((m) => m.at > until)] };
 }
@@ -48,21 +54,4 @@ export function continued(before, told) {
 export function stateAt(lane, t, now) {
   for (const s of lane.segments) if (t >= s.from && t <= (s.to ?? now)) return s.state;
   return '';
-}
-
-// rates returns, for each pair of samples, the bytes a second of each subflow.
-export function rates(samples) {
-  const list = [];
-  for (let i = 1; i < samples.points.length; i++) {
-    const [a, b] = [samples.points[i - 1], samples.points[i]];
-    const seconds = (b.t - a.t) / 1000;
-    if (seconds <= 0 || seconds > 5) continue;
-    const values = samples.subflows.map((_, n) => {
-      const x = a.f.find((f) => f.s === n);
-      const y = b.f.find((f) => f.s === n);
-      return x && y ? Math.max(0, y.tx + y.rx - x.tx - x.rx) / seconds : 0;
-    });
-    list.push({ t: b.t, values });
-  }
-  return list;
 }

@@ -1,0 +1,29 @@
+// The samples of a connection: bytes and round-trip times of its subflows, one a second.
+
+// joined returns the samples of an answer with those of earlier answers: they come in parts.
+export function joined(before, answer) {
+  const subflows = before.subflows;
+  const place = answer.subflows.map((f) => {
+    const i = subflows.findIndex((g) => g.local === f.local && g.remote === f.remote);
+    return i < 0 ? subflows.push(f) - 1 : i;
+  });
+  const points = answer.points.map((p) => ({ t: p.t, f: p.f.map((f) => ({ ...f, s: place[f.s] })) }));
+  return { subflows, points: [...before.points.slice(-900), ...points] };
+}
+
+// rates returns, for each pair of samples, the bytes a second of each subflow.
+export function rates(samples) {
+  const list = [];
+  for (let i = 1; i < samples.points.length; i++) {
+    const [a, b] = [samples.points[i - 1], samples.points[i]];
+    const seconds = (b.t - a.t) / 1000;
+    if (seconds <= 0 || seconds > 5) continue;
+    const values = samples.subflows.map((_, n) => {
+      const x = a.f.find((f) => f.s === n);
+      const y = b.f.find((f) => f.s === n);
+      return x && y ? Math.max(0, y.tx + y.rx - x.tx - x.rx) / seconds : 0;
+    });
+    list.push({ t: b.t, values });
+  }
+  return list;
+}
