@@ -15,7 +15,6 @@ import (
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/owners"
 	"mptcpctl/internal/pcapng"
-	"mptcpctl/internal/source/gather"
 	"mptcpctl/internal/source/recording"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
@@ -248,7 +247,7 @@ func (d *dumper) readHost(ctx context.Context, h *Host) error {
 	if d.host != nil && d.number > 0 {
 		return nil
 	}
-	g := &gathering{h: h, c: &gather.Config{}}
+	g := h.gathering(nil, newRound(ctx))
 	g.kernel()
 	if err := h.inside(func() error { g.subscribers(ctx); return nil }); err != nil {
 		return err
