@@ -14,9 +14,15 @@ import (
 // gzipMagic is what a file compressed by gzip begins with.
 var gzipMagic = []byte{0x1f, 0x8b}
 
-// errCutShort is what a reader says where gzip's data end too early: to other readers
-// that is the end of a file.
-var errCutShort = fmt.Errorf("compressed by gzip, and cut short: %w", io.ErrUnexpectedEOF)
+// cutShort is the error of a reader where gzip's data end too early: to other readers that
+// is the end of a file. It is a type, because a variable would be made at each start of the
+// program.
+type cutShort struct{}
+
+func (cutShort) Error() string {
+	return "compressed by gzip, and cut short: " + io.ErrUnexpectedEOF.Error()
+}
+func (cutShort) Unwrap() error { return io.ErrUnexpectedEOF }
 
 // counted is a reader that knows how much was read.
 type counted struct {
@@ -39,7 +45,7 @@ func (u unpacked) Read(b []byte) (int, error) {
 	case err == nil || err == io.EOF: //nolint:errorlint // the contract of io.Reader
 		return n, err
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return n, errCutShort
+		return n, cutShort{}
 	}
 	return n, fmt.Errorf("compressed by gzip, but damaged: %w", err)
 }
@@ -71,7 +77,7 @@ func readBounded(from io.Reader, limit int64) ([]byte, *Allowance, error) {
 		}
 		return allowance.Spend(n)
 	})
-	if err != nil && !errors.Is(err, errCutShort) {
+	if err != nil && !errors.Is(err, cutShort{}) {
 		data = nil
 	}
 	return data, allowance, err
