@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 
@@ -58,7 +59,7 @@ func connect(t *testing.T, client, server *lab.Namespace, cables ...cable) {
 		return nil
 	})
 	for _, c := range cables {
-		await(t, client, func(n hostnet.Network) bool { l, ok := n.LinkByName(c.name); return ok && l.Usable() })
+		settle(t, client, func(n hostnet.Network) bool { l, ok := n.LinkByName(c.name); return ok && l.Usable() })
 	}
 }
 
@@ -115,11 +116,11 @@ func reader(t *testing.T, ns *lab.Namespace) *hostnet.Reader {
 	return r
 }
 
-// await waits until the namespace is as wanted.
-func await(t *testing.T, ns *lab.Namespace, wanted func(hostnet.Network) bool) {
+// settle waits until the namespace is as wanted.
+func settle(t *testing.T, ns *lab.Namespace, wanted func(hostnet.Network) bool) {
 	t.Helper()
 	r := reader(t, ns)
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(await.Patience)
 	for {
 		n, err := r.Network(t.Context())
 		if err != nil {
@@ -200,7 +201,7 @@ func TestPathsOfRedHatsProcedure(t *testing.T) {
 	}
 	do(t, client, func() error { return setUp("wlp1s0", true) })
 	do(t, server, func() error { return setUp("peer-wlp1s0", false) })
-	await(t, client, func(n hostnet.Network) bool { l, _ := n.LinkByName("wlp1s0"); return l.Up && !l.Carrier })
+	settle(t, client, func(n hostnet.Network) bool { l, _ := n.LinkByName("wlp1s0"); return l.Up && !l.Carrier })
 	if p := path(t, r, "192.0.2.3", "192.0.2.1"); p.Problem != hostnet.ProblemNoCarrier {
 		t.Errorf("cable pulled: %+v", p)
 	}

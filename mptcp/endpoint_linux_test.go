@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/lab/scenario"
@@ -210,7 +211,7 @@ func (w *world) settled(t *testing.T) func() bool {
 // them, from which address to which.
 func (w *world) await(t *testing.T, e mptcp.Endpoint, token mptcp.Token, wanted func(from, to netip.Addr) bool) map[[2]netip.Addr]bool {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	for {
 		seen, there := map[[2]netip.Addr]bool{}, false

@@ -6,8 +6,8 @@ import (
 	"net/netip"
 	"os"
 	"testing"
-	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/uapi"
@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how long a test waits for the kernel before it fails.
-const patience = 2 * time.Minute
+const patience = await.Patience
 
 // Two addresses of the test host, both on its loopback link.
 var (

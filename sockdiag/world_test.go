@@ -20,7 +20,7 @@ import (
 )
 
 // patience bounds every wait for the kernel: a loaded machine must not fail a test.
-const patience = 2 * time.Minute
+const patience = await.Patience
 
 // world is a network namespace with a client of it.
 type world struct {

@@ -63,7 +63,8 @@ func subflowsShown(t *testing.T, ctx context.Context, client *lab.Host, token mp
 }
 
 func TestCloseSubflow(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	w := newCloseWorld(t, ctx)
 	token := w.token.String()
@@ -106,7 +107,8 @@ func TestCloseSubflow(t *testing.T) {
 }
 
 func TestCloseConnection(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	w := newCloseWorld(t, ctx)
 	lingers := "for up to 2s (net.mptcp.close_timeout)"
@@ -139,7 +141,7 @@ func TestCloseConnection(t *testing.T) {
 		t.Errorf("the other connection %v: %v", other, err)
 	}
 	// What is said of the end is so: the program learns of it after close_timeout.
-	_ = w.conn.SetReadDeadline(time.Now().Add(time.Minute))
+	_ = w.conn.SetReadDeadline(time.Now().Add(await.Patience))
 	if _, err := w.conn.Read(make([]byte, 1)); err == nil || errors.Is(err, syscall.EAGAIN) {
 		t.Errorf("read from the closed connection: %v", err)
 	}
@@ -155,7 +157,8 @@ func TestCloseConnection(t *testing.T) {
 
 // Without CAP_NET_ADMIN the refusal names what is missing.
 func TestCloseWithoutPrivilege(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	w := newCloseWorld(t, ctx)
 	argv := append([]string{"setpriv", "--bounding-set", "-net_admin", toolPath(t)}, "connection", "close", w.token.String(), "-y")
@@ -174,6 +177,7 @@ func TestCloseWithoutPrivilege(t *testing.T) {
 // TestPMByFilter names the connection of a userspace path manager's command by a
 // filter.
 func TestPMByFilter(t *testing.T) {
+	t.Parallel()
 	h := newLoopHost(t)
 	h.pathManager("1")
 	_, server := h.connect()

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/mptcp"
@@ -53,13 +54,14 @@ print("ready", flush=True); sys.stdin.read()
 // TestConnectionAgreesWithSS compares `connection show -j` with ss for the
 // connections of a foreign program that are older than the command.
 func TestConnectionAgreesWithSS(t *testing.T) {
+	t.Parallel()
 	for _, program := range []string{"python3", "ss"} {
 		if _, err := exec.LookPath(program); err != nil {
 			labtest.Skip(t, "no %s to compare with", program)
 		}
 	}
 	l := dualStack(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	client, server := l.Host(lab.ClientHost), l.Host(lab.ServerHost)
 	endpoints(t, ctx, client, "10.0.2.2", "2001:db8:2::2", mptcp.FlagSubflow)
@@ -71,7 +73,7 @@ func TestConnectionAgreesWithSS(t *testing.T) {
 	for _, host := range []*lab.Host{client, server} {
 		var ours, theirs []string
 		var connections []mptcp.Connection
-		deadline := time.Now().Add(time.Minute)
+		deadline := time.Now().Add(await.Patience)
 		for { // the last acknowledgements and joins may still be under way
 			connections = show(t, ctx, host)
 			ours, theirs = subflowFacts(connections), ssFacts(t, ctx, host)

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"mptcpctl/doctor"
 	"mptcpctl/internal/await"
@@ -23,6 +22,7 @@ import (
 
 // A healthy host is told to be healthy, and no more.
 func TestDoctorOfHealthyHost(t *testing.T) {
+	t.Parallel()
 	trial := trial(t, "healthy-two-paths")
 	for _, name := range []string{lab.ClientHost, lab.ServerHost} {
 		out, errs, code := runIn(t, trial.Lab.Host(name), "doctor")
@@ -34,6 +34,7 @@ func TestDoctorOfHealthyHost(t *testing.T) {
 
 // The exit code is the verdict, and JSON has the members that the schema promises.
 func TestDoctorVerdicts(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		scenario, verdict, rule string
 		code                    int
@@ -79,6 +80,7 @@ func TestDoctorVerdicts(t *testing.T) {
 // Without privileges the rules that need none find what they find, and what was not
 // seen is said.
 func TestDoctorUnprivileged(t *testing.T) {
+	t.Parallel()
 	host := trial(t, "limit-zero").Host()
 	c := tool("-j", "doctor")
 	c.Args = append([]string{"setpriv", "--bounding-set=-all", "--inh-caps=-all"}, toolPath(t), "-j", "doctor")
@@ -113,6 +115,7 @@ func TestDoctorUnprivileged(t *testing.T) {
 // A bundle is judged elsewhere as it was judged where it was made, and an
 // anonymised one names no address and no name.
 func TestDoctorBundle(t *testing.T) {
+	t.Parallel()
 	host := trial(t, "limit-zero").Host()
 	dir := t.TempDir()
 	open, hidden := filepath.Join(dir, "open.tgz"), filepath.Join(dir, "hidden.tgz")
@@ -171,6 +174,7 @@ func ranHere(t *testing.T, args ...string) (stdout, stderr string, code int) {
 
 // --watch prints the report once, then what changes, and ends with a signal.
 func TestDoctorWatch(t *testing.T) {
+	t.Parallel()
 	trial := trial(t, "healthy-two-paths")
 	host := trial.Lab.Host(lab.ClientHost)
 	p, err := host.StartProcess(t.Context(), tool("doctor", "--watch", "200ms"))
@@ -238,6 +242,7 @@ func TestDoctorWithoutVerdict(t *testing.T) {
 
 // wait ends with what doctor would mend.
 func TestWaitTellsDoctorsReason(t *testing.T) {
+	t.Parallel()
 	host := trial(t, "limit-zero").Host()
 	_, errs, code := runIn(t, host, "wait", "subflows >= 2", "timeout", "100ms")
 	if code != 1 || !strings.Contains(errs, "D15: the limit of additional subflows is 0") {
@@ -247,6 +252,7 @@ func TestWaitTellsDoctorsReason(t *testing.T) {
 
 // wait returns with the event that it waits for, of the kernel or derived.
 func TestWaitForEvents(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ scenario, filter, want string }{
 		{"healthy-two-paths", "event SF_CLOSED and src 10.0.2.2", "SF_CLOSED"},
 		{"data-stripped-later", "event FALLBACK and dport 12345", "FALLBACK"},
@@ -255,7 +261,7 @@ func TestWaitForEvents(t *testing.T) {
 			t.Parallel()
 			labtest.Namespace(t)
 			s := findScenario(t, test.scenario)
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 			t.Cleanup(cancel)
 			var p *lab.Process
 			trial, err := procedure.StartWatched(ctx, s, []string{toolPath(t)}, func(l *lab.Lab) (err error) {
@@ -295,6 +301,7 @@ func TestWaitForEvents(t *testing.T) {
 
 // An endpoint is judged before it is added, and nothing is changed.
 func TestEndpointCheck(t *testing.T) {
+	t.Parallel()
 	trial := trial(t, "healthy-second-link")
 	client := trial.Lab.Host(lab.ClientHost)
 	to := trial.Scenario.Topology.Paths[0].Destination.String()

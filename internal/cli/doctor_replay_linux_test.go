@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"mptcpctl/doctor"
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/bundle"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
@@ -68,7 +68,7 @@ func recordedTrial(t *testing.T, name string, at func(*procedure.Trial)) (file s
 	t.Helper()
 	labtest.Namespace(t)
 	s := findScenario(t, name)
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	t.Cleanup(cancel)
 	file = filepath.Join(t.TempDir(), "t.pcapng")
 	var r *recorder
@@ -90,6 +90,7 @@ func recordedTrial(t *testing.T, name string, at func(*procedure.Trial)) (file s
 // at the host finds the recording tells too, and by its events and counters the rule
 // of the scenario, also where all is over when somebody looks.
 func TestDoctorOfRecordings(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{
 		"limit-zero", "limit-of-peer", "announcement-refused", "endpoint-not-here", "join-reset", "join-stripped", "syn-stripped", "syn-dropped",
 		"data-stripped-later", "second-link-down", "healthy-two-paths",
@@ -156,6 +157,7 @@ func sameRules(t *testing.T, f doctor.Facts) {
 
 // --watch goes through a recording, and tells when what came.
 func TestDoctorWatchesRecordings(t *testing.T) {
+	t.Parallel()
 	file := recordedTrial(t, "limit-zero", func(*procedure.Trial) {})
 	out, errs, code := runHere("--replay", file, "doctor", "--watch")
 	if code != 2 || !strings.HasPrefix(out, "warning:") || !strings.Contains(out, "found: FAIL D15") || !strings.Contains(out, "failure, was warning") {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/lab/procedure"
@@ -50,7 +51,7 @@ func TestRecordScenarios(t *testing.T) {
 // longestFixture.
 func recordScenario(t *testing.T, s scenario.Scenario, program string) (file string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	file = filepath.Join(t.TempDir(), "t.pcapng")
 	var r *recorder

@@ -27,6 +27,7 @@ var untold = map[string]string{
 // whatever machine this is: it must name the rule of each, find nothing where nothing
 // is wrong, and every command must show them. See TestRecordScenarios.
 func TestScenarioFixtures(t *testing.T) {
+	t.Parallel()
 	names, err := filepath.Glob("../source/recording/testdata/*/*.pcapng.gz")
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no recordings: %v", err)

@@ -183,6 +183,7 @@ func self(t *testing.T) string {
 // through this program, each in a namespace of its own: called as ip-mptcp it
 // must say the same, as mptcpctl print the same and end with the same code.
 func TestAnswersAsIP(t *testing.T) {
+	t.Parallel()
 	ip, err := exec.LookPath("ip")
 	if err != nil {
 		labtest.Skip(t, "iproute2 is not installed: %v", err)
@@ -245,6 +246,7 @@ func improved(args []string) bool {
 
 // TestBatchAsIP feeds the same batch files to ip and to ip-mptcp.
 func TestBatchAsIP(t *testing.T) {
+	t.Parallel()
 	ip, err := exec.LookPath("ip")
 	if err != nil {
 		labtest.Skip(t, "iproute2 is not installed: %v", err)
@@ -299,6 +301,7 @@ func TestClosedOutputIsNoFailure(t *testing.T) {
 // TestEndsWithItsReader has the reader of the output go, before a line comes and while
 // many do.
 func TestEndsWithItsReader(t *testing.T) {
+	t.Parallel()
 	ns := labtest.MPTCP(t)
 	for _, args := range []string{"limits", "help", "-a monitor", "monitor -d", "monitor", "connection show", "counters show", "-j counters show"} {
 		cmd := exec.CommandContext(t.Context(), self(t), strings.Fields(args)...)

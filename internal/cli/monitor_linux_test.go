@@ -80,9 +80,10 @@ func dualStack(t *testing.T) *lab.Lab {
 // over IPv4, IPv6 and v4-mapped sockets come, get subflows by endpoints and by
 // announcements, change priority, lose addresses and go.
 func TestMonitorAgreesWithIP(t *testing.T) {
+	t.Parallel()
 	ip, version := ipProgram(t)
 	l := dualStack(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	var both []func() bool
 	for _, name := range []string{lab.ClientHost, lab.ServerHost} {
@@ -156,7 +157,7 @@ func stopMonitor(t *testing.T, p *lab.Process) {
 	if err := p.Signal(os.Interrupt); err != nil {
 		t.Error(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), await.Patience)
 	defer cancel()
 	if _, err := p.Wait(ctx); err != nil {
 		t.Errorf("the monitor does not end at SIGINT: %v", err)
@@ -301,7 +302,7 @@ func remove(t *testing.T, ctx context.Context, host *lab.Host) {
 // waitSubflows waits until every connection has an additional subflow.
 func waitSubflows(t *testing.T, conns []*lab.Conn) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(await.Patience)
 	for _, c := range conns {
 		for c.AdditionalSubflows() == 0 {
 			if time.Now().After(deadline) {
@@ -429,6 +430,7 @@ func asVersion(line, version string) string {
 // A monitor that was stopped says of the events that came meanwhile that they may be
 // older than their time.
 func TestStoppedMonitorMarksEvents(t *testing.T) {
+	t.Parallel()
 	ns := loopback(t)
 	for _, args := range [][]string{{"-j", "monitor"}, {"-j", "-d", "monitor"}} {
 		p := started(t, ns, tool(args...))

@@ -19,7 +19,7 @@ import (
 // TestAllNamespaces looks from one host at all: -a shows what another host has
 // under the name of its namespace, live and in dumps.
 func TestAllNamespaces(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	topology := findTopology(t, "two-subnets")
 	l := build(t, ctx, topology)
@@ -182,7 +182,7 @@ func stdoutOf(t *testing.T, ctx context.Context, host *lab.Host, args ...string)
 // TestDerivedEvents: a connection that falls back to TCP, and one that the peer
 // aborts, make no event of the kernel's. monitor -d tells of both.
 func TestDerivedEvents(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	l := dualStack(t)
 	client, server := l.Host(lab.ClientHost), l.Host(lab.ServerHost)

@@ -32,6 +32,7 @@ func TestPathsWhereMPTCPIsOff(t *testing.T) {
 
 // Words that can match nothing are no silent empty list.
 func TestFiltersThatMatchNothing(t *testing.T) {
+	t.Parallel()
 	ns := labtest.MPTCP(t)
 	for args, want := range map[string]string{
 		"connection netns blue":      "-a watches all of them",

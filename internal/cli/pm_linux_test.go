@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/mptcp"
@@ -95,7 +96,7 @@ func (h *loopHost) follow() {
 		_ = cmd.Wait() // killed
 	})
 	labtest.NeedListenerEvents(h.t)
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(await.Patience); time.Now().Before(deadline); {
 		h.listen()
 		select {
 		case <-h.events:
@@ -136,7 +137,7 @@ func (h *loopHost) listen() {
 // next returns the next event of the type, and drops those before it.
 func (h *loopHost) next(typ mptcp.EventType, token mptcp.Token) map[string]string {
 	h.t.Helper()
-	timeout := time.After(time.Minute)
+	timeout := time.After(await.Patience)
 	for {
 		select {
 		case e := <-h.events:
@@ -157,7 +158,7 @@ func (h *loopHost) connect() (client, server mptcp.Token) {
 	h.inside(func() error {
 		var dialer net.Dialer
 		dialer.SetMultipathTCP(true)
-		ctx, cancel := context.WithTimeout(h.t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(h.t.Context(), await.Patience)
 		defer cancel()
 		c, err := dialer.DialContext(ctx, "tcp4", h.server.Addr().String())
 		if err != nil {
@@ -209,6 +210,7 @@ func (h *loopHost) run(program, line string, code int, stdout, stderr string) {
 }
 
 func TestUserspacePathManager(t *testing.T) {
+	t.Parallel()
 	h := newLoopHost(t)
 	noAddress, noSubflow := "address with id 5 not found", "subflow not found"
 	if labtest.KernelBefore(t, 6, 13) {
@@ -251,6 +253,7 @@ func TestUserspacePathManager(t *testing.T) {
 
 // TestHelperDrivesPathManager does the same in the words of pm_nl_ctl.
 func TestHelperDrivesPathManager(t *testing.T) {
+	t.Parallel()
 	h := newLoopHost(t)
 	h.pathManager("1")
 	client, server := h.connect()
@@ -275,6 +278,7 @@ func TestHelperDrivesPathManager(t *testing.T) {
 // TestPMRefusals gives wrong arguments: what the kernel would refuse without a
 // reason, or accept in vain, is refused with the reason.
 func TestPMRefusals(t *testing.T) {
+	t.Parallel()
 	h := newLoopHost(t)
 	h.pathManager("0")
 	client, _ := h.connect()

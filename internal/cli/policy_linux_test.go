@@ -43,7 +43,7 @@ type policyWorld struct {
 func newPolicyWorld(t *testing.T) *policyWorld {
 	t.Helper()
 	labtest.MPTCP(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	t.Cleanup(cancel)
 	topology := findTopology(t, "two-subnets")
 	l, err := lab.Build(ctx, topology)
@@ -121,6 +121,7 @@ func sortedEndpoints(text string) string {
 // TestPolicyWatch takes links down and up while connections carry data: the
 // endpoints are as the file says, and the connections get their subflows back.
 func TestPolicyWatch(t *testing.T) {
+	t.Parallel()
 	w := newPolicyWorld(t)
 	p := w.watch()
 	is := func(want string) func() bool {
@@ -165,6 +166,7 @@ func TestPolicyWatch(t *testing.T) {
 
 // TestPolicyWatchTriesAgain kills a subflow that the kernel will not make again.
 func TestPolicyWatchTriesAgain(t *testing.T) {
+	t.Parallel()
 	w := newPolicyWorld(t)
 	p := w.watch()
 	w.wait(p, "the policy's endpoints", func() bool { return sortedEndpoints(w.endpoints()) == bothEndpoints })
@@ -202,6 +204,7 @@ func TestPolicyWatchTriesAgain(t *testing.T) {
 // TestPolicyWatchYields lets somebody else remove an endpoint again and again: it
 // comes back, with growing pauses.
 func TestPolicyWatchYields(t *testing.T) {
+	t.Parallel()
 	w := newPolicyWorld(t)
 	p := w.watch()
 	added := func() (n int) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mptcpctl/doctor/rule"
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/lab/procedure"
@@ -22,7 +23,7 @@ func trial(t *testing.T, name string) *procedure.Trial {
 	t.Helper()
 	labtest.Namespace(t)
 	s := findScenario(t, name)
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	t.Cleanup(cancel)
 	trial, err := procedure.Start(ctx, s, []string{toolPath(t)})
 	labtest.SkipMissing(t, err)
@@ -36,7 +37,7 @@ func trial(t *testing.T, name string) *procedure.Trial {
 // runIn runs the program in the host and returns its output and exit code.
 func runIn(t *testing.T, host *lab.Host, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	lines, code, err := host.RunProcess(ctx, tool(args...))
 	if err != nil {
@@ -77,7 +78,7 @@ func TestProbe(t *testing.T) {
 			var code int
 			// A probe gives a join three seconds. Where the kernel's work queue is busy
 			// it may take longer, which is told, and right: then it is asked again.
-			for deadline := time.Now().Add(time.Minute); ; {
+			for deadline := time.Now().Add(await.Patience); ; {
 				var errs string
 				out, errs, code = runIn(t, trial.Lab.Host(lab.ClientHost), "-j", "probe", "-w", "3", to.String(), "12345")
 				p = present.Probe{}
@@ -116,6 +117,7 @@ func joinsTold(p present.Probe) string {
 // What cannot be reached is said so in the kernel's words, in bounded time, whatever
 // it is that does not answer.
 func TestProbeOfWhatFails(t *testing.T) {
+	t.Parallel()
 	trial := trial(t, "healthy-two-paths")
 	client, server := trial.Lab.Host(lab.ClientHost), trial.Lab.Host(lab.ServerHost)
 	to := trial.Scenario.Topology.Paths[0].Destination.String()
@@ -171,6 +173,7 @@ func TestProbeOfWhatFails(t *testing.T) {
 
 // A link-local address is one only with its device.
 func TestProbeOfLinkLocal(t *testing.T) {
+	t.Parallel()
 	trial := trial(t, "healthy-ipv6")
 	client, server := trial.Lab.Host(lab.ClientHost), trial.Lab.Host(lab.ServerHost)
 	for host, addr := range map[*lab.Host]string{client: "fe80::2/64", server: "fe80::1/64"} {
@@ -190,6 +193,7 @@ func TestProbeOfLinkLocal(t *testing.T) {
 
 // Endpoints that are lent for a probe are gone afterwards.
 func TestProbeWithEndpoints(t *testing.T) {
+	t.Parallel()
 	trial := trial(t, "healthy-second-link")
 	client := trial.Lab.Host(lab.ClientHost)
 	to := trial.Scenario.Topology.Paths[0].Destination.String()
@@ -200,7 +204,7 @@ func TestProbeWithEndpoints(t *testing.T) {
 	var p present.Probe
 	var errs string
 	var code int
-	for deadline := time.Now().Add(time.Minute); ; { // see TestProbe
+	for deadline := time.Now().Add(await.Patience); ; { // see TestProbe
 		var out string
 		out, errs, code = runIn(t, client, "-j", "probe", "--with-endpoints", to, "12345")
 		p = present.Probe{}

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab/labtest"
@@ -20,8 +19,9 @@ import (
 // A recording is compressed where its name says so. What is left of it when the
 // recorder is killed is good, too.
 func TestRecordCompressed(t *testing.T) {
+	t.Parallel()
 	ns := labtest.MPTCP(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	file := filepath.Join(t.TempDir(), "r.pcapng.gz")
 	begin := func() *recorder {

@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"mptcpctl/internal/await"
 	"mptcpctl/internal/kernel"
@@ -145,6 +144,7 @@ func kernelDirectory() string {
 // TestReplayGolden with UPDATE=1 too. Without it this tests that each network can
 // be recorded and gives all that a replay needs.
 func TestRecordFixtures(t *testing.T) {
+	t.Parallel()
 	directory := t.TempDir()
 	if os.Getenv("UPDATE") == "1" {
 		directory = kernelDirectory()
@@ -154,7 +154,7 @@ func TestRecordFixtures(t *testing.T) {
 	}
 	for _, topology := range scenario.Topologies() {
 		t.Run(topology.Name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 			defer cancel()
 			l := build(t, ctx, topology)
 			if topology.Name == "redhat" {
@@ -242,7 +242,8 @@ func wireshark(t *testing.T, file string) {
 // TestReplayAgreesWithLive records while connections are made, and holds the
 // answers of the replay against those that the kernel gave at its end.
 func TestReplayAgreesWithLive(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	topology := findTopology(t, "two-subnets")
 	l := build(t, ctx, topology)

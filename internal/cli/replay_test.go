@@ -177,6 +177,7 @@ func TestReplayOfACutFile(t *testing.T) {
 // TestHostileRecordings changes bytes of the recordings at will: no command may
 // panic, hang or send a control character to the terminal.
 func TestHostileRecordings(t *testing.T) {
+	t.Parallel()
 	name := filepath.Join(t.TempDir(), "hostile.pcapng")
 	random := uint64(1)
 	next := func(n int) int {

@@ -194,7 +194,8 @@ func serveWeb(t *testing.T, ctx context.Context, server *lab.Host) (hangUp func(
 // TestRunPrograms lets programs that know nothing of MPTCP have it, and a second
 // subflow, as the test's user and as an ordinary one.
 func TestRunPrograms(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	client, hangUp := runWorld(t, ctx)
 	path := publicTool(t)
@@ -259,6 +260,7 @@ func runOne(t *testing.T, ctx context.Context, client *lab.Host, p *lab.Process,
 
 // TestRunProcedure runs Red Hat's procedure with the system's own netcats.
 func TestRunProcedure(t *testing.T) {
+	t.Parallel()
 	labtest.MPTCP(t)
 	self := toolPath(t)
 	for nc, flags := range map[string]string{
@@ -269,7 +271,7 @@ func TestRunProcedure(t *testing.T) {
 			if _, err := exec.LookPath(nc); err != nil {
 				labtest.Skip(t, "no %s", nc)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 			defer cancel()
 			script := `self=$1; nc=$2; flags=$3; shift 3; case $1 in nc) shift; exec "$self" run "$nc" $flags "$@";; *) exec "$self" "$@";; esac`
 			var told strings.Builder

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 )
@@ -144,7 +145,7 @@ func (s *screen) press(keys string) {
 func (s *screen) wait(texts ...string) string {
 	s.t.Helper()
 	before := ""
-	for deadline := time.Now().Add(time.Minute); ; {
+	for deadline := time.Now().Add(await.Patience); ; {
 		picture := s.picture()
 		missing := ""
 		for _, text := range texts {
@@ -167,7 +168,7 @@ func (s *screen) wait(texts ...string) string {
 // that number: a key may be answered before the program hears of a new size.
 func (s *screen) fill(height int, texts ...string) {
 	s.t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; {
+	for deadline := time.Now().Add(await.Patience); ; {
 		picture := s.wait(texts...)
 		lines := strings.Count(strings.TrimRight(picture, "\n"), "\n") + 1
 		if lines == height {
@@ -185,7 +186,7 @@ func (s *screen) waitEnd() error {
 	select {
 	case err := <-s.ended:
 		return err
-	case <-time.After(time.Minute):
+	case <-time.After(await.Patience):
 		s.t.Fatalf("the program does not end:\n%s", s.picture())
 		return nil
 	}
@@ -197,7 +198,7 @@ func (s *screen) restored() {
 	if after := s.settings(); after != s.before {
 		s.t.Errorf("the settings of the terminal are %+v, before they were %+v", after, s.before)
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(await.Patience); ; time.Sleep(10 * time.Millisecond) {
 		s.mu.Lock()
 		left := !s.other && !s.hidden
 		s.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/mptcp"
@@ -61,7 +62,7 @@ func newBrowser(t *testing.T, ns *lab.Namespace) *browser {
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 4*time.Minute)
+	ctx, cancel = context.WithTimeout(ctx, await.Patience)
 	t.Cleanup(cancel)
 	b := &browser{t: t, ctx: ctx}
 	messages := chromedp.Console(ctx)
@@ -128,7 +129,7 @@ func eval[T any](b *browser, expression string) T {
 // sees polls until the expression is true on the page.
 func (b *browser) sees(what, expression string) {
 	b.t.Helper()
-	for deadline := time.Now().Add(time.Minute); !eval[bool](b, "Boolean("+expression+")"); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(await.Patience); !eval[bool](b, "Boolean("+expression+")"); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			b.shoot("failed")
 			b.t.Fatalf("the page never showed %s; it says:\n%s", what, eval[string](b, "document.body.innerText"))
@@ -160,7 +161,7 @@ func served(t *testing.T, ns *lab.Namespace) *lab.Process {
 // ready waits until the server says that it is ready.
 func ready(t *testing.T, p *lab.Process) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	if _, err := p.WaitLine(ctx, func(l lab.Line) bool { return strings.Contains(l.Text, "msg=ready") }); err != nil {
 		t.Fatalf("serve: %v %v", err, p.Lines())
@@ -190,6 +191,7 @@ func exchanging(t *testing.T, c *lab.Conn) {
 // TestPageWhileTheProcedureRuns watches a connection in a browser from its
 // beginning to its end, over a restart of the server.
 func TestPageWhileTheProcedureRuns(t *testing.T) {
+	t.Parallel()
 	labtest.MPTCP(t)
 	topology := findTopology(t, "redhat")
 	network, err := lab.Build(t.Context(), topology)

@@ -47,14 +47,14 @@ func stopped(t *testing.T, p *lab.Process) {
 	if err := p.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), await.Patience)
 	defer cancel()
 	code, err := p.Wait(ctx)
 	if err == nil && code == 0 {
 		return
 	}
 	if err != nil && p.Signal(syscall.SIGQUIT) == nil {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), await.Patience)
 		defer cancel()
 		_, _ = p.Wait(ctx) // for its last words
 	}
@@ -62,6 +62,7 @@ func stopped(t *testing.T, p *lab.Process) {
 }
 
 func TestServeAnswersAndEndsInGoodOrder(t *testing.T) {
+	t.Parallel()
 	ns := loopback(t)
 	socket := filepath.Join(t.TempDir(), "notify")
 	notified, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
@@ -132,6 +133,7 @@ func missingKey(fromCommand, fromServer []map[string]any) string {
 }
 
 func TestServeTellsSystemdThatItStops(t *testing.T) {
+	t.Parallel()
 	ns := loopback(t)
 	socket := filepath.Join(t.TempDir(), "notify")
 	notified, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
@@ -153,7 +155,7 @@ func TestServeTellsSystemdThatItStops(t *testing.T) {
 
 func notification(t *testing.T, c *net.UnixConn) string {
 	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(await.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	b := make([]byte, 512)
@@ -165,6 +167,7 @@ func notification(t *testing.T, c *net.UnixConn) string {
 }
 
 func TestServeRefusesToBeOpenToAll(t *testing.T) {
+	t.Parallel()
 	ns := loopback(t)
 	short := filepath.Join(t.TempDir(), "short")
 	if err := os.WriteFile(short, []byte("secret\n"), 0o600); err != nil {
@@ -194,6 +197,7 @@ func TestServeRefusesToBeOpenToAll(t *testing.T) {
 }
 
 func TestServeWithTLSAndClientCertificates(t *testing.T) {
+	t.Parallel()
 	ns := loopback(t)
 	dir := t.TempDir()
 	certificate(t, dir, "server")
@@ -245,6 +249,7 @@ func certificate(t *testing.T, dir, name string) {
 // TestServeGivesUpItsPrivileges looks at all threads of the program as it is
 // shipped: without C, which could not give them up in all threads.
 func TestServeGivesUpItsPrivileges(t *testing.T) {
+	t.Parallel()
 	ns := loopback(t)
 	compiler, err := exec.LookPath("go")
 	if err != nil {
@@ -305,6 +310,7 @@ func status(t *testing.T, name string) map[string]string {
 }
 
 func TestServeWithoutEventsSaysSo(t *testing.T) {
+	t.Parallel()
 	ns := loopback(t)
 	if _, err := exec.LookPath("setpriv"); err != nil {
 		labtest.Skip(t, "setpriv is not installed")

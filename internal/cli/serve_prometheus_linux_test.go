@@ -17,6 +17,7 @@ import (
 // TestPrometheusScrapes has a real Prometheus scrape the server, with its token,
 // and asks Prometheus for what it got.
 func TestPrometheusScrapes(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("prometheus"); err != nil {
 		labtest.Skip(t, "prometheus is not installed")
 	}

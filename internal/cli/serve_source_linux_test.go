@@ -31,6 +31,7 @@ func cutLast(s string) (before, after string, found bool) {
 
 // TestServeReplay: the server shows what a recording holds at its end, with its times.
 func TestServeReplay(t *testing.T) {
+	t.Parallel()
 	ns := loopback(t)
 	file, err := filepath.Abs(kernelFixture(t, "redhat"))
 	if err != nil {
@@ -110,7 +111,7 @@ func kernelFixture(t *testing.T, topology string) string {
 // a namespace that came after it was started, and had given up what it does not need.
 func TestServeAllNamespaces(t *testing.T) {
 	own, other := loopback(t), loopback(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	p := started(t, own, tool("-a", "serve"))
 	await.True(t, "the server", func() bool { return strings.HasSuffix(fetch(t, own, "http://127.0.0.1:9099/readyz"), "200") })

@@ -44,7 +44,7 @@ func started(t *testing.T, ns *lab.Namespace, c lab.ProcessConfig) *lab.Process 
 // ran runs the program to its end and returns its output and exit code.
 func ran(t *testing.T, ns *lab.Namespace, c lab.ProcessConfig) (stdout, stderr string, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	lines, code, err := ns.RunProcess(ctx, c)
 	if err != nil {
@@ -106,7 +106,7 @@ func ended(t *testing.T, p *lab.Process, s os.Signal) int {
 	if err := p.Signal(s); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	code, err := p.Wait(ctx)
 	if err != nil {
@@ -117,6 +117,7 @@ func ended(t *testing.T, p *lab.Process, s os.Signal) int {
 
 // Both signals end a monitor with exit 0 and complete output, in all of its forms.
 func TestMonitorForms(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name   string
 		args   []string
@@ -195,6 +196,7 @@ func wantArray(t *testing.T, out string) {
 
 // A reader that has seen enough ends the monitor without a word.
 func TestMonitorClosedPipe(t *testing.T) {
+	t.Parallel()
 	ns := loopback(t)
 	p := started(t, ns, lab.ProcessConfig{Args: []string{"sh", "-c", `"$0" monitor | head -n 1`, toolPath(t)}})
 	await.True(t, "the pipeline to end", func() bool {
@@ -227,6 +229,7 @@ func toolPath(t *testing.T) string {
 // An ordinary user gets one line that says what is missing, and everything that
 // only reads.
 func TestWithoutPrivilege(t *testing.T) {
+	t.Parallel()
 	ns := loopback(t)
 	path := toolPath(t)
 	unprivileged := func(args ...string) lab.ProcessConfig { // no capability over the network namespace
@@ -258,13 +261,14 @@ func TestWithoutPrivilege(t *testing.T) {
 }
 
 func TestWait(t *testing.T) {
+	t.Parallel()
 	ns := loopback(t)
 	if out, errs, code := ran(t, ns, tool("wait", "dport = :7001", "timeout", "30ms")); code != exit.Failed || out != "" || !strings.Contains(errs, "there is no MPTCP connection") {
 		t.Errorf("nothing there: exit %d, %q, %q", code, out, errs)
 	}
 	p := started(t, ns, tool("-j", "wait", "dport = :7001 and state established", "timeout", "70s"))
 	defer connect(t, ns)()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	if code, err := p.Wait(ctx); code != 0 || err != nil {
 		t.Fatalf("exit %d, %v: %v", code, err, p.Lines())
@@ -280,6 +284,7 @@ func TestWait(t *testing.T) {
 }
 
 func TestNetcatCommand(t *testing.T) {
+	t.Parallel()
 	ns := loopback(t)
 	config := tool("nc", "-l", "-k", "-p", "7002")
 	server := started(t, ns, config)
@@ -305,7 +310,7 @@ func TestNetcatCommand(t *testing.T) {
 			if err := p.CloseInput(); err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 			defer cancel()
 			if code, err := p.Wait(ctx); code != 0 || err != nil {
 				t.Errorf("client: exit %d, %v", code, err)
@@ -348,6 +353,7 @@ func TestLabForbidden(t *testing.T) {
 }
 
 func TestPathsCommand(t *testing.T) {
+	t.Parallel()
 	labtest.MPTCP(t)
 	topology := findTopology(t, "redhat")
 	l, err := lab.Build(t.Context(), topology)
@@ -383,6 +389,7 @@ func TestPathsCommand(t *testing.T) {
 }
 
 func TestLabDemo(t *testing.T) {
+	t.Parallel()
 	labtest.MPTCP(t)
 	begin := time.Now()
 	ns := labtest.Namespace(t)
@@ -394,6 +401,7 @@ func TestLabDemo(t *testing.T) {
 }
 
 func TestLabNetworks(t *testing.T) {
+	t.Parallel()
 	labtest.MPTCP(t)
 	for _, topology := range scenario.Topologies() {
 		t.Run(topology.Name, func(t *testing.T) {

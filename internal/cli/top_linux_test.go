@@ -9,8 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/mptcp"
@@ -37,8 +37,9 @@ func held(t *testing.T, ctx context.Context, l *lab.Lab) *lab.Conn {
 // gets a second subflow, loses it, and is closed. UPDATE=1 puts what is seen into
 // docs/top.md.
 func TestTopScreens(t *testing.T) {
+	t.Parallel()
 	l := dualStack(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	client := l.Host(lab.ClientHost)
 	limits := func(pm *pathmanager.Client) error {
@@ -130,6 +131,7 @@ func updatePictures(t *testing.T, file string, pictures map[string]string) {
 
 // TestTopRestoresTheTerminal ends top by signals, keys and a size of nothing.
 func TestTopRestoresTheTerminal(t *testing.T) {
+	t.Parallel()
 	l := dualStack(t)
 	client := l.Host(lab.ClientHost)
 	for name, c := range map[string]struct {
@@ -160,6 +162,7 @@ func TestTopRestoresTheTerminal(t *testing.T) {
 
 // TestTopSizeAndColour changes the size of the terminal, and asks for no colour.
 func TestTopSizeAndColour(t *testing.T) {
+	t.Parallel()
 	l := dualStack(t)
 	client := l.Host(lab.ClientHost)
 	colours := regexp.MustCompile(`\x1b\[[0-9;]*[1-9][0-9;]*m`)
@@ -198,6 +201,7 @@ func TestTopSizeAndColour(t *testing.T) {
 
 // TestTopChanges adds and deletes an endpoint and sets limits from the view.
 func TestTopChanges(t *testing.T) {
+	t.Parallel()
 	l := dualStack(t)
 	client := l.Host(lab.ClientHost)
 	s := startOnScreen(t, client, 80, 24, nil, "top", "--screen", "5", "--allow-changes")
@@ -240,8 +244,9 @@ func TestTopChanges(t *testing.T) {
 // TestTopWithoutPrivileges runs top without CAP_NET_ADMIN: it sees a connection
 // all the same.
 func TestTopWithoutPrivileges(t *testing.T) {
+	t.Parallel()
 	l := dualStack(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	conn := held(t, ctx, l)
 	exchange(t, conn, 1000)
@@ -267,8 +272,9 @@ func TestTopWithoutPrivileges(t *testing.T) {
 
 // TestTopPlain runs top in a pipe.
 func TestTopPlain(t *testing.T) {
+	t.Parallel()
 	l := dualStack(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	conn := held(t, ctx, l)
 	exchange(t, conn, 1000)
@@ -309,8 +315,9 @@ func TestTopPlain(t *testing.T) {
 // TestTopLanes draws what befalls subflows on the real kernel: an announced
 // address, a join without an answer, a priority, an address that is gone.
 func TestTopLanes(t *testing.T) {
+	t.Parallel()
 	l := dualStack(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	client, server := l.Host(lab.ClientHost), l.Host(lab.ServerHost)
 	limits := func(pm *pathmanager.Client) error {

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a test waits for what comes at once on an idle machine.
-const patience = time.Minute
+const patience = await.Patience
 
 // build makes a topology for the test and gives its hosts their limits and
 // endpoints.

@@ -30,7 +30,7 @@ import (
 func TestMain(m *testing.M) { labtest.Main(m) }
 
 // patience is how long a test waits for what comes at once on an idle machine.
-const patience = time.Minute
+const patience = await.Patience
 
 // output collects what a netcat writes.
 type output struct {

@@ -15,12 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mptcpctl/doctor"
+	"mptcpctl/internal/await"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
 
 // patience is how long a test waits for what must come.
-const patience = time.Minute
+const patience = await.Patience
 
 // fakeSource is a kernel with the connections of the tests.
 type fakeSource struct {

@@ -42,6 +42,7 @@ func Enter() {
 	if err != nil {
 		os.Setenv(unavailableEnv, err.Error())
 	}
+	runInParallel()
 }
 
 // hearSignals undoes what nohup, a service or a background job of a shell may have

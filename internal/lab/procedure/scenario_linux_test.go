@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/lab/procedure"
@@ -100,7 +101,7 @@ func TestScenariosReachTheirSymptoms(t *testing.T) {
 			t.Parallel()
 			places <- struct{}{}
 			defer func() { <-places }()
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 			defer cancel()
 			trial, err := procedure.Start(ctx, s, tool)
 			labtest.SkipMissing(t, err)

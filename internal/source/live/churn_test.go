@@ -29,7 +29,7 @@ import (
 // patience is how long a test waits for the kernel before it fails. A tracker lets
 // pass fifty times what a dump took before the next: on a machine that does much
 // else while a storm rages, that is minutes.
-const patience = 4 * time.Minute
+const patience = await.Patience
 
 // host makes a namespace with two addresses on its loopback link, of which the
 // second one has an endpoint.

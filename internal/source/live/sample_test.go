@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/mptcp"
@@ -23,7 +24,7 @@ const (
 	// both of their ends.
 	plainPairs = 1500
 	// patient is how long these tests wait for the kernel.
-	patient = 2 * time.Minute
+	patient = await.Patience
 )
 
 // crowd is a namespace with many TCP sockets, few of which are subflows.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/pcapng"
 	"mptcpctl/track"
 )
@@ -40,7 +41,7 @@ func TestTrackerFollowsRecordings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 			defer cancel()
 			tracker := track.New(r, nil)
 			if err := tracker.Run(ctx); err != nil || ctx.Err() != nil {
