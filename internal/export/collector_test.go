@@ -281,3 +281,14 @@ func TestSeriesOfNamespacesThatWent(t *testing.T) {
 		}
 	}
 }
+
+// TestLabelsHaveNoRawControls: names of namespaces and devices are foreign, and metrics
+// are read in terminals too.
+func TestLabelsHaveNoRawControls(t *testing.T) {
+	f := newFamily(gauge, "x", "help", "netns")
+	f.set(1, "a\x1b[31m\u009b\u202e\x7f\n\"\\")
+	want := "# HELP x help\n# TYPE x gauge\nx{netns=\"a\\\\x1b[31m\\\\u009b\\\\u202e\\\\x7f\\n\\\"\\\\\"} 1\n"
+	if got := string(f.append(nil)); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

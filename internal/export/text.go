@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"mptcpctl/internal/present"
 )
 
 // kind is the type of a metric family.
@@ -73,7 +75,7 @@ func (f *family) render(key labels) string {
 
 func appendLabel(b []byte, label, value string) []byte {
 	b = append(append(b, label...), `="`...)
-	value = strings.ToValidUTF8(value, "\uFFFD")
+	value = present.EscapeControls(strings.ToValidUTF8(value, "\uFFFD"))
 	for i := range len(value) {
 		switch value[i] {
 		case '\\', '"':

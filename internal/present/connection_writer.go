@@ -101,6 +101,6 @@ func (w *ConnectionWriter) appendJSON(c *mptcp.Connection) error {
 	if w.Pretty {
 		w.buffer = append(w.buffer, "\n"+jsonIndent...)
 	}
-	w.buffer = append(w.buffer, bytes.TrimSuffix(w.encoded.Bytes(), []byte("\n"))...)
+	w.buffer = append(w.buffer, EscapeJSON(bytes.TrimSuffix(w.encoded.Bytes(), []byte("\n")))...)
 	return nil
 }

@@ -219,9 +219,8 @@ func appendString(b []byte, s string) []byte {
 		switch {
 		case r == '"' || r == '\\':
 			b = append(b, '\\', byte(r))
-		case r < 0x20 || r >= 0x7f && r < 0xa0: // also controls that JSON allows
-			b = append(b, `\u00`...)
-			b = append(b, hexDigit(byte(r)>>4), hexDigit(byte(r)&0xf))
+		case isControl(r): // also those that JSON allows
+			b = appendUnicode(b, r)
 		default:
 			b = utf8.AppendRune(b, r)
 		}

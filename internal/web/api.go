@@ -188,7 +188,7 @@ func appendRow(b []byte, c *mptcp.Connection) ([]byte, error) {
 		row.Subflows = []mptcp.Subflow{}
 	}
 	text, err := json.Marshal(&row)
-	return append(b, text...), err
+	return append(b, present.EscapeJSON(text)...), err
 }
 
 // namespaceEndpoints are the endpoints of a namespace, as `endpoint show -j`

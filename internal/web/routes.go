@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mptcpctl/internal/filter"
+	"mptcpctl/internal/present"
 )
 
 //go:embed assets openapi.json
@@ -149,7 +150,7 @@ func reply(w http.ResponseWriter, status int, v any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	send(w, append(b, '\n'))
+	send(w, append(present.EscapeJSON(b), '\n'))
 }
 
 // send writes the end of an answer. An error tells that the client is gone, which
