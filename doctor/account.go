@@ -243,7 +243,11 @@ func (v *view) unusedAnnouncement(c *mptcp.Connection, entry *ledger.Entry) Find
 	if entry.Remote.IsValid() {
 		f.Subject.Remote = entry.Remote
 	}
-	if !entry.Certain() {
+	switch {
+	case entry.Is(ledger.NotPossible) && entry.May(ledger.NoRoute):
+		f.Rule, f.Title = rule.NoRoute, "the peer announced an address, and no route leads there"
+		f.Fix = append([]string{"mptcpctl monitor event ANNOUNCED   (names the address on the next connection)"}, f.Fix...)
+	case !entry.Certain():
 		f.Alternatives = alternatives(entry, rule.NotRetried)
 		return f
 	}
@@ -252,7 +256,7 @@ func (v *view) unusedAnnouncement(c *mptcp.Connection, entry *ledger.Entry) Find
 		f.Title = fmt.Sprintf("the peer announced %s, and no route leads there", entry.Remote)
 		f.Fix = append([]string{fmt.Sprintf("%s route get %s   (shows why; add the route that is missing)", ipOf(entry.Remote.Addr()),
 			entry.Remote.Addr())}, f.Fix...)
-	} else {
+	} else if f.Rule == rule.NotRetried {
 		f.Alternatives = alternatives(entry, rule.NotRetried)
 	}
 	return f

@@ -126,7 +126,11 @@ func (v *view) unusedPaths(c *mptcp.Connection, found []Finding) (possible int, 
 		}
 		possible++
 		if !endpoints[a.IfIndex] && !c.Fallback {
-			unused = append(unused, UnusedPath{Address: a.Addr, Device: v.device(a.IfIndex), Reason: "no endpoint for this address"})
+			path := UnusedPath{Address: a.Addr, Device: v.device(a.IfIndex), Reason: "no endpoint for this address"}
+			if s := c.SubflowFrom(a.Addr); s != nil {
+				path.Rule, path.Reason = whyHalfOpen(s)
+			}
+			unused = append(unused, path)
 		}
 	}
 	return possible, unused
@@ -201,10 +205,31 @@ func (v *view) whyElse(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Fin
 		return "", "a join is pending"
 	case !v.addsPath(c, e):
 		return "", "its link is already in use"
-	case v.atLimit(c):
-		return rule.SubflowLimit, "the limit of additional subflows is reached"
 	}
-	return "", "not tried yet"
+	return v.whyByLedger(c, e)
+}
+
+// whyByLedger gives the reason that the account of paths has.
+func (v *view) whyByLedger(c *mptcp.Connection, e mptcp.Endpoint) (id rule.ID, reason string) {
+	entry := v.entry(c, e)
+	switch {
+	case entry == nil:
+		return "", "the path manager makes no subflow from it"
+	case entry.Certain():
+		return ruleOf(entry.Kind, entry.Reached[0].Cause), entry.Reached[0].Cause.String()
+	case stuck(entry):
+		return rule.NotRetried, "its subflow failed, and the kernel will not retry it"
+	}
+	return "", "it was not tried, or failed: this host alone cannot tell"
+}
+
+// whyHalfOpen is the reason of an address without an endpoint that a join goes from: the
+// path manager follows an announcement of the peer.
+func whyHalfOpen(s *mptcp.Subflow) (id rule.ID, reason string) {
+	if s.State == mptcp.SubflowPending && retried(s) {
+		return rule.JoinUnanswered, "the join from there to an announced address is not answered"
+	}
+	return "", "a join to an announced address is pending"
 }
 
 func (v *view) causeRule(c *mptcp.Connection) rule.ID {

@@ -33,7 +33,7 @@ func TestEffectsAreNotFindings(t *testing.T) {
 			listening(f, created(), closedWith(111, 0))
 		}, "D36/fail/likely"},
 		"limit 0 and announced": {func(f *Facts) {
-			alone(f)
+			untried(f)
 			f.Limits.Subflows = 0
 			listening(f, created(), event(mptcp.EventAnnounced, 0))
 		}, "D15/fail/certain D17/warn/certain"},

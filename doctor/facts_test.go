@@ -124,6 +124,12 @@ func alone(f *Facts) {
 	c.Limits.Subflows = 0
 }
 
+// untried leaves the connection with its initial subflow, and its endpoints unused.
+func untried(f *Facts) {
+	alone(f)
+	f.Connections[0].Limits.LocalAddrUsed = 0
+}
+
 // accepted makes a server of the host.
 func accepted(f *Facts) {
 	f.Endpoints = nil

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"mptcpctl/doctor/rule"
+	"mptcpctl/ledger"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -17,18 +18,38 @@ func subflowLimit(v *view) []Finding {
 	var g group
 	for w := range v.wants {
 		c, e, u := w.c, w.e, w.u
-		if u != unused || !v.works(e) || !v.atLimit(c) || len(halfOpen(c)) > 0 || v.Limits.Subflows > 0 && !v.addsPath(c, e) {
+		if u != unused || !v.works(e) || !v.limited(c, e) || len(halfOpen(c)) > 0 || v.Limits.Subflows > 0 && !v.addsPath(c, e) {
 			continue
 		}
 		g.add(e.Address.String(), c, func() Finding { return v.limitFinding(c, e) })
 	}
 	if g.list == nil && v.Limits.Subflows == 0 && len(v.makers) > 0 {
-		e := v.makers[0]
-		f := v.limitFinding(nil, e)
-		f.Severity = Warn
-		return []Finding{f}
+		return []Finding{v.noFurther()}
 	}
 	return g.list
+}
+
+// limited reports whether a limit keeps the endpoint from being used, and not that it
+// was used before.
+func (v *view) limited(c *mptcp.Connection, e mptcp.Endpoint) bool {
+	entry := v.entry(c, e)
+	return entry != nil && (entry.May(ledger.NoSubflowsAllowed) || entry.May(ledger.LimitReached))
+}
+
+// noFurther is D15 where no connection lacks a subflow because of the limit, yet.
+func (v *view) noFurther() Finding {
+	f := v.limitFinding(nil, v.makers[0])
+	f.Severity = Warn
+	for _, c := range v.clients {
+		for _, e := range v.makers {
+			if u, _ := useOf(c, e); u == inUse {
+				f.Title = "the limit of additional subflows is 0: no connection gets a further subflow"
+				f.Evidence = append(f.Evidence, fmt.Sprintf("connection %s keeps its %d", c.Token, c.Limits.Subflows))
+				return f
+			}
+		}
+	}
+	return f
 }
 
 func (v *view) limitFinding(c *mptcp.Connection, e mptcp.Endpoint) Finding {
@@ -47,6 +68,7 @@ func (v *view) limitFinding(c *mptcp.Connection, e mptcp.Endpoint) Finding {
 	}
 	if c != nil {
 		f.Evidence = append(f.Evidence, fmt.Sprintf("connection %s has %d of %d additional subflows", c.Token, c.Limits.Subflows, max))
+		f.Fix = append(f.Fix, "for connections that exist, then also: "+repair(v, e)[0])
 	}
 	return f
 }

@@ -229,11 +229,10 @@ func joinCases() []ruleCase {
 		{
 			"D42", "the limit was raised later", Warn, track.Certain,
 			plainly(func(f *Facts) {
-				alone(f)
-				f.Connections[0].Limits.LocalAddrUsed = 0
+				untried(f)
 				setCounters(&f.MPTCP, map[string]uint64{"AddAddr": 0}, nil)
 			}),
-			plainly(func(f *Facts) { alone(f); f.Connections[0].Limits.Subflows = 2 }),
+			plainly(func(f *Facts) { untried(f); f.Connections[0].Limits.Subflows = 2 }),
 		},
 	}
 }

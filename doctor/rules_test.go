@@ -215,7 +215,7 @@ func limitCases() []ruleCase {
 	return []ruleCase{
 		{
 			"D15", "zero", Fail, track.Certain,
-			plainly(func(f *Facts) { alone(f); f.Limits.Subflows = 0; f.Connections[0].Limits.SubflowsMax = 0 }),
+			plainly(func(f *Facts) { untried(f); f.Limits.Subflows = 0; f.Connections[0].Limits.SubflowsMax = 0 }),
 			plainly(func(f *Facts) { f.Limits.Subflows = 1; f.Connections[0].Limits.SubflowsMax = 1 }),
 		},
 		{

@@ -234,12 +234,35 @@ func acceptedAlive(c *mptcp.Connection) int {
 // unseenFollow is the entry of an announced address that no event told of: the
 // connection counts it as accepted, and has no subflow to it.
 func (a *account) unseenFollow(c *mptcp.Connection) []Entry {
-	if int(c.Limits.AddAddrAccepted) <= acceptedAlive(c) || a.Hidden {
+	if a.Hidden {
 		return nil
+	}
+	if int(c.Limits.AddAddrAccepted) <= acceptedAlive(c) {
+		return a.unseenFailure(c)
 	}
 	entry := Entry{Candidate: Candidate{Kind: Follow, Token: c.Token}}
 	entry.Evidence = []string{fmt.Sprintf("connection %s accepted %d announced addresses, and has subflows to %d",
 		c.Token, c.Limits.AddAddrAccepted, acceptedAlive(c))}
 	entry.Reached = a.ended(c, mptcp.Endpoint{}, netip.AddrPort{})
+	return []Entry{entry}
+}
+
+// unseenFailure is the entry of an announced address that no event told of, and that no
+// SYN could go to. Only counters tell of it, so that it must be the only thing that they
+// can be about: no endpoint makes joins, and there was no other connection.
+func (a *account) unseenFailure(c *mptcp.Connection) []Entry {
+	announced, _ := a.Counters.Get("AddAddr")
+	if announced == 0 || a.past || len(a.Connections) != 1 || a.spent.bind.n+a.spent.connect.n == 0 ||
+		slices.ContainsFunc(a.Endpoints, func(e mptcp.Endpoint) bool { return e.Flags.CreatesSubflows() }) {
+		return nil
+	}
+	entry := Entry{Candidate: Candidate{Kind: Follow, Token: c.Token}}
+	entry.Evidence = []string{fmt.Sprintf("connection %s accepted none of %d announced addresses", c.Token, announced)}
+	if a.spent.connect.n > 0 {
+		entry.set(Reach{NotPossible, NoRoute})
+	}
+	if a.spent.bind.n > 0 {
+		entry.set(Reach{NotPossible, AddressMissing})
+	}
 	return []Entry{entry}
 }

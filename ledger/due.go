@@ -105,7 +105,7 @@ func (a *account) waits(c *mptcp.Connection) (Cause, string) {
 	line := fmt.Sprintf("connection %s has %d of %d additional subflows", c.Token, c.Limits.Subflows,
 		c.Limits.SubflowsMax)
 	switch {
-	case c.Limits.SubflowsMax == 0 && (a.Limits == nil || a.Limits.Subflows == 0):
+	case c.Limits.SubflowsMax == 0, a.Limits != nil && a.Limits.Subflows == 0:
 		return NoSubflowsAllowed, line
 	case c.Limits.Subflows >= c.Limits.SubflowsMax:
 		return LimitReached, line
