@@ -8,8 +8,8 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// Match is a condition on the addresses of a socket: all its parts must hold, and
-// a part that is zero always does. The kernel evaluates it.
+// Match is a condition on the addresses of a socket, which the kernel evaluates. All its
+// parts must hold; a part that is zero always holds.
 type Match struct {
 	Local       netip.Prefix // an IPv4 prefix also matches v4-mapped addresses; a v4-mapped one is taken as IPv4
 	Remote      netip.Prefix
@@ -33,13 +33,13 @@ func portOnly(port uint16) netip.AddrPort { return netip.AddrPortFrom(netip.Addr
 // bytecodeOp is a condition with its arguments, 4 bytes and more.
 type bytecodeOp []byte
 
-// appendBytecode appends the program that accepts a socket if one of the matches
-// does, and nothing where that is every socket.
+// appendBytecode appends the program that accepts a socket if one of the matches does. It
+// appends nothing if all sockets match.
 //
-// An operation says how far to go on if it holds, and if it does not. To go exactly
-// to the end accepts, to go 4 bytes further rejects (inet_diag_bc_run). The
-// alternatives stand one behind the other: each condition that fails goes to the
-// next alternative, and each alternative but the last ends with a jump to the end.
+// An operation says how far to jump if it holds, and if it does not. A jump exactly to the
+// end accepts the socket, a jump 4 bytes further rejects it (inet_diag_bc_run). The
+// alternatives follow one another: a condition that fails jumps to the next alternative,
+// and each alternative except the last ends with a jump to the end.
 func appendBytecode(b []byte, matches []Match) []byte {
 	alternatives := make([][]bytecodeOp, 0, len(matches))
 	total := 0
@@ -92,7 +92,7 @@ func (m *Match) ops() []bytecodeOp {
 	return ops
 }
 
-// newOp returns an operation whose jumps are to be set.
+// newOp returns an operation whose jumps are not set yet.
 func newOp(code uint8, args []byte) bytecodeOp {
 	return append(bytecodeOp{code, 0, 0, 0}, args...)
 }

@@ -13,15 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Config holds what Dial may be told. The zero value, and nil, are fine.
+// Config configures a [Client]. The zero value, and nil, are fine.
 type Config struct {
-	// Tap is shown each datagram that the kernel sends in answer, before it is
-	// decoded, and the protocol that was asked about: 6 (TCP) or 262 (MPTCP). It
-	// must not keep the slice. It may be called by several goroutines at once if
-	// the client is used by several. See [Payloads] for what to do with it.
+	// Tap is called with each datagram of the kernel's answers, before it is decoded, and
+	// with the protocol of the question: 6 (TCP) or 262 (MPTCP). It must not keep the
+	// slice. Several goroutines call it at once if several use the client. [Payloads]
+	// splits the datagram.
 	Tap func(protocol uint32, datagram []byte)
 	// DestroyedBuffer is the size of the receive buffer of [Client.Destroyed] in
-	// bytes; 0 is 4 MiB. Without CAP_NET_ADMIN net.core.rmem_max bounds it.
+	// bytes; 0 is 4 MiB. Without CAP_NET_ADMIN it is at most net.core.rmem_max.
 	DestroyedBuffer int
 }
 
@@ -43,9 +43,9 @@ type Client struct {
 const maxIdle = 4
 
 // Dial opens a client in the network namespace of the calling thread. It needs no
-// privilege. The error is an [*Error]; errors.Is mptcp.ErrNotSupported where the
-// kernel has no NETLINK_SOCK_DIAG. Whether it knows MPTCP shows with the first
-// request about MPTCP sockets.
+// privilege. The error is an [*Error]; [errors.Is] holds for [mptcp.ErrNotSupported] if
+// the kernel has no NETLINK_SOCK_DIAG. The first request about MPTCP sockets finds out
+// whether the kernel knows MPTCP.
 func Dial(c *Config) (*Client, error) {
 	h := currentHome()
 	client := newClient(c, func() (transport, error) {
@@ -75,8 +75,8 @@ func newClient(c *Config, open func() (transport, error)) *Client {
 	return client
 }
 
-// Close closes the client's sockets; those of requests under way when these end.
-// The iterators of [Client.Destroyed] go on until their contexts end.
+// Close closes the client's sockets; a request under way ends first. The iterators of
+// [Client.Destroyed] go on until their contexts end.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -113,8 +113,8 @@ func (c *Client) acquire() (*conn, error) {
 	return &conn{transport: t, tap: c.config.Tap, buf: make([]byte, bufferSize)}, nil
 }
 
-// release takes a socket back. One that has answers outstanding is closed: they
-// would be taken for those to the next request.
+// release takes a socket back. It closes a socket with outstanding answers, because they
+// would be taken for answers to the next request.
 func (c *Client) release(s *conn) {
 	c.mu.Lock()
 	keep := !s.busy && !c.closed && len(c.idle) < maxIdle
@@ -127,9 +127,9 @@ func (c *Client) release(s *conn) {
 	}
 }
 
-// checkMPTCP makes sure that the kernel understands a request about MPTCP sockets.
-// One that does not know the attribute for protocols over 255 takes 262 for 6 and
-// answers with TCP sockets: it is asked for a protocol that cannot be, once.
+// checkMPTCP makes sure that the kernel understands a request about MPTCP sockets. A kernel
+// that does not know the attribute for protocols above 255 takes 262 for 6 and answers with
+// TCP sockets. So checkMPTCP asks, once, for a protocol that does not exist.
 func (c *Client) checkMPTCP(ctx context.Context) error {
 	if c.speaksMPTCP.Load() {
 		return nil
@@ -146,9 +146,9 @@ func (c *Client) checkMPTCP(ctx context.Context) error {
 	return err
 }
 
-// checkAbsent tells what ENOENT means as the answer to a lookup of an MPTCP
-// socket: nil where there is no such socket, [mptcp.ErrNotSupported] where the
-// kernel lacks the module that could know.
+// checkAbsent finds out what ENOENT means as the answer to a lookup of an MPTCP socket. It
+// returns nil if there is no such socket, and [mptcp.ErrNotSupported] if the kernel lacks
+// the module that looks it up.
 func (c *Client) checkAbsent(ctx context.Context) error {
 	if c.knowsMPTCP.Load() {
 		return nil
@@ -163,7 +163,7 @@ func (c *Client) checkAbsent(ctx context.Context) error {
 	return err
 }
 
-// probe asks for the sockets of a protocol in no state at all: none.
+// probe asks for the sockets of a protocol in no state at all, which are none.
 func (c *Client) probe(ctx context.Context, protocol uint32) error {
 	q := &query{protocol: protocol, families: []mptcp.Family{mptcp.FamilyINET}}
 	return c.exchangeDump(ctx, q, func([]byte) (bool, error) { return true, nil })

@@ -14,9 +14,9 @@ type Connection struct {
 	Info Info
 }
 
-// Info is the kernel's struct mptcp_info. The structure grew with the kernel:
-// fields that the running one does not have are 0, and Size tells how much it
-// sent. Nearly all are 0 for a listener.
+// Info is the kernel's struct mptcp_info (mptcp_diag_fill_info). The structure grew with the
+// kernel: fields that the running kernel does not have are 0, and Size is the number of
+// bytes that it sent. A listener has 0 in nearly all.
 type Info struct {
 	Size int // bytes that the kernel sent: 40 (Linux 5.9), 48 (5.12), 80 (6.5), 88 (6.8), 96 (6.10); 0: none was asked for
 
@@ -83,7 +83,7 @@ func (i *Info) Limits() mptcp.ConnectionLimits {
 // mptcpInfoSize is the size of the struct mptcp_info that is known here.
 const mptcpInfoSize = 96
 
-// decodeInfo reads a struct mptcp_info of any size: as much as both sides know.
+// decodeInfo reads a struct mptcp_info of any size, as far as both sides know it.
 func decodeInfo(b []byte, i *Info) {
 	var raw [mptcpInfoSize]byte
 	copy(raw[:], b[:len(b)&^7]) // no field straddles a multiple of 8: none is read in half
@@ -117,15 +117,15 @@ func decodeInfo(b []byte, i *Info) {
 }
 
 // Gone reports whether the row is that of a connection which the kernel destroyed while
-// it answered: the token was given back already (mptcp_token_destroy). Lists leave such
+// it answered, and whose token is free already (mptcp_token_destroy). Lists leave such
 // rows out, and lookups report them as [fs.ErrNotExist]. Listeners have no token.
 func (c *Connection) Gone() bool {
 	return c.Info.Size > 0 && c.Info.Token == 0 && c.State != mptcp.StateListen
 }
 
-// DecodeConnection reads the payload of one message about an MPTCP socket: a
-// struct inet_diag_msg and its attributes. Unknown attributes are ignored. The
-// error is an [*Error] where the message is too short; c is then undefined.
+// DecodeConnection reads the payload of one message about an MPTCP socket: a struct
+// inet_diag_msg and its attributes. It ignores unknown attributes. If the message is too
+// short, the error is an [*Error], and c is undefined.
 func DecodeConnection(payload []byte, c *Connection) error {
 	if !decodeSocket(payload, &c.Socket) {
 		return &Error{Op: "connection decode", Err: errTruncated}

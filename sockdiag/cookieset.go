@@ -1,13 +1,13 @@
 package sockdiag
 
-// cookieSet holds the cookies, or other keys, that a dump has shown last. The kernel
-// finds its place again by counting within one chain of its hash table: a socket
-// that is added there before that place meanwhile shows an old one twice, right
-// after the other. So the last few are enough to know, which stay in the processor's
-// cache: a set of all would cost a tenth of the dump.
+// cookieSet holds the last cookies, or other keys, of a dump. Between two datagrams the
+// kernel finds its place again by counting within one chain of its hash table. If a socket
+// is added to the chain meanwhile, an old socket comes twice, one right after the other. So
+// it is enough to know the last few, which stay in the processor's cache; a set of all
+// would cost a tenth of the dump.
 //
-// It is two tables with open addressing. When the first is full it becomes the
-// second, whose keys are forgotten.
+// It is two tables with open addressing. When the first is full it becomes the second, and
+// the keys of the former second are forgotten.
 type cookieSet struct {
 	young, old [setSize]uint64 // 0 is free: the kernel gives no socket that cookie
 	used       int             // of young

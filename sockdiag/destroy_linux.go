@@ -10,15 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Destroy ends the subflow with the family, addresses, device and cookie of s, as
-// an earlier list gave them: the peer gets a reset, and the other subflows carry
-// on. (A whole connection cannot be ended so: the kernel has no such function for
-// MPTCP sockets, and one without subflows lingers for net.mptcp.close_timeout.)
+// Destroy ends the subflow with the family, addresses, device and cookie of s, as an
+// earlier list gave them (SOCK_DESTROY). The peer gets a reset, and the other subflows
+// carry on. It cannot end a whole connection, because the kernel has no such function for
+// MPTCP sockets; a connection without subflows lingers for net.mptcp.close_timeout.
 //
-// The error is an [*Error]; errors.Is holds for fs.ErrPermission without
-// CAP_NET_ADMIN, for fs.ErrNotExist where the socket is gone or is not a TCP
-// socket, and for mptcp.ErrNotSupported where the kernel is built without
-// CONFIG_INET_DIAG_DESTROY.
+// The error is an [*Error]; [errors.Is] holds for [io/fs.ErrPermission] without
+// CAP_NET_ADMIN, for [io/fs.ErrNotExist] if the socket is gone or is no TCP socket, and for
+// [mptcp.ErrNotSupported] if the kernel was built without CONFIG_INET_DIAG_DESTROY.
 func (c *Client) Destroy(ctx context.Context, s Socket) error {
 	q := &query{protocol: unix.IPPROTO_TCP}
 	request := func(b []byte, _ int, seq uint32) []byte {

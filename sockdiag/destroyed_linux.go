@@ -16,21 +16,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Destroyed yields the TCP sockets that end in the namespace, with their last
-// counters, from the call on, not only from the start of the iteration: call it,
-// then list, and no socket's end is missed. The iteration may be done once.
+// Destroyed yields the TCP sockets that end in the namespace, with their last counters
+// (SKNLGRP_INET_TCP_DESTROY). It listens from the call on, not only from the start of the
+// iteration: call it, then list, and no socket's end is missed. Iterate only once.
 //
-// The kernel says neither the token nor the upper layer protocol of an ended
-// socket, and it names plain TCP sockets and listeners too: find out by the cookie
-// which of the subflows listed before it is. Where the peer closed first, the
-// initial subflow's remote port and counters are wiped before; those of joins,
-// and of the side that closed first, are whole. Connections themselves are not
-// announced.
+// The kernel gives neither the token nor the upper layer protocol of a socket that ended,
+// and it reports plain TCP sockets and listeners too. The cookie tells which of the
+// subflows that were listed before it is. If the peer closed first, the kernel wipes the
+// remote port and the counters of the initial subflow before it reports it; those of joins,
+// and those on the side that closed first, are whole. Connections are not reported.
 //
-// An error for which errors.Is unix.ENOBUFS holds says that ends were missed,
-// because they came faster than they were read: the iteration goes on. Any other
-// ends it. It ends with the error of ctx where that ends. Errors are [*Error]; no
-// privilege is needed.
+// An error for which [errors.Is] holds with ENOBUFS says that ends were missed, because
+// they came faster than they were read; the iteration goes on. Any other error ends it, and
+// so does the end of ctx, with its error. Errors are [*Error]. It needs no privilege.
 func (c *Client) Destroyed(ctx context.Context) iter.Seq2[Subflow, error] {
 	const op = "watch ended sockets"
 	l, err := c.listenDestroyed()
@@ -63,7 +61,7 @@ func (c *Client) Destroyed(ctx context.Context) iter.Seq2[Subflow, error] {
 	}
 }
 
-// errStopped: the consumer has had enough.
+// errStopped is returned when the caller has left the loop.
 var errStopped = errors.New("stopped")
 
 // destroyListener is a socket in the groups of ended TCP sockets.
@@ -74,8 +72,8 @@ type destroyListener struct {
 	row  Subflow
 }
 
-// listenDestroyed opens a listener in the client's namespace. A listener that is
-// never iterated over is closed by the garbage collector.
+// listenDestroyed opens a listener in the client's namespace. The garbage collector closes
+// a listener that nobody iterates over.
 func (c *Client) listenDestroyed() (*destroyListener, error) {
 	c.mu.Lock()
 	closed := c.closed
@@ -121,7 +119,7 @@ func openGroups(size int) (int, error) {
 	return fd, nil
 }
 
-// receive waits for a datagram and hands its sockets on.
+// receive waits for a datagram and calls row with its sockets.
 func (l *destroyListener) receive(row func(*Subflow) bool) error {
 	var n int
 	var sender uint32
@@ -158,8 +156,8 @@ func (l *destroyListener) receive(row func(*Subflow) bool) error {
 	return nil
 }
 
-// receiveFrom reads a datagram and the netlink port of its sender: 0 is the
-// kernel. (unix.Recvfrom allocates for each.)
+// receiveFrom reads a datagram and the netlink port of its sender, which is 0 for the
+// kernel. Unlike unix.Recvfrom it does not allocate.
 func receiveFrom(fd int, b []byte) (n int, sender uint32, err error) {
 	var from unix.RawSockaddrNetlink
 	size := uint32(unsafe.Sizeof(from))

@@ -16,7 +16,7 @@ import (
 // bufferSize holds any datagram of a dump: the kernel makes them 32 KiB at most.
 const bufferSize = 64 << 10
 
-// conn is one netlink socket with what a request needs; it serves one at a time.
+// conn is a netlink socket with what a request needs. It serves one request at a time.
 type conn struct {
 	transport
 	tap  func(uint32, []byte)
@@ -43,13 +43,12 @@ func (s *conn) read() ([]byte, error) {
 	return s.buf[:n], nil
 }
 
-// Connections lists the MPTCP connections of the namespace: those of AF_INET
-// sockets, then those of AF_INET6 sockets, each once. r may be nil. Listeners
-// come only where r.States has their state.
+// Connections lists the MPTCP connections of the namespace: those of AF_INET sockets, then
+// those of AF_INET6 sockets, each once. r may be nil. Listeners are listed only if r.States
+// has their state.
 //
-// An error, an [*Error], ends the list. errors.Is holds for mptcp.ErrNotSupported,
-// and for the error of ctx where that ended: the kernel is asked for no more then.
-// No privilege is needed.
+// An error, an [*Error], ends the list. [errors.Is] holds for [mptcp.ErrNotSupported], and
+// for the error of ctx after its end. It needs no privilege.
 func (c *Client) Connections(ctx context.Context, r *Request) iter.Seq2[Connection, error] {
 	return values(c.EachConnection(ctx, r))
 }
@@ -75,14 +74,13 @@ func values[T any](rows iter.Seq2[*T, error]) iter.Seq2[T, error] {
 	}
 }
 
-// Listeners lists the MPTCP listeners of the namespace, with the number of
-// connections to be accepted in RecvQueue and the backlog in SendQueue. Errors and
-// privilege are those of Connections.
+// Listeners lists the MPTCP listeners of the namespace. RecvQueue is the number of
+// connections that wait to be accepted, SendQueue the backlog. Errors and privilege are
+// those of [Client.Connections].
 //
-// The kernel's own listeners, of endpoints with a port, are among them with an
-// inode that no process holds and without an address (Linux 6.18): only the TCP
-// socket below is bound, which [Client.Subflows] shows where Request.States has
-// the state.
+// The kernel's own listeners, for endpoints with a port, are among them with an inode that
+// no process holds and without an address (Linux 6.18), because only their TCP socket is
+// bound. [Client.Subflows] lists that socket if States has the listening state.
 func (c *Client) Listeners(ctx context.Context) iter.Seq2[Connection, error] {
 	r := &Request{States: StatesOf(mptcp.StateListen)}
 	return values(c.connections(ctx, newQuery("listener list", uapi.IPPROTO_MPTCP, r)))
@@ -106,13 +104,13 @@ func (c *Client) connections(ctx context.Context, q *query) iter.Seq2[*Connectio
 	}
 }
 
-// Subflows lists the TCP sockets that are subflows of MPTCP connections, each
-// once: those whose connection is gone included. r may be nil. With r.AllTCP it
-// lists all TCP sockets.
+// Subflows lists the TCP sockets that are subflows of MPTCP connections, each once, and
+// also those whose connection is gone. r may be nil. With r.AllTCP it lists all TCP
+// sockets.
 //
-// An error, an [*Error], ends the list. errors.Is holds for mptcp.ErrNotSupported,
-// and for the error of ctx where that ended. No privilege is needed, see the
-// package for kernels before 6.15.
+// An error, an [*Error], ends the list. [errors.Is] holds for [mptcp.ErrNotSupported], and
+// for the error of ctx after its end. It needs no privilege since Linux 6.15, and
+// CAP_NET_ADMIN before: see [Client.CheckSubflows].
 func (c *Client) Subflows(ctx context.Context, r *Request) iter.Seq2[Subflow, error] {
 	return values(c.EachSubflow(ctx, r))
 }
@@ -136,7 +134,7 @@ func (c *Client) EachSubflow(ctx context.Context, r *Request) iter.Seq2[*Subflow
 				}
 				return
 			}
-			// Whatever it lacked, the dump does not need.
+			// The dump needs nothing of what the iterator lacks.
 		}
 		var row Subflow
 		err := c.dump(ctx, q, func(payload []byte) (bool, error) {
@@ -152,9 +150,9 @@ func (c *Client) EachSubflow(ctx context.Context, r *Request) iter.Seq2[*Subflow
 	}
 }
 
-// dump asks for the rows of q and hands the payload of each to row, until row
-// returns false or an error. A kernel that has no handler for the question says
-// ENOENT: mptcp.ErrNotSupported.
+// dump asks for the rows of q and calls row with the payload of each, until row returns
+// false or an error. A kernel without a handler for the question answers ENOENT, which
+// becomes mptcp.ErrNotSupported.
 func (c *Client) dump(ctx context.Context, q *query, row func(payload []byte) (bool, error)) error {
 	err := c.exchangeDump(ctx, q, row)
 	switch {
@@ -194,8 +192,11 @@ func (c *Client) exchangeDump(ctx context.Context, q *query, row func(payload []
 // attribute's length, allow.
 const maxBytecode = 1<<16 - 64
 
-// dumpFamily dumps one family, or with bothFamilies TCP of both. It returns false if row has had enough.
-func (s *conn) dumpFamily(ctx context.Context, q *query, family mptcp.Family, row func([]byte) (bool, error)) (bool, error) {
+// dumpFamily dumps one family, or with bothFamilies the TCP sockets of both. It returns
+// false if row did.
+func (s *conn) dumpFamily(
+	ctx context.Context, q *query, family mptcp.Family, row func([]byte) (bool, error),
+) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
@@ -220,7 +221,7 @@ func (s *conn) dumpFamily(ctx context.Context, q *query, family mptcp.Family, ro
 	}
 }
 
-// rows hands the rows of a datagram on. The dump is over when busy is false.
+// rows calls row with each row of a datagram. The dump is over when busy is false.
 func (s *conn) rows(batch []byte, row func([]byte) (bool, error)) (bool, error) {
 	for len(batch) > 0 {
 		m, rest, ok := nlmsg.Next(batch)
@@ -245,7 +246,7 @@ func (s *conn) rows(batch []byte, row func([]byte) (bool, error)) (bool, error) 
 	return true, nil
 }
 
-// isNew reports whether the dump has not shown the socket yet.
+// isNew reports whether this is the first row of the socket.
 func (s *conn) isNew(payload []byte) bool {
 	if len(payload) < uapi.InetDiagMsgSize {
 		return true // for the decoder to refuse
@@ -257,10 +258,10 @@ func (s *conn) isNew(payload []byte) bool {
 	return s.seen.add(key)
 }
 
-// connectionKey returns what tells an MPTCP socket from all others. The cookie alone
-// does not: connections that are accepted after anybody listed the listener have the
-// listener's cookie (measured on Linux 6.18). Addresses do not either, as the kernel
-// wipes those of some that close.
+// connectionKey returns a key that no other MPTCP socket has. The cookie alone is no such
+// key: connections that are accepted after somebody has listed the listener have the
+// listener's cookie (measured on Linux 6.18). Nor are the addresses, because the kernel
+// wipes those of some sockets that close.
 func connectionKey(cookie uint64, payload []byte) uint64 {
 	key := cookie
 	for b := payload[4:44]; len(b) >= 8; b = b[8:] { // ports and addresses

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// manyConnections is from how many on it pays to ask whether there are any of IPv6: the
-// kernel walks over all connections for those of each family.
+// manyConnections is the number of connections from which on it pays to find out whether
+// there are any of IPv6, because the kernel walks over all connections for each family.
 const manyConnections = 500
 
-// noIPv6 reports whether the client's namespace has no MPTCP sockets of IPv6, as far as
-// that can be told.
+// noIPv6 reports whether it is known that the client's namespace has no MPTCP sockets of
+// IPv6.
 func (c *Client) noIPv6() bool {
 	var text []byte
 	err := c.home.do(func() (err error) {

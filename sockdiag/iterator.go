@@ -10,8 +10,8 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// What the iterator writes of a subflow: these fields, and then the part of struct
-// mptcp_subflow_context that has all that is wanted of it.
+// What the iterator writes about a subflow: these fields, and then the part of struct
+// mptcp_subflow_context that has all the members that are wanted.
 const (
 	recordAddresses   = 0  // the remote and the local IPv4 address, in network order
 	recordPorts       = 8  // the remote port in network order, the local one in the host's
@@ -104,7 +104,8 @@ func newSubflowLayout(all []bpf.Layout, tick time.Duration) (*subflowLayout, err
 		family: common.Offset("skc_family"), state: common.Offset("skc_state"), device: common.Offset("skc_bound_dev_if"),
 		remote6: common.Offset("skc_v6_daddr"), local6: common.Offset("skc_v6_rcv_saddr"),
 		ulpData: inet.Offset("icsk_ulp_data"), backoff: inet.Offset("icsk_backoff"),
-		isMPTCP: tcp.Offset("is_mptcp"), rtt: tcp.Offset("srtt_us"), rttVar: tcp.Offset("mdev_us"), cwnd: tcp.Offset("snd_cwnd"),
+		isMPTCP: tcp.Offset("is_mptcp"), cwnd: tcp.Offset("snd_cwnd"),
+		rtt: tcp.Offset("srtt_us"), rttVar: tcp.Offset("mdev_us"),
 		sent: tcp.Offset("bytes_sent"), received: tcp.Offset("bytes_received"), retransmitted: tcp.Offset("bytes_retrans"),
 		acknowledged: tcp.Offset("rcv_tstamp"),
 		token:        context.Offset("token"), localID: context.Offset("local_id"), remoteID: context.Offset("remote_id"),

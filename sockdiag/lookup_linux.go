@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Connection returns the connection with this token. The error is an [*Error];
-// errors.Is holds for fs.ErrNotExist where there is none, and for
-// mptcp.ErrNotSupported. No privilege is needed.
+// Connection returns the connection with this token. The error is an [*Error]; [errors.Is]
+// holds for [io/fs.ErrNotExist] if there is none, and for [mptcp.ErrNotSupported]. It needs
+// no privilege.
 func (c *Client) Connection(ctx context.Context, t mptcp.Token) (Connection, error) {
 	var found Connection
 	var failed error
@@ -24,11 +24,10 @@ func (c *Client) Connection(ctx context.Context, t mptcp.Token) (Connection, err
 	return found, failed
 }
 
-// ConnectionsByToken looks up connections, many in one system call. It yields one
-// result for each token, in their order. Where there is no such connection the
-// error is fs.ErrNotExist, only Info.Token is set, and the iteration goes on; any
-// other error ends it. Errors and privilege are otherwise those of
-// [Client.Connection].
+// ConnectionsByToken looks up connections, many in one system call. It yields one result
+// for each token, in their order. If there is no such connection, the error is
+// [io/fs.ErrNotExist], only Info.Token is set, and the iteration goes on; any other error
+// ends it. Errors and privilege are otherwise those of [Client.Connection].
 func (c *Client) ConnectionsByToken(ctx context.Context, tokens []mptcp.Token) iter.Seq2[Connection, error] {
 	const op = "connection lookup"
 	return func(yield func(Connection, error) bool) {
@@ -69,10 +68,10 @@ func (c *Client) ConnectionsByToken(ctx context.Context, tokens []mptcp.Token) i
 	}
 }
 
-// Subflow returns the TCP socket with the family, addresses, device and cookie of
-// s, as an earlier list gave them. The error is an [*Error]; errors.Is holds for
-// fs.ErrNotExist where the socket is gone, also if another has its addresses now.
-// No privilege is needed.
+// Subflow returns the TCP socket with the family, addresses, device and cookie of s, as an
+// earlier list gave them. The error is an [*Error]; [errors.Is] holds for
+// [io/fs.ErrNotExist] if the socket is gone, even if another one has its addresses now. It
+// needs no privilege.
 func (c *Client) Subflow(ctx context.Context, s Socket) (Subflow, error) {
 	var found Subflow
 	var failed error
@@ -82,10 +81,10 @@ func (c *Client) Subflow(ctx context.Context, s Socket) (Subflow, error) {
 	return found, failed
 }
 
-// SubflowsBySocket looks up TCP sockets as [Client.Subflow] does, many in one
-// system call. It yields one result for each, in their order. Where a socket is
-// gone the error is fs.ErrNotExist, the Socket is the one asked for, and the
-// iteration goes on; any other error ends it.
+// SubflowsBySocket looks up TCP sockets as [Client.Subflow] does, many in one system call.
+// It yields one result for each, in their order. If a socket is gone, the error is
+// [io/fs.ErrNotExist], Socket is the one of the question, and the iteration goes on; any
+// other error ends it.
 func (c *Client) SubflowsBySocket(ctx context.Context, sockets []Socket) iter.Seq2[Subflow, error] {
 	const op = "subflow lookup"
 	return func(yield func(Subflow, error) bool) {
@@ -112,18 +111,20 @@ func (c *Client) SubflowsBySocket(ctx context.Context, sockets []Socket) iter.Se
 	}
 }
 
-// lookupBatch is the number of questions in one datagram. Their answers wait in
-// the socket's buffer, each with up to 2.3 kB of the kernel's memory: they fit the
-// default of 208 KiB.
+// lookupBatch is the number of questions in one datagram. Each answer takes up to 2.3 kB of
+// the socket's receive buffer, whose default of 208 KiB holds them all.
 const lookupBatch = 64
 
-// answerFunc takes the answer to question i: the payload, or the kernel's error.
+// answerFunc is called with the answer to question i: the payload, or the kernel's error.
 type answerFunc func(i int, payload []byte, err error) (bool, error)
 
-// lookup asks n questions and hands on the answers in order, until answer returns
-// false or an error. Answers that found no room are asked for again, fewer at a
-// time.
-func (c *Client) lookup(ctx context.Context, protocol uint32, n int, request func(b []byte, i int, seq uint32) []byte, answer answerFunc) error {
+// lookup asks n questions and calls answer with the answers in order, until that returns
+// false or an error. If the receive buffer had no room for some, it asks for those again,
+// fewer at a time.
+func (c *Client) lookup(
+	ctx context.Context, protocol uint32, n int,
+	request func(b []byte, i int, seq uint32) []byte, answer answerFunc,
+) error {
 	s, err := c.acquire()
 	if err != nil {
 		return err
@@ -160,8 +161,8 @@ func (c *Client) lookup(ctx context.Context, protocol uint32, n int, request fun
 	return nil
 }
 
-// answers reads the answers to count questions: number base with the sequence
-// number first, and so on. Fewer come if the receive buffer was full.
+// answers reads the answers to count questions, the first of which has number base and
+// sequence number first. Fewer come if the receive buffer was full.
 func (s *conn) answers(base, count int, first uint32, answer answerFunc) (answered int, more bool, err error) {
 	for answered < count {
 		batch, err := s.read()

@@ -13,11 +13,11 @@ import (
 
 // transport carries netlink messages to the kernel and back.
 type transport interface {
-	// send hands a datagram to the kernel, which answers before send returns: the
+	// send sends a datagram to the kernel, which answers before send returns: with the
 	// first part of a dump, or all of a lookup.
 	send(b []byte) error
-	// receive reads a datagram. It does not block: EAGAIN says that the kernel had
-	// nothing to say, which is an answer that was lost.
+	// receive reads a datagram. It does not block: EAGAIN says that there is none, so that
+	// the answer was lost.
 	receive(b []byte) (int, error)
 	close() error
 }
@@ -25,12 +25,12 @@ type transport interface {
 // netlinkSocket is the transport to the running kernel.
 type netlinkSocket struct{ fd int }
 
-// receiveBuffer is what a socket asks for, so that the answers to a batch of
-// lookups fit; net.core.rmem_max may give less.
+// receiveBuffer is the size that a socket asks for, so that the answers to a batch of
+// lookups fit. It gets no more than net.core.rmem_max.
 const receiveBuffer = 1 << 20
 
-// openNetlink opens a socket in the calling thread's network namespace. It is
-// connected to port 0, so that nobody but the kernel can send to it.
+// openNetlink opens a socket in the calling thread's network namespace, connected to port
+// 0, so that nobody but the kernel can send to it.
 func openNetlink() (*netlinkSocket, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
@@ -75,8 +75,8 @@ func (s *netlinkSocket) call(number uintptr, b []byte) (int, error) {
 
 func (s *netlinkSocket) close() error { return unix.Close(s.fd) }
 
-// home is the network namespace that a client was made in. Sockets that it opens
-// later, from whatever thread, must be in the same.
+// home is the network namespace that a client was made in. Sockets that the client opens
+// later, from any thread, must be in the same one.
 type home struct {
 	file *os.File // nil without /proc: the caller's threads are then taken to be at home
 }

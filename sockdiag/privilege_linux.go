@@ -11,14 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CheckSubflows returns nil where [Client.Subflows] can be believed when it is empty.
-// Before Linux 6.15 (tcp_diag_get_aux) the kernel tells CAP_NET_ADMIN alone which TCP
-// sockets are subflows, and to others a connection looks as if it had none. Ask only
-// where no subflow was seen: the answer takes a dump's beginning. Where there is no
-// MPTCP socket nothing is kept back.
+// CheckSubflows returns nil if an empty list of [Client.Subflows] means that there are no
+// subflows. Before Linux 6.15 (tcp_diag_get_aux) the kernel says only to processes with
+// CAP_NET_ADMIN which TCP sockets are subflows, and to others connections seem to have
+// none. Ask only after an empty list, because the answer takes the beginning of a dump.
 //
-// The error is an [*Error]; errors.Is holds for fs.ErrPermission where the subflows are
-// kept back, and otherwise for what holds with [Client.Connections].
+// The error is an [*Error]; [errors.Is] holds for [io/fs.ErrPermission] if the kernel hides
+// the subflows, and otherwise as for [Client.Connections].
 func (c *Client) CheckSubflows(ctx context.Context) error {
 	release := kernel.Release()
 	if !PrivilegedSubflows(release) {
@@ -31,7 +30,8 @@ func (c *Client) CheckSubflows(ctx context.Context) error {
 		return false, nil
 	})
 	if err == nil && found && !privileged {
-		err = fmt.Errorf("before Linux 6.15 (this is %s) the kernel tells CAP_NET_ADMIN only which TCP sockets are subflows: %w", release, unix.EPERM)
+		err = fmt.Errorf("before Linux 6.15 (this is %s) the kernel says only to processes with CAP_NET_ADMIN "+
+			"which TCP sockets are subflows: %w", release, unix.EPERM)
 	}
 	if err != nil {
 		return &Error{Op: q.op, Err: err}
@@ -39,8 +39,8 @@ func (c *Client) CheckSubflows(ctx context.Context) error {
 	return nil
 }
 
-// toldPrivileged reports whether the kernel took who asked for a holder of
-// CAP_NET_ADMIN: it shows the mark of a socket to no other (inet_diag_msg_attrs_fill).
+// toldPrivileged reports whether the kernel answered a process with CAP_NET_ADMIN: to no
+// other does it show the mark of a socket (inet_diag_msg_attrs_fill).
 func toldPrivileged(payload []byte) bool {
 	if len(payload) < uapi.InetDiagMsgSize {
 		return false
@@ -54,9 +54,9 @@ func toldPrivileged(payload []byte) bool {
 	}
 }
 
-// PrivilegedSubflows reports whether a kernel of this release tells CAP_NET_ADMIN alone
-// which TCP sockets are subflows, as those before 6.15 do. Of one whose release cannot
-// be read it is assumed.
+// PrivilegedSubflows reports whether a kernel of this release, such as "6.1.0-18-amd64",
+// says only to processes with CAP_NET_ADMIN which TCP sockets are subflows, as kernels
+// before 6.15 do. It returns true for a release that it cannot read.
 func PrivilegedSubflows(release string) bool {
 	before, ok := kernel.Before(release, 6, 15)
 	return before || !ok

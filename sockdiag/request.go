@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// States is a set of socket states: the bit of a state is 1 << its number.
+// States is a set of socket states. The bit of a state is 1 << its number.
 type States uint32
 
 // AllStates is the set of all states.
@@ -25,32 +25,34 @@ func StatesOf(states ...mptcp.SocketState) States {
 	return set
 }
 
-// Request says which sockets a list is to hold. All conditions apply, and the
-// kernel does the choosing: what it leaves out costs next to nothing. The zero
-// value asks for all connections, or subflows, that are not listeners.
+// Request says which sockets to list. All its conditions must hold. The kernel filters, so
+// a socket that is left out costs next to nothing. The zero value asks for all connections,
+// or subflows, that are not listeners.
 type Request struct {
 	States     States       // 0: every state but listening
 	Family     mptcp.Family // of the socket; 0: both
 	LocalPort  uint16       // 0: any
 	RemotePort uint16       // 0: any
 	Match      []Match      // sockets that satisfy one of these; empty: all
-	NoInfo     bool         // leave Info, or TCP, MPTCP and ULP, empty: less than half the cost. Without AllTCP, Subflows does not heed it: it could not tell subflows from other sockets
 	AllTCP     bool         // Subflows only: also sockets that are not known to be subflows
 
-	// Brief asks Subflows for no more than a list without details shows: Family, State,
-	// Local, Remote, Mapped and IfIndex, TokenLocal, the ids and Flags, of TCP RTTMicros,
+	// NoInfo leaves Info, or TCP, MPTCP and ULP, empty, for less than half the cost.
+	// Subflows heeds it only with AllTCP, because it could not tell subflows from other
+	// sockets otherwise.
+	NoInfo bool
+
+	// Brief asks Subflows only for what a list without details shows: Family, State, Local,
+	// Remote, Mapped and IfIndex; TokenLocal, the ids and Flags; of TCP RTTMicros,
 	// RTTVarMicros, Cwnd, Backoff, LastAckRecvMS, and the bytes sent, received and
-	// retransmitted.
-	// Other fields may be zero.
+	// retransmitted. Other fields may be zero.
 	Brief bool
-	// Expected is about how many subflows there are. With Brief, no condition above and
-	// no tap, many are read by a BPF program instead of dumped, for a third of the cost,
-	// where that is allowed (CAP_BPF and CAP_PERFMON, Linux 5.9 with BTF). It proves
-	// itself on the running kernel before it is believed.
+	// Expected is about how many subflows there are. With Brief, none of the conditions
+	// above and no tap, a BPF program reads many subflows for a third of the cost of a dump,
+	// if it is allowed (CAP_BPF and CAP_PERFMON, Linux 5.9 with BTF).
 	Expected int
 }
 
-// query is a request as the kernel takes it.
+// query is a request in the kernel's terms.
 type query struct {
 	op       string
 	protocol uint32
@@ -61,7 +63,7 @@ type query struct {
 	bytecode []byte
 }
 
-// newQuery turns a request, which may be nil, into what the kernel takes.
+// newQuery returns the query for a request, which may be nil.
 func newQuery(op string, protocol uint32, r *Request) *query {
 	q := &query{
 		op: op, protocol: protocol,
@@ -90,15 +92,14 @@ func newQuery(op string, protocol uint32, r *Request) *query {
 	return q
 }
 
-// bothFamilies is AF_UNSPEC. The kernel then walks its table of sockets once and not
-// twice, and half of the walk is looking at each socket: but only the older request,
-// which knows TCP alone, may ask so.
+// bothFamilies is AF_UNSPEC, with which the kernel walks its table of sockets once instead
+// of twice. Only the older request (TCPDIAG_GETSOCK), which knows nothing but TCP, takes it.
 const bothFamilies mptcp.Family = unix.AF_UNSPEC
 
-// appendRequest appends a netlink message with a struct inet_diag_req_v2 that is
-// about the socket id, or about all of its family and ports. A protocol that does
-// not fit the structure's 8 bits travels as an attribute too: without that, the
-// kernel would take MPTCP, 262, for TCP, 6.
+// appendRequest appends a netlink message with a struct inet_diag_req_v2 about the socket
+// id, or about all sockets of its family and ports. A protocol that does not fit into the
+// structure's 8 bits is in an attribute as well; without that, the kernel would take
+// MPTCP, 262, for TCP, 6.
 func appendRequest(b []byte, typ, flags uint16, seq uint32, q *query, id *Socket) []byte {
 	start := len(b)
 	ne := binary.NativeEndian
@@ -129,7 +130,7 @@ func appendDump(b []byte, seq uint32, q *query, family mptcp.Family) []byte {
 	b = append(b, uint8(family), 0, 0, q.ext)
 	b = appendSockID(b, &id)
 	b = ne.AppendUint32(b, uint32(q.states))
-	b = ne.AppendUint32(b, 0) // tables; of no meaning
+	b = ne.AppendUint32(b, 0) // idiag_dbs, which the kernel ignores
 	if len(q.bytecode) > 0 {
 		b = nlmsg.AppendAttribute(b, uapi.InetDiagReqBytecode, q.bytecode...)
 	}

@@ -8,7 +8,7 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// Socket is what the kernel says of every socket (struct inet_diag_msg).
+// Socket is what the kernel says about every socket (struct inet_diag_msg).
 type Socket struct {
 	Family  mptcp.Family      // of the socket: FamilyINET6 also where it speaks IPv4 (Mapped)
 	State   mptcp.SocketState //
@@ -28,7 +28,7 @@ type Socket struct {
 	UID       uint32 // owner
 	Mark      uint32 // SO_MARK, where HasMark
 	HasMark   bool   // the kernel told the mark, which it does to the holder of CAP_NET_ADMIN
-	Inode     uint32 // of the process' file; the same for a connection and its subflows; 0: not accepted yet, or closed by its process
+	Inode     uint32 // the same for a connection and its subflows; 0: not accepted yet, or closed by its process
 }
 
 // decodeSocket reads a struct inet_diag_msg. It reports whether b was long enough.

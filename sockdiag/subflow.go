@@ -8,16 +8,16 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// Subflow is a TCP socket: a subflow of a connection, or with Request.AllTCP any.
+// Subflow is a TCP socket: a subflow of a connection, or with AllTCP in [Request] any.
 type Subflow struct {
 	Socket
-	ULP      string      // upper layer protocol: "mptcp" for subflows and the kernel's side of MPTCP listeners, "" for plain TCP
+	ULP      string      // upper layer protocol: "mptcp" for subflows and listeners of MPTCP, "" for plain TCP
 	HasMPTCP bool        // MPTCP was sent: false for listeners, for SYN-RECV and TIME-WAIT, and for what Destroyed yields
 	MPTCP    SubflowInfo // of a subflow
 	TCP      TCPInfo
 }
 
-// SubflowInfo is what MPTCP says of one of its subflows.
+// SubflowInfo is what MPTCP says about one of its subflows (subflow_get_info).
 type SubflowInfo struct {
 	TokenLocal  mptcp.Token // the connection's token. The connection may be gone already: see the package
 	TokenRemote mptcp.Token // the peer's token for the connection; non-zero only on joins that this host made
@@ -33,15 +33,13 @@ type SubflowInfo struct {
 	MapDataLen    uint16 // its length in bytes
 }
 
-// Join reports whether the subflow was added by MP_JOIN: it is not the initial
-// one.
+// Join reports whether the subflow was added by MP_JOIN, and so is not the initial one.
 func (i *SubflowInfo) Join() bool { return i.Flags&(SubflowJoinRemote|SubflowJoinLocal) != 0 }
 
-// SubflowFlags are the bits that MPTCP keeps of a subflow.
+// SubflowFlags are the bits that MPTCP keeps about a subflow (MPTCP_SUBFLOW_FLAG_*).
 type SubflowFlags uint32
 
-// The flags of a subflow. "Remote" says what the peer sent, "Local" what this host
-// asked for.
+// The flags of a subflow. "Remote" flags come from the peer, "Local" flags from this host.
 const (
 	SubflowCapableRemote    SubflowFlags = uapi.SubflowFlagMcapRem          // MP_CAPABLE was received
 	SubflowCapableLocal     SubflowFlags = uapi.SubflowFlagMcapLoc          // MP_CAPABLE was asked for
@@ -69,15 +67,15 @@ func (f SubflowFlags) String() string {
 const ulpMPTCP = "mptcp"
 
 // DecodeSubflow reads the payload of one message about a TCP socket: a struct
-// inet_diag_msg and its attributes. Unknown attributes are ignored. The error is
-// an [*Error] where the message is too short; s is then undefined.
+// inet_diag_msg and its attributes. It ignores unknown attributes. If the message is too
+// short, the error is an [*Error], and s is undefined.
 func DecodeSubflow(payload []byte, s *Subflow) error {
 	_, err := decodeSubflow(payload, s, true)
 	return err
 }
 
-// decodeSubflow is DecodeSubflow that stops early, and returns false, where only
-// MPTCP's sockets are wanted and this is another: most are, on a busy host.
+// decodeSubflow is DecodeSubflow. Without all, it stops early and returns false for a
+// socket that is not MPTCP's, as most are on a busy host.
 func decodeSubflow(payload []byte, s *Subflow, all bool) (wanted bool, err error) {
 	if len(payload) < uapi.InetDiagMsgSize {
 		return false, &Error{Op: "subflow decode", Err: errTruncated}
@@ -138,7 +136,7 @@ func decodeULP(b []byte, s *Subflow) {
 	}
 }
 
-// ulpName returns the name, without an allocation where it is a usual one.
+// ulpName returns the name, without an allocation if it is a usual one.
 func ulpName(b []byte) string {
 	for i, c := range b {
 		if c == 0 {
@@ -155,8 +153,8 @@ func ulpName(b []byte) string {
 	return string(b)
 }
 
-// decodeSubflowInfo reads the attributes MPTCP_SUBFLOW_ATTR_*. One that is shorter
-// than its type is ignored like an unknown one.
+// decodeSubflowInfo reads the attributes MPTCP_SUBFLOW_ATTR_*. It ignores unknown ones, and
+// those that are shorter than their type.
 func decodeSubflowInfo(b []byte, i *SubflowInfo) {
 	ne := binary.NativeEndian
 	for {

@@ -6,8 +6,8 @@ import (
 	"mptcpctl/internal/uapi"
 )
 
-// TCPInfo is the part of the kernel's struct tcp_info that tells how a subflow
-// does. Fields that the running kernel does not have are 0.
+// TCPInfo is the part of the kernel's struct tcp_info (tcp_get_info) that describes how
+// well a subflow works. Fields that the running kernel does not have are 0.
 type TCPInfo struct {
 	Size int // bytes that the kernel sent; 0: none, as for TIME-WAIT, SYN-RECV and with Request.NoInfo
 
@@ -59,7 +59,7 @@ type TCPInfo struct {
 // tcpInfoSize is the size of the part of struct tcp_info that is read here.
 const tcpInfoSize = 232
 
-// decodeTCPInfo reads a struct tcp_info of any size: as much as both sides know.
+// decodeTCPInfo reads a struct tcp_info of any size, as far as both sides know it.
 func decodeTCPInfo(b []byte, t *TCPInfo) {
 	if len(b) < tcpInfoSize { // an old kernel, or none at all
 		var raw [tcpInfoSize]byte
