@@ -116,7 +116,8 @@ func (s stalling) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
 // is what `make churn` asks for.
 const roundsEnv = "CHURN_ROUNDS"
 
-// rounds returns how often a churn test does its work, few unless asked.
+// rounds returns how often a churn test does its work: as often as the variable says,
+// else few times.
 func rounds(t *testing.T, few int) int {
 	t.Helper()
 	text, ok := os.LookupEnv(roundsEnv)
@@ -188,7 +189,7 @@ func TestTrackerAgreesWithTheKernelAfterChurn(t *testing.T) {
 			}
 			var all tally
 			var lost uint64
-			n := rounds(t, 2)
+			n := rounds(t, labtest.Rounds(2, 10))
 			began := time.Now()
 			// A machine that does much else may not storm enough in a few rounds.
 			more := func() bool { return (lost == 0 || !all.complete()) && time.Since(began) < patience && !t.Failed() }

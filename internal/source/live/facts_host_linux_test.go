@@ -139,6 +139,7 @@ func TestFactsOfIPRoute2(t *testing.T) {
 
 // Routes are looked up from each endpoint to the peers, without and with its device.
 func TestFactsOfLookups(t *testing.T) {
+	t.Parallel()
 	topology, _ := scenario.FindTopology("two-subnets")
 	l, err := lab.Build(t.Context(), topology)
 	if err != nil {
@@ -310,6 +311,7 @@ func TestFactsOfFirewall(t *testing.T) {
 
 // A host that is looked at again knows since when MPTCP is left out.
 func TestFactsOfBlackhole(t *testing.T) {
+	t.Parallel()
 	s, _ := scenario.Find("syn-dropped")
 	l, err := lab.Build(t.Context(), s.Topology)
 	if err != nil {

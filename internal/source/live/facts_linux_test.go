@@ -157,6 +157,7 @@ func checkSockets(t *testing.T, f *doctor.Facts) {
 // What moves, and what is announced, while the facts are gathered is in them;
 // connections that were there before are told apart.
 func TestFactsOfTheWindow(t *testing.T) {
+	t.Parallel()
 	ns := labtest.MPTCP(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

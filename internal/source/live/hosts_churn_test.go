@@ -188,7 +188,7 @@ func TestTrackerAgreesWithTheKernelAfterChurnOfNamespaces(t *testing.T) {
 	var all tally
 	var lost uint64
 	made := 0
-	n := rounds(t, 2)
+	n := rounds(t, labtest.Rounds(2, 10))
 	began := time.Now()
 	// A machine that does much else may not storm enough in a few rounds.
 	done := 0
@@ -396,6 +396,7 @@ func TestNumberGivenLater(t *testing.T) {
 // TestEventsOfANamespaceThatWent has a namespace go while its events wait to be read:
 // they come, and under its name.
 func TestEventsOfANamespaceThatWent(t *testing.T) {
+	t.Parallel()
 	for _, numbered := range []bool{true, false} {
 		t.Run(fmt.Sprintf("numbered %v", numbered), func(t *testing.T) {
 			w := newWorld(t)

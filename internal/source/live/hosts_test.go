@@ -103,6 +103,7 @@ func heardFrom(t *testing.T, hosts *live.Hosts) (heard func(netns string, typ mp
 // TestHostsHearAllNamespaces: namespaces with a number and without, and one that
 // comes while events are read, are dumped and heard under their names.
 func TestHostsHearAllNamespaces(t *testing.T) {
+	t.Parallel()
 	own, other := host(t), host(t)
 	hosts := dialAll(t, own, t.TempDir(), true)
 	heard := heardFrom(t, hosts)
@@ -136,6 +137,7 @@ func TestHostsHearAllNamespaces(t *testing.T) {
 // after the start are in the tracker's state, under the name of that namespace. No
 // dump sees them: there is but one, before.
 func TestEndedOfAllNamespaces(t *testing.T) {
+	t.Parallel()
 	own, other := host(t), host(t)
 	hosts := dialAll(t, own, t.TempDir(), true)
 	tracker := track.New(hosts, &track.Config{Reconcile: -1, Sample: -1, KeepTime: time.Hour, Keep: 1 << 16})

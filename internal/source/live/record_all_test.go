@@ -52,6 +52,7 @@ func (s *safe) bytes() []byte {
 // goes: the replay names it, has its events and snapshots, and a tracker ends
 // without it.
 func TestRecordAllNamespaces(t *testing.T) {
+	t.Parallel()
 	own, other := host(t), host(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -221,6 +222,7 @@ func checkInterfaces(t *testing.T, data []byte, want string) {
 // TestNamespacesAreFoundWithoutEvents: where there are no events to be read, dumps
 // look for the namespaces that came and went.
 func TestNamespacesAreFoundWithoutEvents(t *testing.T) {
+	t.Parallel()
 	own, other := host(t), host(t)
 	hosts := dialAll(t, own, t.TempDir(), false)
 	known := func(netns string) func() bool {
