@@ -3,7 +3,7 @@ GO      ?= go
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all test test-kernels recordings churn check page-tools page-check page-format bench install dist package-test clean help
+.PHONY: all test test-kernels recordings churn check busy page-tools page-check page-format bench install dist package-test clean help
 
 all: ## build the binaries ./mptcpctl and ./mptcpctl-full, which has top and serve
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o . ./cmd/mptcpctl ./cmd/mptcpctl-full
@@ -32,6 +32,9 @@ page-check: ## check the page's scripts and styles: prettier and eslint
 
 page-format: ## format the page's scripts and styles
 	tools/web/node_modules/.bin/prettier --write internal/web/assets tools/web/eslint.config.mjs
+
+busy: ## the tests three times in a row beside busy loops and listeners to events (ROUNDS=N: so often)
+	bash .ci/busy
 
 bench: ## measure this code beside its peers; writes docs/performance.md (ARGS: see bench/run -h)
 	bash bench/run -out docs/performance.md $(ARGS)

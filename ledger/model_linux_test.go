@@ -29,13 +29,13 @@ import (
 func TestMain(m *testing.M) { labtest.Main(m) }
 
 // TestModel runs random worlds on the real kernel, and compares what it did with what
-// the algorithm predicts. LEDGER_WORLDS is how many, LEDGER_SEED of which series.
+// the algorithm predicts. LEDGER_WORLDS is how many (40, in the long form 400), LEDGER_SEED of which series.
 func TestModel(t *testing.T) {
 	labtest.MPTCP(t)
 	if labtest.KernelBefore(t, 6, 18) {
 		labtest.Skip(t, "the algorithm is that of Linux 6.18")
 	}
-	worlds, seed, hosts := setting(t, "LEDGER_WORLDS", 40), setting(t, "LEDGER_SEED", 1), setting(t, "LEDGER_HOSTS", 4)
+	worlds, seed, hosts := setting(t, "LEDGER_WORLDS", labtest.Rounds(40, 400)), setting(t, "LEDGER_SEED", 1), setting(t, "LEDGER_HOSTS", 4)
 	only := setting(t, "LEDGER_ONLY", 0) // run that world again and again
 	var next, several, skipped, different, unsteady atomic.Int64
 	start := time.Now()
