@@ -45,6 +45,15 @@ mv "$root/full" "$root/usr/libexec/mptcpctl/mptcpctl-full"
 for page in $("$program" help --man-list); do
 	gzip -dc "$root/usr/share/man/man8/$page.8.gz" | grep '^\.Sh NAME' >/dev/null
 done
+# The licences of all modules that the programs have, and the bill of materials.
+doc=$root/usr/share/doc/mptcpctl
+[ -s "$doc/NOTICE" ]
+for file in "$program" "$root/usr/libexec/mptcpctl/mptcpctl-full"; do
+	for module in $(go version -m "$file" | awk '$1 == "dep" {print $2}'); do
+		grep "^$module " "$doc/THIRD_PARTY" >/dev/null
+		grep "\"name\": \"$module\"" "$doc/mptcpctl.cdx.json" >/dev/null
+	done
+done
 bash -n "$root/usr/share/bash-completion/completions/mptcpctl"
 for unit in mptcpctl mptcpctl-policy; do
 	start=$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$root/usr/lib/systemd/system/$unit.service")
