@@ -39,7 +39,8 @@ ln -s "$program" "$root/ip-mptcp"
 # What the quick program has not, it becomes the whole one for.
 "$program" top --plain --count 1 >/dev/null
 mv "$root/usr/libexec/mptcpctl/mptcpctl-full" "$root/full"
-"$program" top --plain --count 1 2>&1 | grep 'needs the program mptcpctl-full' >/dev/null
+if said=$("$program" top --plain --count 1 2>&1); then exit 1; fi
+grep 'needs the program mptcpctl-full' <<<"$said" >/dev/null
 mv "$root/full" "$root/usr/libexec/mptcpctl/mptcpctl-full"
 "$program" policy plan --state "$root/state" "$root/usr/share/doc/mptcpctl/examples/policy.toml" >/dev/null
 for page in $("$program" help --man-list); do
