@@ -3,6 +3,7 @@ package track
 import (
 	"context"
 	"fmt"
+	"net/netip"
 
 	"mptcpctl/mptcp"
 )
@@ -27,7 +28,7 @@ func (t *Tracker) skippedEndpoints(ctx context.Context, netns string) {
 		most := t.unsure(netns, counter, Certain)
 		t.account(netns, counter, by)
 		if n := findNamespace(t.namespaces, netns); n != nil {
-			for _, s := range n.skipped(counter) {
+			for _, s := range n.skipped(counter, t.lacking(netns)) {
 				s.sure = min(s.sure, most)
 				t.tellSkipped(netns, s, fmt.Sprintf("counter %s rose by %d", counter, by))
 			}
@@ -56,12 +57,20 @@ func (t *Tracker) tellSkipped(netns string, s skipped, evidence string) {
 // device is missing. Where there is none, it is the only one that there is, or one
 // of several; without endpoints it was the userspace path manager, which has been
 // told.
-func (n *namespace) skipped(counter string) []skipped {
+//
+// lacks reports whether a connection has no subflow from an address. An endpoint that
+// none lacks is at work, and was not skipped: what failed went to an announced address.
+func (n *namespace) skipped(counter string, lacks func(netip.Addr) bool) []skipped {
 	var found []skipped
 	var usable []*mptcp.Endpoint
+	atWork := 0
 	for i := range n.snapshot.Endpoints {
 		e := &n.snapshot.Endpoints[i]
 		if !e.Flags.CreatesSubflows() && !e.Flags.JoinsAnnounced() {
+			continue
+		}
+		if !lacks(e.Address) {
+			atWork++
 			continue
 		}
 		usable = append(usable, e)
@@ -72,6 +81,9 @@ func (n *namespace) skipped(counter string) []skipped {
 	switch {
 	case len(found) == 1:
 		found[0].sure = Certain
+	case len(found) == 0 && len(usable) == 0 && atWork > 0:
+		why := "every endpoint has a subflow: what failed is a join to an address that the peer announced"
+		found = append(found, skipped{nil, why, Likely})
 	case len(found) > 0 || len(usable) == 0:
 	case len(usable) == 1:
 		found = append(found, skipped{usable[0], fmt.Sprintf("endpoint %d: %s", usable[0].ID, failedCall(counter)), Likely})
@@ -79,6 +91,34 @@ func (n *namespace) skipped(counter string) []skipped {
 		found = append(found, skipped{nil, fmt.Sprintf("one of %d endpoints: %s", len(usable), failedCall(counter)), Possible})
 	}
 	return found
+}
+
+// lookedAt bounds how many connections are looked at while events wait: with more, an
+// endpoint is taken to be missing somewhere.
+const lookedAt = 1 << 10
+
+// lacking returns whether some connection of the namespace that was made here has no
+// subflow from an address, pending ones included. The caller holds mu while it is used.
+func (t *Tracker) lacking(netns string) func(netip.Addr) bool {
+	return func(addr netip.Addr) bool {
+		made := 0
+		r := &t.rec
+		for slot := range t.table.all() {
+			if t.table.locals.at(t.table.core.at(slot).local).netns != netns {
+				continue
+			}
+			t.table.load(slot, r)
+			c := &r.Connection
+			if c.Side == mptcp.SideServer || c.Fallback || c.State != mptcp.StateEstablished {
+				continue
+			}
+			made++
+			if made > lookedAt || c.SubflowFrom(addr) == nil {
+				return true
+			}
+		}
+		return made == 0
+	}
 }
 
 // failedCall says what fails where the address and its device are there.
