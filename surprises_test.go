@@ -33,6 +33,34 @@ func TestSurprisesAreTested(t *testing.T) {
 	}
 }
 
+// TestPromisesAreTested: every test that docs/threats.md names exists, and each promise names one.
+func TestPromisesAreTested(t *testing.T) {
+	text, err := os.ReadFile("docs/threats.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := regexp.MustCompile("`([a-z/]+(?:\\.(?:Test|Fuzz)[A-Za-z]+|[a-z-]*\\.txtar))`")
+	tests := make(map[string]map[string]bool)
+	promises := 0
+	for line := range strings.Lines(string(text)) {
+		named := quoted.FindAllStringSubmatch(line, -1)
+		for _, name := range named {
+			checkNamed(t, tests, name[1])
+		}
+		cells := strings.Split(line, "|")
+		if len(cells) != 6 || strings.HasPrefix(cells[1], "--") || cells[4] == " tests " {
+			continue
+		}
+		promises++
+		if len(named) == 0 {
+			t.Errorf("no test: %s", line)
+		}
+	}
+	if promises < 13 {
+		t.Errorf("%d promises", promises)
+	}
+}
+
 // checkNamed checks that a script, or the test of a folder, exists.
 func checkNamed(t *testing.T, tests map[string]map[string]bool, name string) {
 	t.Helper()
