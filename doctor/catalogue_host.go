@@ -56,9 +56,11 @@ var applicationRules = [...]Rule{
 		"CREATED without ESTABLISHED, and no bytes sent or received.",
 		"Nothing to do: subflows start after the first data.", NeedsHost, true},
 	{rule.SocketOption, FamilyApplication, "The application uses a feature that MPTCP does not support",
-		"TCP_MD5SIG leaves no room for MPTCP's options, and two hosts that connect to each other at the same moment cannot negotiate MPTCP. The kernel falls back to TCP.",
-		"The counters MD5SigFallback or SimultConnectFallback increase.",
-		"Remove the option, or let this program use TCP.", NeedsHost, true},
+		"TCP_MD5SIG leaves no room for MPTCP's options, and two hosts that connect to each other at the same moment " +
+			"cannot negotiate MPTCP. With TCP Fast Open, data in a SYN that the server does not take is sent again without " +
+			"MPTCP. The kernel falls back to TCP.",
+		"The counters MD5SigFallback or SimultConnectFallback increase, or TCPFastOpenActiveFail together with MPCapableDataFallback.",
+		"Remove the option, or let this program use TCP; switch Fast Open off on the client, or on for the server.", NeedsHost, true},
 	{rule.ChecksumsDiffer, FamilyApplication, "One end asks for checksums",
 		"MPTCP uses checksums if either end requires them. That works, and costs processor time on both.",
 		"The connection uses checksums although net.mptcp.checksum_enabled is 0 here.",

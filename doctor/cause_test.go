@@ -119,3 +119,32 @@ func TestManyPeersInFallback(t *testing.T) {
 		t.Errorf("no finding about the other 92: %+v", report.Findings)
 	}
 }
+
+// Two counters moved, and both are looked at: after a failed Fast Open the path is not
+// blamed for sure.
+func TestFastOpenExplainsLostMPTCP(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		failed uint64
+		rule   rule.ID
+		sure   track.Confidence
+	}{
+		{"Fast Open failed", 1, rule.SocketOption, track.Likely},
+		{"no Fast Open", 0, rule.OptionStripped, track.Certain},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := healthy(t)
+			fellBack(f, "MPCapableDataFallback")
+			setCounters(&f.TCP, map[string]uint64{"TCPFastOpenActiveFail": tt.failed}, map[string]uint64{"TCPFastOpenActiveFail": tt.failed})
+			for _, found := range Diagnose(*f).Findings {
+				if found.Rule == tt.rule {
+					if found.Confidence != tt.sure || tt.failed > 0 && !slices.Contains(found.Alternatives, rule.OptionStripped) {
+						t.Errorf("%+v", found)
+					}
+					return
+				}
+			}
+			t.Errorf("%s is not found: %s", tt.rule, ids(Diagnose(*f)))
+		})
+	}
+}

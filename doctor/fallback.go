@@ -66,10 +66,34 @@ func (v *view) cause(c *mptcp.Connection) (Cause, counters.Values) {
 			}
 		}
 	}
+	if n := v.fastOpenRefused(c); n > 0 && cause.Counter == dataFallback {
+		return Cause{
+			Rule: rule.SocketOption, Counter: cause.Counter, Confidence: min(cause.Confidence, track.Likely), Candidates: cause.Candidates,
+			Text: "the peer did not take the data in the SYN (TCP Fast Open), and it was sent again without MPTCP",
+		}, around
+	}
 	if cause.Rule == rule.PeerWithoutMPTCP && v.stripsHere(c) {
 		cause = Cause{Rule: rule.ServerUsesTCP, Counter: cause.Counter, Text: "the firewall of this host removes MPTCP", Confidence: track.Certain}
 	}
 	return cause, around
+}
+
+// dataFallback counts connections whose first data came without MPTCP: a middlebox removed
+// it, or the data was in a SYN that the peer did not take it from.
+const dataFallback = "MPCapableDataFallback"
+
+// fastOpenRefused returns how often Fast Open failed for connections made here, in the
+// time in which the connection may have fallen back.
+func (v *view) fastOpenRefused(c *mptcp.Connection) uint64 {
+	if c.Side == mptcp.SideServer {
+		return 0
+	}
+	values := v.TCP.Now
+	if v.TCP.Window > 0 && !c.Since.IsZero() && !c.Since.Before(v.Time.Add(-v.TCP.Window)) {
+		values = v.TCP.Moved
+	}
+	n, _ := values.Get("TCPFastOpenActiveFail")
+	return n
 }
 
 // plainAt reports whether the peer of the connection is a program on this host
@@ -94,6 +118,11 @@ func (v *view) fallbackFinding(c *mptcp.Connection, cause Cause, around counters
 		f.Evidence = append(f.Evidence, "no counter shows the cause: older kernels do not count some causes")
 	}
 	switch cause.Rule {
+	case rule.SocketOption:
+		if n := v.fastOpenRefused(c); n > 0 && cause.Counter == dataFallback {
+			f.Evidence = append(f.Evidence, fmt.Sprintf("TCPFastOpenActiveFail: %d", n))
+			f.Alternatives, f.Fix = []rule.ID{rule.OptionStripped}, fastOpenFix[:]
+		}
 	case rule.PeerWithoutMPTCP:
 		f.Alternatives = []rule.ID{rule.ServerUsesTCP}
 	case rule.ServerUsesTCP:
@@ -105,6 +134,12 @@ func (v *view) fallbackFinding(c *mptcp.Connection, cause Cause, around counters
 		v.blameWay(&f, suspectData, c.Local, c.Remote, "")
 	}
 	return f
+}
+
+// fastOpenFix is what helps where a server does not take the data in a SYN.
+var fastOpenFix = [...]string{
+	"sysctl -w net.ipv4.tcp_fastopen=0   (here: new connections leave Fast Open out)",
+	"or on the peer, to keep Fast Open: sysctl -w net.ipv4.tcp_fastopen=0x602, and start its program again",
 }
 
 // stripsHere reports whether the firewall of this host removes MPTCP from the

@@ -181,6 +181,10 @@ type ConnectConfig struct {
 	From netip.AddrPort // source; the zero value lets the kernel choose
 	TCP  bool           // plain TCP
 	V6   bool           // reach an IPv4 address through a socket of AF_INET6 (v4-mapped)
+	// FastOpen puts the first data into the SYN (TCP_FASTOPEN_CONNECT): nothing is sent
+	// before that.
+	FastOpen bool
+	Mark     uint32 // SO_MARK, which takes CAP_NET_ADMIN; 0: none
 }
 
 // Connect connects to an address from within the namespace, with an MPTCP socket
@@ -201,11 +205,21 @@ func Connect(ctx context.Context, ns *Namespace, to netip.AddrPort, c *ConnectCo
 		if c.From.Addr().IsValid() {
 			err = unix.Bind(fd, sockaddr(c.From))
 		}
+		if err == nil && c.FastOpen {
+			err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_FASTOPEN_CONNECT, 1)
+		}
+		if err == nil && c.Mark != 0 {
+			err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(c.Mark))
+		}
 		if err == nil {
 			err = unix.Connect(fd, sockaddr(to))
 		}
 		if err != nil && !errors.Is(err, unix.EINPROGRESS) {
 			return errors.Join(err, unix.Close(fd))
+		}
+		if c.FastOpen { // the kernel connects with the first data
+			conn, err = unconnected(fd)
+			return err
 		}
 		conn, err = established(ctx, fd)
 		return err
@@ -214,6 +228,18 @@ func Connect(ctx context.Context, ns *Namespace, to netip.AddrPort, c *ConnectCo
 		return nil, fmt.Errorf("connect to %s: %w", to, err)
 	}
 	return conn, nil
+}
+
+// unconnected makes a connection of a socket that connects when data is written. It takes
+// the descriptor over.
+func unconnected(fd int) (*Conn, error) {
+	file := os.NewFile(uintptr(fd), "connection")
+	defer file.Close() // FileConn takes a copy
+	c, err := net.FileConn(file)
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{c.(*net.TCPConn)}, nil
 }
 
 // established waits until a connecting socket is connected. It takes the

@@ -142,7 +142,7 @@ func (t *talk) connect() (*lab.Conn, error) {
 		ctx, cancel = context.WithTimeout(ctx, time.Second)
 		defer cancel()
 	}
-	return lab.Connect(ctx, t.client(), t.at(t.server), &lab.ConnectConfig{TCP: t.traffic.PlainClient, V6: t.traffic.Mapped})
+	return lab.Connect(ctx, t.client(), t.at(t.server), &lab.ConnectConfig{TCP: t.traffic.PlainClient, V6: t.traffic.Mapped, FastOpen: t.traffic.FastOpen, Mark: t.traffic.Mark})
 }
 
 // open makes a connection that stays.

@@ -66,6 +66,16 @@ func connectionScenarios() []Scenario {
 			Host:  lab.ClientHost, Rule: rule.SocketOption, Needs: "SimultConnectFallback",
 		},
 		{
+			Name: "fast-open-refused", Summary: "the client puts data into its SYN (Fast Open), and the server does not take it",
+			Topology: pair().With(func(t *lab.Topology) {
+				t.Client().Set("net.ipv4.tcp_fastopen", "5")
+				t.Server().Set("net.ipv4.tcp_fastopen", "0")
+			}),
+			Traffic: Traffic{FastOpen: true},
+			Shows:   []Symptom{fellBack(lab.ClientHost), counts(lab.ClientHost, "TCPFastOpenActiveFail", 1)},
+			Host:    lab.ClientHost, Rule: rule.SocketOption, Needs: "MPCapableDataFallback",
+		},
+		{
 			Name: "no-daemon", Summary: "the client uses the userspace path manager, but no daemon runs",
 			Topology: pair().With(func(t *lab.Topology) { t.Client().Set("net.mptcp.pm_type", "1") }),
 			Shows:    []Symptom{subflows(lab.ClientHost, 0)},

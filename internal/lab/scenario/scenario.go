@@ -60,6 +60,8 @@ type Traffic struct {
 	PlainServer bool          // the server's program opens a TCP socket
 	PlainClient bool          // the client's program opens a TCP socket
 	Mapped      bool          // the client reaches an IPv4 address by an IPv6 socket
+	FastOpen    bool          // the client's first data is in its SYN
+	Mark        uint32        // SO_MARK of the client's sockets, 0 for none
 	Self        bool          // the client connects to its own port, on loopback
 	Connections int           // that are held open; 0: one
 	Guest       string        // another host that makes a connection as well, "" for none
