@@ -114,7 +114,7 @@ func (c *checks) take(now time.Time, most int) []*check {
 // much is open already, everything is dumped instead.
 func (t *Tracker) check(e *mptcp.Event, after time.Duration) *check {
 	if len(t.checks.heap) >= checksOpen {
-		t.nextReconcile = t.clock.now()
+		t.reconciler.hurry(t.clock.now())
 		return &check{}
 	}
 	id := identity{e.Netns, e.Token}

@@ -87,13 +87,9 @@ func (t *Tracker) meetDeadlines(ctx context.Context, to time.Time) {
 // compareRecorded compares the state with a snapshot of a recording, which is also
 // where its counters and figures are news.
 func (t *Tracker) compareRecorded(ctx context.Context) {
-	why := periodic
-	if t.missed > 0 {
-		why = afterLoss
-	}
-	t.keep(t.reconcile(ctx, why))
+	t.keep(t.reconcile(ctx, t.reconciler.why()))
 	if t.config.Sample > 0 {
-		t.looks = looksPerPeriod
+		t.sampler.begin()
 		t.sample(ctx)
 		t.lookAtWanted(t.clock.now())
 	}

@@ -6,60 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
-	"time"
 
 	"mptcpctl/mptcp"
 )
-
-// movement is the rise of a counter that no delta has accounted for yet.
-type movement struct {
-	name string
-	by   uint64
-	at   time.Time
-	// whole says that it is all that a new namespace has counted: some of it may be
-	// of the time before its events were heard.
-	whole bool
-}
-
-// movementTime is how long the rise of a counter may explain what is found later.
-const movementTime = 10 * time.Second
-
-// The counters that name the cause of a fallback: in the handshake, and later.
-var (
-	handshakeCauses = []string{
-		"MPCapableFallbackSYNACK", "MPCapableFallbackACK", "MPCapableSYNTXDrop", "MPCapableSYNTXDisabled",
-		"MPFallbackTokenInit", "MD5SigFallback", "SimultConnectFallback",
-	}
-	laterCauses = []string{
-		"DssFallback", "MPCapableDataFallback", "DSSCorruptionFallback", "InfiniteMapTx", "InfiniteMapRx",
-	}
-	abortCauses = []string{"MPFastcloseRx"}
-)
-
-// Counters that tell of more than connections.
-const (
-	counterStale      = "SubflowStale"
-	counterBindErr    = "MPJoinSynTxBindErr"
-	counterConnectErr = "MPJoinSynTxConnectErr"
-)
-
-// unrisen returns the counters that are compared as they are in a namespace that has
-// just been made.
-func unrisen() Counters {
-	c := make(Counters)
-	for _, names := range compared() {
-		for _, name := range names {
-			c[name] = 0
-		}
-	}
-	return c
-}
-
-// compared returns the counters whose rise tells something.
-func compared() [][]string {
-	return [][]string{handshakeCauses, laterCauses, abortCauses, {counterStale, counterBindErr, counterConnectErr}}
-}
 
 // readAllCounters reads the counters of all namespaces.
 func (t *Tracker) readAllCounters(ctx context.Context) {
@@ -80,19 +29,7 @@ func (t *Tracker) readCounters(ctx context.Context, netns string) {
 	if n == nil {
 		return
 	}
-	now := t.clock.now()
-	kept := slices.DeleteFunc(t.movements[netns], func(m movement) bool {
-		return m.by == 0 || now.Sub(m.at) > movementTime
-	})
-	for _, names := range compared() {
-		for _, name := range names {
-			// Nothing has risen before there was something to compare with.
-			if before, ok := n.counters[name]; ok && counters[name] > before {
-				kept = append(kept, movement{name, counters[name] - before, now, n.unread})
-			}
-		}
-	}
-	t.movements[netns] = kept
+	t.deriver.compare(n, counters, t.clock.now())
 	if maps.Equal(n.counters, counters) && !n.unread {
 		return
 	}
@@ -100,60 +37,6 @@ func (t *Tracker) readCounters(ctx context.Context, netns string) {
 	next.counters, next.unread = counters, false
 	t.namespaces = putNamespace(t.namespaces, &next)
 	t.touch()
-}
-
-// risen returns how far each of the counters has risen unaccounted.
-func (t *Tracker) risen(netns string, names []string) map[string]uint64 {
-	out := make(map[string]uint64)
-	for _, m := range t.movements[netns] {
-		if m.by > 0 && slices.Contains(names, m.name) {
-			out[m.name] += m.by
-		}
-	}
-	return out
-}
-
-// unsure returns the confidence that a rise allows: of a namespace that has just been
-// made some of it may be of the time before.
-func (t *Tracker) unsure(netns, name string, sure Confidence) Confidence {
-	if slices.ContainsFunc(t.movements[netns], func(m movement) bool { return m.whole && m.by > 0 && m.name == name }) {
-		return min(sure, Likely)
-	}
-	return sure
-}
-
-// account takes n off the rises of a counter.
-func (t *Tracker) account(netns, name string, n uint64) {
-	list := t.movements[netns]
-	for i := range list {
-		if list[i].name == name {
-			part := min(n, list[i].by)
-			list[i].by -= part
-			n -= part
-		}
-	}
-}
-
-// cause accounts for one event by the counters that rose: the one that did is the
-// cause for certain; of several it is one.
-func (t *Tracker) cause(netns string, names []string) (cause string, evidence []string, sure Confidence) {
-	risen := t.risen(netns, names)
-	var found []string
-	for _, name := range names {
-		if by, ok := risen[name]; ok {
-			found = append(found, name)
-			evidence = append(evidence, fmt.Sprintf("counter %s rose by %d", name, by))
-		}
-	}
-	switch len(found) {
-	case 0:
-		return "", nil, ConfidenceNone
-	case 1:
-		sure = t.unsure(netns, found[0], Certain)
-		t.account(netns, found[0], 1)
-		return found[0], evidence, sure
-	}
-	return strings.Join(found, " or "), evidence, Likely
 }
 
 // fellBack puts a FALLBACK aside for a connection whose flag says so. Later says
@@ -164,16 +47,16 @@ func (t *Tracker) fellBack(r *record, later bool) {
 		names, others = others, names
 	}
 	evidence := []string{"the kernel's fallback flag is set"}
-	cause, more, sure := t.cause(r.Netns, names)
+	cause, more, sure := t.deriver.cause(r.Netns, names)
 	if cause == "" {
-		cause, more, sure = t.cause(r.Netns, others)
+		cause, more, sure = t.deriver.cause(r.Netns, others)
 		sure = min(sure, Likely)
 	}
 	if cause == "" {
 		sure = Certain // of the fallback; the cause stays open
 	}
 	r.FallbackCause = cause
-	t.out = append(t.out, Delta{
+	t.delivery.wait(&Delta{
 		Kind: KindFallback, Name: KindFallback.String(), Event: t.eventOf(r, nil),
 		Cause: cause, Evidence: append(evidence, more...), Confidence: sure,
 	})
@@ -188,7 +71,7 @@ func (t *Tracker) orphans(netns string, list []*check) {
 		return // it has gone with all that it could tell
 	}
 	total := uint64(0)
-	for _, by := range t.risen(netns, handshakeCauses) {
+	for _, by := range t.deriver.risen(netns, handshakeCauses) {
 		total += by
 	}
 	for _, k := range list {
@@ -197,10 +80,10 @@ func (t *Tracker) orphans(netns string, list []*check) {
 		d.Evidence = []string{"CLOSED came for a connection that was never CREATED"}
 		if n.counters == nil {
 			d.Confidence = Possible
-			t.tell(&d)
+			t.delivery.report(&d)
 			continue
 		}
-		cause, evidence, sure := t.cause(netns, handshakeCauses)
+		cause, evidence, sure := t.deriver.cause(netns, handshakeCauses)
 		if cause == "" {
 			continue // a connect that failed is no fallback
 		}
@@ -210,7 +93,7 @@ func (t *Tracker) orphans(netns string, list []*check) {
 			evidence = append(evidence, fmt.Sprintf("%d connections ended so at about this time: some may have failed to connect", len(list)))
 		}
 		d.Cause, d.Evidence, d.Confidence = cause, append(d.Evidence, evidence...), sure
-		t.tell(&d)
+		t.delivery.report(&d)
 	}
 }
 
@@ -220,14 +103,14 @@ func (t *Tracker) aborted(slot uint32) {
 	r := &t.rec
 	t.table.load(slot, r)
 	evidence := []string{"the kernel no longer knows it, and no CLOSED came"}
-	_, more, sure := t.cause(r.Netns, abortCauses)
+	_, more, sure := t.deriver.cause(r.Netns, abortCauses)
 	if sure == ConfidenceNone {
 		sure = Possible
 		more = []string{"no fast-close was counted: perhaps never accepted by its listener"}
 	} else {
 		sure = Likely // the counter is the namespace's, not the connection's
 	}
-	t.note(slot, &Delta{
+	t.delivery.reportOf(t.table, slot, &Delta{
 		Kind: KindAborted, Name: KindAborted.String(), Event: t.eventOf(r, nil),
 		Evidence: append(evidence, more...), Confidence: sure,
 	})
@@ -242,7 +125,7 @@ func (t *Tracker) sample(ctx context.Context) {
 	t.readAllCounters(ctx)
 	for _, n := range t.namespaces {
 		netns := n.snapshot.Netns
-		stale := t.risen(netns, []string{counterStale})[counterStale]
+		stale := t.deriver.risen(netns, []string{counterStale})[counterStale]
 		t.skippedEndpoints(ctx, netns)
 		tokens := t.troubled(netns, stale > 0)
 		if len(tokens) == 0 {
@@ -318,19 +201,19 @@ func (t *Tracker) staleSubflows(netns string, tokens []mptcp.Token, n uint64) {
 		return // the next figures may show them
 	}
 	slices.SortStableFunc(found, func(a, b candidate) int { return cmp.Compare(b.rank, a.rank) })
-	sure := t.unsure(netns, counterStale, Certain)
+	sure := t.deriver.unsure(netns, counterStale, Certain)
 	if uint64(len(found)) != n {
 		sure = Likely
 	}
-	t.account(netns, counterStale, n)
+	t.deriver.account(netns, counterStale, n)
 	for _, c := range found[:min(uint64(len(found)), n)] {
 		t.table.load(c.slot, r)
 		s := &r.Subflows[c.at]
 		s.State = mptcp.SubflowStale
-		t.out = t.out[:0]
+		t.delivery.begin()
 		t.deriveOf(r, s, KindSubflowStale, sure, fmt.Sprintf("counter %s rose by %d", counterStale, n), retransmitting(s))
 		t.table.update(c.slot, r)
-		t.tellOut(c.slot)
+		t.delivery.reportWaiting(t.table, c.slot)
 	}
 }
 

@@ -40,8 +40,30 @@
 //
 // # Recordings
 //
-// A [Recording] is played by its own clock and as fast as it can be read: its
-// derived events come at the recorded times, in the same order as live.
+// A [Recording] is played by its own clock and as fast as it can be read: derived
+// events have the times of the recording, and come in the same order as live. The state
+// is compared with each recorded snapshot when that was taken.
+//
+// # How it works
+//
+// One goroutine, that of [Tracker.Run], changes the state. Each of its concerns is a type
+// of its own: clock gives the time, of the wall or of a recording; table holds the live
+// connections; archive keeps what has ended; checks holds the questions about single
+// connections, reconciler and sampler know when everything, and when figures, are read
+// again; deriver finds causes in the counters; delivery reports deltas to the readers and
+// keeps them as history. The verbs of the code mean:
+//
+//	apply      change the state by an event (apply.go, from applyOne on)
+//	ask        note a question to the kernel about the connection of an event (question.go)
+//	verify     ask the questions that are due, by lookups, and act on the answers (check.go)
+//	reconcile  compare everything with the kernel's dumps (reconcile.go)
+//	merge      bring one connection up to what the kernel said of it (merge.go)
+//	sample     read the figures of a few connections, and the counters (derive.go)
+//	derive     conclude from facts what the kernel does not announce (derive.go, failure.go)
+//	report     give a delta to the readers, and keep it in its connection's history
+//	end        take a connection out of the live ones, and keep it among the ended ones
+//	settle     give what ended its last figures, which may come before or after its end
+//	touch      have the next State be a new one
 //
 // # Bounds
 //

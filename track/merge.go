@@ -40,17 +40,17 @@ func (t *Tracker) joinIn(c *mptcp.Connection, rows []SubflowRow) {
 // a connection that is new here and has fallen back is told of. The caller holds
 // mu.
 func (t *Tracker) takeIn(c *mptcp.Connection, depth mergeDepth, announce bool) (uint32, fate) {
-	t.out = t.out[:0]
+	t.delivery.begin()
 	r := &t.rec
 	slot, live := t.table.find(c.Netns, c.Token)
 	what := added
-	instance := t.nextInstance(c.Netns, c.Token)
+	instance := t.archive.nextInstance(c.Netns, c.Token)
 	if live {
 		t.table.load(slot, r)
 		if sameConnection(&r.Connection, c) {
 			missing := t.merge(r, c, depth)
 			t.table.update(slot, r)
-			t.tellOut(slot)
+			t.delivery.reportWaiting(t.table, slot)
 			if missing {
 				return slot, incomplete
 			}
@@ -79,7 +79,7 @@ func (t *Tracker) takeIn(c *mptcp.Connection, depth mergeDepth, announce bool) (
 		r.flags |= coreUntold
 	}
 	slot = t.table.insert(r)
-	t.tellOut(slot)
+	t.delivery.reportWaiting(t.table, slot)
 	return slot, what
 }
 
@@ -206,7 +206,7 @@ func (t *Tracker) reveal(r *record, before mptcp.SubflowState, s *mptcp.Subflow)
 // deriveOf puts a derived delta about a subflow aside.
 func (t *Tracker) deriveOf(r *record, s *mptcp.Subflow, k Kind, c Confidence, evidence ...string) {
 	d := Delta{Kind: k, Name: k.String(), Evidence: evidence, Confidence: c, Event: t.eventOf(r, s)}
-	t.out = append(t.out, d)
+	t.delivery.wait(&d)
 }
 
 // eventOf returns the frame of a derived delta: who and where, now. The subflow

@@ -18,13 +18,6 @@ const (
 	periodic
 )
 
-// overlapTime is how long after a dump events may come in that are older than it.
-const overlapTime = time.Second
-
-// dumpPause bounds the processor time spent on dumps: after each the tracker lets
-// pass so many times what it took.
-const dumpPause = 50
-
 // sweep is one comparison of everything with the kernel.
 type sweep struct {
 	why        reason
@@ -46,14 +39,11 @@ func (t *Tracker) reconcile(ctx context.Context, why reason) error {
 	}
 	now, took := t.clock.now(), time.Since(began)
 	// Where others have the processor a dump takes longer, and costs no more.
-	t.scheduleDumps(now, time.Second, min(took, processTime()-used))
+	t.reconciler.dumped(now, min(took, processTime()-used))
 	if err != nil {
 		return err
 	}
-	t.overlap = now.Add(overlapTime)
-	if why != periodic {
-		t.blind = t.overlap
-	}
+	t.reconciler.compare(why, now)
 	s := &sweep{why: why, covered: make(map[string]bool), incomplete: make(map[string][]mptcp.Token), missing: make(map[string][]mptcp.Token)}
 	t.placeNamespaces(s, snapshots)
 	t.readAllCounters(ctx)
@@ -71,27 +61,11 @@ func (t *Tracker) reconcile(ctx context.Context, why reason) error {
 			return err
 		}
 	}
-	if t.clock.recording == nil {
-		t.nextResync = now.Add(4 * took)
-	}
+	t.reconciler.compared(now, took)
 	if why == afterLoss {
 		t.resynced(s)
 	}
 	return nil
-}
-
-// scheduleDumps sets when everything is dumped again: a dump cost so much. In a
-// recording that is when it has its next snapshot, also after a loss: nothing but a
-// snapshot says what the lost events would have.
-func (t *Tracker) scheduleDumps(now time.Time, afterLoss, cost time.Duration) {
-	t.nextReconcile, t.nextResync = time.Time{}, time.Time{}
-	if t.clock.recording != nil {
-		return
-	}
-	t.nextResync = now.Add(afterLoss)
-	if t.config.Reconcile > 0 {
-		t.nextReconcile = now.Add(max(t.config.Reconcile, dumpPause*cost))
-	}
 }
 
 // placeNamespaces takes the facts of the namespaces in, and drops those that are
@@ -112,11 +86,7 @@ func (t *Tracker) placeNamespaces(s *sweep, snapshots []Snapshot) {
 		s.covered[n.snapshot.Netns] = true
 	}
 	t.namespaces = list
-	for netns := range t.movements {
-		if !s.covered[netns] {
-			delete(t.movements, netns)
-		}
-	}
+	t.deriver.forget(s.covered)
 }
 
 // sweptAtATime is how many connections are taken in before readers get a chance.
@@ -270,12 +240,12 @@ func (t *Tracker) resynced(s *sweep) {
 	defer t.mu.Unlock()
 	t.generation++
 	d := Delta{Kind: KindResync, Name: KindResync.String(), Confidence: Certain, Evidence: []string{
-		fmt.Sprintf("events lost: %d", t.missed),
+		fmt.Sprintf("events lost: %d", t.reconciler.missed),
 		fmt.Sprintf("connections that no event told of: %d new, %d gone", s.added, s.removed),
 	}}
-	d.Event.Lost, d.Event.Time = t.missed, t.clock.now()
-	t.missed = 0
-	t.tell(&d)
+	d.Event.Lost, d.Event.Time = t.reconciler.missed, t.clock.now()
+	t.reconciler.missed = 0
+	t.delivery.report(&d)
 	t.touch()
 }
 

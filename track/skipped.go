@@ -19,14 +19,14 @@ type skipped struct {
 // that it could not begin.
 func (t *Tracker) skippedEndpoints(ctx context.Context, netns string) {
 	for _, counter := range []string{counterBindErr, counterConnectErr} {
-		by := t.risen(netns, []string{counter})[counter]
+		by := t.deriver.risen(netns, []string{counter})[counter]
 		if by == 0 {
 			continue
 		}
 		t.refresh(ctx, netns) // the endpoint may be newer than the last dump
 		t.mu.Lock()
-		most := t.unsure(netns, counter, Certain)
-		t.account(netns, counter, by)
+		most := t.deriver.unsure(netns, counter, Certain)
+		t.deriver.account(netns, counter, by)
 		if n := findNamespace(t.namespaces, netns); n != nil {
 			for _, s := range n.skipped(counter, t.lacking(netns)) {
 				s.sure = min(s.sure, most)
@@ -50,7 +50,7 @@ func (t *Tracker) tellSkipped(netns string, s skipped, evidence string) {
 	if d.Event.Sport == 0 {
 		d.Event.Fields &^= mptcp.FieldSport
 	}
-	t.tell(&d)
+	t.delivery.report(&d)
 }
 
 // skipped returns the endpoints that the counter is about: those whose address or

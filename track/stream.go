@@ -15,11 +15,11 @@ import (
 // error of Run otherwise.
 func (t *Tracker) Deltas(ctx context.Context) iter.Seq2[Delta, error] {
 	q := &queue{limit: t.config.Buffer, ready: make(chan struct{}, 1)}
-	t.streams.add(q)
-	stop := context.AfterFunc(ctx, func() { t.streams.remove(q) })
+	t.delivery.streams.add(q)
+	stop := context.AfterFunc(ctx, func() { t.delivery.streams.remove(q) })
 	return func(yield func(Delta, error) bool) {
 		defer stop()
-		defer t.streams.remove(q)
+		defer t.delivery.streams.remove(q)
 		for {
 			d, more, end := q.pop()
 			switch {

@@ -379,11 +379,11 @@ func TestChurnLeavesNothingBehind(t *testing.T) {
 		if pages := len(table.core) + len(table.joins) + len(table.v6) + len(table.locals); pages > 4*(batches*each/10/pageLen+3) || table.indexSize > 4*pageLen {
 			t.Errorf("%d pages, index of %d", pages, table.indexSize)
 		}
-		if len(tracker.ended) > bound || len(tracker.endedLast) > bound || len(tracker.closed) > 2*bound || len(tracker.finals.by) > recentKept || len(tracker.unsettled.by) > recentKept {
-			t.Errorf("%d ended, %d by token, %d subflows", len(tracker.ended), len(tracker.endedLast), len(tracker.closed))
+		if len(tracker.archive.ended) > bound || len(tracker.archive.last) > bound || len(tracker.archive.closed) > 2*bound || len(tracker.archive.finals.by) > recentKept || len(tracker.archive.unsettled.by) > recentKept {
+			t.Errorf("%d ended, %d by token, %d subflows", len(tracker.archive.ended), len(tracker.archive.last), len(tracker.archive.closed))
 		}
-		if len(tracker.history.pages) > 1000/pageLen+1 || len(tracker.history.notes) > notesKept {
-			t.Errorf("%d pages of history", len(tracker.history.pages))
+		if len(tracker.delivery.history.pages) > 1000/pageLen+1 || len(tracker.delivery.history.notes) > notesKept {
+			t.Errorf("%d pages of history", len(tracker.delivery.history.pages))
 		}
 	})
 }

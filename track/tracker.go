@@ -13,20 +13,14 @@ import (
 // Tracker holds the live state. Make one with [New], start [Tracker.Run] in a
 // goroutine, and read it from any other.
 type Tracker struct {
-	source  Source
-	config  Config
-	streams streams
-	clock   clock
+	source   Source
+	config   Config
+	clock    clock
+	delivery delivery // mu guards its history
 
 	mu         sync.Mutex // guards what follows, up to the next comment
 	table      *table
-	history    *history
-	ended      []*Ended
-	endedLast  map[identity]*Ended // the newest with each token
-	closed     []*ClosedSubflow
-	endedGone  uint64 // how many of ended were dropped
-	closedGone uint64 // how many of closed were
-	given      bool   // a state has both lists, too
+	archive    archive
 	namespaces []*namespace
 	events     uint64
 	lost       uint64
@@ -40,20 +34,12 @@ type Tracker struct {
 	changed    chan struct{} // closed at the next change; nil: nobody waits
 
 	// What follows belongs to the goroutine of Run.
-	rec           record
-	out           []Delta // deltas of the connection at hand, to be told after it is written
-	checks        checks
-	movements     map[string][]movement // of counters, by namespace
-	finals        recent[mptcp.Subflow] // last figures that came before the news of the end
-	unsettled     recent[place]         // subflows that ended, and have not their last figures yet
-	marksServer   bool                  // the kernel marks the server's side in CREATED
-	missed        uint64                // events lost since the last resync
-	overlap       time.Time
-	blind         time.Time // events before it may be about what was missed
-	nextResync    time.Time
-	nextReconcile time.Time
-	nextSample    time.Time
-	looks         int // samples that events may still ask for in this period
+	rec         record
+	checks      checks
+	deriver     deriver
+	marksServer bool // the kernel marks the server's side in CREATED
+	reconciler  reconciler
+	sampler     sampler
 }
 
 // identity is what the kernel knows a connection by, at one time.
@@ -67,11 +53,12 @@ func New(source Source, config *Config) *Tracker {
 	c := config.withDefaults()
 	recording, _ := source.(Recording)
 	return &Tracker{
-		source: source, clock: clock{recording: recording}, config: c, marksServer: c.MarksServer,
-		table: newTable(c.Details), history: newHistory(c.HistoryTotal),
-		endedLast: make(map[identity]*Ended),
-		checks:    checks{by: make(map[identity]*check)},
-		movements: make(map[string][]movement),
+		source: source, clock: clock{recording: recording}, config: c,
+		reconciler: reconciler{every: c.Reconcile, recorded: recording != nil}, marksServer: c.MarksServer,
+		delivery: delivery{history: newHistory(c.HistoryTotal)}, table: newTable(c.Details),
+		archive: archive{last: make(map[identity]*Ended)},
+		checks:  checks{by: make(map[identity]*check)},
+		deriver: deriver{rises: make(map[string][]rise)},
 	}
 }
 
@@ -81,11 +68,11 @@ func (t *Tracker) State() *State {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.state == nil {
-		t.given = true
+		ended, closed := t.archive.give()
 		t.state = &State{
 			time: t.time, generation: t.generation, events: t.events, lost: t.lost, err: cmp.Or(t.dumpErr, t.lookErr),
-			counts: t.table.counts, view: t.table.freeze(), past: t.history.freeze(), limit: t.config.History,
-			ended: t.ended[:len(t.ended):len(t.ended)], closed: t.closed[:len(t.closed):len(t.closed)],
+			counts: t.table.counts, view: t.table.freeze(), past: t.delivery.history.freeze(), limit: t.config.History,
+			ended: ended, closed: closed,
 			namespaces: t.namespaces, processes: t.processes,
 		}
 	}
@@ -144,7 +131,7 @@ func (t *Tracker) touch() {
 // once.
 func (t *Tracker) Run(ctx context.Context) (err error) {
 	f := newFeed(t.source)
-	defer func() { t.streams.close(err) }()
+	defer func() { t.delivery.streams.close(err) }()
 	defer f.stop()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -208,9 +195,9 @@ func (t *Tracker) start(ctx context.Context) error {
 		return err
 	}
 	if t.config.Sample > 0 {
-		t.looks = looksPerPeriod
+		t.sampler.begin()
 		if t.clock.recording == nil {
-			t.nextSample = t.clock.now().Add(t.config.Sample)
+			t.sampler.next = t.clock.now().Add(t.config.Sample)
 		}
 	}
 	return nil
@@ -221,7 +208,7 @@ func (t *Tracker) finish(ctx context.Context) {
 	if t.clock.recording != nil {
 		t.playOut(ctx)
 	}
-	if t.missed > 0 {
+	if t.reconciler.missed > 0 {
 		t.keep(t.reconcile(ctx, afterLoss))
 	}
 	for range 3 {
@@ -252,14 +239,7 @@ func (t *Tracker) pause() time.Duration {
 
 // deadline returns when something is due, zero where nothing is.
 func (t *Tracker) deadline() (first time.Time) {
-	due := []time.Time{t.checks.due(), t.nextSample, t.nextReconcile}
-	if t.missed > 0 {
-		due = append(due, t.nextResync)
-	}
-	if len(t.ended) > 0 {
-		due = append(due, t.ended[0].found.Add(t.config.KeepTime))
-	}
-	for _, d := range due {
+	for _, d := range []time.Time{t.checks.due(), t.sampler.next, t.reconciler.due(), t.archive.due(t.config.KeepTime)} {
 		if !d.IsZero() && (first.IsZero() || d.Before(first)) {
 			first = d
 		}
@@ -269,21 +249,18 @@ func (t *Tracker) deadline() (first time.Time) {
 
 // attend does what is due.
 func (t *Tracker) attend(ctx context.Context, now time.Time) {
-	switch {
-	case t.missed > 0 && !t.nextResync.IsZero() && !now.Before(t.nextResync):
-		t.keep(t.reconcile(ctx, afterLoss))
-	case !t.nextReconcile.IsZero() && !now.Before(t.nextReconcile):
-		t.keep(t.reconcile(ctx, periodic))
+	if isDue(t.reconciler.due(), now) {
+		t.keep(t.reconcile(ctx, t.reconciler.why()))
 	}
-	if !t.nextSample.IsZero() && !now.Before(t.nextSample) {
-		t.looks = looksPerPeriod
+	if isDue(t.sampler.next, now) {
+		t.sampler.begin()
 		began := time.Now()
 		t.sample(ctx)
 		t.lookAtWanted(now)
-		t.nextSample = now.Add(max(t.config.Sample, dumpPause*time.Since(began)))
+		t.sampler.next = now.Add(max(t.config.Sample, dumpPause*time.Since(began)))
 	}
 	t.expire(now)
-	if due := t.checks.due(); !due.IsZero() && !now.Before(due) {
+	if isDue(t.checks.due(), now) {
 		t.verify(ctx, now)
 	}
 }
@@ -310,12 +287,7 @@ func (t *Tracker) keepIn(where *error, err error) {
 func (t *Tracker) expire(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for len(t.ended) > 0 && now.Sub(t.ended[0].found) >= t.config.KeepTime {
-		t.forgetEnded()
-		t.touch()
-	}
-	for len(t.closed) > 0 && now.Sub(t.closed[0].found) >= t.config.KeepTime {
-		t.forgetClosed()
+	if t.archive.expire(now, t.config.KeepTime) {
 		t.touch()
 	}
 }
