@@ -58,8 +58,9 @@ var routeRules = [...]Rule{
 		"A VPN has routes for all destinations, so subflows from the second address go into the tunnel and leave through the link that the tunnel uses.",
 		"A route lookup from the endpoint's address gives a tun, WireGuard or similar device.",
 		"Exclude the peer from the VPN, or add the endpoint with dev and a route on its link.", NeedsHost, true},
-	{rule.MarkedRule, FamilyRoute, "A routing rule needs a mark or user",
-		"Rules by fwmark or uid choose the table for the application's packets. The kernel's own joins have neither, and take another way.",
-		"Such a rule is there, and a join from an endpoint gets no answer.",
+	{rule.MarkedRule, FamilyRoute, "A routing rule by user does not apply to joins",
+		"A rule by uidrange chooses the table for the packets of a program. The kernel makes joins as user 0, so they take another way. " +
+			"(A rule by fwmark applies to joins as to the first subflow: they carry the mark of the program's socket.)",
+		"Such a rule is there for the program's user, and a join from an endpoint gets no answer.",
 		"Add a rule by source address.", NeedsHost, true},
 }

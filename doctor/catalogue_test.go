@@ -82,6 +82,7 @@ var notInLab = map[rule.ID]string{
 	"D01": "no: it takes a kernel without MPTCP, and nothing less than that kernel shows what it does",
 	"D03": "no: it takes an older kernel, without the events",
 	"D14": "no: the kernel asks whether anybody on the whole machine listens to events, and in the lab doctor itself does",
+	"D32": "no: the lab's programs run as user 0, as which the kernel makes joins",
 	"D41": "no: one host cannot tell",
 	"D46": "no: memory and tokens are those of the whole machine",
 	"D52": "`healthy-nat`: nothing is wrong",

@@ -38,11 +38,14 @@ type Facts struct {
 	// of a userspace path manager are among them. Nil: unknown.
 	Subscribers *int
 
-	Connections    []mptcp.Connection // with subflows
-	Listeners      []Listener         // MPTCP
-	PlainListeners []Listener         // TCP
-	PlainFlows     []Flow             // TCP, without MPTCP
-	Blackholed     []Flow             // TCP with the mptcp ULP and no token: MPTCP was switched off for them
+	Connections []mptcp.Connection // with subflows
+	// Marks are the marks of the connections' sockets (SO_MARK). The kernel tells them to
+	// the holder of CAP_NET_ADMIN: the mark of a connection that is not there is unknown.
+	Marks          map[mptcp.Token]uint32
+	Listeners      []Listener // MPTCP
+	PlainListeners []Listener // TCP
+	PlainFlows     []Flow     // TCP, without MPTCP
+	Blackholed     []Flow     // TCP with the mptcp ULP and no token: MPTCP was switched off for them
 
 	Network hostnet.Network // nil lists: unknown
 	Lookups []Lookup        // answers to [Facts.LookupsWanted]
@@ -158,8 +161,8 @@ func (f *Facts) ElsewhereWanted() bool {
 const maxDestinations = 64
 
 // LookupsWanted returns the route lookups that the rules need: from each endpoint
-// that makes subflows to the peers of connections made here, as a socket without
-// and with the endpoint's device does it. Endpoints, connections and the network
+// that makes subflows to the peers of connections made here, as a socket with the mark of
+// the connection does it, without and with the endpoint's device. Endpoints, connections and the network
 // must be filled in before.
 func (f *Facts) LookupsWanted() []hostnet.LookupRequest {
 	v := newView(f)
@@ -171,14 +174,19 @@ func (f *Facts) LookupsWanted() []hostnet.LookupRequest {
 			wanted = append(wanted, q)
 		}
 	}
-	destinations := map[netip.Addr]bool{}
+	type destination struct {
+		addr netip.Addr
+		mark uint32
+	}
+	destinations := map[destination]bool{}
 	for _, c := range v.clients {
-		dst := c.Remote.Addr()
+		dst := destination{c.Remote.Addr(), v.Marks[c.Token]}
 		if destinations[dst] || len(destinations) == maxDestinations {
 			continue
 		}
 		destinations[dst] = true
-		for _, q := range LookupsFrom(v.makers, dst) {
+		for _, q := range LookupsFrom(v.makers, dst.addr) {
+			q.Mark = dst.mark
 			want(q)
 		}
 	}

@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"mptcpctl/doctor/rule"
 	"mptcpctl/hostnet"
@@ -15,6 +16,7 @@ import (
 type routeKey struct {
 	source, remote netip.Addr
 	device         int32
+	mark           uint32 // joins have the mark of their connection
 }
 
 // routeTrouble is why packets from an endpoint do not take its own link to a
@@ -28,8 +30,8 @@ type routeTrouble struct {
 }
 
 // route judges how the endpoint's packets to the peer travel.
-func (v *view) route(e mptcp.Endpoint, remote netip.Addr) routeTrouble {
-	key := routeKey{plain(e.Address), plain(remote), e.IfIndex}
+func (v *view) route(e mptcp.Endpoint, c *mptcp.Connection) routeTrouble {
+	key := routeKey{plain(e.Address), plain(c.Remote.Addr()), e.IfIndex, v.Marks[c.Token]}
 	t, known := v.routes[key]
 	if !known {
 		t = v.judgeRoute(e, key)
@@ -43,7 +45,7 @@ func (v *view) judgeRoute(e mptcp.Endpoint, key routeKey) routeTrouble {
 	if !ok || !v.works(e) {
 		return routeTrouble{}
 	}
-	free, asked := v.lookups[hostnet.LookupRequest{Dst: key.remote, Src: key.source}]
+	free, asked := v.lookups[hostnet.LookupRequest{Dst: key.remote, Src: key.source, Mark: key.mark}]
 	if e.IfIndex == 0 {
 		if !asked {
 			return routeTrouble{}
@@ -53,7 +55,7 @@ func (v *view) judgeRoute(e mptcp.Endpoint, key routeKey) routeTrouble {
 	if t := v.misbound(e, holder); t.rule != "" {
 		return t
 	}
-	if bound, ok := v.lookups[hostnet.LookupRequest{Dst: key.remote, Src: key.source, OIF: int(e.IfIndex)}]; ok {
+	if bound, ok := v.lookups[hostnet.LookupRequest{Dst: key.remote, Src: key.source, OIF: int(e.IfIndex), Mark: key.mark}]; ok {
 		if t := v.boundRoute(e, key, bound); t.rule != "" {
 			return t
 		}
@@ -101,6 +103,8 @@ func (v *view) boundRoute(e mptcp.Endpoint, key routeKey, l Lookup) routeTrouble
 		fmt.Sprintf("ip route add default via GATEWAY dev %s metric 1000", shell.Word(name)),
 	}}
 	switch {
+	case l.Error == "" && l.Route.Type == "local" && !v.here(key.remote):
+		return v.localRoute(e, key)
 	case l.Error != "":
 		t.title = fmt.Sprintf("there is no route to %s through %s, the device of endpoint %s", key.remote, name, e.Address)
 		t.evidence = []string{fmt.Sprintf("ip route get %s from %s oif %s: %s", key.remote, key.source, name, l.Error)}
@@ -131,8 +135,11 @@ func pointToPoint(l hostnet.Link) bool {
 // that has the address.
 func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Address, l Lookup) routeTrouble {
 	own := v.links[holder.IfIndex]
-	if l.Error != "" && !key.remote.IsLoopback() {
+	switch {
+	case l.Error != "" && !key.remote.IsLoopback():
 		return v.noRoute(e, key, l)
+	case l.Error == "" && l.Route.Type == "local" && !v.here(key.remote):
+		return v.localRoute(e, key)
 	}
 	if l.Error != "" || l.Route.IfIndex == 0 || l.Route.Type == "local" || own.Loopback || own.Kind == "dummy" ||
 		l.Route.IfIndex == holder.IfIndex || v.enslaved(holder.IfIndex, l.Route.IfIndex) {
@@ -179,6 +186,32 @@ func (v *view) noRoute(e mptcp.Endpoint, key routeKey, l Lookup) routeTrouble {
 		t.fix = []string{deleteEndpoint(e), "add an endpoint for another address: mptcpctl paths"}
 	}
 	return t
+}
+
+// localRoute is D28: a rule sends packets to another host into a local route, which ends
+// here.
+func (v *view) localRoute(e mptcp.Endpoint, key routeKey) routeTrouble {
+	q := hostnet.LookupRequest{Dst: key.remote, Src: key.source, Mark: key.mark}
+	return routeTrouble{
+		rule: rule.NoRoute, severity: Fail,
+		title:    fmt.Sprintf("packets from endpoint %s to %s stay on this host: their route is local", e.Address, key.remote),
+		evidence: []string{fmt.Sprintf("ip route get %s: local, but %s is no address of this host", q, key.remote)},
+		fix:      []string{"ip rule list   (find the rule that leads to the table with this local route, and delete it)"},
+	}
+}
+
+// markMatters reports whether the way of the connection's joins may depend on its mark,
+// which is not known.
+func (v *view) markMatters(c *mptcp.Connection) bool {
+	if _, known := v.Marks[c.Token]; known {
+		return false
+	}
+	for i := range v.Network.Rules {
+		if v.Network.Rules[i].Mark != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // enslaved reports whether the link belongs to the master, as to a bridge or a VRF.
@@ -228,58 +261,69 @@ func (v *view) reverseFilter(e mptcp.Endpoint, key routeKey, free Lookup) routeT
 func badRoutes(v *view) []Finding {
 	var g group
 	for w := range v.wants {
-		t := v.route(w.e, w.c.Remote.Addr())
+		t := v.route(w.e, w.c)
 		if t.rule == "" || w.u == inUse && t.severity == Fail && w.by.State != mptcp.SubflowSilent {
 			continue // a subflow that is up disproves it
 		}
-		g.add(string(t.rule)+w.e.Address.String(), w.c, func() Finding {
+		g.add(fmt.Sprint(t.rule, w.e.Address, v.Marks[w.c.Token]), w.c, func() Finding {
 			sure := track.Certain
 			if t.rule == rule.ReversePathFilter || t.rule == rule.SameSubnet {
 				sure = track.Likely
 			}
-			return Finding{
+			f := Finding{
 				Rule: t.rule, Severity: t.severity, Confidence: sure, Title: t.title,
 				Subject: v.onEndpoint(w.e), Evidence: t.evidence, Fix: t.fix,
+			}
+			if v.markMatters(w.c) {
+				f.Confidence = min(f.Confidence, track.Likely)
+				f.Evidence = append(slices.Clone(f.Evidence), "rules by fwmark are there, and the mark of the connection is not seen (it needs CAP_NET_ADMIN): the routes may be others")
+				f.Alternatives = []rule.ID{rule.JoinUnanswered}
+			}
+			return f
+		})
+	}
+	return g.list
+}
+
+// markedRules is D32: a rule by user that applies to the program and not to its joins,
+// where an endpoint's subflow does not come up. The kernel makes joins as user 0. They do
+// have the mark of the connection: what a rule by mark does to them the lookups show.
+func markedRules(v *view) []Finding {
+	var g group
+	for w := range v.wants {
+		if w.u != pending || !retried(w.by) {
+			continue
+		}
+		policy := v.ruleByUser(w.c.UID)
+		if policy == nil {
+			continue
+		}
+		g.add(w.e.Address.String(), w.c, func() Finding {
+			return Finding{
+				Rule: rule.MarkedRule, Severity: Info, Confidence: track.Possible,
+				Title:   fmt.Sprintf("a routing rule by user does not apply to the subflows from endpoint %s", w.e.Address),
+				Subject: v.onEndpoint(w.e),
+				Evidence: []string{
+					fmt.Sprintf("rule priority %d: uidrange %d-%d lookup %d", policy.Priority, policy.UIDs.First, policy.UIDs.Last, policy.Table),
+					fmt.Sprintf("the program runs as user %d, and the kernel makes its joins as user 0", w.c.UID),
+				},
+				Fix: []string{fmt.Sprintf("ip rule add from %s table %d", w.e.Address, policy.Table)},
 			}
 		})
 	}
 	return g.list
 }
 
-// markedRules is D32: rules by mark or user that a join does not fit, where an
-// endpoint's subflow does not come up.
-func markedRules(v *view) []Finding {
-	var policy *hostnet.Rule
+// ruleByUser returns the first rule that is for packets of the user and not for those of
+// user 0, as which the kernel makes joins.
+func (v *view) ruleByUser(uid uint32) *hostnet.Rule {
 	for i := range v.Network.Rules {
 		r := &v.Network.Rules[i]
-		if !r.Not && r.Table != 0 && (r.Mark != 0 || r.UIDs != nil) {
-			policy = r
-			break
+		if !r.Not && r.Table != 0 && r.UIDs != nil && r.UIDs.First > 0 && r.UIDs.First <= uid && uid <= r.UIDs.Last {
+			return r
 		}
 	}
-	if policy == nil {
-		return nil
-	}
-	what := fmt.Sprintf("fwmark %#x", policy.Mark)
-	if policy.UIDs != nil {
-		what = fmt.Sprintf("uidrange %d-%d", policy.UIDs.First, policy.UIDs.Last)
-	}
-	var g group
-	for w := range v.wants {
-		if w.u != pending || !retried(w.by) {
-			continue
-		}
-		g.add(w.e.Address.String(), w.c, func() Finding {
-			return Finding{
-				Rule: rule.MarkedRule, Severity: Info, Confidence: track.Possible,
-				Title:    fmt.Sprintf("a routing rule by %s may not fit the subflows from endpoint %s", what, w.e.Address),
-				Subject:  v.onEndpoint(w.e),
-				Evidence: []string{fmt.Sprintf("rule priority %d: %s lookup %d; the kernel makes joins without the application's mark", policy.Priority, what, policy.Table)},
-				Fix:      []string{fmt.Sprintf("ip rule add from %s table %d", w.e.Address, policy.Table)},
-			}
-		})
-	}
-	return g.list
+	return nil
 }
 
 // reverseFilterHere is D29 on the receiving side: packets of peers were dropped.

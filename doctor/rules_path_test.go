@@ -2,10 +2,13 @@ package doctor
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"mptcpctl/counters"
+	"mptcpctl/doctor/rule"
 	"mptcpctl/hostnet"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
@@ -170,12 +173,18 @@ func joinCases() []ruleCase {
 			"D32", "", Info, track.Possible,
 			plainly(func(f *Facts) {
 				pend(f)
-				f.Network.Rules = []hostnet.Rule{{Mark: 5, Table: 100, Priority: 10}}
+				f.Network.Rules = []hostnet.Rule{{UIDs: &hostnet.UIDRange{First: 1000, Last: 1000}, Table: 100, Priority: 10}}
 				f.Events = nil
 				f.Endpoints[0].ID = 1
+				f.Connections[0].UID = 1000
 				f.Connections[0].Subflows[1].Remote = netip.MustParseAddrPort("203.0.113.1:443")
 			}),
-			plainly(func(f *Facts) { f.Network.Rules = []hostnet.Rule{{Mark: 5, Table: 100, Priority: 10}} }),
+			plainly(func(f *Facts) {
+				pend(f)
+				f.Connections[0].UID = 1000
+				// One by mark applies to joins, one by user to other users.
+				f.Network.Rules = []hostnet.Rule{{Mark: 5, Table: 100, Priority: 10}, {UIDs: &hostnet.UIDRange{First: 1, Last: 999}, Table: 100, Priority: 11}}
+			}),
 		},
 		{
 			"D35", "hanging", Fail, track.Likely,
@@ -424,5 +433,51 @@ func TestOldCountersAreNoTrouble(t *testing.T) {
 	setCounters(&f.MPTCP, old, nil)
 	if r := Diagnose(*f); len(r.Findings) > 0 {
 		t.Errorf("found %q", ids(r))
+	}
+}
+
+// Joins carry the mark of the connection: routes are looked up with it. Where it is not
+// known, and rules depend on it, nothing about routes is certain.
+func TestRoutesOfMarkedConnections(t *testing.T) {
+	noGateway := func(f *Facts) { // for packets without the mark
+		f.Lookups[1].Route.Gateway = netip.Addr{}
+	}
+	f := healthy(t)
+	noGateway(f)
+	token := f.Connections[0].Token
+	pend(f)
+	f.Network.Rules = []hostnet.Rule{{Mark: 5, Table: 100, Priority: 10}}
+	f.Marks = map[mptcp.Token]uint32{token: 5}
+	for _, q := range f.LookupsWanted() {
+		if q.Mark != 5 {
+			t.Errorf("lookup %v without the mark", q)
+		}
+		answer := Lookup{Request: q, Route: hostnet.Route{IfIndex: wlan, Gateway: netip.MustParseAddr("198.51.100.254"), Type: "unicast"}}
+		f.Lookups = append(f.Lookups, answer)
+	}
+	if found := ids(Diagnose(*f)); strings.Contains(found, "D28") || strings.Contains(found, "D32") || !strings.Contains(found, "D35") {
+		t.Errorf("with the mark's route: %s", found)
+	}
+	f.Marks = nil
+	report := Diagnose(*f)
+	i := slices.IndexFunc(report.Findings, func(x Finding) bool { return x.Rule == rule.NoRoute })
+	if i < 0 || report.Findings[i].Confidence != track.Likely || !slices.Contains(report.Findings[i].Alternatives, rule.JoinUnanswered) {
+		t.Errorf("with an unknown mark: %s", ids(report))
+	}
+	f.Marks = map[mptcp.Token]uint32{token: 0}
+	report = Diagnose(*f)
+	i = slices.IndexFunc(report.Findings, func(x Finding) bool { return x.Rule == rule.NoRoute })
+	if i < 0 || report.Findings[i].Confidence != track.Certain {
+		t.Errorf("without a mark: %s", ids(report))
+	}
+}
+
+// A route to another host that ends here is told before a firewall is suspected.
+func TestLocalRouteToAnotherHost(t *testing.T) {
+	f := healthy(t)
+	pend(f)
+	f.Lookups[1].Route = hostnet.Route{IfIndex: 1, Type: "local"}
+	if found := ids(Diagnose(*f)); !strings.Contains(found, "D28/fail/certain") {
+		t.Errorf("found %s", found)
 	}
 }

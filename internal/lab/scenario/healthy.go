@@ -88,6 +88,10 @@ func healthyTraffic() []Scenario {
 			Topology: pair(), Traffic: Traffic{Mapped: true}, Shows: bothJoined(1),
 		},
 		{
+			Name: "healthy-mark", Summary: "only a rule by the program's mark gives the second path its route",
+			Topology: pair().With(markedRoute), Traffic: Traffic{Mark: routedMark}, Shows: bothJoined(1),
+		},
+		{
 			Name: "healthy-busy", Summary: "two paths that carry data all the time",
 			Topology: pair(), Traffic: Traffic{Stream: true}, Ready: bothJoined(1), Shows: bothJoined(1),
 		},

@@ -73,15 +73,11 @@ func boundRouteScenarios() []Scenario {
 			Host:  lab.ClientHost, Rule: rule.TunnelRoute,
 		},
 		{
-			Name: "rule-by-mark", Summary: "a routing rule wants a mark, which joins have not, and their way leads nowhere",
-			Topology: pair().With(func(t *lab.Topology) {
-				c := t.Client()
-				c.Rules = []lab.PolicyRule{{Mark: 0x20, Table: 102, Priority: 102}}
-				c.Routes = append(c.Routes, lab.Route{To: anywhere4(), Via: netip.MustParseAddr(server2), Dev: "eth1", Metric: 1000})
-			}),
-			Faults: atServer("drop SYN with MP_JOIN: the way without the mark", "eth1", lab.FirewallRule{Verdict: lab.Drop}.OnSYN(lab.SubtypeMPJoin)),
+			Name: "rule-by-mark", Summary: "joins carry the program's mark, a rule by mark gives them their route, and a firewall drops them",
+			Topology: pair().With(markedRoute), Traffic: Traffic{Mark: routedMark},
+			Faults: atServer("drop SYN with MP_JOIN", "eth1", lab.FirewallRule{Verdict: lab.Drop}.OnSYN(lab.SubtypeMPJoin)),
 			Shows:  []Symptom{joinHangs(client2)},
-			Host:   lab.ClientHost, Rule: rule.MarkedRule,
+			Host:   lab.ClientHost, Rule: rule.JoinUnanswered,
 		},
 		{
 			Name: "one-subnet", Summary: "two links in one subnet, and an endpoint without dev",
@@ -101,4 +97,14 @@ func noSourceRule(t *lab.Topology) { t.Client().Rules, t.Client().Routes = nil, 
 // strict switches the reverse path filter of a host to strict.
 func strict(h *lab.HostSpec) {
 	h.Sysctls = []lab.Sysctl{{Name: "net.ipv4.conf.all.rp_filter", Value: "1"}, {Name: "net.ipv4.conf.default.rp_filter", Value: "1"}}
+}
+
+// routedMark is the mark of sockets for which a rule has the route of the second path.
+const routedMark = 0x20
+
+// markedRoute leaves the client's second address without a route, but for packets with the
+// mark.
+func markedRoute(t *lab.Topology) {
+	c := t.Client()
+	c.Rules = []lab.PolicyRule{{From: netip.MustParsePrefix(client2 + "/32"), Mark: routedMark, Table: 102, Priority: 102}}
 }

@@ -267,8 +267,12 @@ func (g *gathering) sockets(ctx context.Context) {
 	if err != nil {
 		g.miss("the subflows of connections, and TCP sockets", err)
 	}
-	if err := g.h.readConnections(ctx, &snapshot); err != nil {
+	g.f.Marks = map[mptcp.Token]uint32{}
+	if err := g.h.readMarked(ctx, &snapshot, g.f.Marks); err != nil {
 		g.miss("connections", err)
+	}
+	if err := g.h.readRoutes(ctx, &snapshot, unboundFlows(snapshot.Subflows, g.f.Marks)); err != nil {
+		g.miss("routes", err)
 	}
 	if len(snapshot.Subflows) == 0 {
 		if err := g.h.CheckSubflows(ctx); errors.Is(err, fs.ErrPermission) {

@@ -194,10 +194,19 @@ func (h *Host) Snapshot(ctx context.Context) (track.Snapshot, error) {
 }
 
 func (h *Host) readConnections(ctx context.Context, s *track.Snapshot) error {
+	return h.readMarked(ctx, s, nil)
+}
+
+// readMarked reads the connections, and enters the marks of their sockets where they are
+// told and wanted.
+func (h *Host) readMarked(ctx context.Context, s *track.Snapshot, marks map[mptcp.Token]uint32) error {
 	s.Connections = slices.Grow(s.Connections, h.sockets())
 	for c, err := range h.diag.Connections(ctx, nil) {
 		if err != nil {
 			return err
+		}
+		if c.HasMark && marks != nil {
+			marks[c.Info.Token] = c.Mark
 		}
 		s.Connections = append(s.Connections, source.Connection(h.netns, &c))
 	}

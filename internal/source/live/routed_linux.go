@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"mptcpctl/hostnet"
+	"mptcpctl/mptcp"
 	"mptcpctl/sockdiag"
 	"mptcpctl/track"
 )
@@ -104,4 +105,15 @@ func routeFacts(asked []hostnet.Flow, devices []uint32) []track.RouteFact {
 		}
 	}
 	return facts
+}
+
+// unboundFlows returns the flows of rows of subflows that are bound to no device.
+func unboundFlows(rows []track.SubflowRow, marks map[mptcp.Token]uint32) *routed {
+	f := &routed{seen: map[hostnet.Flow]struct{}{}}
+	for i := range rows {
+		if r := &rows[i]; r.IfIndex == 0 && r.HasToken && r.Remote.Addr().IsValid() {
+			f.seen[hostnet.Flow{Source: r.Local.Addr(), Destination: r.Remote.Addr(), Mark: marks[r.Token]}] = struct{}{}
+		}
+	}
+	return f
 }
