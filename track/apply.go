@@ -134,22 +134,13 @@ func (t *Tracker) changeEstablished(slot uint32, e *mptcp.Event) question {
 
 // addSubflow adds a subflow, or brings the one up that was pending.
 func (t *Tracker) addSubflow(slot uint32, e *mptcp.Event) question {
-	sub, ok := subflowOf(e)
+	sub, ok := SubflowOf(e)
 	if !ok {
 		return question{}
 	}
-	sub.State, sub.TCP, sub.FullyEstablished = mptcp.SubflowEstablished, mptcp.StateEstablished, true
 	r := &t.rec
 	t.table.load(slot, r)
-	if i := findSubflow(r.Subflows, &sub); i >= 0 {
-		known := &r.Subflows[i]
-		sub.Initial = known.Initial
-		sub.TokenRemote, sub.BackupLocal = known.TokenRemote, known.BackupLocal
-		takeFigures(&sub, known)
-		r.Subflows[i] = sub
-	} else {
-		r.Subflows = append(r.Subflows, sub)
-	}
+	r.Subflows = bringUp(r.Subflows, sub)
 	t.table.update(slot, r)
 	return t.doubt(e)
 }
@@ -157,7 +148,7 @@ func (t *Tracker) addSubflow(slot uint32, e *mptcp.Event) question {
 // removeSubflow removes a subflow. Kernels before a fix of December 2025 repeat the
 // event of the initial subflow, with zero addresses: it is ignored.
 func (t *Tracker) removeSubflow(slot uint32, e *mptcp.Event) question {
-	sub, ok := subflowOf(e)
+	sub, ok := SubflowOf(e)
 	if !ok || sub.Local.Addr().IsUnspecified() && sub.Remote.Port() == 0 {
 		return question{}
 	}
@@ -180,7 +171,7 @@ func (t *Tracker) removeSubflow(slot uint32, e *mptcp.Event) question {
 }
 
 func (t *Tracker) changePriority(slot uint32, e *mptcp.Event) question {
-	sub, ok := subflowOf(e)
+	sub, ok := SubflowOf(e)
 	if !ok {
 		return question{}
 	}
@@ -191,27 +182,4 @@ func (t *Tracker) changePriority(slot uint32, e *mptcp.Event) question {
 		t.table.update(slot, r)
 	}
 	return t.doubt(e)
-}
-
-// findSubflow returns the index of the subflow between these addresses, or -1.
-func findSubflow(subflows []mptcp.Subflow, like *mptcp.Subflow) int {
-	for i := range subflows {
-		if subflows[i].Local == like.Local && subflows[i].Remote == like.Remote {
-			return i
-		}
-	}
-	return -1
-}
-
-// subflowOf returns the subflow that the event is about.
-func subflowOf(e *mptcp.Event) (s mptcp.Subflow, ok bool) {
-	var okLocal, okRemote bool
-	s.Local, okLocal = e.Local()
-	s.Remote, okRemote = e.Remote()
-	s.LocalID, s.RemoteID = e.LocalID, e.RemoteID
-	s.BackupRemote = e.Backup != 0
-	if e.IfIndex > 0 {
-		s.IfIndex, s.Bound = uint32(e.IfIndex), true
-	}
-	return s, okLocal && okRemote
 }

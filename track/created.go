@@ -32,18 +32,13 @@ func (t *Tracker) applyCreated(e *mptcp.Event) {
 		t.end(slot, how, e.Time)
 	}
 	t.checks.forget(identity{e.Netns, e.Token})
-	*r = record{instance: instance, flags: coreCreated, Connection: mptcp.Connection{
-		Token: e.Token, Netns: e.Netns, Family: e.Family, Side: t.side(e), State: mptcp.StateEstablished,
-		Local: local, Remote: remote, Since: e.Time, Subflows: r.Subflows[:0],
-	}}
+	*r = record{instance: instance, flags: coreCreated, Connection: begin(e, r.Subflows[:0])}
+	r.Side = t.side(e)
 	if n := findNamespace(t.namespaces, e.Netns); n != nil {
 		r.PathManager = n.snapshot.PathManager
 	} else {
 		t.ask(e, question{after: soon}) // with it the namespace is looked at
 	}
-	r.Subflows = append(r.Subflows, mptcp.Subflow{
-		Local: local, Remote: remote, Initial: true, State: mptcp.SubflowEstablished, TCP: mptcp.StateEstablished,
-	})
 	slot := t.table.insert(r)
 	t.delivery.reportEvent(t.table, slot, e)
 	t.ask(e, t.doubt(e))

@@ -34,7 +34,7 @@ func (t *Tracker) deriveFailure(slot uint32, k mptcp.Key, e *mptcp.Event) {
 			(mptcp.EventType(h.kind) == mptcp.EventSubflowEstablished || mptcp.EventType(h.kind) == mptcp.EventSubflowClosed))
 		return !known
 	})
-	if sub, _ := subflowOf(e); t.archive.hasClosed(k, &sub) {
+	if sub, _ := SubflowOf(e); t.archive.hasClosed(k, &sub) {
 		known = true
 	}
 	if known {

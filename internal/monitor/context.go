@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"context"
-	"slices"
 
 	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
@@ -35,9 +34,9 @@ type Flow struct {
 type flow struct {
 	mptcp.Connection
 	missed bool // the kernel did not have it when it was asked last
-	// ended is the subflow of the last event, if that was its end: the event itself
-	// is judged by the connection that still had it.
-	ended mptcp.Subflow
+	// ended is the last event if a subflow ended with it: the event itself is judged by
+	// the connection that still had the subflow.
+	ended *mptcp.Event
 }
 
 // NewContext starts from the connections that are older than the monitor.
@@ -89,7 +88,7 @@ func (f *Context) follow(e *mptcp.Event) *mptcp.Connection {
 	key := Flow{e.Netns, e.Token}
 	c := f.connections[key]
 	if e.Type == mptcp.EventCreated {
-		c = newFlow(e)
+		c = &flow{Connection: track.Begin(e)}
 		f.connections[key] = c
 		if len(f.connections) > f.most {
 			f.forget()
@@ -105,30 +104,19 @@ func (f *Context) follow(e *mptcp.Event) *mptcp.Connection {
 	return &c.Connection
 }
 
-// newFlow returns the connection of a CREATED event.
-func newFlow(e *mptcp.Event) *flow {
-	c := &flow{Connection: mptcp.Connection{Token: e.Token, Netns: e.Netns, Family: e.Family, Side: e.Side(), State: mptcp.StateEstablished}}
-	c.Local, _ = e.Local()
-	c.Remote, _ = e.Remote()
-	c.Subflows = []mptcp.Subflow{{Local: c.Local, Remote: c.Remote, Initial: true, State: mptcp.SubflowEstablished, TCP: mptcp.StateEstablished}}
-	return c
-}
-
-// follow takes in an event of the connection.
+// follow takes in an event of the connection. A subflow that it ends stays until the
+// next event.
 func (c *flow) follow(e *mptcp.Event) {
-	if c.ended.Local.IsValid() {
-		c.Subflows = slices.DeleteFunc(c.Subflows, func(s mptcp.Subflow) bool { return s.Local == c.ended.Local && s.Remote == c.ended.Remote })
-		c.ended = mptcp.Subflow{}
+	if c.ended != nil {
+		track.Follow(&c.Connection, c.ended)
+		c.ended = nil
 	}
-	s := mptcp.Subflow{LocalID: e.LocalID, RemoteID: e.RemoteID, BackupRemote: e.Backup != 0, State: mptcp.SubflowEstablished, TCP: mptcp.StateEstablished}
-	s.Local, _ = e.Local()
-	s.Remote, _ = e.Remote()
-	switch e.Type {
-	case mptcp.EventSubflowEstablished:
-		c.Subflows = append(c.Subflows, s)
-	case mptcp.EventSubflowClosed:
-		c.ended = s
+	if e.Type == mptcp.EventSubflowClosed {
+		ended := *e
+		c.ended = &ended
+		return
 	}
+	track.Follow(&c.Connection, e)
 }
 
 // forget forgets the connections that the kernel had neither now nor when it was

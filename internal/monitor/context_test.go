@@ -63,3 +63,33 @@ func TestFlowLosesSubflows(t *testing.T) {
 		t.Errorf("%d subflows are left", len(c.Subflows))
 	}
 }
+
+// TestFlowHasEachSubflowOnce: a subflow may be in the first dump, and come up in an event
+// that was queued meanwhile.
+func TestFlowHasEachSubflowOnce(t *testing.T) {
+	f := NewContext(t.Context(), nil)
+	f.follow(created(7))
+	up := mptcp.Event{
+		Type: mptcp.EventSubflowEstablished, Token: 7, LocalID: 2,
+		Fields: mptcp.FieldToken | mptcp.FieldSaddr4 | mptcp.FieldDaddr4 | mptcp.FieldSport | mptcp.FieldDport,
+		Source: netip.MustParseAddr("10.0.0.3"), Destination: netip.MustParseAddr("10.0.0.2"), Sport: 9, Dport: 443,
+	}
+	f.follow(&up)
+	if c := f.follow(&up); len(c.Subflows) != 2 {
+		t.Errorf("the connection has %d subflows: %+v", len(c.Subflows), c.Subflows)
+	}
+	backup := up
+	backup.Type, backup.Backup = mptcp.EventSubflowPriority, 1
+	if c := f.follow(&backup); !c.Subflows[1].BackupRemote {
+		t.Error("the peer made the subflow a backup, which is not known")
+	}
+	down := up
+	down.Type = mptcp.EventSubflowClosed
+	if c := f.follow(&down); len(c.Subflows) != 2 {
+		t.Errorf("the event that ends a subflow is judged by a connection with %d", len(c.Subflows))
+	}
+	closed := mptcp.Event{Type: mptcp.EventClosed, Token: 7, Fields: mptcp.FieldToken}
+	if c := f.follow(&closed); len(c.Subflows) != 1 {
+		t.Errorf("%d subflows are left of two of which one ended", len(c.Subflows))
+	}
+}

@@ -240,18 +240,12 @@ func (m *model) apply(e *mptcp.Event) {
 	if !e.Has(mptcp.FieldToken) {
 		return
 	}
-	local, _ := e.Local()
-	remote, _ := e.Remote()
-	row := track.SubflowRow{Token: e.Token, HasToken: true, Subflow: mptcp.Subflow{
-		Local: local, Remote: remote, LocalID: e.LocalID, RemoteID: e.RemoteID, BackupRemote: e.Backup != 0,
-		TCP: mptcp.StateEstablished, FullyEstablished: true,
-	}}
-	if e.IfIndex > 0 {
-		row.IfIndex, row.Bound = uint32(e.IfIndex), true
-	}
+	row := track.SubflowRow{Token: e.Token, HasToken: true}
+	row.Subflow, _ = track.SubflowOf(e)
+	row.TCP, row.FullyEstablished = mptcp.StateEstablished, true
 	switch e.Type {
 	case mptcp.EventCreated, mptcp.EventSubflowEstablished:
-		m.prove(local.Addr(), row.IfIndex)
+		m.prove(row.Local.Addr(), row.IfIndex)
 	}
 	switch e.Type {
 	case mptcp.EventCreated:
@@ -259,7 +253,9 @@ func (m *model) apply(e *mptcp.Event) {
 			row.Requested = e.Side() != mptcp.SideServer // else a join of rows would call it the server's
 			m.order = append(m.order, e.Token)
 			m.rows[e.Token] = []track.SubflowRow{row}
-			m.connections[e.Token] = mptcp.Connection{Token: e.Token, Netns: m.base.Netns, Side: e.Side(), Family: e.Family, State: mptcp.StateEstablished, Local: local, Remote: remote}
+			c := track.Begin(e)
+			c.Netns, c.Since, c.Subflows = m.base.Netns, time.Time{}, nil // as a dump shows it
+			m.connections[e.Token] = c
 		}
 	case mptcp.EventSubflowEstablished:
 		row.Join, row.Requested = true, m.connections[e.Token].Side != mptcp.SideServer
