@@ -41,7 +41,26 @@ func (v *view) pathFacts() ledger.Facts {
 
 // entry returns what the ledger says of a join from the endpoint, nil for nothing.
 func (v *view) entry(c *mptcp.Connection, e mptcp.Endpoint) *ledger.Entry {
+	if v.supposed {
+		return v.foreseen(c, e)
+	}
 	return v.ledger().Join(c.Token, e.Address)
+}
+
+// foreseen returns what the path manager would do with the endpoint on a connection that
+// does not exist.
+func (v *view) foreseen(c *mptcp.Connection, e mptcp.Endpoint) *ledger.Entry {
+	list, known := v.foresight[c.Token]
+	if !known {
+		list = ledger.Foresee(v.pathFacts(), c.Local, c.Remote)
+		v.foresight[c.Token] = list
+	}
+	for i := range list {
+		if plain(list[i].Endpoint.Address) == plain(e.Address) && list[i].Endpoint.Port == e.Port {
+			return &list[i]
+		}
+	}
+	return nil
 }
 
 // ruleOf returns the rule about a cause of the ledger, "" where none is.

@@ -22,24 +22,12 @@ func Suppose(f Facts, e mptcp.Endpoint, starts []Start) Facts {
 	e.ID, f.supposed = 0, true
 	f.Connections, f.Lookups, f.Events, f.EventsSince, f.EarlierThan = nil, nil, nil, time.Time{}, nil
 	f.MPTCP, f.TCP = Counted{Now: f.MPTCP.Now}, Counted{Now: f.TCP.Now}
-	taken := 0
-	if f.Limits != nil {
-		taken = int(min(f.Limits.Subflows, 255))
-	}
-	v := newView(&f)
 	for i, s := range starts {
-		others := 0 // endpoints that come first
-		for _, m := range v.makers {
-			if sameFamily(m.Address, s.Remote) && plain(m.Address) != plain(s.Local) && !v.noAddress(m) {
-				others++
-			}
-		}
 		f.Connections = append(f.Connections, mptcp.Connection{
 			Token: mptcp.Token(i + 1), Netns: f.Netns, Family: mptcp.FamilyOf(s.Remote), Side: mptcp.SideClient,
 			State: mptcp.StateEstablished, PathManager: "kernel",
 			Local: netip.AddrPortFrom(s.Local, 1), Remote: netip.AddrPortFrom(s.Remote, 1),
 			BytesSent: 1, BytesReceived: 1,
-			Limits: mptcp.ConnectionLimits{Subflows: uint8(min(others, taken)), SubflowsMax: uint8(taken)},
 			Subflows: []mptcp.Subflow{{
 				Local: netip.AddrPortFrom(s.Local, 1), Remote: netip.AddrPortFrom(s.Remote, 1), Initial: true,
 				TCP: mptcp.StateEstablished, State: mptcp.SubflowEstablished, FullyEstablished: true,
@@ -48,13 +36,6 @@ func Suppose(f Facts, e mptcp.Endpoint, starts []Start) Facts {
 	}
 	f.Endpoints = append(slices.Clone(f.Endpoints), e)
 	return f
-}
-
-// noAddress reports whether the endpoint's address cannot be used: what fails at
-// once gives its place under the limit to the next one.
-func (v *view) noAddress(e mptcp.Endpoint) bool {
-	_, missing := v.missing(e)
-	return missing
 }
 
 // Problem is why an endpoint would not do what it is added for.

@@ -90,3 +90,22 @@ func TestCheckEndpoint(t *testing.T) {
 		})
 	}
 }
+
+// An endpoint that the host has already is told to be there, with what connections make
+// of it.
+func TestExisting(t *testing.T) {
+	f := healthy(t)
+	e := f.Endpoints[0]
+	id, lines, fine := Existing(*f, mptcp.Endpoint{Address: e.Address, Flags: e.Flags, IfIndex: e.IfIndex})
+	if id != e.ID || !fine || len(lines) != 1 || !strings.HasSuffix(lines[0], ": up") {
+		t.Errorf("id %d, fine %v: %q", id, fine, lines)
+	}
+	alone(f)
+	if _, lines, fine = Existing(*f, e); fine || !strings.Contains(lines[0], "will not retry it") {
+		t.Errorf("fine %v: %q", fine, lines)
+	}
+	e.Flags |= mptcp.FlagBackup
+	if id, _, _ = Existing(*f, e); id != 0 {
+		t.Errorf("an endpoint with other flags is taken for endpoint %d", id)
+	}
+}

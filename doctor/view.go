@@ -27,7 +27,8 @@ type view struct {
 	routes     map[routeKey]routeTrouble
 	candidates map[netip.Addr][]hostnet.Address
 	account    *ledger.Ledger
-	blind      bool // the kernel keeps back which TCP sockets are subflows
+	foresight  map[mptcp.Token][]ledger.Entry // of supposed connections
+	blind      bool                           // the kernel keeps back which TCP sockets are subflows
 }
 
 func newView(f *Facts) *view {
@@ -40,6 +41,7 @@ func newView(f *Facts) *view {
 		earlier:    make(map[mptcp.Token]bool, len(f.EarlierThan)),
 		routes:     map[routeKey]routeTrouble{},
 		candidates: map[netip.Addr][]hostnet.Address{},
+		foresight:  map[mptcp.Token][]ledger.Entry{},
 		blind:      slices.ContainsFunc(f.Unseen, func(g Gap) bool { return g.What == UnseenSubflows }),
 	}
 	for _, l := range f.Network.Links {

@@ -374,3 +374,26 @@ func TestTexts(t *testing.T) {
 		one(r.String())
 	}
 }
+
+func TestForesee(t *testing.T) {
+	f := situation()
+	add := func(id mptcp.AddressID, address string, flags mptcp.EndpointFlags) {
+		f.Endpoints = append(f.Endpoints, mptcp.Endpoint{ID: id, Address: netip.MustParseAddr(address), Flags: flags})
+		f.Addresses = append(f.Addresses, hostnet.Address{Addr: netip.MustParseAddr(address), IfIndex: 2})
+	}
+	f.Endpoints[0].Address = netip.MustParseAddr("10.91.9.9") // not on the host: it leaves its place
+	add(2, "10.91.1.2", mptcp.FlagSubflow)
+	add(3, "fd00::2", mptcp.FlagSubflow)
+	add(4, "10.91.3.2", mptcp.FlagSubflow)
+	add(5, "10.91.4.2", mptcp.FlagSubflow|mptcp.FlagFullmesh)
+	add(6, "10.91.5.2", mptcp.FlagSubflow)
+	add(7, "10.91.6.2", mptcp.FlagSignal)
+	list := Foresee(*f, at("10.91.1.2:1"), at("10.91.1.1:1"))
+	want := []Cause{AddressMissing, FirstAddress, OtherFamily, Waiting, Waiting, LimitReached, WrongFlags}
+	if len(list) != len(want) {
+		t.Fatalf("%d entries, want %d", len(list), len(want))
+	}
+	for i := range list {
+		check(t, &list[i], want[i])
+	}
+}

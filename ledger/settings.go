@@ -99,7 +99,7 @@ func (s *Settings) Add(e mptcp.Endpoint, most int) (mptcp.Endpoint, bool) {
 // free returns the first id from the last one given on that no endpoint has.
 func (s *Settings) free() mptcp.AddressID {
 	for round := range 2 {
-		from := int(s.last)
+		from := max(int(s.last), 1)
 		if round > 0 {
 			from = 1
 		}

@@ -65,6 +65,11 @@ func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error 
 		return named(inv, err)
 	}
 	check := &present.EndpointCheck{Endpoint: e, Device: deviceOf(host, e)}
+	existing, lines, fine := doctor.Existing(facts, e)
+	if existing != 0 {
+		check.Endpoint.ID = existing
+		facts.Endpoints = slices.DeleteFunc(slices.Clone(facts.Endpoints), func(o mptcp.Endpoint) bool { return o.ID == existing })
+	}
 	var starts []doctor.Start
 	if e.Flags.CreatesSubflows() {
 		if starts, err = checkStarts(ctx, host, &facts, peer, e); err != nil {
@@ -80,9 +85,11 @@ func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error 
 	if e.Flags.CreatesSubflows() && len(starts) == 0 {
 		check.Problems = append(check.Problems, doctor.Problem{Text: "no peer to check: this host has opened no connection and has no default route", Fix: []string{"name a peer: to PEER"}})
 	}
-	check.Facts = checkedFacts(&supposed, e)
-	check.Works = len(check.Problems) == 0
-	check.Command = addCommand(e, check.Device)
+	check.Facts = append(lines, checkedFacts(&supposed, e)...)
+	check.Works = len(check.Problems) == 0 && fine
+	if existing == 0 {
+		check.Command = addCommand(e, check.Device)
+	}
 	if err := writeCheck(inv, check); err != nil || check.Works {
 		return err
 	}

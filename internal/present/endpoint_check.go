@@ -2,6 +2,7 @@ package present
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/netip"
 
@@ -11,7 +12,7 @@ import (
 
 // EndpointCheck is what would happen if an endpoint were added.
 type EndpointCheck struct {
-	Endpoint mptcp.Endpoint
+	Endpoint mptcp.Endpoint   // with an id: the host has it already
 	Device   string           // that it is bound to
 	Peers    []netip.Addr     // that its subflows would go to
 	Works    bool             //
@@ -23,6 +24,7 @@ type EndpointCheck struct {
 // MarshalJSON returns the check as an object.
 func (c *EndpointCheck) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
+		ID       mptcp.AddressID  `json:"id,omitempty"` // of an endpoint that is there already
 		Address  netip.Addr       `json:"address"`
 		Port     uint16           `json:"port,omitempty"`
 		Device   string           `json:"dev,omitempty"`
@@ -31,9 +33,9 @@ func (c *EndpointCheck) MarshalJSON() ([]byte, error) {
 		Works    bool             `json:"works"`
 		Facts    []string         `json:"facts"`
 		Problems []doctor.Problem `json:"problems"`
-		Command  string           `json:"command"`
+		Command  string           `json:"command"` // "" for one that is there already
 	}{
-		c.Endpoint.Address, c.Endpoint.Port, c.Device, append([]string{}, c.Endpoint.Flags.Names()...), append([]netip.Addr{}, c.Peers...),
+		c.Endpoint.ID, c.Endpoint.Address, c.Endpoint.Port, c.Device, append([]string{}, c.Endpoint.Flags.Names()...), append([]netip.Addr{}, c.Peers...),
 		c.Works, append([]string{}, c.Facts...), append([]doctor.Problem{}, c.Problems...), c.Command,
 	})
 }
@@ -48,15 +50,13 @@ func (t *DoctorText) EndpointCheck(w io.Writer, c *EndpointCheck) error {
 		b = append(b, ' ')
 		b = append(b, flag...)
 	}
+	b = append(b, ": "...)
 	if c.Works {
-		b = append(b, ": "...)
 		b = append(b, t.Colors.Good...)
-		b = append(b, "would work"...)
 	} else {
-		b = append(b, ": "...)
 		b = append(b, t.Colors.Bad...)
-		b = append(b, "would not work"...)
 	}
+	b = append(b, c.verdict()...)
 	b = append(b, t.Colors.Reset...)
 	b = append(b, '\n')
 	for i := range c.Problems {
@@ -65,11 +65,24 @@ func (t *DoctorText) EndpointCheck(w io.Writer, c *EndpointCheck) error {
 	for i, fact := range c.Facts {
 		b = t.appendField(b, once(i, "checked"), fact)
 	}
-	if c.Works {
+	if c.Works && c.Command != "" {
 		b = t.appendFix(b, "command", c.Command)
 	}
 	_, err := w.Write(b)
 	return err
+}
+
+// verdict is the answer in words.
+func (c *EndpointCheck) verdict() string {
+	switch {
+	case c.Endpoint.ID != 0 && c.Works:
+		return fmt.Sprintf("is endpoint %d already, and works", c.Endpoint.ID)
+	case c.Endpoint.ID != 0:
+		return fmt.Sprintf("is endpoint %d already, and does not work for each connection", c.Endpoint.ID)
+	case c.Works:
+		return "would work"
+	}
+	return "would not work"
 }
 
 func (t *DoctorText) appendProblem(b []byte, p *doctor.Problem) []byte {
