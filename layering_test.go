@@ -3,6 +3,7 @@
 package mptcpctl_test
 
 import (
+	"bytes"
 	"go/build"
 	"io/fs"
 	"os"
@@ -35,7 +36,9 @@ var imports = map[string][]string{
 	"internal/owners":   {"mptcp", "internal/bpf"},
 	"internal/managers": {"mptcp", "internal/owners"},
 	"hostnet":           {"mptcp", "internal/thread", "internal/owners", "internal/nlmsg"},
-	"track":             {"mptcp"},
+	"internal/pages":    {},
+	"internal/radix":    {},
+	"track":             {"mptcp", "internal/pages", "internal/radix"},
 	"internal/firewall": {"internal/uapi", "internal/nlmsg"},
 	"doctor/rule":       {},
 	"doctor":            {"mptcp", "ledger", "internal/shell", "internal/kernel", "track", "counters", "hostnet", "internal/firewall", "doctor/rule"},
@@ -157,6 +160,49 @@ func TestGrammarIsKnownToCommands(t *testing.T) {
 		knows := slices.Contains(allowed, "internal/grammar")
 		if knows && !strings.HasPrefix(dir, "internal/cli/") && !strings.HasPrefix(dir, "internal/compat/") {
 			t.Errorf("%s may import internal/grammar", dir)
+		}
+	}
+}
+
+// size is how many files and lines a package has outside tests.
+type size struct{ files, lines int }
+
+// most is the size from which a package is to be taken apart.
+var most = size{files: 40, lines: 5200}
+
+// larger are the packages that may be larger. The commands are many small things. What is
+// left in track shares one table and one lock; its limit may only become less.
+var larger = map[string]size{
+	"internal/cli": {files: 50, lines: 6200},
+	"track":        {files: 40, lines: 5600},
+}
+
+// TestRoomSizes: a package that has grown too large to be read as one thing is taken
+// apart.
+func TestRoomSizes(t *testing.T) {
+	for _, dir := range packages(t) {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var is size
+		for _, name := range files {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			is.files++
+			is.lines += bytes.Count(text, []byte("\n"))
+		}
+		allowed, listed := larger[dir]
+		if !listed {
+			allowed = most
+		}
+		if is.files > allowed.files || is.lines > allowed.lines {
+			t.Errorf("%s has %d files with %d lines, and may have %d with %d: take it apart", dir, is.files, is.lines, allowed.files, allowed.lines)
 		}
 	}
 }

@@ -103,7 +103,7 @@ func (t *Tracker) change(slot uint32, e *mptcp.Event) question {
 	case mptcp.EventEstablished:
 		return t.changeEstablished(slot, e)
 	case mptcp.EventClosed:
-		t.table.writable.core.at(slot).flags |= coreClosed
+		t.table.writable.core.At(slot).flags |= coreClosed
 		return question{after: soon, closed: true}
 	case mptcp.EventSubflowEstablished:
 		return t.addSubflow(slot, e)

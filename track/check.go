@@ -233,7 +233,7 @@ func (t *Tracker) stillThere(k *check, c *mptcp.Connection, rows map[mptcp.Token
 	}
 	t.joinIn(c, rows[k.token])
 	slot, fate := t.takeIn(c, depth, true)
-	flags := &t.table.writable.core.at(slot).flags
+	flags := &t.table.writable.core.At(slot).flags
 	if fate != replaced && !k.closedAt.IsZero() {
 		*flags |= coreClosed
 	}
@@ -250,7 +250,7 @@ func (t *Tracker) notThere(k *check) {
 	slot, live := t.table.find(k.netns, k.token)
 	switch {
 	case !live:
-	case t.table.core.at(slot).flags&coreClosed != 0:
+	case t.table.core.At(slot).flags&coreClosed != 0:
 		at := k.closedAt
 		if at.IsZero() {
 			at = t.clock.now()

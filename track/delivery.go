@@ -28,8 +28,8 @@ func (v *delivery) report(d *Delta) { v.streams.push(d) }
 // reportOf gives a delta of the live connection in the slot to the readers, and to its
 // history. The record of the connection must be written before.
 func (v *delivery) reportOf(in *table, slot uint32, d *Delta) {
-	c := in.writable.core.at(slot)
-	d.Key = mptcp.Key{Netns: in.locals.at(c.local).netns, Token: mptcp.Token(c.token), Instance: uint32(c.instance)}
+	c := in.writable.core.At(slot)
+	d.Key = mptcp.Key{Netns: in.locals.At(c.local).netns, Token: mptcp.Token(c.token), Instance: uint32(c.instance)}
 	c.history = v.history.add(d, c.history)
 	v.report(d)
 }

@@ -162,12 +162,12 @@ func (t *Tracker) troubled(netns string, all bool) []mptcp.Token {
 		if len(out) == sampledAtATime {
 			break
 		}
-		c := t.table.core.at(slot)
-		trouble := t.table.first.has(slot) && in(t.table.first.at(slot))
-		for next := c.join; next != 0 && !trouble; next = t.table.joins.at(next - 1).next {
-			trouble = in(&t.table.joins.at(next - 1).figures)
+		c := t.table.core.At(slot)
+		trouble := t.table.first.Has(slot) && in(t.table.first.At(slot))
+		for next := c.join; next != 0 && !trouble; next = t.table.joins.At(next - 1).next {
+			trouble = in(&t.table.joins.At(next - 1).figures)
 		}
-		if trouble && t.table.locals.at(c.local).netns == netns {
+		if trouble && t.table.locals.At(c.local).netns == netns {
 			out = append(out, mptcp.Token(c.token))
 		}
 	}

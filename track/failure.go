@@ -29,7 +29,7 @@ func (t *Tracker) rejected(slot uint32, k mptcp.Key, gone *mptcp.Subflow, e *mpt
 func (t *Tracker) deriveFailure(slot uint32, k mptcp.Key, e *mptcp.Event) {
 	known := false
 	past := t.delivery.history.view()
-	past.walk(k, t.table.core.at(slot).history, func(h *entry) bool {
+	past.walk(k, t.table.core.At(slot).history, func(h *entry) bool {
 		known = sameSubflow(h, e) && (h.derived == KindSubflowFailed || h.derived == KindEvent &&
 			(mptcp.EventType(h.kind) == mptcp.EventSubflowEstablished || mptcp.EventType(h.kind) == mptcp.EventSubflowClosed))
 		return !known
@@ -41,7 +41,7 @@ func (t *Tracker) deriveFailure(slot uint32, k mptcp.Key, e *mptcp.Event) {
 		return
 	}
 	sure := Certain
-	if t.reconciler.mayBeBlind(e) && (t.lost > 0 || t.table.writable.core.at(slot).flags&coreCreated == 0) {
+	if t.reconciler.mayBeBlind(e) && (t.lost > 0 || t.table.writable.core.At(slot).flags&coreCreated == 0) {
 		sure = Likely // SF_ESTABLISHED may be among what was missed before the dump
 	}
 	if why := failure(e); sure == Certain || len(why) > 1 {
@@ -53,7 +53,7 @@ func (t *Tracker) deriveFailure(slot uint32, k mptcp.Key, e *mptcp.Event) {
 // not known if SF_ESTABLISHED had waited in the socket: both may be read at once.
 func (t *Tracker) lifeOf(slot uint32, k mptcp.Key, e *mptcp.Event) (age time.Duration, ok bool) {
 	past := t.delivery.history.view()
-	past.walk(k, t.table.core.at(slot).history, func(h *entry) bool {
+	past.walk(k, t.table.core.At(slot).history, func(h *entry) bool {
 		if h.derived != KindEvent || mptcp.EventType(h.kind) != mptcp.EventSubflowEstablished || !sameSubflow(h, e) {
 			return true
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"mptcpctl/internal/pages"
 	"mptcpctl/mptcp"
 )
 
@@ -58,8 +59,8 @@ const notesKept = 1 << 12
 
 // history holds the last deltas of all connections.
 type history struct {
-	ring  cow[entry]
-	pages tab[entry]
+	ring  pages.Writer[entry]
+	pages pages.Table[entry]
 	next  uint64 // number of the next entry; the first is 1
 	size  uint64
 	notes []*note // ring by number
@@ -69,7 +70,7 @@ type history struct {
 
 func newHistory(total int) *history {
 	h := &history{next: 1, size: uint64(total)}
-	h.ring.tab = &h.pages
+	h.ring.Table = &h.pages
 	return h
 }
 
@@ -81,7 +82,7 @@ func (h *history) add(d *Delta, previous uint32) uint32 {
 	if d.Cause != "" || len(d.Evidence) > 0 {
 		e.note = h.addNote(d)
 	}
-	*h.ring.at(uint32(h.next % h.size)) = e
+	*h.ring.At(uint32(h.next % h.size)) = e
 	h.next++
 	return uint32(h.next)
 }
@@ -103,7 +104,7 @@ func (h *history) addNote(d *Delta) uint32 {
 
 // past is a history for reading.
 type past struct {
-	pages tab[entry]
+	pages pages.Table[entry]
 	next  uint64
 	size  uint64
 	notes []*note
@@ -113,7 +114,7 @@ func (h *history) view() past { return past{h.pages, h.next, h.size, h.notes} }
 
 func (h *history) freeze() past {
 	h.given = true
-	return past{h.ring.freeze(), h.next, h.size, h.notes}
+	return past{h.ring.Freeze(), h.next, h.size, h.notes}
 }
 
 // walk calls yield with the entries of the connection, newest first.
@@ -125,7 +126,7 @@ func (p *past) walk(k mptcp.Key, newest uint32, yield func(*entry) bool) {
 			return
 		}
 		last = int64(age)
-		e := p.pages.at(uint32((p.next - age - 1) % p.size))
+		e := p.pages.At(uint32((p.next - age - 1) % p.size))
 		if e.token != uint32(k.Token) || e.instance != uint16(k.Instance) || !yield(e) {
 			return
 		}

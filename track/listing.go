@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"mptcpctl/internal/pages"
+	"mptcpctl/internal/radix"
 	"mptcpctl/mptcp"
 )
 
@@ -40,15 +42,15 @@ type Listing struct {
 	//
 	// (numbers plus one, 0: none). The list is in the order of keys, one for each connection,
 	// with the connection's number: sorting moves the small keys and leaves the records.
-	connections       arena[listedConnection]
-	connectionDetails arena[connectionDetail]
-	subflows          arena[listedSubflow]
-	subflowDetails    arena[subflowDetail]
-	v6                arena[[16]byte] // IPv6 addresses
-	strands           []strand        // open addressing, a power of two of them
+	connections       pages.Arena[listedConnection]
+	connectionDetails pages.Arena[connectionDetail]
+	subflows          pages.Arena[listedSubflow]
+	subflowDetails    pages.Arena[subflowDetail]
+	v6                pages.Arena[[16]byte] // IPv6 addresses
+	strands           []strand              // open addressing, a power of two of them
 
-	keys   []sortKey // nil until the connections are sorted
-	linked bool      // the subflows are in their strands
+	keys   []radix.Key // nil until the connections are sorted
+	linked bool        // the subflows are in their strands
 
 	settled int  // connections whose initial subflow tells their side
 	unsure  bool // an initial subflow does not
@@ -136,8 +138,8 @@ func (l *Listing) address(a netip.AddrPort) listedAddress {
 		b := addr.As4()
 		p.addr, p.kind = binary.BigEndian.Uint32(b[:]), kindIPv4
 	case addr.Is6():
-		p.addr, p.kind = uint32(l.v6.len()), kindIPv6
-		*l.v6.add() = addr.As16()
+		p.addr, p.kind = uint32(l.v6.Len()), kindIPv6
+		*l.v6.Add() = addr.As16()
 	}
 	return p
 }
@@ -149,22 +151,22 @@ func (l *Listing) addrPort(p listedAddress) netip.AddrPort {
 	case kindIPv4:
 		addr = netip.AddrFrom4([4]byte{byte(p.addr >> 24), byte(p.addr >> 16), byte(p.addr >> 8), byte(p.addr)})
 	case kindIPv6:
-		addr = netip.AddrFrom16(*l.v6.at(int(p.addr)))
+		addr = netip.AddrFrom16(*l.v6.At(int(p.addr)))
 	}
 	return netip.AddrPortFrom(addr, p.port)
 }
 
 // Len returns the number of connections.
-func (l *Listing) Len() int { return l.connections.len() }
+func (l *Listing) Len() int { return l.connections.Len() }
 
 // NoSubflows reports whether there are connections, and not one subflow.
-func (l *Listing) NoSubflows() bool { return l.connections.len() > 0 && l.subflows.len() == 0 }
+func (l *Listing) NoSubflows() bool { return l.connections.Len() > 0 && l.subflows.Len() == 0 }
 
 // AddConnection adds a connection as a dump shows it. What only an observer or the
 // join can tell is not kept: Netns, Side, FallbackCause, Processes, Since,
 // PathManager and Subflows.
 func (l *Listing) AddConnection(c *mptcp.Connection) {
-	*l.connections.add() = listedConnection{
+	*l.connections.Add() = listedConnection{
 		local: l.address(c.Local), remote: l.address(c.Remote), token: uint32(c.Token), inode: c.Inode,
 		sent: c.BytesSent, received: c.BytesReceived,
 		family: uint16(c.Family), state: c.State, fallback: c.Fallback,
@@ -173,7 +175,7 @@ func (l *Listing) AddConnection(c *mptcp.Connection) {
 	if l.Brief {
 		return
 	}
-	*l.connectionDetails.add() = connectionDetail{
+	*l.connectionDetails.Add() = connectionDetail{
 		cookie: c.Cookie, retransmitted: c.BytesRetransmitted, acked: c.BytesAcked, uid: c.UID,
 		ages: [3]uint32{c.LastDataSentMS, c.LastDataRecvMS, c.LastAckRecvMS}, limits: c.Limits, checksum: c.Checksum,
 	}
@@ -181,7 +183,7 @@ func (l *Listing) AddConnection(c *mptcp.Connection) {
 
 // load fills in a connection, without its subflows, of which it keeps the slice.
 func (l *Listing) load(number int, c *mptcp.Connection) {
-	p := l.connections.at(number)
+	p := l.connections.At(number)
 	*c = mptcp.Connection{
 		Token: mptcp.Token(p.token), Netns: l.Facts.Netns, Family: mptcp.Family(p.family), State: p.state, Fallback: p.fallback,
 		Local: l.addrPort(p.local), Remote: l.addrPort(p.remote), Inode: p.inode,
@@ -190,7 +192,7 @@ func (l *Listing) load(number int, c *mptcp.Connection) {
 	if l.Brief {
 		return
 	}
-	d := l.connectionDetails.at(number)
+	d := l.connectionDetails.At(number)
 	c.Cookie, c.BytesRetransmitted, c.BytesAcked, c.UID = d.cookie, d.retransmitted, d.acked, d.uid
 	c.LastDataSentMS, c.LastDataRecvMS, c.LastAckRecvMS = d.ages[0], d.ages[1], d.ages[2]
 	c.Limits, c.Checksum = d.limits, d.checksum
@@ -202,7 +204,7 @@ func (l *Listing) AddSubflow(s *SubflowRow) {
 	if !s.HasToken || s.Token == 0 {
 		return
 	}
-	*l.subflows.add() = listedSubflow{
+	*l.subflows.Add() = listedSubflow{
 		local: l.address(s.Local), remote: l.address(s.Remote), token: uint32(s.Token), ifindex: s.IfIndex,
 		sent: s.BytesSent, received: s.BytesReceived, retransmitted: s.BytesRetransmitted,
 		rtt: s.RTTMicros, rttvar: s.RTTVarMicros, cwnd: s.Cwnd, lastAck: s.LastAckMS,
@@ -212,7 +214,7 @@ func (l *Listing) AddSubflow(s *SubflowRow) {
 	}
 	l.linked = false
 	if !l.Brief {
-		*l.subflowDetails.add() = subflowDetail{
+		*l.subflowDetails.Add() = subflowDetail{
 			cookie: s.Cookie, inode: s.Inode, tokenRemote: uint32(s.TokenRemote),
 			minRTT: s.MinRTTMicros, lastSent: s.LastDataSentMS, unacked: s.Unacked, lost: s.Lost,
 		}
@@ -227,8 +229,8 @@ func (l *Listing) link() {
 	}
 	l.indexTokens()
 	l.linked, l.settled, l.unsure = true, 0, false
-	for i := range l.subflows.len() {
-		s := l.subflows.at(i)
+	for i := range l.subflows.Len() {
+		s := l.subflows.At(i)
 		own := l.strand(s.token)
 		if own.token == 0 {
 			continue // what is left of a connection that is gone
@@ -252,13 +254,13 @@ func (l *Listing) link() {
 // fillAddresses gives connections that the kernel told no addresses of those of their
 // initial subflows, as [Join] does.
 func (l *Listing) fillAddresses() {
-	for i := range l.connections.len() {
-		c := l.connections.at(i)
+	for i := range l.connections.Len() {
+		c := l.connections.At(i)
 		if c.remote.port != 0 {
 			continue
 		}
 		for next := l.strand(c.token).last &^ strandSettled; next != 0; {
-			s := l.subflows.at(int(next - 1))
+			s := l.subflows.At(int(next - 1))
 			if !s.tie().join { // of several the first, which comes last here
 				c.local, c.remote = s.local, s.remote
 			}
@@ -278,7 +280,7 @@ func bit(b bool, flag uint8) uint8 {
 
 // loadSubflow fills in a subflow, and returns the number plus one of the one before.
 func (l *Listing) loadSubflow(number int, r *mptcp.Subflow) (t tie, before uint32) {
-	s := l.subflows.at(number)
+	s := l.subflows.At(number)
 	*r = mptcp.Subflow{
 		Local: l.addrPort(s.local), Remote: l.addrPort(s.remote), LocalID: s.localID, RemoteID: s.remoteID,
 		State: s.state, TCP: s.tcp, IfIndex: s.ifindex,
@@ -288,7 +290,7 @@ func (l *Listing) loadSubflow(number int, r *mptcp.Subflow) (t tie, before uint3
 		BytesSent: s.sent, BytesReceived: s.received, BytesRetransmitted: s.retransmitted,
 	}
 	if !l.Brief {
-		d := l.subflowDetails.at(number)
+		d := l.subflowDetails.At(number)
 		r.Cookie, r.Inode, r.TokenRemote = d.cookie, d.inode, mptcp.Token(d.tokenRemote)
 		r.MinRTTMicros, r.LastDataSentMS, r.Unacked, r.Lost = d.minRTT, d.lastSent, d.unacked, d.lost
 	}
@@ -298,12 +300,12 @@ func (l *Listing) loadSubflow(number int, r *mptcp.Subflow) (t tie, before uint3
 // indexTokens makes the table of strands.
 func (l *Listing) indexTokens() {
 	size := 16
-	for size < l.connections.len()+l.connections.len()/2 {
+	for size < l.connections.Len()+l.connections.Len()/2 {
 		size *= 2
 	}
 	l.strands = make([]strand, size)
-	for i := range l.connections.len() {
-		if token := l.connections.at(i).token; token != 0 {
+	for i := range l.connections.Len() {
+		if token := l.connections.At(i).token; token != 0 {
 			l.strand(token).token = token
 		}
 	}
@@ -323,8 +325,8 @@ func (l *Listing) strand(token uint32) *strand {
 // Inodes yields the inodes of the connections, 0 for those that no process has.
 func (l *Listing) Inodes() iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
-		for i := range l.connections.len() {
-			if !yield(l.connections.at(i).inode) {
+		for i := range l.connections.Len() {
+			if !yield(l.connections.At(i).inode) {
 				return
 			}
 		}
@@ -352,7 +354,7 @@ func (l *Listing) All() iter.Seq[*mptcp.Connection] {
 		for group := range slices.Chunk(l.sorted(), together) {
 			l.follow(group, &strands)
 			for i, key := range group {
-				l.load(int(key.number), &c)
+				l.load(int(key.Number), &c)
 				ties = l.loadSubflows(&c, strands[i], ties)
 				joinOne(&c, ties, facts)
 				if !yield(&c) {
@@ -367,10 +369,10 @@ func (l *Listing) All() iter.Seq[*mptcp.Connection] {
 // for all connections together. In the order of the list the records lie anywhere in
 // memory: taken together the processor waits for them a few times, one after the other it
 // waits at every step, which makes a list of 50,000 connections take 1.15 times as long.
-func (l *Listing) follow(group []sortKey, found *[together]foundStrand) {
+func (l *Listing) follow(group []radix.Key, found *[together]foundStrand) {
 	var tokens [together]uint32
 	for i, key := range group {
-		tokens[i] = l.connections.at(int(key.number)).token
+		tokens[i] = l.connections.At(int(key.Number)).token
 	}
 	for i := range group {
 		found[i] = foundStrand{}
@@ -379,7 +381,7 @@ func (l *Listing) follow(group []sortKey, found *[together]foundStrand) {
 		}
 	}
 	for i := range group {
-		for next := found[i].last; next != 0; next = l.subflows.at(int(next - 1)).before {
+		for next := found[i].last; next != 0; next = l.subflows.At(int(next - 1)).before {
 			found[i].subflows++
 		}
 	}
@@ -389,7 +391,7 @@ func (l *Listing) follow(group []sortKey, found *[together]foundStrand) {
 // listens: [Snapshot.Listeners] of Facts is of use then.
 func (l *Listing) NeedsListeners() bool {
 	l.link()
-	return l.unsure || l.settled < l.connections.len()
+	return l.unsure || l.settled < l.connections.Len()
 }
 
 // loadSubflows gives the connection the subflows of its strand, and returns their ties,
@@ -406,21 +408,21 @@ func (l *Listing) loadSubflows(c *mptcp.Connection, found foundStrand, ties []ti
 }
 
 // sorted returns the connections in the order of [Join].
-func (l *Listing) sorted() []sortKey {
+func (l *Listing) sorted() []radix.Key {
 	if l.keys != nil {
 		return l.keys
 	}
 	// IPv4, and what has no address at all, comes before IPv6.
-	l.keys = make([]sortKey, 0, l.connections.len())
+	l.keys = make([]radix.Key, 0, l.connections.Len())
 	for _, six := range []bool{false, true} {
 		start := len(l.keys)
-		for i := range l.connections.len() {
-			if c := l.connections.at(i); six == (c.local.kind == kindIPv6) {
+		for i := range l.connections.Len() {
+			if c := l.connections.At(i); six == (c.local.kind == kindIPv6) {
 				high, low := l.sortKey(c)
-				l.keys = append(l.keys, sortKey{high, low, uint32(i)})
+				l.keys = append(l.keys, radix.Key{High: high, Low: low, Number: uint32(i)})
 			}
 		}
-		sortKeys(l.keys[start:], l.compare)
+		radix.Sort(l.keys[start:], l.compare)
 	}
 	return l.keys
 }
@@ -429,7 +431,7 @@ func (l *Listing) sortKey(c *listedConnection) (high, low uint64) {
 	local := uint64(c.local.addr)<<32 | uint64(c.local.port)<<16
 	switch {
 	case c.local.kind == kindIPv6:
-		addr := l.v6.at(int(c.local.addr))
+		addr := l.v6.At(int(c.local.addr))
 		return binary.BigEndian.Uint64(addr[:]), binary.BigEndian.Uint64(addr[8:])
 	case c.local.kind != kindIPv4:
 		return 0, 0
@@ -443,18 +445,18 @@ func (l *Listing) sortKey(c *listedConnection) (high, low uint64) {
 }
 
 // compare orders as compareConnections does within one namespace.
-func (l *Listing) compare(a, b sortKey) int {
-	if a.high != b.high {
-		return cmp.Compare(a.high, b.high)
+func (l *Listing) compare(a, b radix.Key) int {
+	if a.High != b.High {
+		return cmp.Compare(a.High, b.High)
 	}
-	if a.low != b.low {
-		return cmp.Compare(a.low, b.low)
+	if a.Low != b.Low {
+		return cmp.Compare(a.Low, b.Low)
 	}
-	x, y := l.connections.at(int(a.number)), l.connections.at(int(b.number))
+	x, y := l.connections.At(int(a.Number)), l.connections.At(int(b.Number))
 	return cmp.Or(
 		l.addrPort(x.local).Compare(l.addrPort(y.local)),
 		l.addrPort(x.remote).Compare(l.addrPort(y.remote)),
 		cmp.Compare(x.token, y.token),
-		cmp.Compare(a.number, b.number),
+		cmp.Compare(a.Number, b.Number),
 	)
 }

@@ -143,8 +143,8 @@ func (t *Tracker) unseen(s *sweep) {
 		if slot < uint32(len(s.seen)) && s.seen[slot] {
 			continue
 		}
-		c := t.table.core.at(slot)
-		if netns := t.table.locals.at(c.local).netns; s.covered[netns] {
+		c := t.table.core.At(slot)
+		if netns := t.table.locals.At(c.local).netns; s.covered[netns] {
 			s.missing[netns] = append(s.missing[netns], mptcp.Token(c.token))
 		} else {
 			gone = append(gone, slot)
@@ -160,8 +160,8 @@ func (t *Tracker) unseen(s *sweep) {
 // toldEnd returns how a connection ended that is over, and when, as far as events
 // have told: its CLOSED may wait for the kernel's word still. The caller holds mu.
 func (t *Tracker) toldEnd(slot uint32) (How, time.Time) {
-	c := t.table.core.at(slot)
-	k, asked := t.checks.by[identity{t.table.locals.at(c.local).netns, mptcp.Token(c.token)}]
+	c := t.table.core.At(slot)
+	k, asked := t.checks.by[identity{t.table.locals.At(c.local).netns, mptcp.Token(c.token)}]
 	switch {
 	case asked && !k.closedAt.IsZero():
 		return HowClosed, k.closedAt

@@ -65,12 +65,12 @@ func (w *walk) loadBefore(slot uint32) *Tracked {
 		return nil
 	}
 	v := &w.before.view
-	if !v.core.has(slot) || v.core.at(slot).flags&coreHere == 0 {
+	if !v.core.Has(slot) || v.core.At(slot).flags&coreHere == 0 {
 		return nil
 	}
-	c := v.core.at(slot)
+	c := v.core.At(slot)
 	key := w.pair[0].Key
-	if c.token != uint32(key.Token) || uint32(c.instance) != key.Instance || v.locals.at(c.local).netns != key.Netns {
+	if c.token != uint32(key.Token) || uint32(c.instance) != key.Instance || v.locals.At(c.local).netns != key.Netns {
 		return nil
 	}
 	v.load(slot, &w.then)

@@ -104,7 +104,7 @@ func (t *Tracker) lacking(netns string) func(netip.Addr) bool {
 		made := 0
 		r := &t.rec
 		for slot := range t.table.all() {
-			if t.table.locals.at(t.table.core.at(slot).local).netns != netns {
+			if t.table.locals.At(t.table.core.At(slot).local).netns != netns {
 				continue
 			}
 			t.table.load(slot, r)

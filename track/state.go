@@ -228,7 +228,7 @@ func (s *State) Ended() iter.Seq[*Ended] { return slices.Values(s.ended) }
 // as far as they are kept.
 func (s *State) History(k mptcp.Key) []Delta {
 	if slot, ok := s.view.find(k.Netns, k.Token); ok {
-		if c := s.view.core.at(slot); uint32(c.instance) == k.Instance {
+		if c := s.view.core.At(slot); uint32(c.instance) == k.Instance {
 			return s.past.deltas(k, c.history, s.limit)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mptcpctl/internal/pages"
 	"mptcpctl/mptcp"
 )
 
@@ -373,16 +374,16 @@ func TestChurnLeavesNothingBehind(t *testing.T) {
 			t.Error(err)
 		}
 		table := tracker.table
-		if n := table.slots.used + table.writable.joins.used + table.writable.v6.used + table.writable.locals.used + len(tracker.checks.heap) + len(tracker.checks.by); n > 0 {
+		if n := table.slots.Used() + table.writable.joins.Used() + table.writable.v6.Used() + table.writable.locals.Used() + len(tracker.checks.heap) + len(tracker.checks.by); n > 0 {
 			t.Errorf("%d records are left", n)
 		}
-		if pages := len(table.core) + len(table.joins) + len(table.v6) + len(table.locals); pages > 4*(batches*each/10/pageLen+3) || table.indexSize > 4*pageLen {
-			t.Errorf("%d pages, index of %d", pages, table.indexSize)
+		if held := len(table.core) + len(table.joins) + len(table.v6) + len(table.locals); held > 4*(batches*each/10/pages.Len+3) || table.indexSize > 4*pages.Len {
+			t.Errorf("%d pages, index of %d", held, table.indexSize)
 		}
 		if len(tracker.archive.ended) > bound || len(tracker.archive.last) > bound || len(tracker.archive.closed) > 2*bound || len(tracker.archive.finals.by) > recentKept || len(tracker.archive.unsettled.by) > recentKept {
 			t.Errorf("%d ended, %d by token, %d subflows", len(tracker.archive.ended), len(tracker.archive.last), len(tracker.archive.closed))
 		}
-		if len(tracker.delivery.history.pages) > 1000/pageLen+1 || len(tracker.delivery.history.notes) > notesKept {
+		if len(tracker.delivery.history.pages) > 1000/pages.Len+1 || len(tracker.delivery.history.notes) > notesKept {
 			t.Errorf("%d pages of history", len(tracker.delivery.history.pages))
 		}
 	})

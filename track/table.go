@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"mptcpctl/internal/pages"
 	"mptcpctl/mptcp"
 )
 
@@ -34,13 +35,13 @@ import (
 // view is a table for reading: a frozen one, or the live one in the hands of its only
 // writer.
 type view struct {
-	core      tab[core]
-	first     tab[figures] // by slot
-	detail    tab[detail]  // by slot
-	joins     tab[join]
-	v6        tab[[16]byte]
-	locals    tab[local]
-	index     tab[uint32]
+	core      pages.Table[core]
+	first     pages.Table[figures] // by slot
+	detail    pages.Table[detail]  // by slot
+	joins     pages.Table[join]
+	v6        pages.Table[[16]byte]
+	locals    pages.Table[local]
+	index     pages.Table[uint32]
 	indexSize uint32
 	words     []string
 }
@@ -48,13 +49,13 @@ type view struct {
 // writable is what the columns of the same names are written through, and what is known
 // of their free records.
 type writable struct {
-	core   cow[core]
-	first  cow[figures]
-	detail cow[detail]
-	joins  store[join]
-	v6     store[[16]byte]
+	core   pages.Writer[core]
+	first  pages.Writer[figures]
+	detail pages.Writer[detail]
+	joins  pages.Store[join]
+	v6     pages.Store[[16]byte]
 	locals interner
-	index  index
+	index  pages.Index
 }
 
 // local is an address of this host within its namespace.
@@ -78,9 +79,9 @@ func (r *record) key() mptcp.Key {
 
 // find returns the slot of the live connection with the token.
 func (v *view) find(netns string, token mptcp.Token) (uint32, bool) {
-	return probe(v.index, v.indexSize, spread(uint32(token), netnsHash(netns)), func(slot uint32) bool {
-		c := v.core.at(slot)
-		return c.token == uint32(token) && v.locals.at(c.local).netns == netns
+	return pages.Probe(v.index, v.indexSize, spread(uint32(token), netnsHash(netns)), func(slot uint32) bool {
+		c := v.core.At(slot)
+		return c.token == uint32(token) && v.locals.At(c.local).netns == netns
 	})
 }
 
@@ -92,7 +93,7 @@ func (v *view) all() iter.Seq[uint32] {
 				continue
 			}
 			for i := range page {
-				if page[i].flags&coreHere != 0 && !yield(uint32(p*pageLen+i)) {
+				if page[i].flags&coreHere != 0 && !yield(uint32(p*pages.Len+i)) {
 					return
 				}
 			}
@@ -103,8 +104,8 @@ func (v *view) all() iter.Seq[uint32] {
 // load reads a connection. The subflows go into the record's slice as far as it
 // has room.
 func (v *view) load(slot uint32, r *record) {
-	c := v.core.at(slot)
-	l := v.locals.at(c.local)
+	c := v.core.At(slot)
+	l := v.locals.At(c.local)
 	subflows := r.Subflows[:0]
 	*r = record{instance: uint32(c.instance), history: c.history, flags: c.flags & coreKept}
 	r.Token, r.Netns, r.Family = mptcp.Token(c.token), l.netns, mptcp.FamilyINET
@@ -119,17 +120,17 @@ func (v *view) load(slot uint32, r *record) {
 	if c.since != 0 {
 		r.Since = time.Unix(0, c.since)
 	}
-	if v.detail.has(slot) {
-		v.detail.at(slot).unpack(&r.Connection)
+	if v.detail.Has(slot) {
+		v.detail.At(slot).unpack(&r.Connection)
 	}
-	if v.first.has(slot) && v.first.at(slot).flags&figureHere != 0 {
+	if v.first.Has(slot) && v.first.At(slot).flags&figureHere != 0 {
 		subflows = append(subflows, mptcp.Subflow{Local: r.Local, Remote: r.Remote, Initial: true, Inode: r.Inode})
-		v.first.at(slot).unpack(&subflows[0])
+		v.first.At(slot).unpack(&subflows[0])
 	}
 	for next := c.join; next != 0; {
-		j := v.joins.at(next - 1)
+		j := v.joins.At(next - 1)
 		subflows = append(subflows, mptcp.Subflow{
-			Local:   netip.AddrPortFrom(v.locals.at(j.local).addr, j.sport),
+			Local:   netip.AddrPortFrom(v.locals.At(j.local).addr, j.sport),
 			Remote:  netip.AddrPortFrom(v.remote(j.remote, j.flags), j.dport),
 			LocalID: mptcp.AddressID(j.localID), RemoteID: mptcp.AddressID(j.remoteID),
 			TokenRemote: mptcp.Token(j.tokenRemote), Inode: r.Inode, Initial: j.flags&joinInitial != 0,
@@ -143,7 +144,7 @@ func (v *view) load(slot uint32, r *record) {
 // remote returns the address that the number stands for.
 func (v *view) remote(n uint32, flags coreFlags) netip.Addr {
 	if flags&coreV6 != 0 {
-		return netip.AddrFrom16(*v.v6.at(n))
+		return netip.AddrFrom16(*v.v6.At(n))
 	}
 	if n == noAddress {
 		return netip.Addr{}
@@ -173,8 +174,8 @@ func netnsHash(name string) uint32 {
 type table struct {
 	view
 	writable writable
-	detailed uint32 // slots below it have details
-	slots    slots  // of connections
+	detailed uint32      // slots below it have details
+	slots    pages.Slots // of connections
 	counts   Counts
 	before   record // scratch: what update replaces
 }
@@ -182,8 +183,9 @@ type table struct {
 func newTable(details int) *table {
 	t := &table{detailed: uint32(details)}
 	w := &t.writable
-	w.core.tab, w.first.tab, w.detail.tab = &t.core, &t.first, &t.detail
-	w.joins.tab, w.v6.tab, w.locals.tab, w.index.cells.tab = &t.joins, &t.v6, &t.locals, &t.index
+	w.core.Table, w.first.Table, w.detail.Table = &t.core, &t.first, &t.detail
+	w.joins.Table, w.v6.Table, w.locals.Table = &t.joins, &t.v6, &t.locals
+	w.index.On(&t.index)
 	t.words = []string{""}
 	w.locals.numbers = make(map[local]uint32)
 	return t
@@ -193,18 +195,18 @@ func newTable(details int) *table {
 func (t *table) freeze() view {
 	w := &t.writable
 	return view{
-		core: w.core.freeze(), first: w.first.freeze(), detail: w.detail.freeze(),
-		joins: w.joins.freeze(), v6: w.v6.freeze(), locals: w.locals.freeze(),
-		index: w.index.cells.freeze(), indexSize: w.index.size, words: t.words,
+		core: w.core.Freeze(), first: w.first.Freeze(), detail: w.detail.Freeze(),
+		joins: w.joins.Freeze(), v6: w.v6.Freeze(), locals: w.locals.Freeze(),
+		index: w.index.Freeze(), indexSize: w.index.Size(), words: t.words,
 	}
 }
 
 // insert adds a connection that the table does not have.
 func (t *table) insert(r *record) uint32 {
-	slot := t.slots.take()
+	slot := t.slots.Take()
 	t.write(slot, r)
-	t.writable.index.insert(slot, t.hash(slot), t.hash)
-	t.indexSize = t.writable.index.size
+	t.writable.index.Insert(slot, t.hash(slot), t.hash)
+	t.indexSize = t.writable.index.Size()
 	return slot
 }
 
@@ -220,39 +222,39 @@ func (t *table) update(slot uint32, r *record) {
 func (t *table) remove(slot uint32) {
 	t.load(slot, &t.before)
 	t.counts.add(&t.before.Connection, -1)
-	t.writable.index.remove(slot, t.hash(slot), t.hash)
-	t.indexSize = t.writable.index.size
+	t.writable.index.Remove(slot, t.hash(slot), t.hash)
+	t.indexSize = t.writable.index.Size()
 	t.release(slot)
-	*t.writable.core.at(slot) = core{}
-	if t.slots.give(slot) {
-		t.writable.core.drop(slot / pageLen)
-		t.writable.first.drop(slot / pageLen)
-		t.writable.detail.drop(slot / pageLen)
+	*t.writable.core.At(slot) = core{}
+	if t.slots.Give(slot) {
+		t.writable.core.Drop(slot / pages.Len)
+		t.writable.first.Drop(slot / pages.Len)
+		t.writable.detail.Drop(slot / pages.Len)
 	}
 }
 
 // hash returns the hash of the connection in the slot.
 func (t *table) hash(slot uint32) uint32 {
-	c := t.core.at(slot)
-	return spread(c.token, t.locals.at(c.local).hash)
+	c := t.core.At(slot)
+	return spread(c.token, t.locals.At(c.local).hash)
 }
 
 // release frees what the connection has in other tables.
 func (t *table) release(slot uint32) {
-	c := t.core.at(slot)
+	c := t.core.At(slot)
 	if c.flags&coreV6 != 0 {
-		t.writable.v6.remove(c.remote)
+		t.writable.v6.Remove(c.remote)
 	}
-	t.writable.locals.drop(c.local)
+	t.writable.locals.release(c.local)
 	for next := c.join; next != 0; {
-		j := t.joins.at(next - 1)
+		j := t.joins.At(next - 1)
 		if j.flags&coreV6 != 0 {
-			t.writable.v6.remove(j.remote)
+			t.writable.v6.Remove(j.remote)
 		}
-		t.writable.locals.drop(j.local)
+		t.writable.locals.release(j.local)
 		gone := next - 1
 		next = j.next
-		t.writable.joins.remove(gone)
+		t.writable.joins.Remove(gone)
 	}
 }
 
@@ -287,14 +289,14 @@ func (t *table) write(slot uint32, r *record) {
 		j.local = t.writable.locals.number(r.Netns, s.Local.Addr())
 		j.remote = t.address(s.Remote.Addr(), &j.flags)
 		j.flags.set(joinInitial, s.Initial)
-		c.join = t.writable.joins.add(j) + 1
+		c.join = t.writable.joins.Add(j) + 1
 	}
-	*t.writable.core.at(slot) = c
-	if first.flags != 0 || t.first.has(slot) {
-		*t.writable.first.at(slot) = first
+	*t.writable.core.At(slot) = c
+	if first.flags != 0 || t.first.Has(slot) {
+		*t.writable.first.At(slot) = first
 	}
 	if slot < t.detailed {
-		*t.writable.detail.at(slot) = packDetail(&r.Connection)
+		*t.writable.detail.At(slot) = packDetail(&r.Connection)
 	}
 	t.counts.add(&r.Connection, 1)
 }
@@ -316,7 +318,7 @@ func (t *table) address(a netip.Addr, flags *coreFlags) uint32 {
 		return binary.BigEndian.Uint32(b[:])
 	}
 	*flags |= coreV6
-	return t.writable.v6.add(a.As16())
+	return t.writable.v6.Add(a.As16())
 }
 
 // word returns the number of a word. There are few of them; should foreign ones
@@ -337,7 +339,7 @@ func (t *table) word(w string) uint8 {
 
 // interner numbers local addresses, of which a host has few for many connections.
 type interner struct {
-	store[local]
+	pages.Store[local]
 	numbers map[local]uint32
 	uses    []uint32
 }
@@ -347,7 +349,7 @@ func (n *interner) number(netns string, a netip.Addr) uint32 {
 	l := local{netns, netnsHash(netns), a.WithZone("")}
 	i, ok := n.numbers[l]
 	if !ok {
-		i = n.add(l)
+		i = n.Add(l)
 		n.numbers[l] = i
 		for uint32(len(n.uses)) <= i {
 			n.uses = append(n.uses, 0)
@@ -357,10 +359,16 @@ func (n *interner) number(netns string, a netip.Addr) uint32 {
 	return i
 }
 
-// drop counts one use less.
-func (n *interner) drop(i uint32) {
+// release counts one use less.
+func (n *interner) release(i uint32) {
 	if n.uses[i]--; n.uses[i] == 0 {
-		delete(n.numbers, *n.tab.at(i))
-		n.remove(i)
+		delete(n.numbers, *n.Table.At(i))
+		n.Remove(i)
 	}
+}
+
+// spread mixes the bits of a token with the hash of its namespace.
+func spread(token, netns uint32) uint32 {
+	h := (token ^ netns) * 0x9e3779b1
+	return h ^ h>>15
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
+	"mptcpctl/internal/pages"
 	"mptcpctl/mptcp"
 )
 
@@ -164,8 +165,8 @@ func TestTableIsAMapAndFrozenOnesDoNotChange(t *testing.T) {
 			slot, _ := table.find(id.netns, id.token)
 			table.remove(slot)
 		}
-		if table.slots.used+table.writable.joins.used+table.writable.v6.used+table.writable.locals.used+len(table.writable.locals.numbers)+int(table.writable.index.used) > 0 {
-			t.Fatalf("an empty table holds something: %d connections, %d joins, %d IPv6 addresses, %d local addresses", table.slots.used, table.writable.joins.used, table.writable.v6.used, table.writable.locals.used)
+		if table.slots.Used()+table.writable.joins.Used()+table.writable.v6.Used()+table.writable.locals.Used()+len(table.writable.locals.numbers)+int(table.writable.index.Used()) > 0 {
+			t.Fatalf("an empty table holds something: %d connections, %d joins, %d IPv6 addresses, %d local addresses", table.slots.Used(), table.writable.joins.Used(), table.writable.v6.Used(), table.writable.locals.Used())
 		}
 	})
 }
@@ -173,7 +174,7 @@ func TestTableIsAMapAndFrozenOnesDoNotChange(t *testing.T) {
 // A table that was large gives its pages back.
 func TestTableShrinks(t *testing.T) {
 	table := newTable(1 << 20)
-	const n = 10 * pageLen
+	const n = 10 * pages.Len
 	r := record{}
 	r.Local = ap("10.0.0.1:80")
 	for i := range n {
@@ -188,14 +189,14 @@ func TestTableShrinks(t *testing.T) {
 		}
 		table.remove(slot)
 	}
-	pages := 0
+	held := 0
 	for _, p := range table.core {
 		if p != nil {
-			pages++
+			held++
 		}
 	}
-	if pages != 1 || table.indexSize > 4*pageLen {
-		t.Errorf("10 connections of %d left hold %d pages and an index of %d", n, pages, table.indexSize)
+	if held != 1 || table.indexSize > 4*pages.Len {
+		t.Errorf("10 connections of %d left hold %d pages and an index of %d", n, held, table.indexSize)
 	}
 }
 
@@ -234,7 +235,7 @@ func TestTableTellsNamespacesApart(t *testing.T) {
 	}
 	for i := range 180 {
 		slot, ok := table.find(fmt.Sprint("ns", i), 9)
-		if !ok || table.core.at(slot).sport != uint16(i) {
+		if !ok || table.core.At(slot).sport != uint16(i) {
 			t.Fatalf("namespace %d: found %v", i, ok)
 		}
 	}

@@ -1,51 +1,50 @@
-package track
+package radix
 
 import "slices"
 
-// sortKey orders most connections without a look at them: those of IPv4 by all that
-// there is, those of IPv6 by the local address.
-type sortKey struct {
-	high, low uint64
-	number    uint32
+// Key orders most records without a look at them.
+type Key struct {
+	High, Low uint64
+	Number    uint32 // of the record
 }
 
 // digit returns a byte of the key, from the least significant, without the last four:
-// there is the token, which tells only connections apart that have all else in common.
-func (k *sortKey) digit(place int) uint8 {
+// they tell only records apart that have all else in common.
+func (k *Key) digit(place int) uint8 {
 	if place < lowDigits {
-		return uint8(k.low >> (tokenBits + 8*place))
+		return uint8(k.Low >> (tailBits + 8*place))
 	}
-	return uint8(k.high >> (8 * (place - lowDigits)))
+	return uint8(k.High >> (8 * (place - lowDigits)))
 }
 
 const (
-	tokenBits = 32
-	lowDigits = (64 - tokenBits) / 8
+	tailBits  = 32
+	lowDigits = (64 - tailBits) / 8
 	allDigits = lowDigits + 8
 )
 
 // sameDigits reports whether digit tells nothing of the order of the two.
-func (k *sortKey) sameDigits(other *sortKey) bool {
-	return k.high == other.high && k.low>>tokenBits == other.low>>tokenBits
+func (k *Key) sameDigits(other *Key) bool {
+	return k.High == other.High && k.Low>>tailBits == other.Low>>tailBits
 }
 
 // fewKeys is up to where comparing is faster than distributing.
 const fewKeys = 256
 
-// sortKeys sorts the keys as compare does, which must heed high and low first. Many
+// Sort sorts the keys as compare does, which must heed High and Low first. Many
 // keys it distributes by their digits, one after the other; in most lists only the
 // ports differ, and some bytes of the addresses.
-func sortKeys(keys []sortKey, compare func(a, b sortKey) int) {
+func Sort(keys []Key, compare func(a, b Key) int) {
 	if len(keys) <= fewKeys {
 		slices.SortFunc(keys, compare)
 		return
 	}
-	var differ sortKey
+	var differ Key
 	for i := range keys {
-		differ.high |= keys[i].high ^ keys[0].high
-		differ.low |= keys[i].low ^ keys[0].low
+		differ.High |= keys[i].High ^ keys[0].High
+		differ.Low |= keys[i].Low ^ keys[0].Low
 	}
-	from, to := keys, make([]sortKey, len(keys))
+	from, to := keys, make([]Key, len(keys))
 	for place := range allDigits {
 		if differ.digit(place) != 0 {
 			distribute(from, to, place)
@@ -67,7 +66,7 @@ func sortKeys(keys []sortKey, compare func(a, b sortKey) int) {
 
 // distribute copies the keys in the order of a digit; those in which it is the same
 // stay in theirs.
-func distribute(from, to []sortKey, place int) {
+func distribute(from, to []Key, place int) {
 	var next [256]int
 	for i := range from {
 		next[from[i].digit(place)]++

@@ -1,4 +1,4 @@
-package track
+package radix
 
 import (
 	"cmp"
@@ -10,8 +10,8 @@ import (
 
 // However many keys there are, their order is that of the comparison.
 func TestSortKeys(t *testing.T) {
-	compare := func(a, b sortKey) int {
-		return cmp.Or(cmp.Compare(a.high, b.high), cmp.Compare(a.low, b.low), cmp.Compare(a.number, b.number))
+	compare := func(a, b Key) int {
+		return cmp.Or(cmp.Compare(a.High, b.High), cmp.Compare(a.Low, b.Low), cmp.Compare(a.Number, b.Number))
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		mask := rapid.SampledFrom([]uint64{0, 1, 0xff00, 1 << 63, 0xffff << 32, 0x0101010101010101, ^uint64(0)})
@@ -21,13 +21,13 @@ func TestSortKeys(t *testing.T) {
 			seed = seed*6364136223846793005 + 1442695040888963407
 			return seed ^ seed>>29
 		}
-		keys := make([]sortKey, rapid.SampledFrom([]int{0, 1, fewKeys, fewKeys + 1, 2000}).Draw(t, "keys"))
+		keys := make([]Key, rapid.SampledFrom([]int{0, 1, fewKeys, fewKeys + 1, 2000}).Draw(t, "keys"))
 		for i := range keys {
-			keys[i] = sortKey{random() & high, random() & low, uint32(random())}
+			keys[i] = Key{random() & high, random() & low, uint32(random())}
 		}
 		want := slices.Clone(keys)
 		slices.SortFunc(want, compare)
-		if sortKeys(keys, compare); !slices.Equal(keys, want) {
+		if Sort(keys, compare); !slices.Equal(keys, want) {
 			t.Fatal("not in order")
 		}
 	})
