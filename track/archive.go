@@ -56,7 +56,8 @@ func (a *archive) settle(netns string, s *mptcp.Subflow, kept place, now time.Ti
 func takeFigures(s, from *mptcp.Subflow) {
 	s.RTTMicros, s.RTTVarMicros, s.MinRTTMicros, s.Cwnd = from.RTTMicros, from.RTTVarMicros, from.MinRTTMicros, from.Cwnd
 	s.BytesSent, s.BytesReceived, s.BytesRetransmitted = from.BytesSent, from.BytesReceived, from.BytesRetransmitted
-	s.LastAckMS, s.LastDataSentMS, s.Lost, s.Unacked, s.Backoff = from.LastAckMS, from.LastDataSentMS, from.Lost, from.Unacked, from.Backoff
+	s.LastAckMS, s.LastDataSentMS = from.LastAckMS, from.LastDataSentMS
+	s.Lost, s.Unacked, s.Backoff = from.Lost, from.Unacked, from.Backoff
 }
 
 // final takes the last figures of a subflow, whose end may be known already, and

@@ -10,16 +10,15 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// A check is a question to the kernel about one token, that an event or a dump
-// gave rise to.
+// A check is a question to the kernel about one token, raised by an event or a dump.
 type check struct {
 	identity
 	due      time.Time
 	tries    int
-	missing  bool      // the kernel did not know it the last time
+	missing  bool      // the kernel did not know the token when it was asked before
 	sample   bool      // ask for the subflows too
 	closedAt time.Time // of CLOSED, if it came
-	orphan   bool      // CLOSED came, and no connection was known
+	orphan   bool      // CLOSED came for a token of no known connection
 	place    int       // in the heap
 }
 
@@ -74,14 +73,14 @@ func (c *checks) put(id identity, due time.Time) *check {
 		heap.Push(c, k)
 		return k
 	}
-	if due.Before(k.due) && !k.missing { // else its CLOSED has its time to come
+	if due.Before(k.due) && !k.missing { // else CLOSED is still given time to come
 		k.due = due
 		heap.Fix(c, k.place)
 	}
 	return k
 }
 
-// again puts a question back that was taken.
+// again puts back a question that was taken.
 func (c *checks) again(k *check, due time.Time) {
 	if _, ok := c.by[k.identity]; ok {
 		return
@@ -110,8 +109,8 @@ func (c *checks) take(now time.Time, most int) []*check {
 	return out
 }
 
-// check has the kernel asked about the token of the event after a while. Where too
-// much is open already, everything is dumped instead.
+// check notes a question about the token of the event, to be asked after the given time.
+// If too many questions are open, everything is dumped instead.
 func (t *Tracker) check(e *mptcp.Event, after time.Duration) *check {
 	if len(t.checks.heap) >= checksOpen {
 		t.reconciler.hurry(t.clock.now())
@@ -119,12 +118,12 @@ func (t *Tracker) check(e *mptcp.Event, after time.Duration) *check {
 	}
 	id := identity{e.Netns, e.Token}
 	if k, ok := t.checks.by[id]; ok && e.Type == mptcp.EventClosed {
-		k.missing = false // what it waited for has come
+		k.missing = false // the CLOSED that it waited for has come
 	}
 	return t.checks.put(id, t.clock.now().Add(after))
 }
 
-// lookAtWanted has those connections asked about that a view wants fresh.
+// lookAtWanted notes questions about the connections that a view shows.
 func (t *Tracker) lookAtWanted(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -240,7 +239,7 @@ func (t *Tracker) stillThere(k *check, c *mptcp.Connection, rows map[mptcp.Token
 	if *flags&coreClosed == 0 {
 		return
 	}
-	// The application has closed it, and it is not over yet.
+	// The application has closed it, and the kernel still has data to send or receive.
 	again := &check{identity: k.identity, tries: k.tries + 1, closedAt: k.closedAt}
 	t.checks.again(again, t.clock.now().Add(min(soon<<min(2*again.tries, 10), 10*time.Second)))
 }
@@ -257,7 +256,7 @@ func (t *Tracker) notThere(k *check) {
 		}
 		t.end(slot, HowClosed, at)
 	case !k.missing:
-		// Its CLOSED may still be on the way to us.
+		// Its CLOSED may still be queued in our socket.
 		again := &check{identity: k.identity, missing: true}
 		t.checks.again(again, t.clock.now().Add(confirmAfter+t.config.Lag))
 	default:
@@ -265,6 +264,6 @@ func (t *Tracker) notThere(k *check) {
 	}
 }
 
-// confirmAfter is how long after the kernel first did not know a connection it is
-// asked again, before its end without CLOSED is believed.
+// confirmAfter is how long after a first failed lookup the kernel is asked again, before
+// the tracker concludes that the connection ended without CLOSED.
 const confirmAfter = 500 * time.Millisecond

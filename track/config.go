@@ -9,7 +9,8 @@ import (
 type Config struct {
 	// Reconcile is how often everything is dumped and compared, as a minimum:
 	// when a dump takes long the pauses grow, so that dumping costs at most two
-	// percent of a processor. Default 5 s; negative: only after losses.
+	// percent of a processor. Default 5 s; negative: only after losses. A [Recording]
+	// is compared with each of its snapshots instead.
 	Reconcile time.Duration
 	// Sample is how often the counters of the namespaces are read, and those
 	// subflows that may be in trouble, as a minimum like Reconcile. Default 1 s;
@@ -37,8 +38,8 @@ type Config struct {
 	Lag time.Duration
 	// Details is for how many connections at once the figures are held that belong
 	// to the connection itself rather than to its subflows: bytes, limits, inode,
-	// user, ages; 64 bytes each. With more connections than that, some have
-	// zeroes there. Default 100,000; negative: none.
+	// user, ages; 64 bytes each. With more connections than that, these figures are
+	// zero for the rest. Default 100,000; negative: none.
 	Details int
 }
 

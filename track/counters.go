@@ -12,15 +12,14 @@ var (
 	abortCauses = []string{"MPFastcloseRx"}
 )
 
-// Counters that tell of more than connections.
+// Counters of subflows and endpoints.
 const (
 	counterStale      = "SubflowStale"
 	counterBindErr    = "MPJoinSynTxBindErr"
 	counterConnectErr = "MPJoinSynTxConnectErr"
 )
 
-// unrisen returns the counters that are compared as they are in a namespace that has
-// just been made.
+// unrisen returns the compared counters as they are in a new namespace: all zero.
 func unrisen() Counters {
 	c := make(Counters)
 	for _, names := range compared() {
@@ -31,7 +30,7 @@ func unrisen() Counters {
 	return c
 }
 
-// compared returns the counters whose rise tells something.
+// compared returns the counters whose rises are evidence, by what they explain.
 func compared() [][]string {
 	return [][]string{handshakeCauses, laterCauses, abortCauses, {counterStale, counterBindErr, counterConnectErr}}
 }

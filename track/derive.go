@@ -39,8 +39,8 @@ func (t *Tracker) readCounters(ctx context.Context, netns string) {
 	t.touch()
 }
 
-// fellBack puts a FALLBACK aside for a connection whose flag says so. Later says
-// that it was known to speak MPTCP before.
+// fellBack derives FALLBACK for a connection whose fallback flag is set. Later says that
+// the connection is known to have used MPTCP before.
 func (t *Tracker) fellBack(r *record, later bool) {
 	names, others := handshakeCauses, laterCauses
 	if later {
@@ -62,13 +62,13 @@ func (t *Tracker) fellBack(r *record, later bool) {
 	})
 }
 
-// orphans judges CLOSED events of tokens that were never CREATED, and that the
-// kernel no longer knows: handshakes that fell back, or connects that failed. Only
-// the counters tell them apart. The caller holds mu.
+// orphans judges CLOSED events that came without CREATED, for tokens that the kernel no
+// longer knows. Either the handshake fell back, or connect() failed: only the counters
+// tell which. The caller holds mu.
 func (t *Tracker) orphans(netns string, list []*check) {
 	n := findNamespace(t.namespaces, netns)
 	if n == nil {
-		return // it has gone with all that it could tell
+		return // its counters went with it
 	}
 	total := uint64(0)
 	for _, by := range t.deriver.risen(netns, handshakeCauses) {
@@ -90,15 +90,16 @@ func (t *Tracker) orphans(netns string, list []*check) {
 		sure = min(sure, Likely) // the rise may be that of a connection that lives
 		if uint64(len(list)) > total {
 			sure = Possible
-			evidence = append(evidence, fmt.Sprintf("%d connections ended so at about this time: some may have failed to connect", len(list)))
+			evidence = append(evidence, fmt.Sprintf(
+				"%d connections ended so at about this time: some may have failed to connect", len(list)))
 		}
 		d.Cause, d.Evidence, d.Confidence = cause, append(d.Evidence, evidence...), sure
 		t.delivery.report(&d)
 	}
 }
 
-// aborted ends a connection that the kernel does not know, twice asked, and that
-// was not closed. The caller holds mu.
+// aborted ends a connection without CLOSED: the kernel was asked twice, and does not know
+// it any more. The caller holds mu.
 func (t *Tracker) aborted(slot uint32) {
 	r := &t.rec
 	t.table.load(slot, r)
@@ -174,8 +175,9 @@ func (t *Tracker) troubled(netns string, all bool) []mptcp.Token {
 	return out
 }
 
-// staleSubflows derives SF_STALE where the counter rose: the kernel says how many
-// subflows it gave up, and those that retransmit are the ones. The caller holds mu.
+// staleSubflows derives SF_STALE where the counter rose by n. The kernel counts the
+// subflows that it gave up without naming them: those that retransmit most are taken. The
+// caller holds mu.
 func (t *Tracker) staleSubflows(netns string, tokens []mptcp.Token, n uint64) {
 	type candidate struct {
 		slot uint32
@@ -219,7 +221,7 @@ func (t *Tracker) staleSubflows(netns string, tokens []mptcp.Token, n uint64) {
 
 func retransmitting(s *mptcp.Subflow) string {
 	text := fmt.Sprintf("retransmission timeout doubled %d times", s.Backoff)
-	if s.Unacked > 0 { // what is sent again elsewhere is not counted here
+	if s.Unacked > 0 { // segments that another subflow sent again are not counted
 		text += fmt.Sprintf(", %d segments not acknowledged", s.Unacked)
 	}
 	return text

@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// deriver finds the causes of what the kernel does not announce in the counters of the
-// network namespaces: what rose, and was not accounted for, is evidence.
+// deriver finds the causes of what the kernel does not announce in the MPTCP counters of
+// the network namespaces. A rise is evidence for one event; then it is accounted for.
 type deriver struct {
 	rises map[string][]rise // by namespace
 }
 
-// rise is how far a counter has risen, as far as no delta has accounted for it yet.
+// rise is by how much a counter rose, less what deltas have accounted for.
 type rise struct {
 	name string
 	by   uint64
 	at   time.Time
-	// whole says that it is all that a new namespace has counted: some of it may be
-	// of the time before its events were heard.
+	// whole says that the namespace is new and this is its first reading: part of the
+	// rise may be from before its events were heard.
 	whole bool
 }
 
-// riseTime is how long the rise of a counter may explain what is found later.
+// riseTime is for how long a rise may explain what is found later.
 const riseTime = 10 * time.Second
 
 // compare notes which counters have risen since the namespace was read last, and
@@ -51,7 +51,7 @@ func (v *deriver) forget(covered map[string]bool) {
 	}
 }
 
-// risen returns how far each of the counters has risen unaccounted.
+// risen returns the rises of these counters that are not accounted for.
 func (v *deriver) risen(netns string, names []string) map[string]uint64 {
 	out := make(map[string]uint64)
 	for _, m := range v.rises[netns] {
@@ -62,8 +62,8 @@ func (v *deriver) risen(netns string, names []string) map[string]uint64 {
 	return out
 }
 
-// unsure returns the confidence that a rise allows: of a namespace that has just been
-// made some of it may be of the time before.
+// unsure returns the confidence that a rise allows: at most Likely in a new namespace,
+// where part of it may be from before its events were heard.
 func (v *deriver) unsure(netns, name string, sure Confidence) Confidence {
 	if slices.ContainsFunc(v.rises[netns], func(m rise) bool { return m.whole && m.by > 0 && m.name == name }) {
 		return min(sure, Likely)
@@ -71,7 +71,7 @@ func (v *deriver) unsure(netns, name string, sure Confidence) Confidence {
 	return sure
 }
 
-// account takes n off the rises of a counter.
+// account notes that n of the rise of a counter are explained.
 func (v *deriver) account(netns, name string, n uint64) {
 	list := v.rises[netns]
 	for i := range list {
@@ -83,8 +83,8 @@ func (v *deriver) account(netns, name string, n uint64) {
 	}
 }
 
-// cause accounts for one event by the counters that rose: the one that did is the
-// cause for certain; of several it is one.
+// cause explains one event by the counters that rose. If one did, it is certainly the
+// cause; of several, any may be.
 func (v *deriver) cause(netns string, names []string) (cause string, evidence []string, sure Confidence) {
 	risen := v.risen(netns, names)
 	var found []string

@@ -29,8 +29,8 @@ func newFeed(s Source) *feed {
 	}
 }
 
-// start begins to read. With ctx the source's streams end; what they gave by then is
-// handed on.
+// start begins to read. The source's streams end with ctx; what they yielded by then is
+// still passed on.
 func (f *feed) start(ctx context.Context) {
 	events := f.source.Batches(ctx)
 	queue := make(chan []mptcp.Event, ahead)
@@ -59,7 +59,7 @@ func (f *feed) start(ctx context.Context) {
 		ended := s.Ended(ctx)
 		f.tasks.Go(func() {
 			for e, err := range ended {
-				// Without final figures the last ones known stand.
+				// Without final figures the last known ones are kept.
 				if err != nil || !send(f.quit, f.finals, e) {
 					return
 				}
@@ -77,7 +77,7 @@ func send[T any](quit <-chan struct{}, c chan<- T, v T) bool {
 	}
 }
 
-// copy takes the batch over, for it is valid only until the next.
+// copy copies the batch, which is valid only until the next one.
 func (f *feed) copy(batch []mptcp.Event) []mptcp.Event {
 	select {
 	case b := <-f.free:
@@ -87,7 +87,7 @@ func (f *feed) copy(batch []mptcp.Event) []mptcp.Event {
 	}
 }
 
-// recycle gives the memory of a batch back.
+// recycle returns the memory of a batch for use by copy.
 func (f *feed) recycle(b []mptcp.Event) {
 	select {
 	case f.free <- b[:0]:
@@ -95,7 +95,7 @@ func (f *feed) recycle(b []mptcp.Event) {
 	}
 }
 
-// stop lets go of what was read and nobody takes. The context of start is done then.
+// stop drops batches that were read and not taken. The context of start must be done.
 func (f *feed) stop() {
 	close(f.quit)
 	f.tasks.Wait()

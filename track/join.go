@@ -39,7 +39,7 @@ func Join(s Snapshot) []mptcp.Connection {
 	return connections
 }
 
-// tie is what ties a row to its connection, beside the token: see [SubflowRow].
+// tie is what a row says about its connection besides the token: see [SubflowRow].
 type tie struct{ join, requested bool }
 
 // joinRows gives the connection the subflows of the rows.
@@ -123,7 +123,7 @@ func initialSubflow(c *mptcp.Connection, ties []tie) int {
 	return found
 }
 
-// subflowState tells the state of a subflow from that of its socket.
+// subflowState derives the state of a subflow from the state of its socket.
 func subflowState(s mptcp.SocketState) mptcp.SubflowState {
 	switch {
 	case s == mptcp.StateEstablished:
@@ -228,7 +228,7 @@ func newFacts(s *Snapshot) *facts {
 // mostGone bounds how many addresses are remembered that have gone.
 const mostGone = 1 << 10
 
-// succeed remembers which addresses have gone since those facts.
+// succeed takes over from earlier facts which addresses have gone.
 func (f *facts) succeed(before *facts) {
 	if f.routes == nil {
 		f.routes = before.routes

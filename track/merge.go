@@ -6,24 +6,24 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// mergeDepth says what is known of the subflows of a connection that the kernel
-// told of.
+// mergeDepth says how much the kernel's answer about a connection says about its
+// subflows.
 type mergeDepth int
 
 const (
 	withoutSubflows mergeDepth = iota // nothing
-	tentative                         // those there are exist, and others may
-	confirmed                         // there are no others
+	tentative                         // these exist, and there may be others
+	confirmed                         // these exist, and there are no others
 )
 
-// fate says what became of a connection that the kernel told of.
+// fate says what takeIn did with the kernel's answer about a connection.
 type fate int
 
 const (
-	added      fate = iota // it was not known
-	replaced               // another one had its token
-	merged                 // it was known
-	incomplete             // it was known, with subflows that the kernel did not tell of
+	added      fate = iota // the connection was not known
+	replaced               // another connection had its token
+	merged                 // the connection was known
+	incomplete             // it was known, with subflows that the answer does not have
 )
 
 // joinIn gives a connection from the kernel its subflows, with the facts of its
@@ -36,9 +36,8 @@ func (t *Tracker) joinIn(c *mptcp.Connection, rows []SubflowRow) {
 	joinRows(c, rows, f)
 }
 
-// takeIn puts what the kernel says of a connection into the table. With announce,
-// a connection that is new here and has fallen back is told of. The caller holds
-// mu.
+// takeIn puts what the kernel says about a connection into the table. With announce, the
+// fallback of a connection that is new here is reported. The caller holds mu.
 func (t *Tracker) takeIn(c *mptcp.Connection, depth mergeDepth, announce bool) (uint32, fate) {
 	t.delivery.begin()
 	r := &t.rec
@@ -65,7 +64,7 @@ func (t *Tracker) takeIn(c *mptcp.Connection, depth mergeDepth, announce bool) (
 	}
 	*r = record{Connection: *c, instance: instance}
 	r.flags |= closedBefore(c)
-	// The slice is the table's scratch from now on; the caller may go on with its.
+	// A copy: the record's slice is overwritten later, and the caller keeps its own.
 	r.Subflows = append([]mptcp.Subflow(nil), c.Subflows...)
 	switch {
 	case announce:
@@ -83,8 +82,8 @@ func (t *Tracker) takeIn(c *mptcp.Connection, depth mergeDepth, announce bool) (
 	return slot, what
 }
 
-// closedBefore returns coreClosed for a connection whose CLOSED has come already, to
-// whomever: this end is on its way out, and no process holds it.
+// closedBefore returns coreClosed for a connection whose CLOSED was sent before the
+// tracker listened: this end is closing, and no process holds the socket.
 func closedBefore(c *mptcp.Connection) coreFlags {
 	switch c.State {
 	case mptcp.StateFinWait1, mptcp.StateFinWait2, mptcp.StateClosing, mptcp.StateLastAck:
@@ -104,9 +103,9 @@ func sameConnection(held, c *mptcp.Connection) bool {
 	return held.Local == c.Local && held.Remote == c.Remote || unaddressed(c) || nascent(held)
 }
 
-// unaddressed reports whether the kernel does not tell the connection's addresses. It
-// copies them into the socket at the end of connect(), when the connection may have
-// been established for a moment, and wipes those of some that are closing.
+// unaddressed reports whether the kernel shows no addresses of the connection. It copies
+// them into the socket only at the end of connect(), when the connection may already be
+// established, and clears those of some sockets that are closing.
 func unaddressed(c *mptcp.Connection) bool { return c.Remote.Port() == 0 }
 
 // nascent reports whether the connection has no addresses yet.
@@ -114,9 +113,8 @@ func nascent(c *mptcp.Connection) bool {
 	return unaddressed(c) && (c.State == mptcp.StateSynSent || c.State == mptcp.StateEstablished)
 }
 
-// merge brings the record up to what the kernel says, puts deltas aside for what
-// that reveals, and reports whether subflows are held that the kernel did not tell
-// of.
+// merge updates the record with what the kernel says, derives deltas from what that
+// reveals, and reports whether the record has subflows that the kernel did not show.
 func (t *Tracker) merge(r *record, c *mptcp.Connection, depth mergeDepth) (missing bool) {
 	held := r.Connection
 	r.Connection = *c
@@ -158,13 +156,14 @@ func (t *Tracker) mergeSubflows(r *record, rows []mptcp.Subflow, confirmed bool)
 	for i := range rows {
 		row := rows[i]
 		if row.Remote.Port() == 0 {
-			continue // wiped: on its way out
+			continue // the kernel cleared it: the socket is being destroyed
 		}
 		before := mptcp.SubflowUnknown
 		if j := findSubflow(held, &row); j >= 0 {
 			before = held[j].State
 		}
-		if before == mptcp.SubflowStale && row.Backoff > 0 && (row.State == mptcp.SubflowEstablished || row.State == mptcp.SubflowSilent) {
+		up := row.State == mptcp.SubflowEstablished || row.State == mptcp.SubflowSilent
+		if up && before == mptcp.SubflowStale && row.Backoff > 0 {
 			row.State = mptcp.SubflowStale // until the peer acknowledges something
 		}
 		t.reveal(r, before, &row)
@@ -174,8 +173,8 @@ func (t *Tracker) mergeSubflows(r *record, rows []mptcp.Subflow, confirmed bool)
 	return missing
 }
 
-// vanished handles a subflow that is gone without SF_CLOSED: a join that did not
-// come up, one that this end reset, or the last of a connection that closes.
+// vanished handles a subflow that ended without SF_CLOSED: a join that did not come up,
+// a subflow that this end reset, or the last subflow of a connection that closes.
 func (t *Tracker) vanished(r *record, s *mptcp.Subflow) {
 	now := t.clock.now()
 	if s.State == mptcp.SubflowPending {
@@ -184,8 +183,8 @@ func (t *Tracker) vanished(r *record, s *mptcp.Subflow) {
 	t.closeSubflow(r.key(), *s, nil, now)
 }
 
-// reveal derives deltas from a subflow that the kernel shows, of which the state
-// before is known.
+// reveal derives deltas from the state of a subflow that the kernel shows, and the state
+// before.
 func (t *Tracker) reveal(r *record, before mptcp.SubflowState, s *mptcp.Subflow) {
 	if s.State == before {
 		return
@@ -203,13 +202,13 @@ func (t *Tracker) reveal(r *record, before mptcp.SubflowState, s *mptcp.Subflow)
 	}
 }
 
-// deriveOf puts a derived delta about a subflow aside.
+// deriveOf makes a delta about a subflow, and has it wait for the record.
 func (t *Tracker) deriveOf(r *record, s *mptcp.Subflow, k Kind, c Confidence, evidence ...string) {
 	d := Delta{Kind: k, Name: k.String(), Evidence: evidence, Confidence: c, Event: t.eventOf(r, s)}
 	t.delivery.wait(&d)
 }
 
-// eventOf returns the frame of a derived delta: who and where, now. The subflow
+// eventOf returns the event of a derived delta: connection, subflow and time. The subflow
 // may be nil.
 func (t *Tracker) eventOf(r *record, s *mptcp.Subflow) mptcp.Event {
 	e := mptcp.Event{Fields: mptcp.FieldToken, Token: r.Token, Netns: r.Netns, Time: t.clock.now()}

@@ -12,7 +12,7 @@ type namespace struct {
 	snapshot Snapshot // without connections and subflows
 	facts    *facts
 	counters Counters
-	unread   bool // counters is what they are taken to have been: it has just come
+	unread   bool // the namespace is new: counters are taken to have begun at zero
 }
 
 func newNamespace(s *Snapshot) *namespace {
@@ -21,12 +21,12 @@ func newNamespace(s *Snapshot) *namespace {
 	return n
 }
 
-// refresh reads what is known of a namespace beside its sockets again. What a dump
-// said may be seconds old: nothing is concluded from it about what is newer.
+// refresh reads the facts of a namespace again, except its sockets. Those of the last dump
+// may be seconds old, and say nothing about what is newer.
 func (t *Tracker) refresh(ctx context.Context, netns string) {
 	s, err := t.source.Namespace(ctx, netns)
 	if err != nil || s == nil {
-		return // what is known stands until the next dump
+		return // the old facts are kept until the next dump
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -55,8 +55,7 @@ func findNamespace(list []*namespace, name string) *namespace {
 	return list[i]
 }
 
-// putNamespace returns the list with the namespace put in or replaced. The list
-// that it is given stays as it is.
+// putNamespace returns a copy of the list with the namespace added or replaced.
 func putNamespace(list []*namespace, n *namespace) []*namespace {
 	list = slices.Clone(list)
 	i, ok := slices.BinarySearchFunc(list, n.snapshot.Netns, func(n *namespace, name string) int {

@@ -12,7 +12,7 @@ type tuple struct {
 	local, remote netip.AddrPort
 }
 
-// recent holds what was put last, by the subflow that it is about.
+// recent holds the newest values put into it, by subflow.
 type recent[V any] struct {
 	by    map[tuple]dated[V]
 	order []tuple
@@ -24,7 +24,8 @@ type dated[V any] struct {
 	at    time.Time
 }
 
-// What is held: so many, and for so long, as the two ends of a story may be apart.
+// How many values are held, and for how long: the news that a subflow ended and its last
+// figures come from two sockets, in any order, at most this far apart.
 const (
 	recentKept = 1 << 10
 	recentTime = 5 * time.Second
@@ -55,7 +56,7 @@ func (r *recent[V]) take(k tuple, now time.Time) (v V, ok bool) {
 		return v, false
 	}
 	delete(r.by, k)
-	at := len(r.order) - 1 // the two ends come one soon after the other
+	at := len(r.order) - 1 // from the end: what is taken was put shortly before
 	for r.order[at] != k {
 		at--
 	}

@@ -14,7 +14,7 @@ type reason int
 
 const (
 	first     reason = iota
-	afterLoss        // events are missing: what is not there may have ended normally
+	afterLoss        // events were lost: a missing connection may have ended normally
 	periodic
 )
 
@@ -29,8 +29,8 @@ type sweep struct {
 	removed    int
 }
 
-// reconcile dumps everything and makes the state what the kernel says. What the
-// dumps do not show is asked for one by one, as dumps may pass over what is there.
+// reconcile dumps everything and makes the state agree with the kernel. Connections that
+// the dumps do not show are looked up one by one, because a dump may skip sockets.
 func (t *Tracker) reconcile(ctx context.Context, why reason) error {
 	began, used := time.Now(), processTime()
 	snapshots, err := t.source.Snapshots(ctx)
@@ -38,13 +38,14 @@ func (t *Tracker) reconcile(ctx context.Context, why reason) error {
 		t.clock.seek(snapshots[i].Time)
 	}
 	now, took := t.clock.now(), time.Since(began)
-	// Where others have the processor a dump takes longer, and costs no more.
+	// On a busy machine a dump takes longer, but costs no more processor time.
 	t.reconciler.dumped(now, min(took, processTime()-used))
 	if err != nil {
 		return err
 	}
 	t.reconciler.compare(why, now)
-	s := &sweep{why: why, covered: make(map[string]bool), incomplete: make(map[string][]mptcp.Token), missing: make(map[string][]mptcp.Token)}
+	s := &sweep{why: why, covered: make(map[string]bool)}
+	s.incomplete, s.missing = make(map[string][]mptcp.Token), make(map[string][]mptcp.Token)
 	t.placeNamespaces(s, snapshots)
 	t.readAllCounters(ctx)
 	for i := range snapshots {
@@ -68,8 +69,7 @@ func (t *Tracker) reconcile(ctx context.Context, why reason) error {
 	return nil
 }
 
-// placeNamespaces takes the facts of the namespaces in, and drops those that are
-// gone.
+// placeNamespaces stores the facts of the namespaces, and drops namespaces that are gone.
 func (t *Tracker) placeNamespaces(s *sweep, snapshots []Snapshot) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -89,10 +89,10 @@ func (t *Tracker) placeNamespaces(s *sweep, snapshots []Snapshot) {
 	t.deriver.forget(s.covered)
 }
 
-// sweptAtATime is how many connections are taken in before readers get a chance.
+// sweptAtATime is how many connections are merged before readers may take the lock.
 const sweptAtATime = 1 << 10
 
-// sweepIn takes the connections of one snapshot in.
+// sweepIn merges the connections of one snapshot.
 func (t *Tracker) sweepIn(s *sweep, snapshot *Snapshot) {
 	rows := chain(snapshot.Subflows)
 	for part := range slices.Chunk(snapshot.Connections, sweptAtATime) {
@@ -100,7 +100,7 @@ func (t *Tracker) sweepIn(s *sweep, snapshot *Snapshot) {
 	}
 }
 
-// sweepPart takes some connections of a namespace in.
+// sweepPart merges some connections of a namespace.
 func (t *Tracker) sweepPart(s *sweep, netns string, part []mptcp.Connection, rows *chained) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -157,8 +157,8 @@ func (t *Tracker) unseen(s *sweep) {
 	}
 }
 
-// toldEnd returns how a connection ended that is over, and when, as far as events
-// have told: its CLOSED may wait for the kernel's word still. The caller holds mu.
+// toldEnd returns how and when a connection ended, as far as events say: its CLOSED may
+// have come, and the kernel not been asked yet. The caller holds mu.
 func (t *Tracker) toldEnd(slot uint32) (How, time.Time) {
 	c := t.table.core.At(slot)
 	k, asked := t.checks.by[identity{t.table.locals.At(c.local).netns, mptcp.Token(c.token)}]
@@ -205,8 +205,8 @@ func (t *Tracker) sweepMissing(ctx context.Context, s *sweep, netns string, toke
 	return nil
 }
 
-// sweepIncomplete looks at connections again of which the dump did not show all
-// subflows.
+// sweepIncomplete reads the subflows again of connections for which the dump did not show
+// all of them.
 func (t *Tracker) sweepIncomplete(ctx context.Context, netns string, tokens []mptcp.Token) error {
 	rows, err := t.rows(ctx, netns, tokens)
 	if err != nil {
@@ -221,7 +221,7 @@ func (t *Tracker) sweepIncomplete(ctx context.Context, netns string, tokens []mp
 	return nil
 }
 
-// resample makes the subflows of a live connection those of the rows. The caller
+// resample replaces the subflows of a live connection by those of the rows. The caller
 // holds mu.
 func (t *Tracker) resample(netns string, token mptcp.Token, rows []SubflowRow) {
 	slot, live := t.table.find(netns, token)
@@ -234,7 +234,7 @@ func (t *Tracker) resample(netns string, token mptcp.Token, rows []SubflowRow) {
 	t.takeIn(&r.Connection, confirmed, true)
 }
 
-// resynced tells that the state is the kernel's again after a loss.
+// resynced reports RESYNC: after a loss the state agrees with the kernel again.
 func (t *Tracker) resynced(s *sweep) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -249,7 +249,7 @@ func (t *Tracker) resynced(s *sweep) {
 	t.touch()
 }
 
-// chained finds the rows of a token without a slice for each.
+// chained finds the rows of a token without a slice for each token.
 type chained struct {
 	rows []SubflowRow
 	last map[mptcp.Token]int32

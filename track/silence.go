@@ -27,7 +27,7 @@ func (f *facts) silence(sub *mptcp.Subflow) (evidence []string, sure Confidence)
 	case here || !f.knowsAddrs || !addr.IsValid() || addr.IsLoopback():
 	case f.gone[addr.WithZone("")]:
 		say(Certain, "address %s is no longer on this host", addr.WithZone(""))
-	case sub.Backoff > 0: // else it may be one that a route or a proxy makes local
+	case sub.Backoff > 0: // else a route or a proxy may make the address local
 		say(Likely, "address %s is not on this host", addr.WithZone(""))
 	}
 	if sub.IfIndex != 0 {
@@ -45,8 +45,8 @@ func (f *facts) silence(sub *mptcp.Subflow) (evidence []string, sure Confidence)
 	return evidence, sure
 }
 
-// doubtful reports whether the facts bear on the state of the subflow: they must be
-// as new as it is.
+// doubtful reports whether the subflow's state depends on links and addresses: the facts
+// about these must then be as new as the subflow's.
 func (f *facts) doubtful(r SubflowRow) bool {
 	sub := r.Subflow
 	sub.Local = mptcp.Unmap(sub.Local)
@@ -70,8 +70,8 @@ func (f *facts) linkTrouble(index uint32) string {
 	return ""
 }
 
-// unusable returns why no subflow can start from the endpoint, if it is for the
-// reason that the counter counts, and "" otherwise.
+// unusable returns why no subflow can start from the endpoint, if the counter counts that
+// reason, and "" otherwise.
 func (f *facts) unusable(e *mptcp.Endpoint, counter string) string {
 	holder, here := f.holder(e.Address.Unmap())
 	switch counter {

@@ -55,8 +55,7 @@ func (t *Tracker) tellSkipped(netns string, s skipped, evidence string) {
 
 // skipped returns the endpoints that the counter is about: those whose address or
 // device is missing. Where there is none, it is the only one that there is, or one
-// of several; without endpoints it was the userspace path manager, which has been
-// told.
+// of several; without endpoints it was the userspace path manager, which got the error.
 //
 // lacks reports whether a connection has no subflow from an address. An endpoint that
 // none lacks is at work, and was not skipped: what failed went to an announced address.

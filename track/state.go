@@ -38,9 +38,9 @@ type How uint8
 
 // The ways in which a connection ends.
 const (
-	HowUnknown  How = iota // it vanished in a gap of the event stream
+	HowUnknown  How = iota // it ended while events were lost
 	HowClosed              // the application closed it
-	HowAborted             // it vanished without CLOSED: the peer's fast-close, or never accepted
+	HowAborted             // it ended without CLOSED: the peer fast-closed it, or no program accepted it
 	HowReplaced            // its token is in use by another connection
 )
 

@@ -50,7 +50,7 @@ type streams struct {
 	end  *ending
 }
 
-// ending says that the tracker has stopped, and why.
+// ending says that the tracker has stopped, with the error of Run.
 type ending struct{ err error }
 
 func (s *streams) add(q *queue) {
@@ -100,7 +100,7 @@ type queue struct {
 	limit int
 	items []Delta
 	head  int
-	lost  uint64    // deltas that found no room since the last item
+	lost  uint64    // deltas dropped since the last item because the buffer was full
 	last  time.Time // of the last of them
 	end   *ending
 	ready chan struct{}
@@ -124,7 +124,7 @@ func (q *queue) push(d *Delta) {
 	q.wake()
 }
 
-// overflow returns the marker for what found no room, at the time of the last of it.
+// overflow returns the delta that counts the dropped ones, with the time of the last.
 func (q *queue) overflow() Delta {
 	m := Delta{Kind: KindOverflow, Name: KindOverflow.String()}
 	m.Event.Lost, m.Event.Time = q.lost, q.last

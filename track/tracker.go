@@ -33,7 +33,7 @@ type Tracker struct {
 	state      *State        // the last one given out, nil after a change
 	changed    chan struct{} // closed at the next change; nil: nobody waits
 
-	// What follows belongs to the goroutine of Run.
+	// What follows is used only by the goroutine of Run.
 	rec         record
 	checks      checks
 	deriver     deriver
@@ -105,16 +105,16 @@ func (t *Tracker) SetProcesses(byInode map[uint32][]mptcp.Process) {
 	t.touch()
 }
 
-// Look has the figures of these connections read in every period of Config.Sample,
-// rather than with the dumps only, until it is called again: those that a view
-// shows. At most a few hundred are looked at.
+// Look names the connections that a view shows: their figures are read in every period
+// of Config.Sample rather than only with the dumps, until Look is called again. At most a
+// few hundred are read.
 func (t *Tracker) Look(keys []mptcp.Key) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.wanted = append([]mptcp.Key(nil), keys[:min(len(keys), sampledAtATime)]...)
 }
 
-// touch makes the next State new. The caller holds mu.
+// touch notes a change: the next State is a new one. The caller holds mu.
 func (t *Tracker) touch() {
 	t.time = t.clock.now()
 	t.state = nil
@@ -165,8 +165,8 @@ func (t *Tracker) Run(ctx context.Context) (err error) {
 	}
 }
 
-// drain applies what the source still gives after ctx is done. A recording has no end
-// of its own before its last event: it is left.
+// drain applies what the source still gives after ctx is done. A recording would give
+// everything up to its last event: it is not drained.
 func (t *Tracker) drain(ctx context.Context, f *feed) {
 	for ctx.Err() != nil && t.clock.recording == nil {
 		select {
@@ -203,7 +203,7 @@ func (t *Tracker) start(ctx context.Context) error {
 	return nil
 }
 
-// finish settles what is open when a recording ends.
+// finish answers the open questions when the source has ended.
 func (t *Tracker) finish(ctx context.Context) {
 	if t.clock.recording != nil {
 		t.playOut(ctx)
@@ -265,10 +265,10 @@ func (t *Tracker) attend(ctx context.Context, now time.Time) {
 	}
 }
 
-// keep shows the error of a dump in the states, or that there is none any more.
+// keep has the states show the error of a dump, or none if the dump succeeded.
 func (t *Tracker) keep(err error) { t.keepIn(&t.dumpErr, err) }
 
-// keepLook does so for lookups and samples.
+// keepLook does the same for lookups and samples.
 func (t *Tracker) keepLook(err error) { t.keepIn(&t.lookErr, err) }
 
 func (t *Tracker) keepIn(where *error, err error) {
