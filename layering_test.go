@@ -44,7 +44,7 @@ var imports = map[string][]string{
 	"doctor":            {"mptcp", "ledger", "internal/shell", "internal/kernel", "track", "counters", "hostnet", "internal/firewall", "doctor/rule"},
 	"internal/filter":   {"mptcp", "track"},
 
-	"internal/source/gather":    {"mptcp", "internal/uapi", "sockdiag", "counters", "doctor"},
+	"internal/source/gather":    {"mptcp", "internal/uapi", "sockdiag", "counters", "hostnet", "doctor"},
 	"internal/source":           {"mptcp", "track", "sockdiag", "counters", "hostnet", "internal/owners", "internal/source/gather"},
 	"internal/source/recording": {"mptcp", "internal/uapi", "internal/nlmsg", "track", "pathmanager", "sockdiag", "counters", "hostnet", "internal/owners", "doctor", "internal/pcapng", "internal/source", "internal/source/gather"},
 	"internal/source/live": {"mptcp", "internal/managers", "internal/kernel", "internal/uapi", "track", "pathmanager", "sockdiag", "counters", "hostnet",

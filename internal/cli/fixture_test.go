@@ -20,7 +20,6 @@ var untold = map[string]string{
 	"policy-forbids":         "the recorder was not confined as the program is",
 	"events-lost":            "the recorder did not stand still as the reader does",
 	"path-mended":            "it has the reset of the join itself, which is D36",
-	"listener-overrun":       "how full a listener's queue is says the dump of TCP sockets, which a recording has not",
 }
 
 // TestScenarioFixtures asks doctor about the recordings of the lab's scenarios, on

@@ -8,7 +8,7 @@ import (
 	"mptcpctl/track"
 )
 
-// connection returns the socket in the module's vocabulary, without subflows.
+// Connection returns the socket in the module's vocabulary, without subflows.
 func Connection(netns string, c *sockdiag.Connection) mptcp.Connection {
 	var row mptcp.Connection
 	FillConnection(&row, c)
@@ -16,7 +16,7 @@ func Connection(netns string, c *sockdiag.Connection) mptcp.Connection {
 	return row
 }
 
-// fillConnection is connection for a variable that is used again and again.
+// FillConnection is Connection for a variable that is used again and again.
 func FillConnection(row *mptcp.Connection, c *sockdiag.Connection) {
 	*row = mptcp.Connection{
 		Token:              c.Info.Token,
@@ -40,7 +40,7 @@ func FillConnection(row *mptcp.Connection, c *sockdiag.Connection) {
 	}
 }
 
-// subflowRow returns the TCP socket as a subflow, with what ties it to its
+// SubflowRow returns the TCP socket as a subflow, with what ties it to its
 // connection.
 func SubflowRow(s *sockdiag.Subflow) track.SubflowRow {
 	var row track.SubflowRow
@@ -48,7 +48,7 @@ func SubflowRow(s *sockdiag.Subflow) track.SubflowRow {
 	return row
 }
 
-// fillSubflowRow is subflowRow for a variable that is used again and again.
+// FillSubflowRow is SubflowRow for a variable that is used again and again.
 func FillSubflowRow(row *track.SubflowRow, s *sockdiag.Subflow) {
 	// A client that fell back in the handshake has no mark of MPTCP left; a server
 	// has always received MP_CAPABLE, or its socket is plain TCP.
@@ -64,6 +64,7 @@ func FillSubflowRow(row *track.SubflowRow, s *sockdiag.Subflow) {
 	fillSubflow(&row.Subflow, s)
 }
 
+// Subflow returns the TCP socket as a subflow.
 func Subflow(s *sockdiag.Subflow) mptcp.Subflow {
 	var row mptcp.Subflow
 	fillSubflow(&row, s)
@@ -101,15 +102,17 @@ func fillSubflow(row *mptcp.Subflow, s *sockdiag.Subflow) {
 	}
 }
 
+// LinkFact returns what a tracker wants to know of a link.
 func LinkFact(l *hostnet.Link) track.LinkFact {
 	return track.LinkFact{Index: uint32(l.Index), Name: l.Name, Up: l.Up, Carrier: l.Carrier}
 }
 
+// AddressFact returns what a tracker wants to know of an address.
 func AddressFact(a *hostnet.Address) track.AddressFact {
 	return track.AddressFact{Addr: a.Addr.Unmap(), IfIndex: uint32(a.IfIndex)}
 }
 
-// counterMap returns the counters by their names.
+// CounterMap returns the counters by their names.
 func CounterMap(values counters.Values) track.Counters {
 	c := track.Counters{}
 	for name, value := range values.All() {

@@ -84,8 +84,4 @@ type Source interface {
 }
 
 // Listener is an MPTCP listener.
-type Listener struct {
-	mptcp.Connection
-	Waiting uint32 // connections that wait for accept
-	Backlog uint32 // how many may
-}
+type Listener = gather.Listener

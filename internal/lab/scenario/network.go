@@ -75,6 +75,7 @@ func subflowOn(address, dev string) lab.Endpoint {
 	return lab.Endpoint{Address: netip.MustParseAddr(address), Dev: dev, Flags: mptcp.FlagSubflow}
 }
 
+// SignalOn is an endpoint that announces the address.
 func SignalOn(address string) lab.Endpoint {
 	return lab.Endpoint{Address: netip.MustParseAddr(address), Flags: mptcp.FlagSignal}
 }

@@ -48,6 +48,6 @@ func balanced() lab.Topology {
 	return t
 }
 
-// otherServer is the host that a load balancer sends joins to. Where a topology
+// OtherServer is the host that a load balancer sends joins to. Where a topology
 // has it, it runs a server of its own.
 const OtherServer = "other"

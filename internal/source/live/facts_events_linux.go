@@ -3,7 +3,6 @@ package live
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"mptcpctl/internal/source/gather"
@@ -79,33 +78,19 @@ func (g *gathering) events(w *watch) {
 	}
 	lost := w.listener.Lost() // those included that the reader has not come to
 	w.stop()
-	created := map[mptcp.Token]bool{}
 	heard := <-w.done
 	if len(heard) > gather.MostEvents {
 		g.gap("events", "there were more events than doctor keeps")
 		return
 	}
+	all := gather.Heard{Since: w.since, Earlier: w.earlier}
 	for _, ev := range heard {
-		switch {
-		case ev.Type == mptcp.EventLost:
-			g.f.EventsLost += ev.Lost
+		if ev.Type != mptcp.EventLost && ev.Time.After(g.f.Time) {
 			continue
-		case ev.Time.After(g.f.Time):
-			continue
-		case ev.Type == mptcp.EventCreated:
-			created[ev.Token] = true
 		}
 		ev.Netns = g.h.netns
-		g.f.Events = append(g.f.Events, ev)
+		all.Take(ev)
 	}
-	g.f.EventsSince, g.f.EventsLost = w.since, max(g.f.EventsLost, lost)
-	for i := range g.f.Connections {
-		if token := g.f.Connections[i].Token; !created[token] {
-			w.earlier[token] = true // it came behind the last event that counts
-		}
-	}
-	for token := range w.earlier {
-		g.f.EarlierThan = append(g.f.EarlierThan, token)
-	}
-	slices.Sort(g.f.EarlierThan)
+	all.Lost = max(all.Lost, lost)
+	all.Tell(&g.f)
 }

@@ -120,7 +120,7 @@ type gathering struct {
 	watching *watch    // nil: nobody listens
 	before   reading   // at the beginning of the window
 	looked   time.Time // when the sockets were read last
-	found    found
+	found    gather.Sockets
 	summary  doctor.Namespace // what this namespace is for others
 
 	managed []string // the other namespaces in which NetworkManager runs, as /proc/PID/ns/net says
@@ -179,8 +179,8 @@ func (g *gathering) count(before, after reading) {
 		return
 	}
 	window := after.time.Sub(before.time).Round(time.Millisecond)
-	g.f.MPTCP.Window, g.f.TCP.Window = window, window
-	g.f.MPTCP.Moved, g.f.TCP.Moved = gather.Moved(after.mptcp, before.mptcp), gather.Moved(after.tcp, before.tcp)
+	gather.Count(&g.f.MPTCP, after.mptcp, before.mptcp, window)
+	gather.Count(&g.f.TCP, after.tcp, before.tcp, window)
 }
 
 func (g *gathering) pathManager(ctx context.Context) {
@@ -229,20 +229,7 @@ func (g *gathering) lookups(ctx context.Context) { g.f.Lookups = g.h.Lookups(ctx
 
 // Lookups returns the answers to the lookups that the facts want.
 func (h *Host) Lookups(ctx context.Context, f *doctor.Facts) []doctor.Lookup {
-	var answers []doctor.Lookup
-	for _, q := range f.LookupsWanted() {
-		route, err := h.network.Lookup(ctx, q)
-		answer := doctor.Lookup{Request: q, Route: route}
-		var refused *hostnet.Error
-		switch {
-		case errors.As(err, &refused):
-			answer.Error = refused.Err.Error()
-		case err != nil:
-			answer.Error = err.Error()
-		}
-		answers = append(answers, answer)
-	}
-	return answers
+	return gather.Lookups(f, func(q hostnet.LookupRequest) (hostnet.Route, error) { return h.network.Lookup(ctx, q) })
 }
 
 // sockets reads connections, listeners and plain TCP, and who holds them.
@@ -280,33 +267,16 @@ func (g *gathering) sockets(ctx context.Context) {
 			tcp.Plain = nil // they may be the subflows
 		}
 	}
-	var accepting []mptcp.Connection
-	var queues [][2]uint32 // connections that wait there, and how many may
-	for l, err := range g.h.diag.Listeners(ctx) {
-		if err != nil {
-			g.miss("listeners", err)
-			break
-		}
-		accepting = append(accepting, source.Connection(g.h.netns, &l))
-		queues = append(queues, [2]uint32{l.RecvQueue, l.SendQueue})
+	listeners, err := g.h.Listeners(ctx)
+	if err != nil {
+		g.miss("listeners", err)
 	}
-	tcp.Bind(accepting)
-	for i := range accepting {
-		snapshot.Listeners = append(snapshot.Listeners, accepting[i].Local)
+	g.found = gather.Sockets{Listeners: listeners, TCP: tcp}
+	g.found.Bind()
+	for i := range listeners {
+		snapshot.Listeners = append(snapshot.Listeners, listeners[i].Local)
 	}
-	g.found = found{track.Join(snapshot), accepting, queues, tcp}
-}
-
-// found are the sockets that were read, before it is known who holds them.
-type found struct {
-	connections, accepting []mptcp.Connection
-	queues                 [][2]uint32 // of accepting: connections that wait there, and how many may
-	tcp                    gather.TCPSockets
-}
-
-// lists returns all of them.
-func (f *found) lists() []*[]mptcp.Connection {
-	return []*[]mptcp.Connection{&f.connections, &f.accepting, &f.tcp.Plain, &f.tcp.Listeners, &f.tcp.Blackholed}
+	g.found.Connections = track.Join(snapshot)
 }
 
 // settle takes over what was found, with the processes that hold it. The filter needs
@@ -314,15 +284,7 @@ func (f *found) lists() []*[]mptcp.Connection {
 func (g *gathering) settle(walk owners.ProcessWalk, err error) {
 	g.processes(walk, err)
 	g.summarize()
-	found := &g.found
-	g.f.Connections = gather.Keep(found.connections, g.c.Matches)
-	g.f.Listeners = gather.Listeners(found.accepting)
-	for i := range g.f.Listeners {
-		g.f.Listeners[i].Waiting, g.f.Listeners[i].MostWaiting = found.queues[i][0], found.queues[i][1]
-	}
-	g.f.PlainFlows = gather.Flows(gather.Keep(found.tcp.Plain, g.c.Matches))
-	g.f.PlainListeners = gather.Listeners(gather.Keep(found.tcp.Listeners, g.c.Listens))
-	g.f.Blackholed = gather.Flows(gather.Keep(found.tcp.Blackholed, g.c.Matches))
+	g.found.Tell(&g.f, g.c)
 }
 
 // readTCP reads the subflows, and all other TCP sockets, in one dump.
@@ -339,22 +301,11 @@ func (h *Host) readTCP(ctx context.Context, s *track.Snapshot) (tcp gather.TCPSo
 	return tcp, nil
 }
 
-// inodes adds the sockets that were found.
-func (g *gathering) inodes(wanted map[uint32]bool) {
-	for _, list := range g.found.lists() {
-		for i := range *list {
-			if inode := (*list)[i].Inode; inode != 0 {
-				wanted[inode] = true
-			}
-		}
-	}
-}
-
 // findProcesses finds who holds the sockets of all of them, in one walk.
 func findProcesses(ctx context.Context, all []*gathering) (owners.ProcessWalk, error) {
 	wanted := map[uint32]bool{}
 	for _, g := range all {
-		g.inodes(wanted)
+		g.found.Inodes(wanted)
 	}
 	if len(wanted) == 0 {
 		return owners.ProcessWalk{}, nil
@@ -369,7 +320,7 @@ func (g *gathering) processes(walk owners.ProcessWalk, err error) {
 		return
 	}
 	inodes, known := map[uint32]bool{}, 0
-	g.inodes(inodes)
+	g.found.Inodes(inodes)
 	for inode := range inodes {
 		if len(walk.Owners[inode]) > 0 {
 			known++
@@ -378,9 +329,5 @@ func (g *gathering) processes(walk owners.ProcessWalk, err error) {
 	if walk.Unreadable > 0 && known < len(inodes) {
 		g.gap("the processes of some sockets", "only root can see those of other users")
 	}
-	for _, list := range g.found.lists() {
-		for i := range *list {
-			(*list)[i].Processes = walk.Owners[(*list)[i].Inode]
-		}
-	}
+	g.found.Hold(walk.Owners)
 }

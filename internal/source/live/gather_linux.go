@@ -67,15 +67,15 @@ type seenAs struct{ name, hint string }
 
 // summarize notes what the namespace is for others, before a filter narrows it.
 func (g *gathering) summarize() {
-	s := doctor.Namespace{Name: g.h.others.name, Hint: g.h.others.hint, Listeners: len(g.found.accepting)}
+	s := doctor.Namespace{Name: g.h.others.name, Hint: g.h.others.hint, Listeners: len(g.found.Listeners)}
 	s.CountEndpoints(g.f.Endpoints)
 	served := map[uint16]bool{}
-	for i := range g.found.accepting {
-		served[g.found.accepting[i].Local.Port()] = true
+	for i := range g.found.Listeners {
+		served[g.found.Listeners[i].Local.Port()] = true
 	}
-	s.Connections = min(len(g.found.connections), mostCounted)
+	s.Connections = min(len(g.found.Connections), mostCounted)
 	for i := range s.Connections {
-		if single(&g.found.connections[i], served) {
+		if single(&g.found.Connections[i], served) {
 			s.Single++
 		}
 	}

@@ -347,7 +347,7 @@ func (h *Host) Listeners(ctx context.Context) ([]source.Listener, error) {
 	var listeners []source.Listener
 	for l, err := range h.diag.Listeners(ctx) {
 		if err != nil {
-			return nil, err
+			return listeners, err
 		}
 		listeners = append(listeners, source.Listener{Connection: source.Connection(h.netns, &l), Waiting: l.RecvQueue, Backlog: l.SendQueue})
 	}

@@ -29,7 +29,7 @@ const (
 	FactStop      = "stop"      // the recording was ended in order
 )
 
-// fact is what no netlink message tells: a packet with JSON.
+// Fact is what no netlink message tells: a packet with JSON.
 type Fact struct {
 	Fact string `json:"fact"`
 
@@ -54,7 +54,7 @@ type Fact struct {
 	Refused   uint64                     `json:"refused,omitempty"`   // of factStop: messages that were not the kernel's
 }
 
-// lookup is a question for a route with the kernel's answer.
+// Lookup is a question for a route with the kernel's answer.
 type Lookup struct {
 	Question hostnet.LookupRequest `json:"question"`
 	Route    hostnet.Route         `json:"route"`

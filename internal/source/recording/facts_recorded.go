@@ -10,7 +10,7 @@ import (
 
 	"mptcpctl/counters"
 	"mptcpctl/doctor"
-	"mptcpctl/internal/source"
+	"mptcpctl/hostnet"
 	"mptcpctl/internal/source/gather"
 	"mptcpctl/mptcp"
 	"mptcpctl/sockdiag"
@@ -35,19 +35,21 @@ func (s *recorded) Facts(ctx context.Context, c *gather.Config) (doctor.Facts, e
 	}
 	endpoints, limits := s.pathManager()
 	f.Endpoints, f.Limits = append([]mptcp.Endpoint{}, endpoints...), &limits
-	f.Connections = track.Join(snapshot)
-	accepting, err := s.Listeners(ctx)
-	if err != nil {
+	sockets := gather.Sockets{Connections: track.Join(snapshot)}
+	if sockets.Listeners, err = s.Listeners(ctx); err != nil {
 		return f, err
 	}
-	s.socketFacts(&f, accepting, c)
+	s.takeTCP(&sockets.TCP)
+	sockets.Bind()
+	sockets.Hold(s.processes)
 	base := s.base(c.Window)
 	s.countFacts(&f, base)
+	s.story(&f, sockets.Connections)
+	sockets.Tell(&f, c)
+	f.PlainFlows, f.PlainListeners = nil, nil // not recorded
 	s.eventFacts(&f, base)
-	s.story(&f)
-	f.Connections = gather.Keep(f.Connections, c.Matches)
 	s.deviceFacts(&f)
-	s.lookupFacts(&f)
+	f.Lookups = gather.Lookups(&f, s.ask())
 	return f, ctx.Err()
 }
 
@@ -73,28 +75,15 @@ func (s *recorded) hostFacts() doctor.Facts {
 	return f
 }
 
-// socketFacts fills in listeners, connections from which MPTCP was left out, and who
-// holds the sockets.
-func (s *recorded) socketFacts(f *doctor.Facts, accepting []source.Listener, c *gather.Config) {
-	var tcp gather.TCPSockets
+// takeTCP takes the TCP sockets that are no subflow of a connection: those of MPTCP
+// alone are recorded.
+func (s *recorded) takeTCP(tcp *gather.TCPSockets) {
 	var row sockdiag.Subflow
 	for _, payload := range s.subflows {
 		if sockdiag.DecodeSubflow(payload, &row) == nil {
 			tcp.Take(&row)
 		}
 	}
-	serving := make([]mptcp.Connection, 0, len(accepting))
-	for i := range accepting {
-		serving = append(serving, accepting[i].Connection)
-	}
-	tcp.Bind(serving)
-	for _, list := range [][]mptcp.Connection{f.Connections, serving, tcp.Blackholed} {
-		for i := range list {
-			list[i].Processes = s.processes[list[i].Inode]
-		}
-	}
-	f.Listeners = gather.Listeners(serving)
-	f.Blackholed = gather.Flows(gather.Keep(tcp.Blackholed, c.Matches))
 }
 
 // base returns the snapshot that counters are compared with: the last one that is at
@@ -120,7 +109,7 @@ func (s *recorded) countFacts(f *doctor.Facts, base *recorded) {
 		}
 		table.to.Now = now
 		if before, ok := base.table(table.name); ok {
-			table.to.Window, table.to.Moved = s.time.Sub(base.time), gather.Moved(now, before)
+			gather.Count(table.to, now, before, s.time.Sub(base.time))
 		}
 	}
 }
@@ -165,18 +154,17 @@ func (s *recorded) deviceFacts(f *doctor.Facts) {
 	}
 }
 
-// lookupFacts returns those of the recorded answers that doctor wants.
-func (s *recorded) lookupFacts(f *doctor.Facts) {
+// ask returns what answers questions for routes as the kernel answered them then.
+func (s *recorded) ask() func(hostnet.LookupRequest) (hostnet.Route, error) {
 	answers := s.routes()
-	for _, q := range f.LookupsWanted() {
-		l, ok := answers[q]
-		if !ok {
-			continue
+	return func(q hostnet.LookupRequest) (hostnet.Route, error) {
+		switch l, ok := answers[q]; {
+		case !ok:
+			return hostnet.Route{}, gather.ErrUnknown
+		case l.Errno != 0:
+			return l.Route, syscall.Errno(l.Errno)
+		default:
+			return l.Route, nil
 		}
-		answer := doctor.Lookup{Request: q, Route: l.Route}
-		if l.Errno != 0 {
-			answer.Error = syscall.Errno(l.Errno).Error()
-		}
-		f.Lookups = append(f.Lookups, answer)
 	}
 }

@@ -18,7 +18,7 @@ func (s *recorded) eventFacts(f *doctor.Facts, base *recorded) {
 	if base == nil || !s.recording.listened {
 		return
 	}
-	f.EventsSince = base.time
+	heard := gather.Heard{Since: base.time, Earlier: map[mptcp.Token]bool{}}
 	entries := s.recording.entries
 	for i := sort.Search(len(entries), func(i int) bool { return entries[i].time.After(base.time) }); i < len(entries); i++ {
 		e := &entries[i]
@@ -29,44 +29,21 @@ func (s *recorded) eventFacts(f *doctor.Facts, base *recorded) {
 		if e.time.After(s.time) {
 			break
 		}
-		event := e.event()
-		if event.Type == mptcp.EventLost {
-			f.EventsLost += event.Lost
-			continue
-		}
-		f.Events = append(f.Events, event)
+		heard.Take(e.event())
 	}
-	if more := len(f.Events) - gather.MostEvents; more > 0 {
-		f.EventsSince, f.Events = f.Events[more-1].Time, f.Events[more:]
-	}
-	created := map[mptcp.Token]bool{}
-	for i := range f.Events {
-		if f.Events[i].Type == mptcp.EventCreated {
-			created[f.Events[i].Token] = true
-		}
-	}
-	earlier := map[mptcp.Token]bool{}
 	for c := range base.sockets() {
-		earlier[c.Info.Token] = true
+		heard.Earlier[c.Info.Token] = true
 	}
-	for i := range f.Connections {
-		if token := f.Connections[i].Token; !created[token] {
-			earlier[token] = true
-		}
-	}
-	for token := range earlier {
-		f.EarlierThan = append(f.EarlierThan, token)
-	}
-	slices.Sort(f.EarlierThan)
+	heard.Tell(f)
 }
 
 // story looks back from snapshot to snapshot, as an observer who was there all the
 // time: when MPTCP was switched off, when connections fell back, and what was counted
 // meanwhile.
-func (s *recorded) story(f *doctor.Facts) {
+func (s *recorded) story(f *doctor.Facts, connections []mptcp.Connection) {
 	fallen := map[mptcp.Token]*mptcp.Connection{}
-	for i := range f.Connections {
-		if c := &f.Connections[i]; c.Fallback {
+	for i := range connections {
+		if c := &connections[i]; c.Fallback {
 			fallen[c.Token] = c
 		}
 	}

@@ -40,7 +40,7 @@ func tellsOfSocket(m nlmsg.Message) bool {
 	return m.Type() == uapi.SockDiagByFamily || m.Type() == uapi.TCPDiagGetSock
 }
 
-// appendRows appends the messages of the datagram that wanted accepts, of those
+// AppendRows appends the messages of the datagram that wanted accepts, of those
 // that tell of a socket.
 func AppendRows(b, datagram []byte, wanted func(payload []byte) bool) []byte {
 	for m := range nlmsg.Messages(datagram) {

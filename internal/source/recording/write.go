@@ -7,7 +7,7 @@ import (
 	"mptcpctl/internal/pcapng"
 )
 
-// appendMessages appends a packet with netlink messages of one family to those of an
+// AppendMessages appends a packet with netlink messages of one family to those of an
 // interface for messages.
 func AppendMessages(b []byte, number int, t time.Time, family uint16, messages []byte) []byte {
 	packet := append(appendCooked(make([]byte, 0, CookedSize+len(messages)), family), messages...)
@@ -19,7 +19,7 @@ func AppendMessages(b []byte, number int, t time.Time, family uint16, messages [
 // routes are larger.
 const mostFact = 128 << 10
 
-// appendFactPacket appends a packet with a fact to those of an interface for facts, or
+// AppendFactPacket appends a packet with a fact to those of an interface for facts, or
 // several with the parts of a large one.
 func AppendFactPacket(b []byte, number int, t time.Time, f *Fact) ([]byte, error) {
 	text, err := appendFact(nil, f)
