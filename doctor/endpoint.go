@@ -122,6 +122,10 @@ func notHere(v *view) []Finding {
 		if !missing || e.Flags&mptcp.FlagImplicit != 0 {
 			continue
 		}
+		if _, held := v.holders[plain(e.Address)]; !held && announcedOnly(e) {
+			found = append(found, v.announcedElsewhere(e)...)
+			continue
+		}
 		evidence := []string{fmt.Sprintf("endpoint id %d: %s", e.ID, why)}
 		if n := v.total("MPJoinSynTxBindErr"); n > 0 {
 			evidence = append(evidence, fmt.Sprintf("MPJoinSynTxBindErr: %d since the namespace was created", n))
@@ -135,6 +139,39 @@ func notHere(v *view) []Finding {
 		})
 	}
 	return found
+}
+
+// announcedOnly reports whether the endpoint does nothing but announce its address: no
+// subflow starts from it, and the kernel does not listen there.
+func announcedOnly(e mptcp.Endpoint) bool {
+	return e.Flags.Has(mptcp.FlagSignal) && !e.Flags.CreatesSubflows() && !e.Flags.JoinsAnnounced() && e.Port == 0
+}
+
+// announcedElsewhere is D21 for an address that is announced and is not on this host: a
+// NAT may map it to one that is. A subflow with its id proves that.
+func (v *view) announcedElsewhere(e mptcp.Endpoint) []Finding {
+	if v.joinedByID(e.ID) {
+		return nil
+	}
+	return []Finding{{
+		Rule: rule.AddressMissing, Severity: Info, Confidence: track.Possible,
+		Title:    fmt.Sprintf("endpoint %s is announced, and is no address of this host", e.Address),
+		Subject:  v.onEndpoint(e),
+		Evidence: []string{fmt.Sprintf("endpoint id %d: %s, and no subflow has this id", e.ID, e.Flags)},
+		Fix:      []string{"nothing, if a NAT maps the address to one of this host; else " + deleteEndpoint(e)},
+	}}
+}
+
+// joinedByID reports whether a subflow that a peer made has the id of the local address.
+func (v *view) joinedByID(id mptcp.AddressID) bool {
+	for _, c := range v.servers {
+		for i := range c.Subflows {
+			if s := &c.Subflows[i]; !s.Initial && s.LocalID == id && s.State.Up() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // linkTrouble tells why the endpoint's link carries nothing.

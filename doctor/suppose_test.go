@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/hostnet"
 	"mptcpctl/mptcp"
 )
@@ -107,5 +108,38 @@ func TestExisting(t *testing.T) {
 	e.Flags |= mptcp.FlagBackup
 	if id, _, _ = Existing(*f, e); id != 0 {
 		t.Errorf("an endpoint with other flags is taken for endpoint %d", id)
+	}
+}
+
+// A server behind a 1:1 NAT announces the public address, which is not on the host. With a
+// port the kernel listens at the address, and it must be here.
+func TestAnnouncedAddressBehindNAT(t *testing.T) {
+	public := mptcp.Endpoint{ID: 3, Address: netip.MustParseAddr("203.0.113.77"), Flags: mptcp.FlagSignal}
+	severity := func(change func(*Facts, *mptcp.Endpoint)) string {
+		f, e := healthy(t), public
+		f.Listeners = []Listener{{Local: netip.MustParseAddrPort("0.0.0.0:443"), Inode: 7}}
+		c := &f.Connections[0]
+		c.Side = mptcp.SideServer
+		change(f, &e)
+		f.Endpoints = []mptcp.Endpoint{e}
+		for _, found := range Diagnose(*f).Findings {
+			if found.Rule == rule.AddressMissing {
+				return found.Severity.String() + " " + found.Confidence.String()
+			}
+		}
+		return ""
+	}
+	for name, tt := range map[string]struct {
+		change func(*Facts, *mptcp.Endpoint)
+		want   string
+	}{
+		"announced": {func(*Facts, *mptcp.Endpoint) {}, "info possible"},
+		"in use":    {func(f *Facts, e *mptcp.Endpoint) { f.Connections[0].Subflows[1].LocalID = e.ID }, ""},
+		"with port": {func(_ *Facts, e *mptcp.Endpoint) { e.Port = 443 }, "fail certain"},
+		"subflow":   {func(_ *Facts, e *mptcp.Endpoint) { e.Flags |= mptcp.FlagSubflow }, "fail certain"},
+	} {
+		if got := severity(tt.change); got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
 	}
 }
