@@ -3,9 +3,11 @@ package doctor
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"mptcpctl/doctor/rule"
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/firewall"
 	"mptcpctl/ledger"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
@@ -160,11 +162,34 @@ func (v *view) stuckEndpoint(w want, entry *ledger.Entry) Finding {
 		v.certainly(&f, w, entry.Reached[0])
 		return f
 	}
+	if !entry.Is(ledger.NotDue) && v.ownFirewall(&f, w) {
+		return f
+	}
 	f.Alternatives = alternatives(entry, rule.NotRetried)
 	if entry.Is(ledger.NotDue) {
 		f.Title = fmt.Sprintf("endpoint %s has no subflow, and the kernel will not try it by itself", w.e.Address)
 	}
 	return f
+}
+
+// ownFirewall makes the finding one about a rule of this host's firewall, and reports
+// whether a rule stops the joins from the endpoint for sure.
+func (v *view) ownFirewall(f *Finding, w want) bool {
+	local := netip.AddrPortFrom(w.e.Address, 0)
+	hits := v.filtered(suspectJoin, local, w.c.Remote, v.way(local, w.c.Remote, v.boundDevice(w.e)))
+	i := slices.IndexFunc(hits, func(h firewall.Hit) bool { return h.Sure })
+	if i < 0 {
+		v.blame(f, suspectJoin, hits)
+		return false
+	}
+	f.Rule = map[firewall.Deed]rule.ID{
+		firewall.Rejects: rule.JoinRefused, firewall.Drops: rule.JoinUnanswered, firewall.Strips: rule.JoinStripped,
+	}[hits[i].Deed]
+	f.Severity = Fail
+	f.Title = fmt.Sprintf("the firewall of this host %s the join from %s to %s", hits[i].Deed, w.e.Address, w.c.Remote)
+	f.Fix = append([]string{}, f.Fix...)
+	v.blame(f, suspectJoin, hits)
+	return true
 }
 
 // joinCounters are the counters that tell how joins ended.

@@ -48,6 +48,7 @@ func firewallScenarios() []Scenario {
 		return []Fault{{When: when, Host: lab.ClientHost, Text: text, Firewall: []lab.FirewallRule{r}}}
 	}
 	join := lab.FirewallRule{Hook: lab.HookOutput, Out: "eth1", Verdict: lab.Drop}.OnSYN(lab.SubtypeMPJoin)
+	reject := lab.FirewallRule{Hook: lab.HookOutput, Out: "eth1", Verdict: lab.RejectReset}.OnSYN(lab.SubtypeMPJoin)
 	strip := lab.FirewallRule{Hook: lab.HookPostrouting, Out: "eth0", Verdict: lab.StripOption}.OnSYN(lab.SubtypeMPCapable)
 	return []Scenario{
 		{
@@ -55,6 +56,12 @@ func firewallScenarios() []Scenario {
 			Topology: pair(), Faults: here(BeforeTraffic, "drop SYN with MP_JOIN that leaves by the second link", join),
 			Shows: []Symptom{joinHangs(client2)},
 			Host:  lab.ClientHost, Rule: rule.JoinUnanswered,
+		},
+		{
+			Name: "join-rejected-here", Summary: "the client's own firewall rejects SYN packets with MP_JOIN by a reset",
+			Topology: pair(), Faults: here(BeforeTraffic, "reject SYN with MP_JOIN that leaves by the second link", reject),
+			Shows: []Symptom{counts(lab.ClientHost, "MPJoinSynTx", 1), subflows(lab.ClientHost, 0)},
+			Host:  lab.ClientHost, Rule: rule.JoinRefused,
 		},
 		{
 			Name: "syn-stripped-here", Summary: "the client's own firewall removes MPTCP from the SYN of the connection",
