@@ -13,7 +13,7 @@ import (
 
 func TestCatalogue(t *testing.T) {
 	seen := map[string]bool{}
-	for i, r := range Rules() {
+	for i, r := range rule.All() {
 		if want := rule.ID(fmt.Sprintf("D%02d", i+1)); r.ID != want {
 			t.Errorf("the rule at %d is %s, want %s", i, r.ID, want)
 		}
@@ -26,17 +26,17 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%s: title %q, family %v", r.ID, r.Title, r.Family)
 		}
 		seen[r.Title] = true
-		got, ok := Explain(rule.ID(strings.ToLower(string(r.ID))))
+		got, ok := rule.Explain(rule.ID(strings.ToLower(string(r.ID))))
 		if !ok || got != r {
-			t.Errorf("Explain(%s): %v, %v", r.ID, got, ok)
+			t.Errorf("rule.Explain(%s): %v, %v", r.ID, got, ok)
 		}
 	}
 	if len(seen) != 52 {
 		t.Errorf("%d rules", len(seen))
 	}
 	for _, id := range []rule.ID{"", "D", "D00", "D53", "X01", "D1", "D011"} {
-		if r, ok := Explain(id); ok {
-			t.Errorf("Explain(%q) = %s", id, r.ID)
+		if r, ok := rule.Explain(id); ok {
+			t.Errorf("rule.Explain(%q) = %s", id, r.ID)
 		}
 	}
 }
@@ -65,9 +65,9 @@ func TestDocument(t *testing.T) {
 func document() string {
 	var b strings.Builder
 	b.WriteString(documentHead)
-	for f := FamilyHost; f <= FamilyTool; f++ {
+	for f := rule.FamilyHost; f <= rule.FamilyTool; f++ {
 		fmt.Fprintf(&b, "\n## %s\n", familyHeadings[f])
-		for _, r := range Rules() {
+		for _, r := range rule.All() {
 			if r.Family != f {
 				continue
 			}
@@ -89,7 +89,7 @@ var notInLab = map[rule.ID]string{
 }
 
 // inLab names the scenarios that lead to the rule.
-func inLab(r Rule) string {
+func inLab(r rule.Rule) string {
 	var names []string
 	for _, s := range scenario.All() {
 		if s.Rule == r.ID {
@@ -104,7 +104,7 @@ func inLab(r Rule) string {
 
 // Each rule has a scenario in the lab, or a reason why there can be none.
 func TestEveryRuleIsInTheLab(t *testing.T) {
-	for _, r := range Rules() {
+	for _, r := range rule.All() {
 		scenario, reason := strings.Contains(inLab(r), "lab run"), notInLab[r.ID] != ""
 		if scenario == reason {
 			t.Errorf("%s: a scenario is there: %v, a reason for none: %v", r.ID, scenario, reason)
@@ -112,24 +112,24 @@ func TestEveryRuleIsInTheLab(t *testing.T) {
 	}
 }
 
-func undecided(r Rule) string {
+func undecided(r rule.Rule) string {
 	switch {
 	case !r.Decided:
 		return ", so not by `doctor` on one host"
-	case r.Needs == NeedsPeer:
+	case r.Needs == rule.NeedsPeer:
 		return "; on one host it is named as an alternative"
 	}
 	return ""
 }
 
-var familyHeadings = map[Family]string{
-	FamilyHost: "The host", FamilyApplication: "The application", FamilyLimits: "Limits", FamilyEndpoint: "Endpoints",
-	FamilyRoute: "Routes", FamilyPath: "The path", FamilyPeer: "The peer", FamilyTool: "The tools",
+var familyHeadings = map[rule.Family]string{
+	rule.FamilyHost: "The host", rule.FamilyApplication: "The application", rule.FamilyLimits: "Limits", rule.FamilyEndpoint: "Endpoints",
+	rule.FamilyRoute: "Routes", rule.FamilyPath: "The path", rule.FamilyPeer: "The peer", rule.FamilyTool: "The tools",
 }
 
 var documentHead = `# What doctor finds
 
-<!-- Made of the catalogue in the package doctor. To change it, change the catalogue
+<!-- Made of the catalogue in the package doctor/rule. To change it, change the catalogue
 and run: UPDATE=1 go test ./doctor/ -run TestDocument -->
 
 ` + "`mptcpctl doctor`" + ` answers two questions: why is there no second subflow, and why did a

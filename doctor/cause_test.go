@@ -83,7 +83,7 @@ func TestFallbackTableNames(t *testing.T) {
 		if _, ok := counters.Describe(fc.name); !ok {
 			t.Errorf("no counter %s", fc.name)
 		}
-		if r, ok := Explain(fc.rule); !ok || !r.Decided {
+		if r, ok := rule.Explain(fc.rule); !ok || !r.Decided {
 			t.Errorf("%s: no rule %s", fc.name, fc.rule)
 		}
 		if !fc.client && !fc.server {

@@ -34,8 +34,8 @@ func Diagnose(f Facts) Report {
 		found = append(found, r(v)...)
 	}
 	found = damageOrLoss(withoutTwins(withoutEffects(found)))
-	families := map[rule.ID]Family{}
-	for _, r := range Rules() {
+	families := map[rule.ID]rule.Family{}
+	for _, r := range rule.All() {
 		families[r.ID] = r.Family
 	}
 	slices.SortStableFunc(found, func(a, b Finding) int { return mendFirst(&a, &b, families) })
@@ -67,7 +67,7 @@ func verdictOf(s Severity) Verdict { return Verdict(s) }
 
 // mendFirst orders findings: the worst first; then what lies nearer to the root,
 // in the order of the catalogue's families; then the surer.
-func mendFirst(a, b *Finding, families map[rule.ID]Family) int {
+func mendFirst(a, b *Finding, families map[rule.ID]rule.Family) int {
 	return cmp.Or(
 		-cmp.Compare(a.Severity, b.Severity),
 		cmp.Compare(families[a.Rule], families[b.Rule]),

@@ -484,12 +484,12 @@ func TestEveryRuleHasACase(t *testing.T) {
 	have := map[rule.ID]bool{}
 	for _, tt := range ruleCases() {
 		have[tt.rule] = true
-		if _, ok := Explain(tt.rule); !ok {
+		if _, ok := rule.Explain(tt.rule); !ok {
 			t.Errorf("%s is not in the catalogue", tt.rule)
 		}
 	}
 	have["D14"] = true // only as an alternative: see TestAlternatives
-	for _, r := range Rules() {
+	for _, r := range rule.All() {
 		if r.Decided != have[r.ID] {
 			t.Errorf("%s: decided is %v, a case is here: %v", r.ID, r.Decided, have[r.ID])
 		}

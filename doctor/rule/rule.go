@@ -1,11 +1,12 @@
-// Package rule names the causes that package doctor reports: one constant for each id
-// of the catalogue. Code compares causes by these names, never by the digits.
+// Package rule is the catalogue of the causes that package doctor reports: a constant for
+// each id, and the texts that explain it ([All], [Explain]). Code compares causes by the
+// constants, never by the digits.
 package rule
 
 import "strings"
 
 // ID is the id of a cause: "D" and two digits. Ids are never given a second meaning,
-// since scripts compare them; [mptcpctl/doctor.Explain] returns the catalogue's text.
+// since scripts compare them; [Explain] returns the catalogue's text.
 type ID string
 
 // The causes.

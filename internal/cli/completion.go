@@ -6,7 +6,7 @@ import (
 	"os"
 	"strings"
 
-	"mptcpctl/doctor"
+	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/grammar"
 )
 
@@ -84,7 +84,7 @@ func wordsBehind(command string) []grammar.Candidate {
 	default:
 		return nil
 	}
-	for _, r := range doctor.Rules() {
+	for _, r := range rule.All() {
 		words = append(words, grammar.Candidate{Word: string(r.ID), Summary: r.Title})
 	}
 	return words

@@ -158,7 +158,7 @@ func explained(inv *grammar.Invocation) (bool, error) {
 	}
 	switch {
 	case explain && len(args) == 0:
-		rules := doctor.Rules()
+		rules := rule.All()
 		if inv.Options.JSON {
 			return true, present.JSON(inv.Stdout, rules, inv.Options.Pretty)
 		}
@@ -166,7 +166,7 @@ func explained(inv *grammar.Invocation) (bool, error) {
 	case len(args) != 1 || inv.Has("watch"): // a number behind that is a time
 		return explain, nil
 	}
-	cause, ok := doctor.Explain(ruleID(args[0]))
+	cause, ok := rule.Explain(ruleID(args[0]))
 	switch {
 	case !ok && (explain || likeRule(args[0])):
 		return true, inv.Usage(fmt.Sprintf("no rule %s: `doctor explain` lists them", present.Escape(args[0])))

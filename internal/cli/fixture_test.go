@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"mptcpctl/doctor"
+	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/lab/runner"
 	"mptcpctl/internal/lab/scenario"
 )
@@ -64,7 +64,7 @@ func diagnosisOfFixture(t *testing.T, name string) runner.Diagnosis {
 		t.Fatal("doctor has no diagnosis")
 	}
 	for _, f := range d.Findings {
-		if _, ok := doctor.Explain(f.Rule); !ok {
+		if _, ok := rule.Explain(f.Rule); !ok {
 			t.Errorf("a finding of the rule %q, which there is not", f.Rule)
 		}
 	}

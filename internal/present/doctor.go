@@ -326,7 +326,7 @@ func withLists(f *doctor.Finding) {
 }
 
 // DoctorRule writes what the catalogue says of a rule.
-func (t *DoctorText) DoctorRule(w io.Writer, r *doctor.Rule) error {
+func (t *DoctorText) DoctorRule(w io.Writer, r *rule.Rule) error {
 	b := append([]byte(nil), t.Colors.Bold...)
 	b = append(b, r.ID...)
 	b = append(b, ' ')
@@ -356,7 +356,7 @@ func (t *DoctorText) DoctorRule(w io.Writer, r *doctor.Rule) error {
 }
 
 // DoctorRules writes the titles of the catalogue.
-func (t *DoctorText) DoctorRules(w io.Writer, rules []doctor.Rule) error {
+func (t *DoctorText) DoctorRules(w io.Writer, rules []rule.Rule) error {
 	var b []byte
 	for i := range rules {
 		r := &rules[i]

@@ -60,13 +60,13 @@ var byEvents = []string{"announced-unheard-by-client", "listener-closed-far", "l
 // notSeen returns what an ordinary user cannot see of a scenario, so that doctor may
 // miss its rule; "" where it must not.
 func notSeen(s scenario.Scenario) string {
-	cause, _ := doctor.Explain(s.Rule)
+	cause, _ := rule.Explain(s.Rule)
 	switch {
 	case s.Rule == "D48":
 		return "other network namespaces"
 	case s.Rule == "D26":
 		return "the programs that manage endpoints"
-	case cause.Needs == doctor.NeedsEvents, cause.Needs == doctor.NeedsProbe, slices.Contains(byEvents, s.Name):
+	case cause.Needs == rule.NeedsEvents, cause.Needs == rule.NeedsProbe, slices.Contains(byEvents, s.Name):
 		return "events"
 	}
 	return ""

@@ -1,9 +1,7 @@
-package doctor
+package rule
 
 import (
 	"slices"
-
-	"mptcpctl/doctor/rule"
 )
 
 // Family is a kind of causes. The order is that in which causes are mended: what
@@ -48,9 +46,9 @@ const (
 
 // Rule is an entry of the catalogue of causes.
 type Rule struct {
-	ID     rule.ID `json:"id"`
-	Family Family  `json:"family"`
-	Title  string  `json:"title"`
+	ID     ID     `json:"id"`
+	Family Family `json:"family"`
+	Title  string `json:"title"`
 	// Meaning tells in a user's words what is the matter.
 	Meaning string `json:"meaning"`
 	// Signs tells by what it shows.
@@ -62,8 +60,8 @@ type Rule struct {
 	Decided bool `json:"decided"`
 }
 
-// Rules returns the catalogue in the order of the ids.
-func Rules() []Rule {
+// All returns the catalogue in the order of the ids.
+func All() []Rule {
 	all := slices.Concat(hostRules[:], applicationRules[:], limitRules[:], endpointRules[:], routeRules[:], pathRules[:], peerRules[:], toolRules[:])
 	slices.SortFunc(all, func(a, b Rule) int {
 		if a.ID < b.ID {
@@ -75,8 +73,8 @@ func Rules() []Rule {
 }
 
 // Explain returns the entry of the catalogue with that id, in any case.
-func Explain(id rule.ID) (Rule, bool) {
-	for _, r := range Rules() {
+func Explain(id ID) (Rule, bool) {
+	for _, r := range All() {
 		if len(id) == 3 && (id[0] == 'd' || id[0] == 'D') && r.ID[1:] == id[1:] {
 			return r, true
 		}
