@@ -219,3 +219,27 @@ func TestHostileRecordings(t *testing.T) {
 		}
 	}
 }
+
+// TestReplayWaitsAsMonitorPrints: wait finds the event of a recording that monitor prints
+// first with the same filter, which asks for the connection as it was at that time.
+func TestReplayWaitsAsMonitorPrints(t *testing.T) {
+	found := 0
+	for _, name := range fixtures(t) {
+		for _, expr := range []string{
+			"event CREATED and subflows < 2", "event SF_ESTABLISHED and subflows >= 2", "event SF_CLOSED and subflows >= 2",
+		} {
+			printed, _, _ := runHere("--replay", name, "-d", "monitor", expr)
+			first, _, _ := strings.Cut(printed, "\n")
+			waited, errs, code := runHere("--replay", name, "-d", "wait", expr)
+			if first != "" {
+				found++
+			}
+			if strings.TrimSpace(waited) != first || (code == 0) != (first != "") {
+				t.Errorf("%s: %q: monitor prints %q, wait %q (%d, %s)", name, expr, first, waited, code, errs)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no recording has such events")
+	}
+}

@@ -33,6 +33,10 @@ func waitEvent(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr, 
 	devices := device.NewNames()
 	devices.Find = stream.Device
 	w := &eventWait{inv: inv, stream: stream, devices: devices, expr: expr.WithDevices(devices.Name)}
+	if stream.Recording != nil {
+		views, _ := stream.Views() // the stream closes them
+		w.past = monitor.NewContext(ctx, views)
+	}
 	found, err := w.run(ctx)
 	switch {
 	case found || err != nil:
@@ -90,6 +94,7 @@ type eventWait struct {
 	stream  *monitor.Stream
 	devices *device.Names
 	expr    *filter.Expr
+	past    *monitor.Context // of a recording, where the tracker is far ahead; nil: events are live
 }
 
 // run follows the events until one matches, or they end.
@@ -110,7 +115,7 @@ func (w *eventWait) follow(ctx context.Context, tracker *track.Tracker, deltas i
 			return false, nil // Run returns it too
 		}
 		w.devices.Netns = d.Event.Netns
-		if !w.expr.Tells(&d, w.connection(ctx, tracker, d.Key)) {
+		if !w.expr.Tells(&d, w.connection(ctx, tracker, &d)) {
 			continue
 		}
 		format := eventFormat(w.inv, w.devices, "\n")
@@ -122,8 +127,8 @@ func (w *eventWait) follow(ctx context.Context, tracker *track.Tracker, deltas i
 
 // connection returns the connection of an event, with its processes where the filter
 // asks for those; nil where it is not known.
-func (w *eventWait) connection(ctx context.Context, tracker *track.Tracker, key mptcp.Key) *mptcp.Connection {
-	c, ok := tracker.State().Lookup(key)
+func (w *eventWait) connection(ctx context.Context, tracker *track.Tracker, d *track.Delta) *mptcp.Connection {
+	c, ok := w.lookup(tracker, d)
 	if !ok {
 		return nil
 	}
@@ -134,4 +139,15 @@ func (w *eventWait) connection(ctx context.Context, tracker *track.Tracker, key 
 		}
 	}
 	return &c
+}
+
+// lookup returns the connection of an event, as it is now or was in the recording.
+func (w *eventWait) lookup(tracker *track.Tracker, d *track.Delta) (c mptcp.Connection, ok bool) {
+	if w.past == nil {
+		return tracker.State().Lookup(d.Key)
+	}
+	if known := w.past.Connection(d); known != nil {
+		return *known, true
+	}
+	return c, false
 }

@@ -70,6 +70,15 @@ func Present(ctx context.Context, views []source.View) (map[Flow]bool, error) {
 	return present, nil
 }
 
+// Connection takes the delta in and returns its connection as it was then, nil where it
+// is not known.
+func (f *Context) Connection(d *track.Delta) *mptcp.Connection {
+	if d.Kind == track.KindEvent {
+		return f.follow(&d.Event)
+	}
+	return f.of(d.Key)
+}
+
 // of returns the connection that a derived event is about, nil where it is not
 // known.
 func (f *Context) of(k mptcp.Key) *mptcp.Connection {

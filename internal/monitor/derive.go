@@ -75,11 +75,8 @@ func (m *Printer) printDeltas(deltas iter.Seq2[track.Delta, error], stream *Stre
 }
 
 func (m *Printer) wantsDelta(d *track.Delta) bool {
-	if d.Kind == track.KindEvent {
-		return m.wants(&d.Event)
-	}
 	if m.Expr == nil {
 		return true
 	}
-	return m.Expr.Delta(d, m.Context.of(d.Key))
+	return m.Expr.Delta(d, m.Context.Connection(d))
 }
