@@ -57,7 +57,7 @@ var imports = map[string][]string{
 	"internal/force":   {"mptcp", "internal/uapi", "sockdiag"},
 	"internal/policy":  {"mptcp"},
 
-	"internal/lab":           {"mptcp", "internal/thread", "internal/kernel", "internal/uapi", "hostnet", "internal/owners"},
+	"internal/lab":           {"mptcp", "internal/nlmsg", "internal/thread", "internal/kernel", "internal/uapi", "hostnet", "internal/owners"},
 	"internal/lab/scenario":  {"mptcp", "internal/lab", "doctor/rule"},
 	"internal/lab/procedure": {"internal/kernel", "internal/lab", "internal/lab/scenario"},
 	"internal/lab/labtest":   {"mptcp", "hostnet", "internal/lab"},

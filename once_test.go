@@ -112,3 +112,16 @@ func TestSharedThingsHaveOneHome(t *testing.T) {
 		}
 	}
 }
+
+// Beside the module's own codec there is one netlink library, also in tests: two would
+// have two ideas of timeouts, senders and interrupted dumps.
+func TestOneNetlinkLibrary(t *testing.T) {
+	text, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	libraries := regexp.MustCompile(`(?m)^\s*(\S*netlink\S*) v`).FindAllStringSubmatch(string(text), -1)
+	if len(libraries) != 1 || libraries[0][1] != "github.com/vishvananda/netlink" {
+		t.Errorf("netlink libraries %q, want github.com/vishvananda/netlink alone", libraries)
+	}
+}

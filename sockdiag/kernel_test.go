@@ -16,8 +16,8 @@ import (
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
+	"mptcpctl/pathmanager"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -399,14 +399,8 @@ func TestClientStaysInItsNamespace(t *testing.T) {
 // no address in the list of MPTCP sockets. In that of TCP sockets it has both.
 func TestListenerOfAnEndpoint(t *testing.T) {
 	w := newWorld(t, nil)
-	w.pathManager(uapi.PMCmdAddAddr, func(e *netlink.AttributeEncoder) {
-		e.Nested(uapi.PMAttrAddr, func(e *netlink.AttributeEncoder) error {
-			e.Uint16(uapi.PMAddrAttrFamily, uint16(mptcp.FamilyINET))
-			e.Bytes(uapi.PMAddrAttrAddr4, []byte{127, 0, 0, 3})
-			e.Uint16(uapi.PMAddrAttrPort, 4321)
-			e.Uint32(uapi.PMAddrAttrFlags, uapi.PMAddrFlagSignal)
-			return nil
-		})
+	w.pathManager(func(c *pathmanager.Client) error {
+		return c.AddEndpoint(t.Context(), mptcp.Endpoint{Address: netip.MustParseAddr("127.0.0.3"), Port: 4321, Flags: mptcp.FlagSignal})
 	})
 	rows := collect(t, w.client.Listeners(t.Context()))
 	if len(rows) != 1 || rows[0].State != mptcp.StateListen {

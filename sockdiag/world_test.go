@@ -2,6 +2,7 @@ package sockdiag
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net"
@@ -12,11 +13,8 @@ import (
 	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
-	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
-
-	"github.com/mdlayher/genetlink"
-	"github.com/mdlayher/netlink"
+	"mptcpctl/pathmanager"
 )
 
 // patience bounds every wait for the kernel: a loaded machine must not fail a test.
@@ -177,51 +175,28 @@ func (w *world) waitSubflows(token mptcp.Token, n int) []Subflow {
 
 func addrPort(a net.Addr) netip.AddrPort { return mptcp.Unmap(a.(*net.TCPAddr).AddrPort()) }
 
-// pathManager sends one command of the mptcp_pm family.
-func (w *world) pathManager(command uint8, build func(*netlink.AttributeEncoder)) {
+// pathManager calls f with a client of the namespace's path manager.
+func (w *world) pathManager(f func(*pathmanager.Client) error) {
 	w.t.Helper()
 	w.do(func() error {
-		conn, err := genetlink.Dial(nil)
+		c, err := pathmanager.Dial(nil)
 		if err != nil {
 			return err
 		}
-		defer conn.Close()
-		family, err := conn.GetFamily(uapi.PMFamily)
-		if err != nil {
-			return err
-		}
-		attributes := netlink.NewAttributeEncoder()
-		build(attributes)
-		data, err := attributes.Encode()
-		if err != nil {
-			return err
-		}
-		_, err = conn.Execute(genetlink.Message{
-			Header: genetlink.Header{Command: command, Version: family.Version}, Data: data,
-		}, family.ID, netlink.Request|netlink.Acknowledge)
-		return err
+		return errors.Join(f(c), c.Close())
 	})
 }
 
 // addEndpoint lets connections add a subflow from the address.
 func (w *world) addEndpoint(address string, id uint8) {
 	w.t.Helper()
-	w.pathManager(uapi.PMCmdSetLimits, func(e *netlink.AttributeEncoder) {
-		e.Uint32(uapi.PMAttrRcvAddAddrs, 0)
-		e.Uint32(uapi.PMAttrSubflows, 4)
-	})
-	addr := netip.MustParseAddr(address)
-	w.pathManager(uapi.PMCmdAddAddr, func(e *netlink.AttributeEncoder) {
-		e.Nested(uapi.PMAttrAddr, func(e *netlink.AttributeEncoder) error {
-			e.Uint16(uapi.PMAddrAttrFamily, uint16(mptcp.FamilyOf(addr)))
-			e.Uint8(uapi.PMAddrAttrID, id)
-			if addr.Is4() {
-				e.Bytes(uapi.PMAddrAttrAddr4, addr.AsSlice())
-			} else {
-				e.Bytes(uapi.PMAddrAttrAddr6, addr.AsSlice())
-			}
-			e.Uint32(uapi.PMAddrAttrFlags, uapi.PMAddrFlagSubflow)
-			return nil
+	w.pathManager(func(c *pathmanager.Client) error {
+		err := c.SetLimits(w.t.Context(), pathmanager.LimitsUpdate{AddAddrAccepted: new(uint32(0)), Subflows: new(uint32(4))})
+		if err != nil {
+			return err
+		}
+		return c.AddEndpoint(w.t.Context(), mptcp.Endpoint{
+			ID: mptcp.AddressID(id), Address: netip.MustParseAddr(address), Flags: mptcp.FlagSubflow,
 		})
 	})
 }

@@ -12,7 +12,7 @@ import (
 
 	"mptcpctl/internal/uapi"
 
-	"github.com/mdlayher/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,31 +23,23 @@ var legacyTables = [...]string{"/proc/thread-self/net/ip_tables_names", "/proc/t
 // It needs CAP_NET_ADMIN there: the error is [io/fs.ErrPermission] without. A
 // kernel without nf_tables has no rules.
 func Read(ctx context.Context) (*Firewall, error) {
-	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
-	if errors.Is(err, unix.EPROTONOSUPPORT) {
-		return &Firewall{}, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open nfnetlink: %w", err)
-	}
-	defer conn.Close()
 	var f Firewall
 	for _, dump := range [...]struct {
-		kind netlink.HeaderType
+		kind int
 		take func(*Firewall, []byte)
 	}{{uapi.NftMsgGetchain, (*Firewall).takeChain}, {uapi.NftMsgGetrule, (*Firewall).takeRule}} {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		messages, err := dumpTables(conn, dump.kind)
+		messages, err := dumpTables(dump.kind)
 		switch {
-		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP):
+		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EPROTONOSUPPORT):
 			messages = nil // no nf_tables
 		case err != nil:
 			return nil, fmt.Errorf("firewall dump: %w", err)
 		}
 		for _, m := range messages {
-			dump.take(&f, m.Data)
+			dump.take(&f, m)
 		}
 	}
 	slices.SortStableFunc(f.Chains, func(a, b Chain) int { return cmp.Compare(a.Priority, b.Priority) })
@@ -58,15 +50,16 @@ func Read(ctx context.Context) (*Firewall, error) {
 const dumpAttempts = 5
 
 // dumpTables asks for all chains or rules, again where they changed meanwhile.
-func dumpTables(conn *netlink.Conn, kind netlink.HeaderType) ([]netlink.Message, error) {
+func dumpTables(kind int) ([][]byte, error) {
 	for attempt := 1; ; attempt++ {
-		messages, err := conn.Execute(netlink.Message{
-			Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | kind, Flags: netlink.Request | netlink.Dump},
-			Data:   []byte{unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, 0},
-		})
-		changed := slices.ContainsFunc(messages, func(m netlink.Message) bool { return m.Header.Flags&netlink.DumpInterrupted != 0 })
-		if err != nil || !changed || attempt == dumpAttempts {
+		request := nl.NewNetlinkRequest(unix.NFNL_SUBSYS_NFTABLES<<8|kind, unix.NLM_F_DUMP)
+		request.AddRawData([]byte{unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, 0}) // struct nfgenmsg
+		messages, err := request.Execute(unix.NETLINK_NETFILTER, 0)
+		if !errors.Is(err, nl.ErrDumpInterrupted) {
 			return messages, err
+		}
+		if attempt == dumpAttempts {
+			return messages, nil
 		}
 	}
 }

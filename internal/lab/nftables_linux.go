@@ -4,10 +4,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"mptcpctl/internal/kernel"
+	"mptcpctl/internal/nlmsg"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,29 +35,46 @@ func (n *Namespace) SetFirewall(rules ...FirewallRule) error {
 
 // commitNFTables sends a batch and waits for the kernel's word on it: the first
 // refusal, or the acknowledgement of the last message.
-func commitNFTables(batch []netlink.Message) error {
-	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+func commitNFTables(batch []byte) error {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	if _, err := conn.SendMessages(batch); err != nil {
+	defer unix.Close(fd)
+	patience := unix.NsecToTimeval(int64(nftPatience))
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience); err != nil {
+		return err
+	}
+	if err := unix.Sendto(fd, batch, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return err
 	}
 	// Only the last message before the batch's end asks for an acknowledgement.
-	_, err = conn.Receive()
-	return err
+	answer := make([]byte, 64<<10)
+	n, _, err := unix.Recvfrom(fd, answer, 0)
+	if err != nil {
+		return err
+	}
+	for m := range nlmsg.Messages(answer[:n]) {
+		if code, ok := m.Code(); ok && m.Type() == nlmsg.TypeError && code < 0 {
+			return unix.Errno(-code)
+		}
+	}
+	return nil
 }
+
+// nftPatience bounds how long the kernel may take over a transaction: it waits for
+// others that change the rules.
+const nftPatience = time.Minute
 
 // firewallBatch returns the messages that replace the table. The table is made
 // before it is deleted, because deleting one that is not there fails the batch.
-func firewallBatch(rules []FirewallRule) ([]netlink.Message, error) {
+func firewallBatch(rules []FirewallRule) ([]byte, error) {
 	b := &nftBatch{}
 	b.add(unix.NFNL_MSG_BATCH_BEGIN, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, nil)
-	b.message(unix.NFT_MSG_NEWTABLE, netlink.Create, nftTableName)
+	b.message(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE, nftTableName)
 	b.message(unix.NFT_MSG_DELTABLE, 0, nftTableName)
 	if len(rules) > 0 {
-		b.message(unix.NFT_MSG_NEWTABLE, netlink.Create, nftTableName)
+		b.message(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE, nftTableName)
 	}
 	chains := map[string]bool{}
 	for i := range rules {
@@ -66,47 +84,70 @@ func firewallBatch(rules []FirewallRule) ([]netlink.Message, error) {
 		}
 		if name := rule.chain(); !chains[name] {
 			chains[name] = true
-			b.message(unix.NFT_MSG_NEWCHAIN, netlink.Create, rule.encodeChain)
+			b.message(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE, rule.encodeChain)
 		}
-		b.message(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, rule.encode)
+		b.message(unix.NFT_MSG_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_APPEND, rule.encode)
 	}
-	b.messages[len(b.messages)-1].Header.Flags |= netlink.Acknowledge
+	b.acknowledge()
 	b.add(unix.NFNL_MSG_BATCH_END, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, nil)
-	return b.messages, b.err
+	return b.messages, nil
 }
 
 // nftBatch collects the messages of one transaction.
 type nftBatch struct {
-	messages []netlink.Message
-	err      error
+	messages []byte
+	last     int // where the last one begins
 }
 
 // message adds an nf_tables message whose attributes encode writes.
-func (b *nftBatch) message(kind int, flags netlink.HeaderFlags, encode func(*netlink.AttributeEncoder) error) {
-	e := netlink.NewAttributeEncoder()
-	e.ByteOrder = binary.BigEndian
-	if err := encode(e); err != nil {
-		b.err = errors.Join(b.err, err)
-		return
-	}
-	attributes, err := e.Encode()
-	b.err = errors.Join(b.err, err)
-	b.add(unix.NFNL_SUBSYS_NFTABLES<<8|kind, flags, unix.NFPROTO_INET, 0, attributes)
+func (b *nftBatch) message(kind, flags uint16, encode func(*attributes)) {
+	var a attributes
+	encode(&a)
+	b.add(unix.NFNL_SUBSYS_NFTABLES<<8|kind, flags, unix.NFPROTO_INET, 0, a.bytes)
 }
 
 // add appends a message with its struct nfgenmsg.
-func (b *nftBatch) add(kind int, flags netlink.HeaderFlags, family uint8, resource uint16, attributes []byte) {
-	data := []byte{family, 0 /* NFNETLINK_V0 */}
-	data = binary.BigEndian.AppendUint16(data, resource)
-	b.messages = append(b.messages, netlink.Message{
-		Header: netlink.Header{Type: netlink.HeaderType(kind), Flags: netlink.Request | flags},
-		Data:   append(data, attributes...),
+func (b *nftBatch) add(kind, flags uint16, family uint8, resource uint16, attributes []byte) {
+	m := nlmsg.AppendHeader(nil, kind, unix.NLM_F_REQUEST|flags, 0)
+	m = append(m, family, 0 /* NFNETLINK_V0 */)
+	m = append(binary.BigEndian.AppendUint16(m, resource), attributes...)
+	nlmsg.SetLength(m)
+	b.last = len(b.messages)
+	b.messages = append(b.messages, nlmsg.Pad(m)...)
+}
+
+// acknowledge asks the kernel to acknowledge the last message.
+func (b *nftBatch) acknowledge() {
+	flags := b.messages[b.last+6:]
+	binary.NativeEndian.PutUint16(flags, binary.NativeEndian.Uint16(flags)|unix.NLM_F_ACK)
+}
+
+// attributes are netlink attributes that are being written, with the numbers in network
+// order as nf_tables has them.
+type attributes struct{ bytes []byte }
+
+func (a *attributes) Bytes(kind uint16, value []byte) {
+	a.bytes = nlmsg.AppendAttribute(a.bytes, kind, value...)
+}
+
+func (a *attributes) String(kind uint16, text string) { a.Bytes(kind, append([]byte(text), 0)) }
+
+func (a *attributes) Uint8(kind uint16, n uint8) { a.Bytes(kind, []byte{n}) }
+
+func (a *attributes) Uint32(kind uint16, n uint32) {
+	a.Bytes(kind, binary.BigEndian.AppendUint32(nil, n))
+}
+
+func (a *attributes) Nested(kind uint16, f func(*attributes)) {
+	a.bytes = nlmsg.AppendNested(a.bytes, kind, func(b []byte) []byte {
+		inner := attributes{b}
+		f(&inner)
+		return inner.bytes
 	})
 }
 
-func nftTableName(e *netlink.AttributeEncoder) error {
+func nftTableName(e *attributes) {
 	e.String(unix.NFTA_TABLE_NAME, nftTable)
-	return nil
 }
 
 // check refuses rules that the kernel would refuse without a word.
@@ -133,7 +174,7 @@ func (r *FirewallRule) chain() string {
 }
 
 // encodeChain writes the base chain that the rule belongs to.
-func (r *FirewallRule) encodeChain(e *netlink.AttributeEncoder) error {
+func (r *FirewallRule) encodeChain(e *attributes) {
 	kind, priority := "filter", int32(-150) // NF_IP_PRI_MANGLE: before anybody filters
 	if r.Verdict == Masquerade {
 		kind, priority = "nat", 100 // NF_IP_PRI_NAT_SRC
@@ -141,19 +182,17 @@ func (r *FirewallRule) encodeChain(e *netlink.AttributeEncoder) error {
 	e.String(unix.NFTA_CHAIN_TABLE, nftTable)
 	e.String(unix.NFTA_CHAIN_NAME, r.chain())
 	e.String(unix.NFTA_CHAIN_TYPE, kind)
-	e.Nested(unix.NFTA_CHAIN_HOOK, func(e *netlink.AttributeEncoder) error {
+	e.Nested(unix.NFTA_CHAIN_HOOK, func(e *attributes) {
 		e.Uint32(unix.NFTA_HOOK_HOOKNUM, uint32(r.Hook))
-		e.Int32(unix.NFTA_HOOK_PRIORITY, priority)
-		return nil
+		e.Uint32(unix.NFTA_HOOK_PRIORITY, uint32(priority))
 	})
-	return nil
 }
 
 // encode writes the rule.
-func (r *FirewallRule) encode(e *netlink.AttributeEncoder) error {
+func (r *FirewallRule) encode(e *attributes) {
 	e.String(unix.NFTA_RULE_TABLE, nftTable)
 	e.String(unix.NFTA_RULE_CHAIN, r.chain())
-	e.Nested(unix.NFTA_RULE_EXPRESSIONS, func(e *netlink.AttributeEncoder) error {
+	e.Nested(unix.NFTA_RULE_EXPRESSIONS, func(e *attributes) {
 		x := &expressions{e}
 		x.matchDevices(r)
 		x.matchAddresses(r)
@@ -162,7 +201,5 @@ func (r *FirewallRule) encode(e *netlink.AttributeEncoder) error {
 			x.oneIn(r.OneIn)
 		}
 		x.verdict(r)
-		return nil
 	})
-	return nil
 }

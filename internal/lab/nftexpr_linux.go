@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"net/netip"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -13,17 +12,15 @@ const nftCmpEq = 0 // NFT_CMP_EQ
 
 // expressions writes the expressions of one rule. Each match loads register 1 and
 // compares it; a comparison that fails ends the rule.
-type expressions struct{ e *netlink.AttributeEncoder }
+type expressions struct{ e *attributes }
 
 // expression writes one expression.
-func (x *expressions) expression(name string, data func(*netlink.AttributeEncoder)) {
-	x.e.Nested(unix.NFTA_LIST_ELEM, func(e *netlink.AttributeEncoder) error {
+func (x *expressions) expression(name string, data func(*attributes)) {
+	x.e.Nested(unix.NFTA_LIST_ELEM, func(e *attributes) {
 		e.String(unix.NFTA_EXPR_NAME, name)
-		e.Nested(unix.NFTA_EXPR_DATA, func(e *netlink.AttributeEncoder) error {
+		e.Nested(unix.NFTA_EXPR_DATA, func(e *attributes) {
 			data(e)
-			return nil
 		})
-		return nil
 	})
 }
 
@@ -95,7 +92,7 @@ func (x *expressions) matchTCP(r *FirewallRule) {
 // option matches a TCP option: that it is there, or its subtype, which is the
 // upper half of its third byte.
 func (x *expressions) option(o *TCPOption) {
-	x.expression("exthdr", func(e *netlink.AttributeEncoder) {
+	x.expression("exthdr", func(e *attributes) {
 		e.Uint32(unix.NFTA_EXTHDR_DREG, unix.NFT_REG_1)
 		e.Uint8(unix.NFTA_EXTHDR_TYPE, o.Kind)
 		e.Uint32(unix.NFTA_EXTHDR_OP, unix.NFT_EXTHDR_OP_TCPOPT)
@@ -117,7 +114,7 @@ func (x *expressions) option(o *TCPOption) {
 
 // oneIn lets each nth packet pass on.
 func (x *expressions) oneIn(n uint32) {
-	x.expression("numgen", func(e *netlink.AttributeEncoder) {
+	x.expression("numgen", func(e *attributes) {
 		e.Uint32(unix.NFTA_NG_DREG, unix.NFT_REG_1)
 		e.Uint32(unix.NFTA_NG_MODULUS, n)
 		e.Uint32(unix.NFTA_NG_TYPE, unix.NFT_NG_INCREMENTAL)
@@ -136,13 +133,13 @@ func (x *expressions) verdict(r *FirewallRule) {
 	case RejectAdmin:
 		x.reject(unix.NFT_REJECT_ICMPX_UNREACH, unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED)
 	case Masquerade:
-		x.expression("masq", func(*netlink.AttributeEncoder) {})
+		x.expression("masq", func(*attributes) {})
 	case Rewrite:
-		x.expression("immediate", func(e *netlink.AttributeEncoder) {
+		x.expression("immediate", func(e *attributes) {
 			e.Uint32(unix.NFTA_IMMEDIATE_DREG, unix.NFT_REG_1)
 			value(e, unix.NFTA_IMMEDIATE_DATA, []byte("LAB!"))
 		})
-		x.expression("payload", func(e *netlink.AttributeEncoder) { // payload with a source register writes
+		x.expression("payload", func(e *attributes) { // payload with a source register writes
 			e.Uint32(unix.NFTA_PAYLOAD_SREG, unix.NFT_REG_1)
 			e.Uint32(unix.NFTA_PAYLOAD_BASE, unix.NFT_PAYLOAD_TRANSPORT_HEADER)
 			e.Uint32(unix.NFTA_PAYLOAD_OFFSET, rewriteAt)
@@ -151,7 +148,7 @@ func (x *expressions) verdict(r *FirewallRule) {
 			e.Uint32(unix.NFTA_PAYLOAD_CSUM_OFFSET, 16)
 		})
 	case StripOption: // exthdr without a register
-		x.expression("exthdr", func(e *netlink.AttributeEncoder) {
+		x.expression("exthdr", func(e *attributes) {
 			e.Uint8(unix.NFTA_EXTHDR_TYPE, r.Option.Kind)
 			e.Uint32(unix.NFTA_EXTHDR_OP, unix.NFT_EXTHDR_OP_TCPOPT)
 		})
@@ -159,20 +156,18 @@ func (x *expressions) verdict(r *FirewallRule) {
 }
 
 func (x *expressions) immediate(code uint32) {
-	x.expression("immediate", func(e *netlink.AttributeEncoder) {
+	x.expression("immediate", func(e *attributes) {
 		e.Uint32(unix.NFTA_IMMEDIATE_DREG, unix.NFT_REG_VERDICT)
-		e.Nested(unix.NFTA_IMMEDIATE_DATA, func(e *netlink.AttributeEncoder) error {
-			e.Nested(unix.NFTA_DATA_VERDICT, func(e *netlink.AttributeEncoder) error {
+		e.Nested(unix.NFTA_IMMEDIATE_DATA, func(e *attributes) {
+			e.Nested(unix.NFTA_DATA_VERDICT, func(e *attributes) {
 				e.Uint32(unix.NFTA_VERDICT_CODE, code)
-				return nil
 			})
-			return nil
 		})
 	})
 }
 
 func (x *expressions) reject(kind uint32, code uint8) {
-	x.expression("reject", func(e *netlink.AttributeEncoder) {
+	x.expression("reject", func(e *attributes) {
 		e.Uint32(unix.NFTA_REJECT_TYPE, kind)
 		e.Uint8(unix.NFTA_REJECT_ICMP_CODE, code)
 	})
@@ -180,7 +175,7 @@ func (x *expressions) reject(kind uint32, code uint8) {
 
 // meta loads a packet's attribute and compares it.
 func (x *expressions) meta(key uint32, want []byte) {
-	x.expression("meta", func(e *netlink.AttributeEncoder) {
+	x.expression("meta", func(e *attributes) {
 		e.Uint32(unix.NFTA_META_DREG, unix.NFT_REG_1)
 		e.Uint32(unix.NFTA_META_KEY, key)
 	})
@@ -189,7 +184,7 @@ func (x *expressions) meta(key uint32, want []byte) {
 
 // payload loads bytes of a header.
 func (x *expressions) payload(base, offset, size uint32) {
-	x.expression("payload", func(e *netlink.AttributeEncoder) {
+	x.expression("payload", func(e *attributes) {
 		e.Uint32(unix.NFTA_PAYLOAD_DREG, unix.NFT_REG_1)
 		e.Uint32(unix.NFTA_PAYLOAD_BASE, base)
 		e.Uint32(unix.NFTA_PAYLOAD_OFFSET, offset)
@@ -199,7 +194,7 @@ func (x *expressions) payload(base, offset, size uint32) {
 
 // mask clears the bits of the register that the mask has not.
 func (x *expressions) mask(mask []byte) {
-	x.expression("bitwise", func(e *netlink.AttributeEncoder) {
+	x.expression("bitwise", func(e *attributes) {
 		e.Uint32(unix.NFTA_BITWISE_SREG, unix.NFT_REG_1)
 		e.Uint32(unix.NFTA_BITWISE_DREG, unix.NFT_REG_1)
 		e.Uint32(unix.NFTA_BITWISE_LEN, uint32(len(mask)))
@@ -210,7 +205,7 @@ func (x *expressions) mask(mask []byte) {
 
 // compare ends the rule unless the register holds these bytes.
 func (x *expressions) compare(want []byte) {
-	x.expression("cmp", func(e *netlink.AttributeEncoder) {
+	x.expression("cmp", func(e *attributes) {
 		e.Uint32(unix.NFTA_CMP_SREG, unix.NFT_REG_1)
 		e.Uint32(unix.NFTA_CMP_OP, nftCmpEq)
 		value(e, unix.NFTA_CMP_DATA, want)
@@ -218,9 +213,8 @@ func (x *expressions) compare(want []byte) {
 }
 
 // value writes bytes as nested NFTA_DATA_VALUE.
-func value(e *netlink.AttributeEncoder, kind uint16, data []byte) {
-	e.Nested(kind, func(e *netlink.AttributeEncoder) error {
+func value(e *attributes, kind uint16, data []byte) {
+	e.Nested(kind, func(e *attributes) {
 		e.Bytes(unix.NFTA_DATA_VALUE, data)
-		return nil
 	})
 }
