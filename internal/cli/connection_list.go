@@ -92,7 +92,7 @@ func readConnections(ctx context.Context, inv *grammar.Invocation) ([]mptcp.Conn
 }
 
 // addProcesses adds the processes that hold the connections' sockets.
-func addProcesses(ctx context.Context, view source.View, connections []mptcp.Connection) error {
+func addProcesses(ctx context.Context, view source.Sockets, connections []mptcp.Connection) error {
 	sockets := owners.NewSockets(len(connections))
 	for i := range connections {
 		sockets.Add(connections[i].Inode)

@@ -158,7 +158,7 @@ func wakeups(ctx context.Context, all bool) <-chan struct{} {
 
 // lookIn returns the connections of the snapshots that -4 and -6 ask for, with their
 // processes where the filter asks for those.
-func lookIn(ctx context.Context, inv *grammar.Invocation, view source.View, expr *filter.Expr, snapshots ...track.Snapshot) ([]mptcp.Connection, error) {
+func lookIn(ctx context.Context, inv *grammar.Invocation, view source.Sockets, expr *filter.Expr, snapshots ...track.Snapshot) ([]mptcp.Connection, error) {
 	var connections []mptcp.Connection
 	for _, s := range snapshots {
 		for _, c := range track.Join(s) {
@@ -178,7 +178,7 @@ func matching(expr *filter.Expr) func(mptcp.Connection) bool {
 }
 
 // writeFound writes the connection that was waited for, with its processes.
-func writeFound(ctx context.Context, inv *grammar.Invocation, view source.View, c mptcp.Connection) error {
+func writeFound(ctx context.Context, inv *grammar.Invocation, view source.Sockets, c mptcp.Connection) error {
 	found := []mptcp.Connection{c}
 	if c.Processes == nil {
 		if err := addProcesses(ctx, view, found); err != nil {
