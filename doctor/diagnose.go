@@ -17,7 +17,7 @@ func judges() []judge {
 		noMPTCP, disabled, forbidden, oldKernel, noDaemon, twoManagers, elsewhere, memory,
 		plainTCP, idle, lonelyServer, md5Option, checksums,
 		subflowLimit, refusedHere, overrun, announcedInVain, limitEaten, tableFull,
-		useless, ownAddress, notHere, linkDown, otherFamily, unheard, clientSignals, droppedAnnouncement,
+		useless, meshAlone, ownAddress, notHere, linkDown, otherFamily, unheard, clientSignals, droppedAnnouncement,
 		badRoutes, markedRules, reverseFilterHere,
 		failedJoins, hangingJoins, backConnects, forbiddenAddress, givenUp, unusedAnnouncements, abandoned,
 		fallbacks, blackhole, orphans,

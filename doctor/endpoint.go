@@ -6,6 +6,7 @@ import (
 
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/shell"
+	"mptcpctl/ledger"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -37,10 +38,60 @@ func useless(v *view) []Finding {
 			Title:    fmt.Sprintf("endpoint %s does nothing: it has none of the flags subflow, signal, laminar", e.Address),
 			Subject:  v.onEndpoint(e),
 			Evidence: []string{fmt.Sprintf("endpoint id %d: flags %s", e.ID, flags)},
-			Fix:      []string{deleteEndpoint(e), addEndpoint(e, append(deviceWords(v, e), "subflow")...)},
+			Fix:      []string{deleteEndpoint(e) + " && " + addWithSubflow(v, e)},
 		})
 	}
 	return found
+}
+
+// addWithSubflow is the command that adds the endpoint with the flag subflow beside those
+// that it has.
+func addWithSubflow(v *view, e mptcp.Endpoint) string {
+	flags := (e.Flags &^ (mptcp.FlagSignal | mptcp.FlagImplicit)) | mptcp.FlagSubflow
+	return addEndpoint(e, append(deviceWords(v, e), flags.Names()...)...)
+}
+
+// meshAlone is D19 too: with fullmesh and without subflow an endpoint only follows
+// announced addresses, and the peer announced none.
+func meshAlone(v *view) []Finding {
+	var g group
+	for _, c := range v.clients {
+		if !ready(c) || !v.kernelPM(c) || c.SubflowsUp() > 1 || v.follows(c) {
+			continue
+		}
+		for _, e := range v.Endpoints {
+			waits := e.Flags.Has(mptcp.FlagFullmesh) && !e.Flags.CreatesSubflows() && e.Flags&mptcp.FlagLaminar == 0
+			if !waits || !sameFamily(e.Address, c.Remote.Addr()) || plain(e.Address) == plain(c.Local.Addr()) {
+				continue
+			}
+			g.add(e.Address.String(), c, func() Finding { return v.waitingMesh(c, e) })
+		}
+	}
+	return g.list
+}
+
+func (v *view) waitingMesh(c *mptcp.Connection, e mptcp.Endpoint) Finding {
+	return Finding{
+		Rule: rule.EndpointWithoutPurpose, Severity: Warn, Confidence: track.Certain,
+		Title:   fmt.Sprintf("endpoint %s makes no subflow to the peer's own address: it has fullmesh without subflow", e.Address),
+		Subject: v.onEndpoint(e),
+		Evidence: []string{
+			fmt.Sprintf("endpoint id %d: flags %s", e.ID, e.Flags),
+			fmt.Sprintf("connection %s has no subflow to an announced address", c.Token),
+		},
+		Fix: []string{deleteEndpoint(e) + " && " + addWithSubflow(v, e)},
+	}
+}
+
+// follows reports whether the ledger knows an address that the peer announced on the
+// connection.
+func (v *view) follows(c *mptcp.Connection) bool {
+	for entry := range v.ledger().Connection(c.Token) {
+		if entry.Kind == ledger.Follow {
+			return true
+		}
+	}
+	return false
 }
 
 func deviceWords(v *view, e mptcp.Endpoint) []string {

@@ -373,6 +373,18 @@ func endpointCases() []ruleCase {
 			}),
 		},
 		{
+			"D19", "fullmesh alone", Warn, track.Certain,
+			plainly(func(f *Facts) { alone(f); f.Endpoints[0].Flags = mptcp.FlagFullmesh | mptcp.FlagBackup }),
+			plainly(func(f *Facts) {
+				alone(f)
+				f.Endpoints[0].Flags = mptcp.FlagFullmesh
+				announced := event(mptcp.EventAnnounced, 0)
+				announced.RemoteID, announced.Destination = 4, netip.MustParseAddr("203.0.113.77")
+				listening(f, created(), announced)
+				f.Limits.AddAddrAccepted, f.Connections[0].Limits.AddAddrAcceptedMax = 2, 2
+			}),
+		},
+		{
 			"D20", "", Info, track.Certain,
 			plainly(func(f *Facts) { alone(f); f.Endpoints[0].Address, f.Endpoints[0].IfIndex = ethIP, eth }),
 			plainly(func(f *Facts) {

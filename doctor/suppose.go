@@ -76,7 +76,7 @@ func CheckEndpoint(supposed Facts, e mptcp.Endpoint) []Problem {
 	if e.Flags.Has(mptcp.FlagFullmesh) && !e.Flags.CreatesSubflows() && !e.Flags.Has(mptcp.FlagLaminar) {
 		problems = append(problems, Problem{
 			Text: "fullmesh without subflow: no subflow goes to the peer's own address, only to addresses that the peer announces",
-			Fix:  []string{addEndpoint(e, append(deviceWords(v, e), "subflow", "fullmesh")...)},
+			Fix:  []string{addWithSubflow(v, e)},
 		})
 	}
 	announces := e.Flags.Has(mptcp.FlagSignal) && e.Port == 0

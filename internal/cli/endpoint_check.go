@@ -89,6 +89,8 @@ func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error 
 	check.Works = len(check.Problems) == 0 && fine
 	if existing == 0 {
 		check.Command = addCommand(e, check.Device)
+	} else {
+		replaceFirst(check.Problems, existing, e)
 	}
 	if err := writeCheck(inv, check); err != nil || check.Works {
 		return err
@@ -186,6 +188,16 @@ func startsOf(connections []mptcp.Connection) []doctor.Start {
 		starts = append(starts, doctor.Start{Local: c.Local.Addr(), Remote: remote})
 	}
 	return starts
+}
+
+// replaceFirst makes fixes that add the endpoint anew ones that delete it before.
+func replaceFirst(problems []doctor.Problem, id mptcp.AddressID, e mptcp.Endpoint) {
+	add := "mptcpctl endpoint add " + e.Address.String()
+	for i := range problems {
+		for j, fix := range problems[i].Fix {
+			problems[i].Fix[j] = strings.Replace(fix, add, fmt.Sprintf("mptcpctl endpoint delete id %d && %s", id, add), 1)
+		}
+	}
 }
 
 // checkedFacts are what the answer builds on.

@@ -36,7 +36,11 @@ func (p *Prober) joins(ctx context.Context, first *Conn) error {
 			expected = append(expected, e)
 		}
 	}
+	to := p.Out.Address.Addr().Unmap()
 	switch {
+	case to.IsLoopback(), to == first.Local.Addr().Unmap():
+		p.Out.Notes = append(p.Out.Notes, "the server is on this host: no second path leads there, and no join is expected")
+		return nil
 	case len(expected) == 0:
 		p.Out.Notes = append(p.Out.Notes, "no endpoint could join: `mptcpctl paths to "+p.Out.Address.Addr().String()+"` shows which addresses could")
 		return nil
@@ -130,6 +134,22 @@ func (p *Prober) reasons(ctx context.Context, token mptcp.Token) error {
 				break
 			}
 		}
+		if j.Reason == "" {
+			unusedReason(&report, j)
+		}
 	}
 	return nil
+}
+
+// unusedReason takes the reason from doctor's account of the connection, where no finding
+// is about the endpoint.
+func unusedReason(report *doctor.Report, j *present.ProbeJoin) {
+	for i := range report.Connections {
+		for _, path := range report.Connections[i].Unused {
+			if path.Address.Unmap() == j.Address.Unmap() {
+				j.Rule, j.Reason = path.Rule, path.Reason
+				return
+			}
+		}
+	}
 }
