@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -9,7 +10,7 @@ import (
 
 	"mptcpctl/mptcp"
 
-	"github.com/BurntSushi/toml"
+	"github.com/pelletier/go-toml/v2"
 )
 
 // Policy is what a file asks for.
@@ -87,18 +88,11 @@ type ruleForm struct {
 // the pen does not pass for a wish. Errors are *Error.
 func Parse(text []byte) (*Policy, error) {
 	var form fileForm
-	meta, err := toml.Decode(string(text), &form)
+	decoder := toml.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(&form)
 	if err != nil {
-		if wrong, ok := errors.AsType[toml.ParseError](err); ok {
-			return nil, &Error{fmt.Sprintf("line %d", wrong.Position.Line), errors.New(wrong.Message)}
-		}
-		if wrong := shape(text); wrong != nil {
-			return nil, wrong
-		}
-		return nil, &Error{"file", err}
-	}
-	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		return nil, &Error{"key " + unknown[0].String(), errors.New("unknown")}
+		return nil, fault(text, err)
 	}
 	p := &Policy{}
 	if p.Subflows, err = limit("limits: subflows", form.Limits.Subflows); err != nil {
@@ -115,6 +109,21 @@ func Parse(text []byte) (*Policy, error) {
 		p.Rules = append(p.Rules, rule)
 	}
 	return p, p.check()
+}
+
+// fault returns the place and the words of what the TOML package says.
+func fault(text []byte, err error) error {
+	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok {
+		return &Error{"key " + strings.Join(unknown.Errors[0].Key(), "."), errors.New("unknown")}
+	}
+	if wrong := shape(text); wrong != nil {
+		return wrong
+	}
+	if wrong, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, _ := wrong.Position()
+		return &Error{fmt.Sprintf("line %d", line), errors.New(strings.TrimPrefix(wrong.Error(), "toml: "))}
+	}
+	return &Error{"file", err}
 }
 
 // limit takes a limit over; how much is too much, the kernel says.

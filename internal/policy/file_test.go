@@ -45,7 +45,7 @@ func TestParseRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"[limits]\nsubflow = 3":                                     "key limits.subflow: unknown",
 		"[limits]\nsubflows = -1":                                   "limits: subflows: -1 is no limit",
-		"[limits\n":                                                 "line 2: expected",
+		"[limits\n":                                                 "line 1: expected",
 		"[limits]\nsubflows = \"many\"":                             "limits: subflows: want a number",
 		"limits = 3":                                                "limits: want a table: [limits] with subflows = N",
 		"endpoint = 3":                                              "endpoint: want a table for each: [[endpoint]]",

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/BurntSushi/toml"
+	"github.com/pelletier/go-toml/v2"
 )
 
 // shape tells which value of the file is of another type than its key wants; the
@@ -12,7 +12,7 @@ import (
 // none.
 func shape(text []byte) error {
 	var file map[string]any
-	if _, err := toml.Decode(string(text), &file); err != nil {
+	if err := toml.Unmarshal(text, &file); err != nil {
 		return nil // told of in better words already
 	}
 	if limits, given := file["limits"]; given {
