@@ -32,7 +32,10 @@ func (t *Tracker) applyCreated(e *mptcp.Event) {
 		t.end(slot, how, e.Time)
 	}
 	t.checks.forget(identity{e.Netns, e.Token})
-	*r = record{instance: instance, flags: coreCreated, Connection: begin(e, r.Subflows[:0])}
+	subflows := r.Subflows
+	*r = record{instance: instance, flags: coreCreated}
+	r.Subflows = subflows
+	begin(&r.Connection, e)
 	r.Side = t.side(e)
 	if n := findNamespace(t.namespaces, e.Netns); n != nil {
 		r.PathManager = n.snapshot.PathManager

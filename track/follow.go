@@ -8,19 +8,20 @@ import (
 
 // Begin returns the connection that a CREATED event announces, with its initial subflow.
 // The side is what the event alone tells, see [mptcp.Event.Side].
-func Begin(e *mptcp.Event) mptcp.Connection { return begin(e, nil) }
+func Begin(e *mptcp.Event) (c mptcp.Connection) {
+	begin(&c, e)
+	return c
+}
 
-// begin is Begin with memory for the subflows.
-func begin(e *mptcp.Event, subflows []mptcp.Subflow) mptcp.Connection {
-	c := mptcp.Connection{
-		Token: e.Token, Netns: e.Netns, Family: e.Family, Side: e.Side(), State: mptcp.StateEstablished, Since: e.Time,
-	}
+// begin makes a zero connection, which may have memory for its subflows, that of Begin.
+func begin(c *mptcp.Connection, e *mptcp.Event) {
+	c.Token, c.Netns, c.Family, c.Side = e.Token, e.Netns, e.Family, e.Side()
+	c.State, c.Since = mptcp.StateEstablished, e.Time
 	c.Local, _ = e.Local()
 	c.Remote, _ = e.Remote()
-	c.Subflows = append(subflows, mptcp.Subflow{
+	c.Subflows = append(c.Subflows[:0], mptcp.Subflow{
 		Local: c.Local, Remote: c.Remote, Initial: true, State: mptcp.SubflowEstablished, TCP: mptcp.StateEstablished,
 	})
-	return c
 }
 
 // Follow changes the connection by an event about one of its subflows, as far as the
