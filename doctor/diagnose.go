@@ -21,7 +21,7 @@ func judges() []judge {
 		badRoutes, markedRules, reverseFilterHere,
 		failedJoins, hangingJoins, backConnects, forbiddenAddress, givenUp, unusedAnnouncements, abandoned,
 		fallbacks, blackhole, orphans,
-		silent, carriesNothing, damaged, strippedData,
+		silent, unanswered, carriesNothing, damaged, strippedData,
 		foreignJoins, lostEvents, oldIPRoute2,
 	}
 }

@@ -44,6 +44,46 @@ func silent(v *view) []Finding {
 	return g.list
 }
 
+// unanswered is D43 for connections that do not come up: no SYN is answered. Nothing is
+// known of MPTCP on that path, though the kernel has left it out of the last ones.
+func unanswered(v *view) []Finding {
+	var g group
+	for i := range v.Connections {
+		c := &v.Connections[i]
+		if c.State != mptcp.StateSynSent || len(c.Subflows) == 0 {
+			continue
+		}
+		s := &c.Subflows[0]
+		if s.TCP != mptcp.StateSynSent || !retried(s) {
+			continue
+		}
+		g.add(c.Remote.String(), c, func() Finding { return v.unansweredFinding(c, s) })
+	}
+	return g.list
+}
+
+func (v *view) unansweredFinding(c *mptcp.Connection, s *mptcp.Subflow) Finding {
+	f := Finding{
+		Rule: rule.SilentPath, Severity: Fail, Confidence: track.Likely,
+		Title:   fmt.Sprintf("%s does not answer, neither to SYN with MPTCP nor to plain SYN", c.Remote),
+		Subject: Subject{Netns: v.Netns, Remote: c.Remote},
+		Evidence: []string{
+			fmt.Sprintf("connection %s: the SYN from %s was sent again and got no answer", c.Token, s.Local),
+		},
+		Fix: []string{
+			fmt.Sprintf("traceroute -n %s   (shows where the path ends)", c.Remote.Addr()),
+			fmt.Sprintf("mptcpctl probe %s %d   (tries the other addresses of this host)", c.Remote.Addr(), c.Remote.Port()),
+		},
+	}
+	if n := v.total("MPCapableSYNTXDrop"); n > 0 && s.Backoff > 0 {
+		f.Evidence = append(f.Evidence, fmt.Sprintf("MPCapableSYNTXDrop: %d since the namespace was created: the kernel left MPTCP out of later SYN", n))
+		return f
+	}
+	f.Title = fmt.Sprintf("%s has not answered yet", c.Remote)
+	f.Severity, f.Alternatives = Warn, []rule.ID{rule.Blackhole}
+	return f
+}
+
 // silence tells why nothing gets through the subflow, "" where it seems alive.
 func (v *view) silence(s *mptcp.Subflow) (string, track.Confidence, Severity) {
 	local := plain(s.Local.Addr())

@@ -481,3 +481,26 @@ func TestLocalRouteToAnotherHost(t *testing.T) {
 		t.Errorf("found %s", found)
 	}
 }
+
+// While the socket is in SYN-SENT no option is to blame, though the kernel has left MPTCP
+// out of the last SYN and counted that.
+func TestDeadPathIsNoBlackhole(t *testing.T) {
+	for _, tt := range []struct {
+		backoff uint8
+		drops   uint64
+		want    string
+	}{
+		{0, 0, ""}, {2, 0, "D43/warn/likely"}, {2, 1, "D43/fail/likely"},
+	} {
+		f := healthy(t)
+		c := &f.Connections[0]
+		c.State, c.Subflows = mptcp.StateSynSent, c.Subflows[:1]
+		s := &c.Subflows[0]
+		s.TCP, s.State, s.Backoff, s.FullyEstablished = mptcp.StateSynSent, mptcp.SubflowPending, tt.backoff, false
+		f.Endpoints = nil
+		setCounters(&f.MPTCP, map[string]uint64{"MPCapableSYNTXDrop": tt.drops}, map[string]uint64{"MPCapableSYNTXDrop": tt.drops})
+		if found := ids(Diagnose(*f)); found != tt.want {
+			t.Errorf("%+v: %q", tt, found)
+		}
+	}
+}

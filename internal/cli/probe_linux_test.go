@@ -145,8 +145,8 @@ func TestProbeOfWhatFails(t *testing.T) {
 		}
 	}
 	drop("eth0")
-	if p, code := probe("12345"); p.Verdict != "failed" || !strings.Contains(p.Reason, "plain TCP fails too: connection timed out") || len(p.Attempts) != 2 || code != 1 {
-		t.Errorf("a server that is silent: exit %d, %+v", code, p)
+	if p, code := probe("12345"); p.Verdict != "failed" || !strings.Contains(p.Reason, "plain TCP fails too: connection timed out") || len(p.Attempts) != 3 || p.Attempts[2].Error != "" || code != 1 {
+		t.Errorf("a server that is silent on the first path: exit %d, %+v", code, p)
 	}
 	drop("eth1")
 	p, code := probe("12345")

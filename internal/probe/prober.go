@@ -74,7 +74,8 @@ func (p *Prober) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if plain.Err == nil || first.Err == nil {
+	// Where the peer itself refused, it would refuse the other addresses too.
+	if plain.Err == nil || first.Err == nil || !errors.Is(plain.Err, syscall.ECONNREFUSED) {
 		p.others(ctx, report.Paths)
 	}
 	if first.Err == nil && first.Spoken == MPTCP {

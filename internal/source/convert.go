@@ -22,7 +22,7 @@ func FillConnection(row *mptcp.Connection, c *sockdiag.Connection) {
 		Token:              c.Info.Token,
 		Family:             c.Family,
 		State:              c.State,
-		Fallback:           c.Info.Fallback(),
+		Fallback:           c.Info.Fallback() && c.State != mptcp.StateSynSent, // no plain TCP yet: nothing was answered
 		Local:              c.Local,
 		Remote:             c.Remote,
 		Inode:              c.Inode,
