@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// signals is a context that ends with SIGINT or SIGTERM; the second of them ends the
-// program at once. They are caught from when somebody first waits for the end. Until
+// signals is a context that ends with SIGINT, SIGTERM or SIGHUP, unless the program was
+// started with the last one ignored (nohup); the second of them ends the program at once. They are caught from when somebody first waits for the end. Until
 // then they end the program as they end ip: catching them takes threads, a tenth of
 // the processor time of a command that only asks the kernel something.
 type signals struct {
@@ -28,6 +28,9 @@ func newSignals() *signals {
 func (s *signals) Done() <-chan struct{} {
 	s.once.Do(func() {
 		signal.Notify(s.watch, os.Interrupt, syscall.SIGTERM)
+		if !signal.Ignored(syscall.SIGHUP) {
+			signal.Notify(s.watch, syscall.SIGHUP)
+		}
 		go func() {
 			select {
 			case <-s.watch:

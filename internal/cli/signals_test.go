@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"os/signal"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // Who only asks whether the context has ended leaves the signals alone; who waits for
@@ -73,5 +75,31 @@ func TestMonitorCatchesSignalsFirst(t *testing.T) {
 	}
 	if !wrote || !caught {
 		t.Errorf("caught before the first of %d bytes: %v", out.Len(), caught)
+	}
+}
+
+// TestHangUp: a terminal that closes ends the program in good order, unless it was told to
+// stay.
+func TestHangUp(t *testing.T) {
+	signal.Ignore(syscall.SIGHUP)
+	s := newSignals()
+	s.Done()
+	if !signal.Ignored(syscall.SIGHUP) {
+		t.Error("caught, though it was to be ignored")
+	}
+	s.end()
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, syscall.SIGHUP) // which ends that it is ignored; Reset does not
+	signal.Stop(heard)
+	s = newSignals()
+	defer s.end()
+	done := s.Done()
+	if err := syscall.Kill(syscall.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("not caught")
 	}
 }

@@ -22,13 +22,17 @@ type Finding struct {
 type Config struct {
 	Tracker *track.Tracker
 
-	// Findings returns what doctor found, nil where it does not know; it must be
-	// cheap. Nil: there is no doctor.
-	Findings func() []Finding
+	// Findings returns what doctor found last, when that was, the zero time for never, and
+	// how often it found nothing out; it must be cheap. Nil: there is no doctor.
+	Findings func() (found []Finding, at time.Time, failed uint64)
 
 	// Engine tells how events come at present. Nil, or "": the state is polled without
 	// them.
 	Engine func() string
+
+	// Refused returns how many callers of the server were refused, by reason. Nil: there
+	// is no server.
+	Refused func() map[string]uint64
 
 	Version   string // of the program
 	GoVersion string // that it was built with
@@ -166,10 +170,27 @@ func (c *Collector) Write(w io.Writer) error {
 func (c *Collector) appendOwn(b []byte, began time.Time, overflowing float64) []byte {
 	if c.config.Findings != nil {
 		f := newFamily(gauge, "mptcp_doctor_findings", "What doctor found last.", "netns", "rule", "severity")
-		for _, one := range c.config.Findings() {
+		found, at, failures := c.config.Findings()
+		for _, one := range found {
 			f.add(1, one.Netns, one.Rule, one.Severity)
 		}
 		b = f.append(b)
+		last := newFamily(gauge, "mptcp_doctor_last_report_timestamp_seconds",
+			"When doctor found that, in seconds since 1970; 0: it has not yet.")
+		last.set(0)
+		if !at.IsZero() {
+			last.set(float64(at.UnixMilli()) / 1000)
+		}
+		failed := newFamily(counter, "mptcp_doctor_failures_total", "Times that doctor looked and could not tell.")
+		failed.set(float64(failures))
+		b = failed.append(last.append(b))
+	}
+	if c.config.Refused != nil {
+		refused := newFamily(counter, "mptcp_exporter_refused_requests_total", "Callers of the server that were refused.", "reason")
+		for reason, n := range c.config.Refused() {
+			refused.set(float64(n), reason)
+		}
+		b = refused.append(b)
 	}
 	missed := newFamily(counter, "mptcp_exporter_events_uncounted_total",
 		"Events that came faster than they could be counted here; the state is right all the same.")

@@ -33,6 +33,8 @@ type judge struct {
 	since  time.Time // since when seen has every event
 	seen   []mptcp.Event
 	report *doctor.Report
+	at     time.Time // of the report
+	failed uint64    // looks that gave none
 }
 
 // run follows the events, and looks each minute, until ctx is done.
@@ -110,6 +112,16 @@ func (j *judge) note(d *track.Delta) {
 // look gathers the facts and returns what doctor makes of them, in the JSON of the
 // command.
 func (j *judge) look(ctx context.Context) (any, error) {
+	found, err := j.find(ctx)
+	if err != nil {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.failed++
+	}
+	return found, err
+}
+
+func (j *judge) find(ctx context.Context) (any, error) {
 	config := &gather.Config{Window: gather.DefaultWindow}
 	if j.from.recording != nil {
 		config.Window = 0 // all of it
@@ -124,7 +136,7 @@ func (j *judge) look(ctx context.Context) (any, error) {
 	report := doctor.DiagnoseAll(facts)
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.report = &report
+	j.report, j.at = &report, time.Now()
 	return present.DoctorJSON(&report), nil
 }
 
@@ -161,16 +173,17 @@ func (j *judge) testify(f *doctor.Facts) {
 	f.Unseen = slices.DeleteFunc(f.Unseen, func(g doctor.Gap) bool { return g.What == "events" })
 }
 
-// counted returns what was found last, for the metrics.
-func (j *judge) counted() []export.Finding {
+// counted returns what was found last, for the metrics, when that was, and how often
+// looking failed.
+func (j *judge) counted() (found []export.Finding, at time.Time, failed uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.report == nil {
-		return nil
+		return nil, time.Time{}, j.failed
 	}
-	found := make([]export.Finding, 0, len(j.report.Findings))
+	found = make([]export.Finding, 0, len(j.report.Findings))
 	for _, f := range j.report.Findings {
 		found = append(found, export.Finding{Netns: f.Subject.Netns, Rule: string(f.Rule), Severity: f.Severity.String()})
 	}
-	return found
+	return found, j.at, j.failed
 }

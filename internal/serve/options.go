@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -22,8 +21,10 @@ const DefaultListen = "127.0.0.1:9099"
 type Options struct {
 	Address netip.AddrPort
 	Token   []byte
-	TLS     *tls.Config // nil: plain
-	Names   []string    // host names that clients call it by, beside its addresses
+	Names   []string // host names that clients call it by, beside its addresses
+
+	tokenFile    string
+	certificates *certificates // nil: plain
 }
 
 // Files are the names of the files with the secrets, "" for none.
@@ -56,7 +57,7 @@ func (o *Options) Read(f Files) error {
 	if err := o.readSecrets(f); err != nil {
 		return err
 	}
-	clientCertificates := o.TLS != nil && o.TLS.ClientCAs != nil
+	clientCertificates := o.certificates != nil && f.ClientCA != ""
 	if err := web.CheckExposure(o.Address.Addr(), o.Token, clientCertificates); err != nil {
 		return fmt.Errorf("refused to listen on %v: %w", o.Address, err)
 	}
@@ -70,6 +71,7 @@ func (o *Options) readSecrets(f Files) error {
 		if err != nil {
 			return err
 		}
+		o.tokenFile = f.Token
 		if o.Token = bytes.TrimSpace(text); len(o.Token) == 0 {
 			return fmt.Errorf("%s: the token is empty", f.Token)
 		}
@@ -82,24 +84,21 @@ func (o *Options) readSecrets(f Files) error {
 	case f.Certificate == "":
 		return nil
 	}
-	pair, err := tls.LoadX509KeyPair(f.Certificate, f.Key)
-	if err != nil {
-		return err
+	var err error
+	o.certificates, err = newCertificates(f)
+	return err
+}
+
+// warnings returns what an administrator should know of the way in.
+func (o *Options) warnings() (texts []string) {
+	if info, err := os.Stat(o.tokenFile); err == nil && info.Mode().Perm()&0o077 != 0 {
+		texts = append(texts, fmt.Sprintf("others may read the token: %s has mode %04o, want 0600", o.tokenFile, info.Mode().Perm()))
 	}
-	o.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
-	if f.ClientCA == "" {
-		return nil
+	if len(o.Token) > 0 && o.certificates == nil && !o.Address.Addr().IsLoopback() {
+		texts = append(texts, "the token crosses the network unencrypted: add --tls-cert and --tls-key, or listen on 127.0.0.1 "+
+			"behind a proxy")
 	}
-	text, err := os.ReadFile(f.ClientCA)
-	if err != nil {
-		return err
-	}
-	o.TLS.ClientCAs = x509.NewCertPool()
-	if !o.TLS.ClientCAs.AppendCertsFromPEM(text) {
-		return fmt.Errorf("%s: there is no certificate in it", f.ClientCA)
-	}
-	o.TLS.ClientAuth = tls.RequireAndVerifyClientCert
-	return nil
+	return texts
 }
 
 // open opens the listener, on plain TCP: the server must not be among what it
@@ -111,8 +110,8 @@ func (o *Options) open(ctx context.Context) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.TLS != nil {
-		l = tls.NewListener(l, o.TLS)
+	if o.certificates != nil {
+		l = tls.NewListener(l, o.certificates.config())
 	}
 	return l, nil
 }

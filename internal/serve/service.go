@@ -28,6 +28,12 @@ type Config struct {
 // Run serves until ctx is done, and then returns nil. Once all is open it gives up the
 // process's privileges for good.
 func Run(ctx context.Context, c *Config) error {
+	if c.certificates != nil {
+		c.certificates.log = c.Log
+	}
+	for _, text := range c.warnings() {
+		c.Log.Warn(text)
+	}
 	listener, err := c.open(ctx)
 	if err != nil {
 		return err
@@ -64,7 +70,11 @@ type service struct {
 func newService(from *Source, c *Config) *service {
 	tracker := track.New(from.tracked, &from.config)
 	judge := &judge{from: from, tracker: tracker, log: c.Log, since: time.Now()}
-	collector := export.New(export.Config{Tracker: tracker, Findings: judge.counted, Engine: from.engine, Version: c.Version, GoVersion: runtime.Version()})
+	var server *web.Server
+	collector := export.New(export.Config{
+		Tracker: tracker, Findings: judge.counted, Engine: from.engine, Version: c.Version, GoVersion: runtime.Version(),
+		Refused: func() map[string]uint64 { return server.Refused() }, // it is asked by the server alone
+	})
 	config := web.Config{
 		Tracker: tracker, NoEvents: from.noEvents, Device: from.device, Metrics: collector.Write, Findings: judge.look, Version: c.Version,
 		Token: c.Token, Names: c.Names, Log: c.Log, Replay: from.replay,
@@ -72,7 +82,8 @@ func newService(from *Source, c *Config) *service {
 	if from.recording != nil {
 		config.Journal = 1 << 16
 	}
-	return &service{from, tracker, web.New(config), collector, judge, c.Log}
+	server = web.New(config)
+	return &service{from, tracker, server, collector, judge, c.Log}
 }
 
 // run runs until ctx is done, and then returns nil, or until one part fails: that

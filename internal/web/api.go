@@ -274,15 +274,20 @@ func (s *Server) serveCounters(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, list)
 }
 
-// findingsAge is how old the findings may be that clients share.
-const findingsAge = 5 * time.Second
+// findingsAge is how old the findings may be that clients share, and findingsRest how long
+// at most there are no new ones after failures in a row.
+const (
+	findingsAge  = 5 * time.Second
+	findingsRest = 2 * time.Minute
+)
 
 // findings are what doctor found last.
 type findings struct {
-	mu    sync.Mutex
-	at    time.Time
-	value any
-	err   error
+	mu       sync.Mutex
+	due      time.Time // when the next ones are made
+	failures int       // in a row
+	value    any
+	err      error
 }
 
 func (s *Server) serveFindings(w http.ResponseWriter, r *http.Request) {
@@ -290,24 +295,33 @@ func (s *Server) serveFindings(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "this server runs without doctor")
 		return
 	}
-	value, err := s.findings.get(r.Context(), s.config.Findings)
+	value, again, err := s.findings.get(r.Context(), s.config.Findings)
 	if err != nil {
+		w.Header().Set("Retry-After", strconv.Itoa(1+int(again/time.Second)))
 		fail(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
 	reply(w, http.StatusOK, value)
 }
 
-// get returns the findings, and has new ones made where they are too old. One
-// client's leaving must not spoil them for the others.
-func (f *findings) get(ctx context.Context, find func(context.Context) (any, error)) (any, error) {
+// get returns the findings, and has new ones made where they are too old. After failures
+// that takes longer each time: doctor would otherwise do nothing but fail on a host that
+// is too busy for it. One client's leaving must not spoil them for the others.
+func (f *findings) get(ctx context.Context, find func(context.Context) (any, error)) (v any, again time.Duration, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.at.IsZero() || time.Since(f.at) > findingsAge {
+	if now := time.Now(); !now.Before(f.due) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		f.value, f.err = find(ctx)
-		f.at = time.Now()
+		pause := findingsAge
+		if f.err == nil {
+			f.failures = 0
+		} else {
+			pause = min(findingsAge<<min(f.failures+1, 10), findingsRest)
+			f.failures++
+		}
+		f.due = time.Now().Add(pause)
 	}
-	return f.value, f.err
+	return f.value, max(time.Until(f.due), 0), f.err
 }

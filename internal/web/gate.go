@@ -114,6 +114,7 @@ func (s *Server) costly(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		leave, ok := s.gate.enter(r.Context(), clientOf(r))
 		if !ok {
+			s.guard.refusals.note(refusedBusy, r.RemoteAddr)
 			busy(w, "too many requests are being answered")
 			return
 		}

@@ -1,10 +1,8 @@
 package web
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/hex"
 	"errors"
 	"net"
 	"net/http"
@@ -33,22 +31,19 @@ func CheckExposure(listen netip.Addr, token []byte, clientCertificates bool) err
 
 // guard decides who is answered.
 type guard struct {
-	token   [sha256.Size]byte // the hash of it: hashes of equal length compare in constant time
-	session string            // the cookie's value for who has shown the token
-	open    bool              // no token is asked for
-	names   []string
+	token    [sha256.Size]byte // the hash of it: hashes of equal length compare in constant time
+	open     bool              // no token is asked for
+	names    []string
+	sessions *sessions
+	refusals *refusals
 }
 
 const cookieName = "mptcpctl_session"
 
 func newGuard(c *Config) guard {
-	mac := hmac.New(sha256.New, c.Token)
-	mac.Write([]byte("mptcpctl session"))
 	return guard{
-		token:   sha256.Sum256(c.Token),
-		session: hex.EncodeToString(mac.Sum(nil)),
-		open:    len(c.Token) == 0,
-		names:   c.Names,
+		token: sha256.Sum256(c.Token), open: len(c.Token) == 0, names: c.Names,
+		sessions: newSessions(), refusals: newRefusals(c.Log),
 	}
 }
 
@@ -56,7 +51,10 @@ func newGuard(c *Config) guard {
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
 	"img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-func setSecurityHeaders(h http.Header) {
+func setSecurityHeaders(h http.Header, overTLS bool) {
+	if overTLS {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
 	h.Set("Content-Security-Policy", contentPolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
@@ -76,26 +74,30 @@ func (g *guard) admit(next http.Handler) http.Handler {
 		case r.ContentLength != 0:
 			fail(w, http.StatusRequestEntityTooLarge, "this server accepts no request bodies")
 		case !g.knowsHost(r.Host):
-			fail(w, http.StatusMisdirectedRequest, "the name in the Host header is not this server's: use its address, or start it with --name")
+			g.misdirected(w, r)
 		case foreign(r):
-			fail(w, http.StatusForbidden, "requests from pages of other origins are refused")
+			g.foreignOrigin(w, r)
 		default:
 			g.authenticate(w, r, next)
 		}
 	})
 }
 
-// bodiless wraps the handler of everything: a request with a body is refused, and its
-// connection closed. The body is never read, neither here nor by the HTTP library when
+// bodiless wraps the handler of everything: a request with a body, but for the form with
+// the token, is refused, and its connection closed. The body is never read, neither here nor by the HTTP library when
 // the answer is out: a client could make that last as long as it likes.
-func bodiless(next http.Handler) http.Handler {
+func (g *guard) bodiless(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength == 0 {
 			next.ServeHTTP(w, r)
 			return
 		}
-		setSecurityHeaders(w.Header())
+		setSecurityHeaders(w.Header(), r.TLS != nil)
 		w.Header().Set("Connection", "close")
+		if isLogin(r) {
+			g.login(w, r)
+			return
+		}
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // where it fails there is no connection
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
@@ -110,7 +112,7 @@ func bodiless(next http.Handler) http.Handler {
 // plain form, which the multiplexer would send elsewhere.
 func plain(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		setSecurityHeaders(w.Header())
+		setSecurityHeaders(w.Header(), r.TLS != nil)
 		if !plainPath(r.URL) {
 			fail(w, http.StatusBadRequest, "the path is not in canonical form")
 			return
@@ -119,37 +121,114 @@ func plain(next http.Handler) http.Handler {
 	})
 }
 
-// authenticate asks for the token, where there is one: as a bearer token, as the
-// cookie of a browser, or once in the address, which makes the cookie.
+// authenticate asks for the token, where there is one: as a bearer token, or as the
+// cookie of a browser that has shown it.
 func (g *guard) authenticate(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	if g.open {
+	if g.open || g.sessions.knows(r, time.Now()) {
 		next.ServeHTTP(w, r)
 		return
 	}
-	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && g.isToken(bearer) {
+	bearer, given := bearerOf(r)
+	if given && g.shows(w, r, bearer) {
 		next.ServeHTTP(w, r)
 		return
 	}
-	if c, err := r.Cookie(cookieName); err == nil && subtle.ConstantTimeCompare([]byte(c.Value), []byte(g.session)) == 1 {
-		next.ServeHTTP(w, r)
+	if given {
 		return
 	}
-	if r.URL.Path == "/" && g.isToken(r.URL.Query().Get("token")) {
-		http.SetCookie(w, &http.Cookie{
-			Name: cookieName, Value: g.session, Path: "/", HttpOnly: true,
-			SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil,
-		})
-		http.Redirect(w, r, "/", http.StatusSeeOther) // the address without the token
-		return
+	g.refusals.note(refusedToken, r.RemoteAddr)
+	g.askForToken(w, r)
+}
+
+// bearerOf returns the token in the header. The scheme's name may be in any case
+// (RFC 9110, 11.1).
+func bearerOf(r *http.Request) (token string, ok bool) {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimSpace(token), ok && strings.EqualFold(scheme, "bearer")
+}
+
+// shows reports whether that is the token. Where it is not, it has answered.
+func (g *guard) shows(w http.ResponseWriter, r *http.Request, token string) bool {
+	if g.refusals.crowded(r) {
+		g.refusals.note(refusedBusy, r.RemoteAddr)
+		tooManyGuesses(w)
+		return false
 	}
+	if g.isToken(token) {
+		return true
+	}
+	g.refusals.note(refusedToken, r.RemoteAddr)
+	if !g.refusals.wrong(r) {
+		tooManyGuesses(w)
+		return false
+	}
+	g.askForToken(w, r)
+	return false
+}
+
+func tooManyGuesses(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", retryAfter)
+	fail(w, http.StatusTooManyRequests, "too many wrong tokens")
+}
+
+// askForToken answers that a token is needed: a browser that wants the page, with a form
+// for it.
+func (g *guard) askForToken(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("WWW-Authenticate", `Bearer realm="mptcpctl"`)
-	if r.URL.Path == "/" {
+	if r.URL.Path == "/" || r.URL.Path == loginPath {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.WriteHeader(http.StatusUnauthorized)
 		send(w, mustRead("assets/login.html"))
 		return
 	}
 	fail(w, http.StatusUnauthorized, "a token is needed: Authorization: Bearer TOKEN")
+}
+
+// loginPath takes the form with the token.
+const (
+	loginPath    = "/login"
+	loginMost    = 4096 // bytes of the form
+	loginTimeout = 2 * time.Second
+)
+
+// isLogin reports whether the request may be the form: the only one with a body.
+func isLogin(r *http.Request) bool {
+	return r.Method == http.MethodPost && r.URL.Path == loginPath && r.ContentLength > 0 && r.ContentLength <= loginMost
+}
+
+// login makes a session of the token in the form. Its body is small, and has little time
+// to arrive.
+func (g *guard) login(w http.ResponseWriter, r *http.Request) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(loginTimeout)) // where it fails there is no connection
+	switch {
+	case !g.knowsHost(r.Host):
+		g.misdirected(w, r)
+		return
+	case foreign(r):
+		g.foreignOrigin(w, r)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, loginMost)
+	if err := r.ParseForm(); err != nil {
+		fail(w, http.StatusBadRequest, "the form did not arrive")
+		return
+	}
+	if !g.open && !g.shows(w, r, strings.TrimSpace(r.PostForm.Get("token"))) {
+		return
+	}
+	g.sessions.setCookie(w, r)
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+func (g *guard) misdirected(w http.ResponseWriter, r *http.Request) {
+	g.refusals.note(refusedHost, r.RemoteAddr)
+	fail(w, http.StatusMisdirectedRequest,
+		"the name in the Host header is not this server's: use its address, or start it with --name")
+}
+
+func (g *guard) foreignOrigin(w http.ResponseWriter, r *http.Request) {
+	g.refusals.note(refusedOrigin, r.RemoteAddr)
+	fail(w, http.StatusForbidden, "requests from pages of other origins are refused")
 }
 
 func (g *guard) isToken(s string) bool {

@@ -1,10 +1,15 @@
 package web
 
 import (
+	"bytes"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 const testToken = "correct horse battery staple"
@@ -64,27 +69,134 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-func TestTokenInTheAddressBecomesACookie(t *testing.T) {
+// login sends the form with the token.
+func login(s *Server, token string, headers ...string) *httptest.ResponseRecorder {
+	body := url.Values{"token": {token}}.Encode()
+	r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1:9099/login", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, r)
+	return w
+}
+
+func TestLoginMakesASession(t *testing.T) {
 	w := newWorld(t, 0, Config{Token: []byte(testToken)})
-	got := ask(w.server, "/?token="+strings.ReplaceAll(testToken, " ", "+"))
+	got := login(w.server, testToken)
 	if got.Code != http.StatusSeeOther || got.Header().Get("Location") != "/" {
 		t.Fatalf("%d to %q", got.Code, got.Header().Get("Location"))
 	}
 	cookie := got.Result().Cookies()[0]
-	if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Value == testToken {
+	if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.MaxAge <= 0 || cookie.MaxAge > 24*3600 {
 		t.Errorf("cookie %v", cookie)
 	}
-	for _, server := range []*Server{w.server, newWorld(t, 0, Config{Token: []byte(testToken)}).server} { // also after a restart
-		if got := ask(server, "/", "Cookie", cookie.Name+"="+cookie.Value); got.Code != http.StatusOK {
-			t.Errorf("with the cookie: %d", got.Code)
+	mine := cookie.Name + "=" + cookie.Value
+	for _, cookies := range []string{mine, cookieName + "=x; " + mine, mine + "; " + cookieName + "=x"} {
+		if got := ask(w.server, "/", "Cookie", cookies); got.Code != http.StatusOK {
+			t.Errorf("%s: %d", cookies, got.Code)
 		}
 	}
-	other := newWorld(t, 0, Config{Token: []byte(testToken + "2")})
-	if got := ask(other.server, "/", "Cookie", cookie.Name+"="+cookie.Value); got.Code != http.StatusUnauthorized {
-		t.Errorf("the cookie of another token: %d", got.Code)
+	if again := login(w.server, testToken).Result().Cookies()[0]; again.Value == cookie.Value {
+		t.Error("two sessions have the same cookie")
 	}
-	if got := ask(w.server, "/?token=wrong"); got.Code != http.StatusUnauthorized || len(got.Result().Cookies()) > 0 {
-		t.Errorf("a wrong token: %d %v", got.Code, got.Result().Cookies())
+	// Another server, or this one after a restart, does not know it.
+	other := newWorld(t, 0, Config{Token: []byte(testToken)})
+	if got := ask(other.server, "/", "Cookie", mine); got.Code != http.StatusUnauthorized {
+		t.Errorf("at another server: %d", got.Code)
+	}
+	for key := range w.server.guard.sessions.ends {
+		w.server.guard.sessions.ends[key] = time.Now()
+	}
+	if got := ask(w.server, "/", "Cookie", mine); got.Code != http.StatusUnauthorized {
+		t.Errorf("after its end: %d", got.Code)
+	}
+}
+
+func TestLoginIsRefused(t *testing.T) {
+	w := newWorld(t, 0, Config{Token: []byte(testToken)})
+	for _, c := range []struct {
+		name   string
+		answer *httptest.ResponseRecorder
+		status int
+	}{
+		{"a wrong token", login(w.server, testToken+"x"), 401},
+		{"no token", login(w.server, ""), 401},
+		{"a foreign page", login(w.server, testToken, "Origin", "https://evil.example"), 403},
+		{"a large form", login(w.server, strings.Repeat("x", 2*loginMost)), 405},
+		{"by GET", ask(w.server, "/?token="+url.QueryEscape(testToken)), 401},
+	} {
+		if c.answer.Code != c.status || len(c.answer.Result().Cookies()) > 0 {
+			t.Errorf("%s: %d, want %d, cookies %v", c.name, c.answer.Code, c.status, c.answer.Result().Cookies())
+		}
+	}
+}
+
+func TestSessionsOverTLSAreOfThisServerAlone(t *testing.T) {
+	w := newWorld(t, 0, Config{Token: []byte(testToken)})
+	r := httptest.NewRequest(http.MethodPost, "https://127.0.0.1:9099/login", strings.NewReader("token="+url.QueryEscape(testToken)))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	got := httptest.NewRecorder()
+	w.server.Handler().ServeHTTP(got, r)
+	cookie := got.Result().Cookies()[0]
+	if cookie.Name != "__Host-"+cookieName || !cookie.Secure || cookie.Path != "/" || cookie.Domain != "" {
+		t.Errorf("cookie %v", cookie)
+	}
+	if got.Header().Get("Strict-Transport-Security") == "" {
+		t.Error("browsers are not told to stay with TLS")
+	}
+}
+
+func TestSessionsAreBounded(t *testing.T) {
+	s, now := newSessions(), time.Now()
+	for i := range 3 * sessionMost {
+		s.begin(now.Add(time.Duration(i)))
+	}
+	if len(s.ends) > sessionMost {
+		t.Errorf("%d sessions", len(s.ends))
+	}
+}
+
+// TestRefusalsAreCounted: each kind of refusal has its count and a line in the log, and
+// not one for each request.
+func TestRefusalsAreCounted(t *testing.T) {
+	var text bytes.Buffer
+	w := newWorld(t, 0, Config{Token: []byte(testToken), Log: slog.New(slog.NewTextHandler(&text, nil))})
+	for range 5 {
+		ask(w.server, "/api/v1/summary")
+		ask(w.server, "/api/v1/summary", "Authorization", "bearer wrong")
+		ask(w.server, "/api/v1/summary", "Host", "evil.example")
+		ask(w.server, "/api/v1/summary", "Origin", "https://evil.example")
+	}
+	_, _ = w.server.guard.refusals.Write([]byte("http: TLS handshake error from 192.0.2.9:1: remote error: bad certificate\n"))
+	got := w.server.Refused()
+	if got[refusedToken] != 10 || got[refusedHost] != 5 || got[refusedOrigin] != 5 || got[refusedTLS] != 1 || got[refusedBusy] != 0 {
+		t.Errorf("%v", got)
+	}
+	if n := strings.Count(text.String(), "msg=refused"); n != 4 {
+		t.Errorf("%d lines:\n%s", n, text.String())
+	}
+	if strings.Contains(text.String(), testToken) || strings.Contains(text.String(), "wrong") {
+		t.Errorf("the log holds what was shown:\n%s", text.String())
+	}
+}
+
+// TestGuessesAreSlow: after some wrong tokens the answers take their time, and the right
+// one does not.
+func TestGuessesAreSlow(t *testing.T) {
+	w := newWorld(t, 0, Config{Token: []byte(testToken)})
+	w.server.guard.refusals.pause = 50 * time.Millisecond
+	began := time.Now()
+	for range guessesFree + 4 {
+		ask(w.server, "/api/v1/summary", "Authorization", "Bearer wrong")
+	}
+	if took := time.Since(began); took < 4*50*time.Millisecond {
+		t.Errorf("%d guesses took %v", guessesFree+4, took)
+	}
+	w.server.guard.refusals.pause = time.Hour
+	if got := ask(w.server, "/api/v1/summary", "Authorization", "bEARER "+testToken); got.Code != http.StatusOK {
+		t.Errorf("the right token: %d", got.Code)
 	}
 }
 

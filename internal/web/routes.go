@@ -63,7 +63,7 @@ func (s *Server) Handler() http.Handler {
 		fail(w, http.StatusNotFound, "there is nothing here: see /api/v1/openapi.json")
 	})
 	all.Handle("/", s.guard.admit(guarded))
-	return bodiless(plain(all))
+	return s.guard.bodiless(plain(all))
 }
 
 // pageFile is a file of the page.

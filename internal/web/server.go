@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -179,7 +180,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    16 << 10,
 		ConnState:         s.doors.moved,
 		ConnContext:       s.doors.welcome,
-		ErrorLog:          slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
+		ErrorLog:          log.New(s.guard.refusals, "", 0),
 	}
 	finished := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -200,6 +201,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	return errors.Join(err, h.Close())
 }
+
+// Refused returns how many callers were refused, by reason.
+func (s *Server) Refused() map[string]uint64 { return s.guard.refusals.all() }
 
 // Ready returns nil once there is a state to show that is not older than it says,
 // else what is missing.

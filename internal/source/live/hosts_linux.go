@@ -177,6 +177,9 @@ func (h *Hosts) scan(ctx context.Context) error {
 		if err != nil && n.Current {
 			return err
 		}
+		if n.Name == "" && ended(err) {
+			continue // the process has ended since it was listed: nothing is left out
+		}
 		if err != nil {
 			h.warn(strconv.FormatUint(n.Inode, 10), entering(n, err))
 			continue
@@ -188,6 +191,10 @@ func (h *Hosts) scan(ctx context.Context) error {
 	h.mu.Unlock()
 	return nil
 }
+
+// ended reports whether the error says that the process through which a namespace was
+// found is no more.
+func ended(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
 
 // Open files that a member takes, and that are kept for all else; and how many members
 // there may be.
