@@ -169,7 +169,8 @@ func TestCommandNames(t *testing.T) {
 	for c := CommandAddEndpoint; c <= lastCommand; c++ {
 		seen[c.String()] = true
 	}
-	if len(seen) != int(lastCommand) || CommandDestroySubflow.String() != "subflow-destroy" || Command(12).String() != "command 12" {
+	if len(seen) != int(lastCommand) || CommandDestroySubflow.String() != "subflow-destroy" ||
+		Command(12).String() != "command 12" {
 		t.Errorf("%v", seen)
 	}
 }

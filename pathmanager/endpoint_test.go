@@ -41,7 +41,8 @@ func TestEndpointsOfTheKernel(t *testing.T) {
 	}
 	want := []mptcp.Endpoint{
 		{ID: 1, Address: netip.MustParseAddr("10.0.0.1"), Flags: mptcp.FlagSubflow | mptcp.FlagSignal},
-		{ID: 7, Address: netip.MustParseAddr("fd00::7"), Flags: mptcp.FlagSubflow | mptcp.FlagBackup | mptcp.FlagFullmesh, IfIndex: 99999},
+		{ID: 7, Address: netip.MustParseAddr("fd00::7"),
+			Flags: mptcp.FlagSubflow | mptcp.FlagBackup | mptcp.FlagFullmesh, IfIndex: 99999},
 		{ID: 8, Address: first, Port: 9999, Flags: mptcp.FlagSignal},
 		{ID: 9, Address: netip.MustParseAddr("10.0.0.9")},
 	}
@@ -150,7 +151,9 @@ func TestRefusalsOfEndpointCommands(t *testing.T) {
 			"endpoint add 10.0.0.2: too many addresses or duplicate one: -16",
 		},
 		{
-			"signal and fullmesh", add(mptcp.Endpoint{Address: other, Flags: mptcp.FlagSignal | mptcp.FlagFullmesh}), fs.ErrInvalid, syscall.EINVAL,
+			"signal and fullmesh",
+			add(mptcp.Endpoint{Address: other, Flags: mptcp.FlagSignal | mptcp.FlagFullmesh}),
+			fs.ErrInvalid, syscall.EINVAL,
 			"endpoint add 10.0.0.2: flags mustn't have both signal and fullmesh",
 		},
 		{
@@ -158,11 +161,13 @@ func TestRefusalsOfEndpointCommands(t *testing.T) {
 			"endpoint add 10.0.0.2: can't create IMPLICIT endpoint",
 		},
 		{
-			"port without signal", add(mptcp.Endpoint{Address: other, Port: 1, Flags: mptcp.FlagSubflow}), fs.ErrInvalid, syscall.EINVAL,
+			"port without signal", add(mptcp.Endpoint{Address: other, Port: 1, Flags: mptcp.FlagSubflow}),
+			fs.ErrInvalid, syscall.EINVAL,
 			"endpoint add 10.0.0.2: flags must have signal and not subflow when using port",
 		},
 		{
-			"port, not local", add(mptcp.Endpoint{Address: other, Port: 9999, Flags: mptcp.FlagSignal}), nil, syscall.EADDRNOTAVAIL,
+			"port, not local", add(mptcp.Endpoint{Address: other, Port: 9999, Flags: mptcp.FlagSignal}), nil,
+			syscall.EADDRNOTAVAIL,
 			"endpoint add 10.0.0.2: create listen socket error: -99",
 		},
 		{"no address", c.AddEndpoint(ctx, mptcp.Endpoint{}), fs.ErrInvalid, 0, "endpoint add: an address is needed"},
@@ -170,10 +175,13 @@ func TestRefusalsOfEndpointCommands(t *testing.T) {
 			"zone", add(mptcp.Endpoint{Address: netip.MustParseAddr("fe80::1%eth0")}), fs.ErrInvalid, 0,
 			"endpoint add fe80::1%eth0: an address takes no zone: name the device on its own",
 		},
-		{"remove unknown", c.RemoveEndpoint(ctx, 99), fs.ErrNotExist, syscall.EINVAL, "endpoint delete id 99: address not found"},
-		{"change unknown", c.SetEndpointFlags(ctx, Selector{ID: 99}, 0), fs.ErrNotExist, syscall.EINVAL, "endpoint change id 99: address not found"},
+		{"remove unknown", c.RemoveEndpoint(ctx, 99), fs.ErrNotExist, syscall.EINVAL,
+			"endpoint delete id 99: address not found"},
+		{"change unknown", c.SetEndpointFlags(ctx, Selector{ID: 99}, 0), fs.ErrNotExist, syscall.EINVAL,
+			"endpoint change id 99: address not found"},
 		{
-			"change unknown address", c.SetEndpointFlags(ctx, Selector{Address: other, Port: 3}, 0), fs.ErrNotExist, syscall.EINVAL,
+			"change unknown address", c.SetEndpointFlags(ctx, Selector{Address: other, Port: 3}, 0), fs.ErrNotExist,
+			syscall.EINVAL,
 			"endpoint change 10.0.0.2:3: address not found",
 		},
 		{"change nothing", c.SetEndpointFlags(ctx, Selector{}, 0), fs.ErrInvalid, 0, "endpoint change: an address is needed"},
@@ -181,9 +189,11 @@ func TestRefusalsOfEndpointCommands(t *testing.T) {
 			"no ADDR", c.do(ctx, "endpoint add", "", request{command: CommandAddEndpoint}, nil), fs.ErrInvalid, syscall.EINVAL,
 			"endpoint add: missing attribute addr",
 		},
-		{"unknown command", c.do(ctx, "command 77", "", request{command: 77}, nil), mptcp.ErrNotSupported, syscall.EOPNOTSUPP, "command 77: operation not supported"},
+		{"unknown command", c.do(ctx, "command 77", "", request{command: 77}, nil), mptcp.ErrNotSupported,
+			syscall.EOPNOTSUPP, "command 77: operation not supported"},
 	})
-	if _, err := c.Endpoint(ctx, 99); err == nil || err.Error() != "endpoint show id 99: address not found" || !errors.Is(err, fs.ErrNotExist) {
+	if _, err := c.Endpoint(ctx, 99); err == nil || err.Error() != "endpoint show id 99: address not found" ||
+		!errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("show unknown: %v", err)
 	}
 }
@@ -213,7 +223,8 @@ func TestTableOfEndpointsFull(t *testing.T) {
 func TestUnknownFlagsAreReadBackMasked(t *testing.T) {
 	ns := labtest.MPTCP(t)
 	c := dial(t, ns)
-	if err := c.AddEndpoint(t.Context(), mptcp.Endpoint{ID: 1, Address: first, Flags: mptcp.FlagSubflow | 0x80}); err != nil {
+	if err := c.AddEndpoint(t.Context(), mptcp.Endpoint{ID: 1, Address: first,
+		Flags: mptcp.FlagSubflow | 0x80}); err != nil {
 		t.Fatal(err)
 	}
 	e, err := c.Endpoint(t.Context(), 1)
@@ -230,7 +241,8 @@ func TestSetEndpointFlagsOverwritesBackupAndFullmesh(t *testing.T) {
 	ns := labtest.MPTCP(t)
 	c := dial(t, ns)
 	ctx := t.Context()
-	if err := c.AddEndpoint(ctx, mptcp.Endpoint{ID: 1, Address: first, Flags: mptcp.FlagSubflow | mptcp.FlagFullmesh}); err != nil {
+	if err := c.AddEndpoint(ctx, mptcp.Endpoint{ID: 1, Address: first,
+		Flags: mptcp.FlagSubflow | mptcp.FlagFullmesh}); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
@@ -255,7 +267,8 @@ func TestSelectorWithIDAndAddress(t *testing.T) {
 	ns := labtest.MPTCP(t)
 	c := dial(t, ns)
 	ctx, other := t.Context(), netip.MustParseAddr("10.9.9.2")
-	for _, e := range []mptcp.Endpoint{{ID: 1, Address: first, Flags: mptcp.FlagSubflow}, {ID: 2, Address: other, Flags: mptcp.FlagSubflow}} {
+	for _, e := range []mptcp.Endpoint{{ID: 1, Address: first, Flags: mptcp.FlagSubflow},
+		{ID: 2, Address: other, Flags: mptcp.FlagSubflow}} {
 		if err := c.AddEndpoint(ctx, e); err != nil {
 			t.Fatal(err)
 		}
@@ -372,8 +385,10 @@ func TestWithoutPrivilege(t *testing.T) {
 		}
 		_, listenErr := Listen(nil)
 		assertRefusals(t, []refusal{
-			{"add", c.AddEndpoint(ctx, mptcp.Endpoint{Address: first}), fs.ErrPermission, syscall.EPERM, "endpoint add 10.77.1.1: operation not permitted"},
-			{"remove", c.RemoveEndpoint(ctx, 1), fs.ErrPermission, syscall.EPERM, "endpoint delete id 1: operation not permitted"},
+			{"add", c.AddEndpoint(ctx, mptcp.Endpoint{Address: first}), fs.ErrPermission, syscall.EPERM,
+				"endpoint add 10.77.1.1: operation not permitted"},
+			{"remove", c.RemoveEndpoint(ctx, 1), fs.ErrPermission, syscall.EPERM,
+				"endpoint delete id 1: operation not permitted"},
 			{"flush", c.FlushEndpoints(ctx), fs.ErrPermission, syscall.EPERM, "endpoint flush: operation not permitted"},
 			{"limits", c.SetLimits(ctx, LimitsUpdate{}), fs.ErrPermission, syscall.EPERM, "limits set: operation not permitted"},
 			{"listen", listenErr, fs.ErrPermission, syscall.EPERM, "subscribe to mptcp events: operation not permitted"},

@@ -52,8 +52,10 @@ func TestDecodeAckKeepsWhatTheKernelSaid(t *testing.T) {
 		text string
 	}{
 		{
-			"text and offset", ack(nlmsg.TypeError, nlmsg.FlagAckTLVs, syscall.EINVAL, append(message("unknown address family"), offset...)),
-			Error{Message: "unknown address family", Offset: 20, Err: syscall.EINVAL}, "endpoint add 10.0.0.1: unknown address family",
+			"text and offset", ack(nlmsg.TypeError, nlmsg.FlagAckTLVs, syscall.EINVAL,
+				append(message("unknown address family"), offset...)),
+			Error{Message: "unknown address family", Offset: 20, Err: syscall.EINVAL},
+			"endpoint add 10.0.0.1: unknown address family",
 		},
 		{
 			"capped", ack(nlmsg.TypeError, nlmsg.FlagAckTLVs|nlmsg.FlagCapped, syscall.EINVAL, message("why")),
@@ -65,7 +67,8 @@ func TestDecodeAckKeepsWhatTheKernelSaid(t *testing.T) {
 		},
 		{
 			"missing in nest", ack(nlmsg.TypeError, nlmsg.FlagAckTLVs, syscall.EINVAL, missing(uapi.PMAddrAttrFamily, 20)),
-			Error{Missing: "addr-remote.family", Err: syscall.EINVAL}, "endpoint add 10.0.0.1: missing attribute addr-remote.family",
+			Error{Missing: "addr-remote.family", Err: syscall.EINVAL},
+			"endpoint add 10.0.0.1: missing attribute addr-remote.family",
 		},
 		{
 			"missing unknown", ack(nlmsg.TypeError, nlmsg.FlagAckTLVs, syscall.EINVAL, missing(99, 0)),
@@ -85,7 +88,8 @@ func TestDecodeAckKeepsWhatTheKernelSaid(t *testing.T) {
 			t.Errorf("%s: no error", tt.name)
 			continue
 		}
-		if got.Message != tt.want.Message || got.Offset != tt.want.Offset || got.Missing != tt.want.Missing || got.Err != tt.want.Err {
+		if got.Message != tt.want.Message || got.Offset != tt.want.Offset || got.Missing != tt.want.Missing ||
+			got.Err != tt.want.Err {
 			t.Errorf("%s: %+v, want %+v", tt.name, *got, tt.want)
 		}
 		got.Op, got.Object = "endpoint add", "10.0.0.1"

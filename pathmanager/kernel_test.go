@@ -145,7 +145,8 @@ func sockaddr(a netip.AddrPort) unix.Sockaddr {
 func mptcpListener(t testing.TB, ns *lab.Namespace, addr netip.AddrPort) (fd int, bound netip.AddrPort) {
 	t.Helper()
 	inside(t, ns, func() (err error) {
-		if fd, err = unix.Socket(int(mptcp.FamilyOf(addr.Addr())), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, uapi.IPPROTO_MPTCP); err != nil {
+		if fd, err = unix.Socket(int(mptcp.FamilyOf(addr.Addr())), unix.SOCK_STREAM|unix.SOCK_CLOEXEC,
+			uapi.IPPROTO_MPTCP); err != nil {
 			return err
 		}
 		if err := unix.Bind(fd, sockaddr(addr)); err != nil {

@@ -88,7 +88,8 @@ func testEventsOfEndpointSubflow(t *testing.T, engine Engine) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first, second)
 	c := dial(t, ns)
-	if err := c.SetLimits(t.Context(), LimitsUpdate{Subflows: new(uint32(2)), AddAddrAccepted: new(uint32(2))}); err != nil {
+	two := uint32(2)
+	if err := c.SetLimits(t.Context(), LimitsUpdate{Subflows: &two, AddAddrAccepted: &two}); err != nil {
 		t.Fatal(err)
 	}
 	fd, addr := mptcpListener(t, ns, netip.AddrPortFrom(netip.IPv4Unspecified(), 0))
@@ -129,7 +130,8 @@ func assertRemoved(t *testing.T, s *stream, joined mptcp.Event) {
 	seen := make(map[mptcp.EventType]mptcp.Event)
 	for seen[mptcp.EventRemoved].Type == 0 || seen[mptcp.EventSubflowClosed].Type == 0 {
 		e := s.next()
-		if e.Type != mptcp.EventSubflowClosed || e.Source == joined.Source && e.Sport == joined.Sport && e.Dport == joined.Dport {
+		if e.Type != mptcp.EventSubflowClosed || e.Source == joined.Source && e.Sport == joined.Sport &&
+			e.Dport == joined.Dport {
 			seen[e.Type] = e
 		}
 	}
@@ -155,7 +157,8 @@ func testEventAnnouncedBySignalEndpoint(t *testing.T, engine Engine) {
 	p.talk()
 	s.find(mptcp.EventEstablished)
 	s.find(mptcp.EventEstablished)
-	if err := c.AddEndpoint(t.Context(), mptcp.Endpoint{ID: 6, Address: second, Port: 7777, Flags: mptcp.FlagSignal}); err != nil {
+	if err := c.AddEndpoint(t.Context(), mptcp.Endpoint{ID: 6, Address: second, Port: 7777,
+		Flags: mptcp.FlagSignal}); err != nil {
 		t.Fatal(err)
 	}
 	// The kernel listens for such an endpoint itself, before it announces.
@@ -230,7 +233,8 @@ func testForgedMessagesAreRefused(t *testing.T, engine Engine) {
 					return err
 				}
 				defer unix.Close(fd)
-				for _, to := range []unix.SockaddrNetlink{{Pid: port}, {Groups: l.socket.group.mask()}, {Pid: port, Groups: l.socket.group.mask()}} {
+				for _, to := range []unix.SockaddrNetlink{{Pid: port}, {Groups: l.socket.group.mask()},
+					{Pid: port, Groups: l.socket.group.mask()}} {
 					if err := unix.Sendto(fd, forge(l.socket.family), 0, &to); err != nil {
 						return err
 					}
@@ -264,7 +268,8 @@ func TestTrust(t *testing.T) {
 		{"other family", group{number: 9}, unix.RawSockaddrNetlink{Family: 1, Groups: 1 << 8}, 0, false},
 		{"high group", group{number: 41, pktinfo: true}, kernel, 41, true},
 		{"other high group", group{number: 41, pktinfo: true}, kernel, 9, false},
-		{"process to high group", group{number: 41, pktinfo: true}, unix.RawSockaddrNetlink{Family: unix.AF_NETLINK, Pid: 1}, 41, false},
+		{"process to high group", group{number: 41, pktinfo: true},
+			unix.RawSockaddrNetlink{Family: unix.AF_NETLINK, Pid: 1}, 41, false},
 	} {
 		if got := tt.g.trusts(&tt.from, tt.to); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
@@ -339,7 +344,8 @@ func TestEventsOfAllNamespaces(t *testing.T) {
 	addAddresses(t, other, first)
 	inside(t, own, func() error { return netlink.SetNetNsIdByFd(other.Fd(), 0) })
 	var tapped []int32
-	l := listen(t, own, &ListenConfig{AllNamespaces: true, Tap: func(_ time.Time, nsid int32, _ []byte) { tapped = append(tapped, nsid) }})
+	tap := func(_ time.Time, nsid int32, _ []byte) { tapped = append(tapped, nsid) }
+	l := listen(t, own, &ListenConfig{AllNamespaces: true, Tap: tap})
 	named := listen(t, own, &ListenConfig{AllNamespaces: true, pktinfo: true, Resolve: func(nsid int32) string {
 		if nsid != 0 {
 			t.Errorf("asked for the name of %d", nsid)

@@ -122,12 +122,29 @@ func TestMeterOfEndlessQueue(t *testing.T) {
 
 // The runtime's signals interrupt a short wait, and must not draw it out.
 func TestShortWaitEnds(t *testing.T) {
-	w := waiter{began: time.Now().Add(time.Hour)}
-	if w.over() {
-		t.Error("a wait that goes on is over")
+	for _, dedicated := range []bool{false, true} {
+		w := waiter{dedicated: dedicated, began: time.Now().Add(time.Hour)}
+		if w.over() {
+			t.Errorf("dedicated %t: a wait that goes on is over", dedicated)
+		}
+		if w.began = time.Now().Add(-w.longest()); !w.over() {
+			t.Errorf("dedicated %t: a wait is drawn out", dedicated)
+		}
 	}
-	if w.began = time.Now().Add(-shortWait); !w.over() {
-		t.Error("a wait is drawn out")
+}
+
+// A dedicated process waits that way whatever the number of processors, and where
+// a message comes some fifty times a second.
+func TestShortWaitsOfDedicated(t *testing.T) {
+	w := waiter{dedicated: true}
+	for range 10 {
+		w.note(15 * time.Millisecond)
+	}
+	if !w.short(1) || !w.short(2) {
+		t.Errorf("usual %v: no short wait", w.usual)
+	}
+	if w.note(time.Hour); w.short(1) || w.short(2) {
+		t.Errorf("usual %v: a short wait after an hour", w.usual)
 	}
 }
 

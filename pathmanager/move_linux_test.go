@@ -179,7 +179,8 @@ func TestMoveInStorm(t *testing.T) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first, second)
 	c := dial(t, ns)
-	if err := c.SetLimits(t.Context(), LimitsUpdate{Subflows: new(uint32(2)), AddAddrAccepted: new(uint32(2))}); err != nil {
+	two := uint32(2)
+	if err := c.SetLimits(t.Context(), LimitsUpdate{Subflows: &two, AddAddrAccepted: &two}); err != nil {
 		t.Fatal(err)
 	}
 	for round := range 5 {

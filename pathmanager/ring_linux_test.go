@@ -76,7 +76,8 @@ func TestEnginesAgree(t *testing.T) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first, second)
 	c := dial(t, ns)
-	if err := c.SetLimits(t.Context(), LimitsUpdate{Subflows: new(uint32(2)), AddAddrAccepted: new(uint32(2))}); err != nil {
+	two := uint32(2)
+	if err := c.SetLimits(t.Context(), LimitsUpdate{Subflows: &two, AddAddrAccepted: &two}); err != nil {
 		t.Fatal(err)
 	}
 	var messages [2][][]byte
@@ -108,7 +109,8 @@ func TestEnginesAgree(t *testing.T) {
 	for token, ours := range byToken(t, messages[0]) {
 		n := min(len(ours), len(theirs[token])) // what ends after the listener may be in one of them
 		if n < len(ours)-3 || !slices.EqualFunc(ours[:n], theirs[token][:n], slices.Equal) {
-			t.Errorf("token %v: %d and %d messages, and not the same:\n%x\n%x", token, len(ours), len(theirs[token]), ours, theirs[token])
+			t.Errorf("token %v: %d and %d messages, and not the same:\n%x\n%x", token, len(ours),
+				len(theirs[token]), ours, theirs[token])
 		}
 	}
 	if len(messages[0]) < 100 || len(theirs) < 40 {
@@ -156,7 +158,8 @@ func TestRingSeesTheSender(t *testing.T) {
 			return err
 		}
 		defer unix.Close(fd)
-		return unix.Sendto(fd, forge(l.socket.family), 0, &unix.SockaddrNetlink{Pid: self.(*unix.SockaddrNetlink).Pid, Groups: l.socket.group.mask()})
+		return unix.Sendto(fd, forge(l.socket.family), 0,
+			&unix.SockaddrNetlink{Pid: self.(*unix.SockaddrNetlink).Pid, Groups: l.socket.group.mask()})
 	})
 	if l.Refused() != 1 || ringOf(t, l).ring.pending() {
 		t.Errorf("refused %d, in the ring: %v", l.Refused(), ringOf(t, l).ring.pending())
@@ -327,7 +330,8 @@ func TestAskedEventKeepsItsPlace(t *testing.T) {
 			}
 		}
 		if !slices.Equal(got, want) || ringOf(t, l).strays.possible {
-			t.Errorf("round %d: listeners of %d, want %d; more is expected in the socket: %v", round, got, want, ringOf(t, l).strays.possible)
+			t.Errorf("round %d: listeners of %d, want %d; more is expected in the socket: %v", round, got, want,
+				ringOf(t, l).strays.possible)
 		}
 	}
 }

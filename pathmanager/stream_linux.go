@@ -71,10 +71,10 @@ func (l *Listener) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] 
 // readUntil reads at the pace that the context asks for.
 func (l *Listener) readUntil(ctx context.Context, yield func([]mptcp.Event, error) bool) error {
 	asked := pace.Of(ctx)
-	if err := l.socket.patience(shortWait); err != nil {
+	l.span, l.waiter.dedicated, l.waiter.late = asked.Coalesce, asked.Dedicated, asked.Late
+	if err := l.socket.patience(l.waiter.longest()); err != nil {
 		return err
 	}
-	l.span = asked.Coalesce
 	defer l.waiter.watch(asked.Output)()
 	return l.read(ctx, yield)
 }
@@ -193,7 +193,7 @@ const lateFrom = 100 * time.Millisecond
 func (l *Listener) judge(waited bool) {
 	tolerated := l.tolerated()
 	if waited {
-		tolerated += shortWait
+		tolerated += l.waiter.longest()
 	}
 	if late := l.batch.at.Sub(l.attended); late >= tolerated {
 		for i := range l.batch.events {

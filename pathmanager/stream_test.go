@@ -159,7 +159,8 @@ func testLossIsExactUnderLoad(t *testing.T, engine Engine) {
 	}
 	<-ended
 	if events+lost != produced+1 || lost != l.Lost() {
-		t.Errorf("%d events and %d lost (%d by the counter) in %d marks, produced %d", events, lost, l.Lost(), marks, produced+1)
+		t.Errorf("%d events and %d lost (%d by the counter) in %d marks, produced %d", events, lost, l.Lost(),
+			marks, produced+1)
 	}
 }
 
@@ -195,7 +196,8 @@ func testMessageThatAnotherCutsIsLost(t *testing.T, engine Engine) {
 	l := listen(t, ns, &ListenConfig{Engine: engine})
 	other := listen(t, ns, nil)
 	cut := []unix.SockFilter{{Code: bpfReturn, K: nlmsg.HeaderSize - 1}}
-	if err := unix.SetsockoptSockFprog(other.socket.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &cut[0]}); err != nil {
+	if err := unix.SetsockoptSockFprog(other.socket.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: 1, Filter: &cut[0]}); err != nil {
 		t.Fatal(err)
 	}
 	fd, _ := mptcpListener(t, ns, anywhere)
@@ -468,6 +470,7 @@ func TestLossBehindForgedMessages(t *testing.T) {
 		}
 	}
 	if l.Refused() == 0 || seen+lost < produced || lost != l.Lost() {
-		t.Errorf("%d seen, %d lost in the stream, %d by the counter, of %d; %d refused", seen, lost, l.Lost(), produced, l.Refused())
+		t.Errorf("%d seen, %d lost in the stream, %d by the counter, of %d; %d refused", seen, lost, l.Lost(),
+			produced, l.Refused())
 	}
 }

@@ -14,7 +14,9 @@ import (
 
 // userspaceConnection makes a connection whose path manager is in user space, and
 // returns the client's and the server's token and the client's end.
-func userspaceConnection(t *testing.T) (c *Client, s *stream, client, server mptcp.Token, local, remote netip.AddrPort) {
+func userspaceConnection(t *testing.T) (
+	c *Client, s *stream, client, server mptcp.Token, local, remote netip.AddrPort,
+) {
 	t.Helper()
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first, second)
@@ -106,7 +108,8 @@ func TestUserspacePathManager(t *testing.T) {
 func TestSubflowToNowhereFailsByEvent(t *testing.T) {
 	c, s, client, _, _, _ := userspaceConnection(t)
 	nowhere := netip.AddrPortFrom(second, 9)
-	err := c.CreateSubflow(t.Context(), client, mptcp.Endpoint{ID: 3, Address: second}, RemoteAddress{ID: 8, Addr: nowhere})
+	err := c.CreateSubflow(t.Context(), client, mptcp.Endpoint{ID: 3, Address: second},
+		RemoteAddress{ID: 8, Addr: nowhere})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,19 +139,27 @@ func TestRefusalsOfUserspaceCommands(t *testing.T) {
 	assertRefusals(t, []refusal{
 		invalid("announce, no ADDR", pm(request{command: CommandAnnounce, token: &client}), "pm: missing attribute addr"),
 		invalid("announce, no TOKEN", pm(request{command: CommandAnnounce, local: &part}), "pm: missing attribute token"),
-		absent("announce, token", c.Announce(ctx, nobody, signal), syscall.EINVAL, "pm announce 10.77.2.1 token 00000000: invalid token"),
+		absent("announce, token", c.Announce(ctx, nobody, signal), syscall.EINVAL,
+			"pm announce 10.77.2.1 token 00000000: invalid token"),
 		invalid("announce, no id", c.Announce(ctx, client, noID), "pm announce 10.77.2.1 "+name+": invalid addr id"),
 		invalid("announce, no signal", c.Announce(ctx, client, noFlag), "pm announce 10.77.2.1 "+name+": invalid addr flags"),
-		invalid("announce, no address", pm(request{command: CommandAnnounce, token: &client, local: &address{id: 5, flags: 1}}), "pm: missing family"),
-		invalid("remove, no LOC_ID", pm(request{command: CommandRemoveAddress, token: &client}), "pm: missing attribute loc-id"),
-		absent("remove, id", c.RemoveAddress(ctx, client, 77), syscall.EINVAL, "pm remove id 77 "+name+": address with id 77 not found"),
-		absent("remove, token", c.RemoveAddress(ctx, nobody, 77), syscall.EINVAL, "pm remove id 77 token 00000000: invalid token"),
+		invalid("announce, no address",
+			pm(request{command: CommandAnnounce, token: &client, local: &address{id: 5, flags: 1}}),
+			"pm: missing family"),
+		invalid("remove, no LOC_ID", pm(request{command: CommandRemoveAddress, token: &client}),
+			"pm: missing attribute loc-id"),
+		absent("remove, id", c.RemoveAddress(ctx, client, 77), syscall.EINVAL,
+			"pm remove id 77 "+name+": address with id 77 not found"),
+		absent("remove, token", c.RemoveAddress(ctx, nobody, 77), syscall.EINVAL,
+			"pm remove id 77 token 00000000: invalid token"),
 		invalid("create, no ADDR", pm(request{command: CommandCreateSubflow, token: &client}), "pm: missing attribute addr"),
-		invalid("create, no ADDR_REMOTE", pm(request{command: CommandCreateSubflow, token: &client, local: &part}), "pm: missing attribute addr-remote"),
+		invalid("create, no ADDR_REMOTE", pm(request{command: CommandCreateSubflow, token: &client, local: &part}),
+			"pm: missing attribute addr-remote"),
 		invalid("create, families", c.CreateSubflow(ctx, client, noFlag, RemoteAddress{Addr: netip.AddrPortFrom(six, 1)}),
 			"pm subflow-create 10.77.2.1 "+name+": families mismatch"),
 		{
-			"create, not local", c.CreateSubflow(ctx, client, mptcp.Endpoint{ID: 4, Address: netip.MustParseAddr("10.99.0.1")}, RemoteAddress{Addr: remote}),
+			"create, not local", c.CreateSubflow(ctx, client,
+				mptcp.Endpoint{ID: 4, Address: netip.MustParseAddr("10.99.0.1")}, RemoteAddress{Addr: remote}),
 			nil, syscall.EADDRNOTAVAIL, "pm subflow-create 10.99.0.1 " + name + ": connect error: -99",
 		},
 		invalid("destroy, local port", c.DestroySubflow(ctx, client, netip.AddrPortFrom(second, 0), remote),
@@ -157,7 +168,8 @@ func TestRefusalsOfUserspaceCommands(t *testing.T) {
 			"pm subflow-destroy "+local.String()+" "+name+": missing remote port"),
 		absent("destroy, unknown", c.DestroySubflow(ctx, client, netip.AddrPortFrom(second, 1), remote), syscall.ESRCH,
 			"pm subflow-destroy 10.77.2.1:1 "+name+": subflow not found"),
-		invalid("flags, no ADDR_REMOTE", pm(request{command: CommandSetFlags, token: &client, local: &part}), "pm: missing attribute addr-remote"),
+		invalid("flags, no ADDR_REMOTE", pm(request{command: CommandSetFlags, token: &client, local: &part}),
+			"pm: missing attribute addr-remote"),
 		absent("flags, unknown", c.SetSubflowFlags(ctx, client, mptcp.Endpoint{Address: second}, remote), syscall.EINVAL,
 			"pm set-flags 10.77.2.1 "+name+": subflow not found"),
 	})

@@ -15,11 +15,16 @@ const (
 	// shortWait is how long a wait in the socket may hold the processor of the scheduler,
 	// which takes the processor away after 10 ms.
 	shortWait = 8 * time.Millisecond
+	// dedicatedWait is shortWait in a process that does nothing else. After about that time
+	// the ticks of the runtime's monitor cost as much as the other kind of wait.
+	dedicatedWait = 24 * time.Millisecond
 	// yieldEvery is how long others may wait for their turn where there is one processor.
 	yieldEvery = 4 * time.Millisecond
 	// unhandedSleep is up to how long the listener sleeps without handing its processor
 	// over.
 	unhandedSleep = 2 * time.Millisecond
+	// tooLate is by how much a sleep may be longer than it should.
+	tooLate = time.Millisecond
 )
 
 // waiter waits for the socket, for the end of the iteration, or for time.
@@ -31,19 +36,21 @@ const (
 // came 1.3 times as late. So where messages come about regularly, a hundred or more a
 // second, the listener waits in the receiving call without telling the scheduler; the
 // runtime's signal interrupts it when the processor is needed. Such a wait is short. When
-// it ends without a message, where messages are rare, and with one processor, where the
-// two differ by less than 5 %, the wait is an ordinary one.
+// it ends without a message, where messages are rare, and with one processor unless the
+// process does little else, the wait is an ordinary one.
 type waiter struct {
-	wake    int            // a descriptor that ends a wait
-	wakes   [1]unix.PollFd // the same, for ppoll
-	all     int            // an epoll of wake, the socket and the output
-	output  int32
-	unread  bool // nobody reads from the output any more
-	ready   unix.EpollEvent
-	spec    unix.Timespec
-	usual   time.Duration // a decaying mean of waits
-	began   time.Time     // when the last wait did
-	yielded time.Time     // when other goroutines last had their turn
+	wake      int            // a descriptor that ends a wait
+	wakes     [1]unix.PollFd // the same, for ppoll
+	all       int            // an epoll of wake, the socket and the output
+	output    int32
+	unread    bool // nobody reads from the output any more
+	ready     unix.EpollEvent
+	spec      unix.Timespec
+	dedicated bool          // pace.Pace.Dedicated
+	late      func()        // pace.Pace.Late
+	usual     time.Duration // a decaying mean of waits
+	began     time.Time     // when the last wait did
+	yielded   time.Time     // when other goroutines last had their turn
 }
 
 // newWaiter returns a waiter for the socket, with a wake-up descriptor of its own.
@@ -114,13 +121,23 @@ func (w *waiter) reset() {
 	_, _ = unix.Read(w.wake, b[:]) // EAGAIN: there was none
 }
 
+// longest returns how long a short wait may last.
+func (w *waiter) longest() time.Duration {
+	if w.dedicated {
+		return dedicatedWait
+	}
+	return shortWait
+}
+
 // note takes into account how long the last wait was. The weight of a long one is
 // bounded.
-func (w *waiter) note(took time.Duration) { w.usual = (w.usual + min(took, 4*shortWait)) / 2 }
+func (w *waiter) note(took time.Duration) { w.usual = (w.usual + min(took, 4*w.longest())) / 2 }
 
 // short reports whether the next wait should be in the receiving call: whether it is
-// expected to be a short one, and there are several processors.
-func (w *waiter) short(processors int) bool { return processors > 1 && w.usual < shortWait }
+// expected to be a short one, and nobody else needs the processor.
+func (w *waiter) short(processors int) bool {
+	return (processors > 1 || w.dedicated) && w.usual < w.longest()
+}
 
 // begin begins a wait, and returns the time. With one processor, other goroutines have
 // their turn first, every few milliseconds. With several they have it anyway, and
@@ -137,7 +154,7 @@ func (w *waiter) begin() time.Time {
 
 // over reports whether a short wait has lasted long enough. The runtime's signals begin
 // it anew, and must not draw it out.
-func (w *waiter) over() bool { return time.Since(w.began) >= shortWait }
+func (w *waiter) over() bool { return time.Since(w.began) >= w.longest() }
 
 // message waits until the socket has a message, a signal comes, or nobody reads the
 // output any more. It reports whether the wait was interrupted, which is how a process
@@ -154,13 +171,16 @@ func (w *waiter) message() (interrupted bool, errno syscall.Errno) {
 
 // sleep waits for the time, or a signal.
 func (w *waiter) sleep(d time.Duration) {
-	w.begin()
+	began := w.begin()
 	w.spec = unix.NsecToTimespec(int64(d)) // the kernel changes it
 	wakes, spec := uintptr(unsafe.Pointer(&w.wakes[0])), uintptr(unsafe.Pointer(&w.spec))
-	if d <= unhandedSleep && runtime.GOMAXPROCS(0) > 1 {
+	if d <= unhandedSleep && (w.dedicated || runtime.GOMAXPROCS(0) > 1) {
 		_, _, _ = unix.RawSyscall6(unix.SYS_PPOLL, wakes, 1, spec, 0, 0, 0) // cut short, it does no harm
 	} else {
 		_, _, _ = unix.Syscall6(unix.SYS_PPOLL, wakes, 1, spec, 0, 0, 0)
+	}
+	if w.late != nil && time.Since(began) > d+tooLate {
+		w.late()
 	}
 }
 

@@ -114,7 +114,8 @@ func (m *Match) holds(s *Socket) bool {
 func randomMatch(r *rand.Rand) Match {
 	prefixes := []netip.Prefix{
 		{}, {}, netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("0.0.0.0/0"),
-		netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("2001:db8::1/128"), netip.MustParsePrefix("::ffff:10.0.0.0/104"),
+		netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("2001:db8::1/128"),
+		netip.MustParsePrefix("::ffff:10.0.0.0/104"),
 	}
 	ports := []PortRange{{}, {}, Port(1), Port(2), {First: 2}, {Last: 2}, {First: 1, Last: 2}, {Last: 0xffff}}
 	return Match{

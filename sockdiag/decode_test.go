@@ -85,7 +85,8 @@ func sampleTCPInfo(size int) TCPInfo {
 		RTTVarMicros: 9, MinRTTMicros: 10, RcvRTTMicros: 11, SndMSS: 12, RcvMSS: 13, AdvMSS: 14, PMTU: 15, Cwnd: 16,
 		SndSsthresh: 17, RcvSsthresh: 18, SndWnd: 19, Unacked: 20, Sacked: 21, Lost: 22, Retrans: 23, TotalRetrans: 24,
 		SegsOut: 25, SegsIn: 26, Delivered: 27, LastDataSentMS: 28, LastDataRecvMS: 29, LastAckRecvMS: 30,
-		PacingRate: 31, DeliveryRate: 32, BusyMicros: 33, BytesAcked: 34, BytesReceived: 35, BytesSent: 36, BytesRetransmitted: 37,
+		PacingRate: 31, DeliveryRate: 32, BusyMicros: 33, BytesAcked: 34, BytesReceived: 35, BytesSent: 36,
+		BytesRetransmitted: 37,
 	}
 }
 

@@ -132,9 +132,11 @@ func BenchmarkDump(b *testing.B) {
 		ours  func(b *testing.B) int
 	}{
 		{"connections", newQuery("", uapi.IPPROTO_MPTCP, nil), connections(nil)},
-		{"connections-no-info", newQuery("", uapi.IPPROTO_MPTCP, &Request{NoInfo: true}), connections(&Request{NoInfo: true})},
+		{"connections-no-info", newQuery("", uapi.IPPROTO_MPTCP, &Request{NoInfo: true}),
+			connections(&Request{NoInfo: true})},
 		{"subflows", tcp, subflows(nil)},
-		{"subflows-iterated", tcp, subflows(&Request{Brief: true, Expected: manySubflows})}, // or dumped, where it is not allowed
+		{"subflows-iterated", tcp, subflows(&Request{Brief: true, Expected: manySubflows})},
+		// or dumped, where it is not allowed
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -25,7 +25,8 @@ func encodeSocket(s *Socket) []byte {
 func encodeInfo(i *Info) []byte {
 	ne := binary.NativeEndian
 	b := make([]byte, max(i.Size, mptcpInfoSize))
-	copy(b, []byte{i.Subflows, i.AddAddrSignal, i.AddAddrAccepted, i.SubflowsMax, i.AddAddrSignalMax, i.AddAddrAcceptedMax})
+	copy(b, []byte{i.Subflows, i.AddAddrSignal, i.AddAddrAccepted, i.SubflowsMax, i.AddAddrSignalMax,
+		i.AddAddrAcceptedMax})
 	ne.PutUint32(b[8:], uint32(i.Flags))
 	ne.PutUint32(b[12:], uint32(i.Token))
 	ne.PutUint64(b[16:], i.WriteSeq)

@@ -118,7 +118,8 @@ func TestKernelWithoutMPTCPDiagAnswersWithTCP(t *testing.T) {
 		if !r.dump {
 			return [][]byte{encodeError(nlmsg.TypeError, r.seq, int(unix.ENOENT))}
 		}
-		return [][]byte{encodeMessage(uapi.SockDiagByFamily, r.seq, encodeSubflow(&tcp)), encodeError(nlmsg.TypeDone, r.seq, 0)}
+		return [][]byte{encodeMessage(uapi.SockDiagByFamily, r.seq, encodeSubflow(&tcp)),
+			encodeError(nlmsg.TypeDone, r.seq, 0)}
 	}
 	c := k.client()
 	n := 0
@@ -212,9 +213,16 @@ func TestRefusedAndBrokenAnswers(t *testing.T) {
 		answer func(seq uint32) []byte
 		want   error
 	}{
-		"refused":           {func(seq uint32) []byte { return encodeError(nlmsg.TypeError, seq, int(unix.EPERM)) }, fs.ErrPermission},
-		"short row":         {func(seq uint32) []byte { return encodeMessage(uapi.SockDiagByFamily, seq, row[:40]) }, errTruncated},
-		"cut message":       {func(seq uint32) []byte { return encodeMessage(uapi.SockDiagByFamily, seq, row)[:50] }, errTruncated},
+		"refused": {func(seq uint32) []byte { return encodeError(nlmsg.TypeError, seq, int(unix.EPERM)) },
+			fs.ErrPermission},
+		"short row": {func(seq uint32) []byte {
+			return encodeMessage(uapi.SockDiagByFamily, seq,
+				row[:40])
+		}, errTruncated},
+		"cut message": {func(seq uint32) []byte {
+			return encodeMessage(uapi.SockDiagByFamily, seq,
+				row)[:50]
+		}, errTruncated},
 		"cut header":        {func(uint32) []byte { return []byte{1, 2, 3} }, errTruncated},
 		"error without one": {func(seq uint32) []byte { return encodeMessage(nlmsg.TypeError, seq, nil) }, errTruncated},
 		"an end is missing": {func(seq uint32) []byte { return encodeMessage(uapi.SockDiagByFamily, seq, row) }, unix.EAGAIN},

@@ -91,7 +91,8 @@ func TestManyMatches(t *testing.T) {
 		t.Errorf("rows %+v", rows)
 	}
 	request.Match = append(request.Match, Match{LocalPorts: Port(addrPort(client.LocalAddr()).Port())})
-	if rows := collect(t, w.client.Connections(t.Context(), request)); len(rows) != 1 || rows[0].Local != addrPort(client.LocalAddr()) {
+	if rows := collect(t, w.client.Connections(t.Context(), request)); len(rows) != 1 ||
+		rows[0].Local != addrPort(client.LocalAddr()) {
 		t.Errorf("rows %+v", rows)
 	}
 	for range 3 {

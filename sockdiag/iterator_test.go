@@ -53,9 +53,11 @@ func (w *world) iterated() []Subflow {
 // brief returns of a subflow what Request.Brief promises.
 func brief(s Subflow) Subflow {
 	return Subflow{
-		Socket: Socket{Family: s.Family, State: s.State, Local: s.Local, Remote: s.Remote, Mapped: s.Mapped, IfIndex: s.IfIndex},
-		ULP:    s.ULP, HasMPTCP: s.HasMPTCP,
-		MPTCP: SubflowInfo{TokenLocal: s.MPTCP.TokenLocal, LocalID: s.MPTCP.LocalID, RemoteID: s.MPTCP.RemoteID, Flags: s.MPTCP.Flags},
+		Socket: Socket{Family: s.Family, State: s.State, Local: s.Local, Remote: s.Remote, Mapped: s.Mapped,
+			IfIndex: s.IfIndex},
+		ULP: s.ULP, HasMPTCP: s.HasMPTCP,
+		MPTCP: SubflowInfo{TokenLocal: s.MPTCP.TokenLocal, LocalID: s.MPTCP.LocalID, RemoteID: s.MPTCP.RemoteID,
+			Flags: s.MPTCP.Flags},
 		TCP: TCPInfo{
 			RTTMicros: s.TCP.RTTMicros, RTTVarMicros: s.TCP.RTTVarMicros, Cwnd: s.TCP.Cwnd, Backoff: s.TCP.Backoff,
 			BytesSent: s.TCP.BytesSent, BytesReceived: s.TCP.BytesReceived, BytesRetransmitted: s.TCP.BytesRetransmitted,
@@ -133,7 +135,8 @@ func TestBriefListsByIterator(t *testing.T) {
 	}
 	tapped := &Client{config: Config{Tap: func(uint32, []byte) {}}}
 	for _, r := range []*Request{
-		nil, {Expected: manySubflows}, {Brief: true, Expected: manySubflows - 1}, {Brief: true, Expected: manySubflows, AllTCP: true},
+		nil, {Expected: manySubflows}, {Brief: true, Expected: manySubflows - 1},
+		{Brief: true, Expected: manySubflows, AllTCP: true},
 		{Brief: true, Expected: manySubflows, LocalPort: 1}, {Brief: true, Expected: manySubflows, States: AllStates},
 	} {
 		if w.client.iterable(r) {
@@ -218,12 +221,15 @@ func TestIteratorRecords(t *testing.T) {
 		want.IfIndex = rapid.Uint32().Draw(t, "device")
 		want.MPTCP = SubflowInfo{
 			TokenLocal: mptcp.Token(rapid.Uint32().Draw(t, "token")), LocalID: mptcp.AddressID(rapid.Byte().Draw(t, "local id")),
-			RemoteID: mptcp.AddressID(rapid.Byte().Draw(t, "remote id")), Flags: SubflowFlags(rapid.Uint32Range(0, 1<<9-1).Draw(t, "flags")),
+			RemoteID: mptcp.AddressID(rapid.Byte().Draw(t, "remote id")),
+			Flags:    SubflowFlags(rapid.Uint32Range(0, 1<<9-1).Draw(t, "flags")),
 		}
 		want.TCP = TCPInfo{
-			RTTMicros: rapid.Uint32Range(0, 1<<29-1).Draw(t, "rtt"), RTTVarMicros: rapid.Uint32Range(0, 1<<30-1).Draw(t, "rttvar"),
-			Cwnd: rapid.Uint32().Draw(t, "cwnd"), Backoff: rapid.Byte().Draw(t, "backoff"),
-			BytesSent: rapid.Uint64().Draw(t, "sent"), BytesReceived: rapid.Uint64().Draw(t, "received"), BytesRetransmitted: rapid.Uint64().Draw(t, "again"),
+			RTTMicros:    rapid.Uint32Range(0, 1<<29-1).Draw(t, "rtt"),
+			RTTVarMicros: rapid.Uint32Range(0, 1<<30-1).Draw(t, "rttvar"),
+			Cwnd:         rapid.Uint32().Draw(t, "cwnd"), Backoff: rapid.Byte().Draw(t, "backoff"),
+			BytesSent: rapid.Uint64().Draw(t, "sent"), BytesReceived: rapid.Uint64().Draw(t, "received"),
+			BytesRetransmitted: rapid.Uint64().Draw(t, "again"),
 		}
 		ports := [2]uint16{rapid.Uint16().Draw(t, "port"), rapid.Uint16().Draw(t, "port of the peer")}
 		ne := binary.LittleEndian
@@ -247,7 +253,8 @@ func TestIteratorRecords(t *testing.T) {
 		if six {
 			want.Family = mptcp.FamilyINET6
 		}
-		want.Local, want.Remote = address(recordAddresses+4, recordLocal6, ports[0]), address(recordAddresses, recordRemote6, ports[1])
+		want.Local, want.Remote = address(recordAddresses+4, recordLocal6, ports[0]),
+			address(recordAddresses, recordRemote6, ports[1])
 		binary.BigEndian.PutUint16(b[recordPorts:], ports[1])
 		ne.PutUint16(b[recordPorts+2:], ports[0])
 		ne.PutUint32(b[recordFamily:], uint32(want.Family))
@@ -287,9 +294,10 @@ func TestIteratorRecords(t *testing.T) {
 // elsewhere does not.
 func TestIteratorAgrees(t *testing.T) {
 	was := Subflow{
-		Socket: Socket{Family: mptcp.FamilyINET, State: mptcp.StateEstablished, Local: netip.MustParseAddrPort("10.0.0.1:1"), Remote: netip.MustParseAddrPort("10.0.0.2:2")},
-		MPTCP:  SubflowInfo{TokenLocal: 5, LocalID: 1, Flags: SubflowJoinLocal},
-		TCP:    TCPInfo{BytesSent: 100, BytesReceived: 10, RTTMicros: 50, RTTVarMicros: 20, Cwnd: 10, LastAckRecvMS: 40_000},
+		Socket: Socket{Family: mptcp.FamilyINET, State: mptcp.StateEstablished,
+			Local: netip.MustParseAddrPort("10.0.0.1:1"), Remote: netip.MustParseAddrPort("10.0.0.2:2")},
+		MPTCP: SubflowInfo{TokenLocal: 5, LocalID: 1, Flags: SubflowJoinLocal},
+		TCP:   TCPInfo{BytesSent: 100, BytesReceived: 10, RTTMicros: 50, RTTVarMicros: 20, Cwnd: 10, LastAckRecvMS: 40_000},
 	}
 	for name, tt := range map[string]struct {
 		change func(*Subflow)

@@ -78,10 +78,13 @@ func TestConnectionAndItsSubflow(t *testing.T) {
 				}
 				subflows := w.waitSubflows(i.Token, 1)
 				s := subflows[0]
-				if s.ULP != "mptcp" || s.Local != c.Local || s.Remote != c.Remote || s.Inode != inode || s.Cookie == cookie || s.MPTCP.Join() {
+				if s.ULP != "mptcp" || s.Local != c.Local || s.Remote != c.Remote || s.Inode != inode ||
+					s.Cookie == cookie || s.MPTCP.Join() {
 					t.Errorf("subflow %+v of %+v", s, c)
 				}
-				if s.TCP.Size < tcpInfoSize || s.TCP.State != uint8(mptcp.StateEstablished) || s.TCP.BytesSent != end.sent || s.TCP.BytesReceived != end.received || s.TCP.RTTMicros == 0 || s.TCP.Cwnd == 0 || s.TCP.SndMSS == 0 {
+				if s.TCP.Size < tcpInfoSize || s.TCP.State != uint8(mptcp.StateEstablished) ||
+					s.TCP.BytesSent != end.sent || s.TCP.BytesReceived != end.received || s.TCP.RTTMicros == 0 ||
+					s.TCP.Cwnd == 0 || s.TCP.SndMSS == 0 {
 					t.Errorf("tcp_info %+v", s.TCP)
 				}
 				if !s.MPTCP.Mapping {
@@ -179,7 +182,8 @@ func TestJoinedSubflow(t *testing.T) {
 		t.Errorf("initial subflow %+v", initial)
 	}
 	// One inode for the connection and both subflows: it tells nothing apart.
-	if join.Inode != mine.Inode || initial.Inode != mine.Inode || join.Cookie == initial.Cookie || join.Cookie == mine.Cookie || initial.Cookie == mine.Cookie {
+	if join.Inode != mine.Inode || initial.Inode != mine.Inode || join.Cookie == initial.Cookie ||
+		join.Cookie == mine.Cookie || initial.Cookie == mine.Cookie {
 		t.Errorf("inodes and cookies: %+v %+v %+v", mine.Socket, join.Socket, initial.Socket)
 	}
 	again, err := w.client.Connection(t.Context(), mine.Info.Token)
@@ -187,7 +191,8 @@ func TestJoinedSubflow(t *testing.T) {
 	if labtest.KernelBefore(t, 6, 8) {
 		total = 0
 	}
-	if err != nil || again.Info.Subflows != 1 || again.Info.SubflowsTotal != total || again.Info.Limits().SubflowsMax != 4 {
+	if err != nil || again.Info.Subflows != 1 || again.Info.SubflowsTotal != total ||
+		again.Info.Limits().SubflowsMax != 4 {
 		t.Errorf("lookup: %+v, %v", again.Info, err)
 	}
 }
@@ -203,7 +208,8 @@ func TestFallback(t *testing.T) {
 		for _, s := range collect(t, w.client.Subflows(t.Context(), nil)) {
 			t.Errorf("subflow %+v", s)
 		}
-		rows := collect(t, w.client.Subflows(t.Context(), &Request{AllTCP: true, LocalPort: uint16(addrPort(server.LocalAddr()).Port())}))
+		rows := collect(t, w.client.Subflows(t.Context(), &Request{AllTCP: true,
+			LocalPort: uint16(addrPort(server.LocalAddr()).Port())}))
 		if len(rows) != 1 || rows[0].HasMPTCP || rows[0].ULP != "" || rows[0].TCP.BytesReceived != 5 {
 			t.Errorf("all TCP: %+v", rows)
 		}
@@ -309,7 +315,8 @@ func TestUnknownToken(t *testing.T) {
 	}
 	// A first question of a new client, in a namespace without connections, too.
 	empty := newWorld(t, nil)
-	if _, err := empty.client.Connection(t.Context(), c.Info.Token); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, mptcp.ErrNotSupported) {
+	if _, err := empty.client.Connection(t.Context(), c.Info.Token); !errors.Is(err, fs.ErrNotExist) ||
+		errors.Is(err, mptcp.ErrNotSupported) {
 		t.Errorf("in another namespace: %v, want fs.ErrNotExist", err)
 	}
 }
@@ -407,7 +414,8 @@ func TestListenerOfAnEndpoint(t *testing.T) {
 		t.Fatalf("listeners %+v", rows)
 	}
 	below := collect(t, w.client.Subflows(t.Context(), &Request{States: StatesOf(mptcp.StateListen)}))
-	if len(below) != 1 || below[0].Local.String() != "127.0.0.3:4321" || below[0].ULP != "mptcp" || below[0].Inode != rows[0].Inode {
+	if len(below) != 1 || below[0].Local.String() != "127.0.0.3:4321" || below[0].ULP != "mptcp" ||
+		below[0].Inode != rows[0].Inode {
 		t.Errorf("below %+v, listener %+v", below, rows[0].Socket)
 	}
 }

@@ -36,7 +36,8 @@ func TestOrphanSubflowWithDeadToken(t *testing.T) {
 	mine := w.connection(client.LocalAddr())
 	subflow := w.waitSubflows(mine.Info.Token, 1)[0]
 	// DATA_FIN closes the connection; the FIN that would close the subflow is lost.
-	if err := w.ns.SetFirewall(lab.FirewallRule{Hook: lab.HookInput, Flags: lab.FIN, FlagsMask: lab.FIN, Verdict: lab.Drop}); err != nil {
+	if err := w.ns.SetFirewall(lab.FirewallRule{Hook: lab.HookInput, Flags: lab.FIN, FlagsMask: lab.FIN,
+		Verdict: lab.Drop}); err != nil {
 		t.Fatal(err)
 	}
 	client.Close()
@@ -49,7 +50,8 @@ func TestOrphanSubflowWithDeadToken(t *testing.T) {
 		return nil
 	})
 	orphan, err := w.client.Subflow(t.Context(), subflow.Socket)
-	if err != nil || orphan.MPTCP.TokenLocal != mine.Info.Token || orphan.Inode != 0 || orphan.State == mptcp.StateEstablished {
+	if err != nil || orphan.MPTCP.TokenLocal != mine.Info.Token || orphan.Inode != 0 ||
+		orphan.State == mptcp.StateEstablished {
 		t.Errorf("orphan %+v, %v", orphan, err)
 	}
 	for _, c := range collect(t, w.client.Connections(t.Context(), nil)) {
@@ -124,7 +126,8 @@ func TestSynRecvHasNoULP(t *testing.T) {
 	port := addrPort(l.Addr()).Port()
 	for _, states := range []States{0, StatesOf(mptcp.StateSynRecv)} {
 		await.Success(t, func() error {
-			for _, s := range collect(t, w.client.Subflows(t.Context(), &Request{AllTCP: true, LocalPort: port, States: states})) {
+			for _, s := range collect(t, w.client.Subflows(t.Context(), &Request{AllTCP: true, LocalPort: port,
+				States: states})) {
 				if s.State != mptcp.StateSynRecv {
 					continue
 				}
@@ -248,7 +251,8 @@ func TestDestroyed(t *testing.T) {
 		if passive := before.MPTCP.TokenLocal == theirs.Info.Token && !before.MPTCP.Join(); wiped && !passive {
 			t.Errorf("wiped: %+v, before %+v", s, before)
 		}
-		if !wiped && (s.TCP.BytesSent < before.TCP.BytesSent || s.TCP.BytesReceived < before.TCP.BytesReceived || s.Remote != before.Remote) {
+		if !wiped && (s.TCP.BytesSent < before.TCP.BytesSent || s.TCP.BytesReceived < before.TCP.BytesReceived ||
+			s.Remote != before.Remote) {
 			t.Errorf("last counters %+v, before %+v", s.TCP, before.TCP)
 		}
 		if wiped && (s.TCP.BytesSent != 0 || s.TCP.BytesReceived != 0) {

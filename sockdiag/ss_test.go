@@ -78,7 +78,8 @@ func (w *world) compareConnections(path string) error {
 		errs = append(errs, compareLine(lines, &c.Socket, map[string]string{
 			"token": fmt.Sprintf("%x", uint32(c.Info.Token)), "ino": fmt.Sprint(c.Inode), "sk": fmt.Sprintf("%x", c.Cookie),
 			"subflows": optional(uint64(c.Info.Subflows)), "subflows_max": optional(uint64(c.Info.SubflowsMax)),
-			"write_seq": fmt.Sprintf("%x", c.Info.WriteSeq), "snd_una": fmt.Sprintf("%x", c.Info.SndUna), "rcv_nxt": fmt.Sprintf("%x", c.Info.RcvNxt),
+			"write_seq": fmt.Sprintf("%x", c.Info.WriteSeq), "snd_una": fmt.Sprintf("%x", c.Info.SndUna),
+			"rcv_nxt": fmt.Sprintf("%x", c.Info.RcvNxt),
 		}))
 	}
 	return errors.Join(errs...)
@@ -96,11 +97,14 @@ func (w *world) compareSubflows(path string) error {
 		errs = append(errs, compareLine(lines, &s.Socket, map[string]string{
 			"flags": m.Flags.String(), "ino": fmt.Sprint(s.Inode), "sk": fmt.Sprintf("%x", s.Cookie),
 			"token": fmt.Sprintf("%04x(id:%d)/%04x(id:%d)", uint32(m.TokenRemote), m.RemoteID, uint32(m.TokenLocal), m.LocalID),
-			"seq":   fmt.Sprintf("%x", m.MapSeq), "sfseq": fmt.Sprintf("%x", m.MapSubflowSeq), "ssnoff": fmt.Sprintf("%x", m.SSNOffset), "maplen": fmt.Sprintf("%x", m.MapDataLen),
-			"cwnd": fmt.Sprint(info.Cwnd), "mss": fmt.Sprint(info.SndMSS), "pmtu": fmt.Sprint(info.PMTU), "rcvmss": fmt.Sprint(info.RcvMSS), "advmss": fmt.Sprint(info.AdvMSS),
+			"seq":   fmt.Sprintf("%x", m.MapSeq), "sfseq": fmt.Sprintf("%x", m.MapSubflowSeq),
+			"ssnoff": fmt.Sprintf("%x", m.SSNOffset), "maplen": fmt.Sprintf("%x", m.MapDataLen),
+			"cwnd": fmt.Sprint(info.Cwnd), "mss": fmt.Sprint(info.SndMSS), "pmtu": fmt.Sprint(info.PMTU),
+			"rcvmss": fmt.Sprint(info.RcvMSS), "advmss": fmt.Sprint(info.AdvMSS),
 			"rtt":        fmt.Sprintf("%g/%g", float64(info.RTTMicros)/1000, float64(info.RTTVarMicros)/1000),
-			"bytes_sent": optional(info.BytesSent), "bytes_acked": optional(info.BytesAcked), "bytes_received": optional(info.BytesReceived),
-			"segs_out": optional(uint64(info.SegsOut)), "segs_in": optional(uint64(info.SegsIn)),
+			"bytes_sent": optional(info.BytesSent), "bytes_acked": optional(info.BytesAcked),
+			"bytes_received": optional(info.BytesReceived),
+			"segs_out":       optional(uint64(info.SegsOut)), "segs_in": optional(uint64(info.SegsIn)),
 		}))
 	}
 	return errors.Join(errs...)

@@ -63,6 +63,7 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 		return inv.Usage("--json-array is iproute2's form, which has no derived events and none of what -d adds")
 	}
 	if !derived && !inv.Options.AllNetns && inv.Options.Replay == "" {
+		asked.Dedicated, asked.Late = true, process.BeInTime
 		asked.Output, _ = inv.Stdout.(*os.File) // a thread that waits for its end would cost a tenth of the start
 		defer process.OneProcessor()()
 	} else {
@@ -87,6 +88,9 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 	devices := device.NewNames()
 	devices.Find = stream.Device
 	m := &monitor.Printer{Out: inv.Stdout, Form: eventFormat(inv, devices, a.lineEnd(inv)), Devices: devices, Expr: expr.WithDevices(devices.Name)}
+	if asked.Dedicated {
+		m.Begun = process.CalmMonitor
+	}
 	if expr != nil {
 		views, done := stream.Views()
 		m.Context = monitor.NewContext(ctx, views)

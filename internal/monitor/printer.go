@@ -30,6 +30,7 @@ type Printer struct {
 	Devices *device.Names
 	Expr    *filter.Expr
 	Context *Context            // nil without a filter
+	Begun   func()              // called after the first events, which need not wait for it, or nil
 	Note    func(engine string) // is told how the events come: at first, and when that changes
 
 	buffer  []byte
@@ -62,6 +63,10 @@ func (m *Printer) printAll(batches iter.Seq2[[]mptcp.Event, error]) error {
 		}
 		if err := m.print(batch); err != nil {
 			return err
+		}
+		if m.Begun != nil {
+			m.Begun()
+			m.Begun = nil
 		}
 	}
 	return nil

@@ -16,6 +16,15 @@ type Pace struct {
 	// is at most 2 ms when more than about 18,000 come in a second. Below 0 no event waits.
 	Coalesce time.Duration
 
+	// Dedicated says that the process does little else than to read these events. It then
+	// holds its processor while it waits for the next event, for up to 24 ms, and other
+	// goroutines may wait that long for their turn if there is one processor.
+	Dedicated bool
+
+	// Late, if not nil, is called on the thread of a wait that ended more than a millisecond
+	// late, which may be a thread with a timer slack that the program has changed.
+	Late func()
+
 	// Output, if it is a pipe, ends the iteration without an error when nobody reads from
 	// the pipe any more. Otherwise the program would learn of it only when it writes the
 	// next event, which may never come.

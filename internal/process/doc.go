@@ -1,7 +1,6 @@
 // Package process holds everything that the program sets of its own process. Public
 // packages set nothing: their callers' processes belong to the callers.
 //
-// What was tried and made less than 5 % of a difference is not here: a longer timer slack
-// for the runtime's monitor thread (0 to 2 % of a monitor's processor time), and a larger
-// GOGC for lists of connections (0 to 3 % of a list of 50,000).
+// What made less than 5 % of a difference is not here: a larger GOGC for lists of
+// connections (0 to 3 % of a list of 50,000).
 package process
