@@ -137,9 +137,18 @@ connection fall back to TCP? This page explains each cause that it knows. ` + "`
 shows the same in the terminal.
 
 A finding has a **severity**: *fail*, something that was asked for does not work; *warn*, it works
-worse than it could; *info*, an explanation of what may surprise. And a **confidence**: *certain*,
-the facts leave nothing else; *likely*, they suggest it, and others fit too; *possible*, they allow
-it. Only failures and warnings make a host unhealthy.
+worse than it could; *info*, an explanation of what may surprise. And a **confidence**. Only
+failures and warnings make a host unhealthy.
+
+| confidence | what it means | examples |
+|---|---|---|
+| certain | every other known cause is excluded by a fact that the finding shows | the address is not on this host; a rule of this host's firewall drops this very packet |
+| likely | the facts suggest it, and other causes fit them too, which the finding lists | the peer answered without MPTCP: its program may use TCP, or the option was removed |
+| possible | the facts allow it | the strict filter of reverse paths dropped packets, of whatever connection |
+
+A finding that lists other causes is never certain. Neither is one about routes where rules depend
+on a mark that cannot be seen. If several counters moved that could explain a fallback, all of them
+are shown.
 
 The exit code is the verdict: 0 healthy, 1 warnings, 2 failures. 3 is none: the command line was
 wrong, the facts could not be read, or nothing was found and the subflows could not be seen

@@ -41,6 +41,7 @@ func Diagnose(f Facts) Report {
 	slices.SortStableFunc(found, func(a, b Finding) int { return mendFirst(&a, &b, families) })
 	report := Report{Schema: 1, Time: f.Time.UTC(), Findings: append([]Finding{}, found...), Unseen: f.Unseen}
 	for i := range report.Findings {
+		report.Findings[i].admit()
 		if !report.Findings[i].host {
 			report.Findings[i].Fix = f.enter(report.Findings[i].Fix)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"mptcpctl/hostnet"
 	"mptcpctl/mptcp"
+	"mptcpctl/track"
 )
 
 func addrPort(i int) netip.AddrPort {
@@ -308,5 +309,27 @@ func TestUnseenSubflows(t *testing.T) {
 				t.Errorf("%v: %v and %v, want %v", p, a, b, want)
 			}
 		}
+	}
+}
+
+// Certain is only what no other cause explains, and what evidence is named for: over all
+// cases of all rules.
+func TestCertainExcludesOtherCauses(t *testing.T) {
+	certain := 0
+	for _, tt := range ruleCases() {
+		f := healthy(t)
+		tt.trigger(t, f)
+		for _, found := range Diagnose(*f).Findings {
+			if found.Confidence != track.Certain {
+				continue
+			}
+			certain++
+			if len(found.Alternatives) > 0 || len(found.Evidence) == 0 {
+				t.Errorf("%s %s: %s is certain, with alternatives %v and evidence %q", tt.rule, tt.name, found.Rule, found.Alternatives, found.Evidence)
+			}
+		}
+	}
+	if certain < 20 {
+		t.Errorf("%d certain findings only", certain)
 	}
 }

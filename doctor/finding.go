@@ -141,3 +141,11 @@ type Past struct {
 	First   time.Time `json:"first"` // when it was found first
 	Last    time.Time `json:"last"`  // and last
 }
+
+// admit takes certainty from a finding that names other causes which the same evidence
+// fits: certain is only what every other known cause is excluded for.
+func (f *Finding) admit() {
+	if len(f.Alternatives) > 0 {
+		f.Confidence = min(f.Confidence, track.Likely)
+	}
+}

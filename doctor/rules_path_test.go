@@ -254,7 +254,7 @@ func fallbackCases() []ruleCase {
 	}
 	return []ruleCase{
 		{
-			"D05", "connection", Warn, track.Certain,
+			"D05", "connection", Warn, track.Likely,
 			plainly(func(f *Facts) { fellBack(f, "MPCapableFallbackSYNACK") }),
 			plainly(func(f *Facts) { fellBack(f, "DssFallback") }),
 		},
