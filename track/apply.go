@@ -69,7 +69,7 @@ func (t *Tracker) applyHostEvent(e *mptcp.Event) {
 // tracker reads this one: no state sees it change.
 func (t *Tracker) countListener(e *mptcp.Event, by int) {
 	if n := findNamespace(t.namespaces, e.Netns); n != nil && e.Has(mptcp.FieldSport) {
-		n.facts.listening[e.Sport] += by
+		n.facts.Listen(e.Sport, by)
 	}
 }
 

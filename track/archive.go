@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mptcpctl/mptcp"
+	"mptcpctl/track/dump"
 )
 
 // archive keeps what ended, oldest first: connections, and subflows of connections that
@@ -74,7 +75,7 @@ func (a *archive) final(e *EndedSubflow, now time.Time) bool {
 			if i := findSubflow(late.Connection.Subflows, &e.Subflow); i >= 0 {
 				takeFigures(&late.Connection.Subflows[i], &e.Subflow)
 			}
-			setShares(late.Connection.Subflows)
+			dump.SetShares(late.Connection.Subflows)
 		})
 		return true
 	case !at.ended && at.number >= a.closedGone:

@@ -211,7 +211,7 @@ func (t *Tracker) rows(ctx context.Context, netns string, tokens []mptcp.Token) 
 	if err != nil {
 		return nil, err
 	}
-	if n := findNamespace(t.namespaces, netns); n != nil && slices.ContainsFunc(list, n.facts.doubtful) {
+	if n := findNamespace(t.namespaces, netns); n != nil && slices.ContainsFunc(list, n.facts.Doubtful) {
 		t.refresh(ctx, netns)
 	}
 	rows := make(map[mptcp.Token][]SubflowRow, len(tokens))

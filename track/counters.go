@@ -1,5 +1,7 @@
 package track
 
+import "mptcpctl/track/dump"
+
 // The counters that name the cause of a fallback: in the handshake, and later.
 var (
 	handshakeCauses = []string{
@@ -15,8 +17,8 @@ var (
 // Counters of subflows and endpoints.
 const (
 	counterStale      = "SubflowStale"
-	counterBindErr    = "MPJoinSynTxBindErr"
-	counterConnectErr = "MPJoinSynTxConnectErr"
+	counterBindErr    = dump.CounterBindErr
+	counterConnectErr = dump.CounterConnectErr
 )
 
 // unrisen returns the compared counters as they are in a new namespace: all zero.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mptcpctl/mptcp"
+	"mptcpctl/track/dump"
 )
 
 // ClosedSubflow is a subflow that ended while its connection went on, with its
@@ -42,7 +43,7 @@ func (t *Tracker) closeSubflow(k mptcp.Key, s mptcp.Subflow, e *mptcp.Event, at 
 		c.Event = *e
 	}
 	if n := findNamespace(t.namespaces, k.Netns); n != nil {
-		n.facts.device(&c.Subflow)
+		n.facts.Device(&c.Subflow)
 	}
 	t.archive.keepClosed(c, 2*t.config.Keep)
 }
@@ -63,12 +64,12 @@ func (t *Tracker) end(slot uint32, how How, at time.Time) {
 		t.archive.settle(r.Netns, s, t.archive.nextPlace(true), now)
 		s.State, s.TCP = mptcp.SubflowClosed, mptcp.StateClosed
 		if n != nil {
-			n.facts.device(s)
+			n.facts.Device(s)
 		}
 	}
 	r.State = mptcp.StateClosed
-	slices.SortFunc(r.Subflows, compareSubflows)
-	setShares(r.Subflows)
+	slices.SortFunc(r.Subflows, dump.CompareSubflows)
+	dump.SetShares(r.Subflows)
 	e := &Ended{Key: r.key(), Connection: r.Connection, At: at, How: how, history: r.history, found: now}
 	t.archive.keepEnded(e, t.config.Keep)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"mptcpctl/mptcp"
+	"mptcpctl/track/dump"
 )
 
 // mergeDepth says how much the kernel's answer about a connection says about its
@@ -29,11 +30,11 @@ const (
 // joinIn gives a connection from the kernel its subflows, with the facts of its
 // namespace.
 func (t *Tracker) joinIn(c *mptcp.Connection, rows []SubflowRow) {
-	f := &facts{}
+	f := &dump.Facts{}
 	if n := findNamespace(t.namespaces, c.Netns); n != nil {
 		f = n.facts
 	}
-	joinRows(c, rows, f)
+	dump.Rows(c, rows, f)
 }
 
 // takeIn puts what the kernel says about a connection into the table. With announce, the
@@ -100,17 +101,12 @@ func sameConnection(held, c *mptcp.Connection) bool {
 	if held.Cookie != 0 && c.Cookie != 0 {
 		return held.Cookie == c.Cookie
 	}
-	return held.Local == c.Local && held.Remote == c.Remote || unaddressed(c) || nascent(held)
+	return held.Local == c.Local && held.Remote == c.Remote || dump.Unaddressed(c) || nascent(held)
 }
-
-// unaddressed reports whether the kernel shows no addresses of the connection. It copies
-// them into the socket only at the end of connect(), when the connection may already be
-// established, and clears those of some sockets that are closing.
-func unaddressed(c *mptcp.Connection) bool { return c.Remote.Port() == 0 }
 
 // nascent reports whether the connection has no addresses yet.
 func nascent(c *mptcp.Connection) bool {
-	return unaddressed(c) && (c.State == mptcp.StateSynSent || c.State == mptcp.StateEstablished)
+	return dump.Unaddressed(c) && (c.State == mptcp.StateSynSent || c.State == mptcp.StateEstablished)
 }
 
 // merge updates the record with what the kernel says, derives deltas from what that
@@ -122,7 +118,7 @@ func (t *Tracker) merge(r *record, c *mptcp.Connection, depth mergeDepth) (missi
 	r.Since, r.FallbackCause = held.Since, held.FallbackCause
 	r.Side = orSide(held.Side, c.Side)
 	r.Fallback = held.Fallback || c.Fallback
-	if !unaddressed(&held) {
+	if !dump.Unaddressed(&held) {
 		r.Local, r.Remote = held.Local, held.Remote
 	}
 	if held.PathManager != "" {
@@ -132,7 +128,7 @@ func (t *Tracker) merge(r *record, c *mptcp.Connection, depth mergeDepth) (missi
 	if depth != withoutSubflows {
 		missing = t.mergeSubflows(r, c.Subflows, depth == confirmed)
 	}
-	countBytes(&r.Connection)
+	dump.CountBytes(&r.Connection)
 	if r.Fallback && !held.Fallback {
 		t.fellBack(r, r.flags&(coreCreated|coreEstablished) != 0)
 	}
@@ -196,7 +192,7 @@ func (t *Tracker) reveal(r *record, before mptcp.SubflowState, s *mptcp.Subflow)
 		}
 	case mptcp.SubflowSilent:
 		if n := findNamespace(t.namespaces, r.Netns); n != nil {
-			evidence, sure := n.facts.silence(s)
+			evidence, sure := n.facts.Silence(s)
 			t.deriveOf(r, s, KindSubflowSilent, sure, evidence...)
 		}
 	}

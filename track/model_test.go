@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"mptcpctl/mptcp"
+	"mptcpctl/track/dump"
 )
 
 // model plays actions of a kernel on the fake one, with the events that Linux was
@@ -307,7 +308,7 @@ func compareToKernel(m *model, tracker *Tracker) (o outcome) {
 	o.want = Join(m.dump()[0])
 	m.mu.Unlock()
 	s := tracker.State()
-	o.got = slices.SortedFunc(s.Connections(), compareConnections)
+	o.got = slices.SortedFunc(s.Connections(), dump.CompareConnections)
 	for i := range o.got {
 		c := &o.got[i]
 		if c.Side != mptcp.SideUnknown && (c.Side == mptcp.SideClient) != c.Local.Addr().Is4() {

@@ -4,19 +4,21 @@ import (
 	"context"
 	"slices"
 	"strings"
+
+	"mptcpctl/track/dump"
 )
 
 // namespace is what is known of a network namespace apart from its connections. It
 // is replaced, not changed, when something new comes, so that states may share it.
 type namespace struct {
 	snapshot Snapshot // without connections and subflows
-	facts    *facts
+	facts    *dump.Facts
 	counters Counters
 	unread   bool // the namespace is new: counters are taken to have begun at zero
 }
 
 func newNamespace(s *Snapshot) *namespace {
-	n := &namespace{snapshot: *s, facts: newFacts(s)}
+	n := &namespace{snapshot: *s, facts: dump.NewFacts(s)}
 	n.snapshot.Connections, n.snapshot.Subflows = nil, nil
 	return n
 }
@@ -33,9 +35,10 @@ func (t *Tracker) refresh(ctx context.Context, netns string) {
 	s.Netns = netns
 	n := newNamespace(s)
 	if before := findNamespace(t.namespaces, netns); before != nil {
-		n.snapshot.Listeners, n.facts.listening = before.snapshot.Listeners, before.facts.listening
+		n.snapshot.Listeners = before.snapshot.Listeners
+		n.facts.KeepListeners(before.facts)
 		n.counters, n.unread = before.counters, before.unread
-		n.facts.succeed(before.facts)
+		n.facts.Succeed(before.facts)
 	} else {
 		n.counters, n.unread = unrisen(), true
 	}

@@ -78,7 +78,7 @@ func (t *Tracker) placeNamespaces(s *sweep, snapshots []Snapshot) {
 		n := newNamespace(&snapshots[i])
 		if before := findNamespace(t.namespaces, n.snapshot.Netns); before != nil {
 			n.counters, n.unread = before.counters, before.unread
-			n.facts.succeed(before.facts)
+			n.facts.Succeed(before.facts)
 		} else if s.why != first {
 			n.counters, n.unread = unrisen(), true // it came meanwhile
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"mptcpctl/mptcp"
+	"mptcpctl/track/dump"
 )
 
 // TestScripts plays the scripts of testdata on a fake kernel with a fake clock, and
@@ -251,10 +252,10 @@ func (n *fakeNamespace) factLine(t *testing.T, f []string) {
 	case "link":
 		index, _ := strconv.ParseUint(f[1], 10, 32)
 		s.Links = slices.DeleteFunc(slices.Clone(s.Links), func(l LinkFact) bool { return l.Index == uint32(index) })
-		s.Links = append(s.Links, LinkFact{uint32(index), f[2], f[3] == "up", f[3] == "up"})
+		s.Links = append(s.Links, LinkFact{Index: uint32(index), Name: f[2], Up: f[3] == "up", Carrier: f[3] == "up"})
 	case "addr":
 		index, _ := strconv.ParseUint(f[2], 10, 32)
-		s.Addresses = append(slices.Clip(s.Addresses), AddressFact{netip.MustParseAddr(f[1]), uint32(index)})
+		s.Addresses = append(slices.Clip(s.Addresses), AddressFact{Addr: netip.MustParseAddr(f[1]), IfIndex: uint32(index)})
 	case "noaddr":
 		s.Addresses = slices.DeleteFunc(slices.Clone(s.Addresses), func(a AddressFact) bool { return a.Addr == netip.MustParseAddr(f[1]) })
 	case "endpoint":
@@ -315,7 +316,7 @@ func printState(s *State, began time.Time) string {
 	if s.Err() != nil {
 		fmt.Fprintf(b, "error %v\n", s.Err())
 	}
-	all := slices.SortedFunc(s.All(), func(x, y Tracked) int { return compareConnections(x.Connection, y.Connection) })
+	all := slices.SortedFunc(s.All(), func(x, y Tracked) int { return dump.CompareConnections(x.Connection, y.Connection) })
 	for _, t := range all {
 		fmt.Fprintf(b, "%v ", t.Key)
 		printConnection(b, &t.Connection, began)

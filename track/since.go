@@ -4,6 +4,7 @@ import (
 	"iter"
 
 	"mptcpctl/mptcp"
+	"mptcpctl/track/dump"
 )
 
 // Since returns the live connections, each beside what it was in an earlier state of
@@ -32,8 +33,8 @@ func (s *State) Since(before *State) iter.Seq2[*Tracked, *Tracked] {
 // walk holds the memory that Since uses again and again.
 type walk struct {
 	state, before *State
-	netns         string // of the namespace that was looked up last
-	facts         *facts // nil: nothing is known of it
+	netns         string      // of the namespace that was looked up last
+	facts         *dump.Facts // nil: nothing is known of it
 	looked        bool
 	record        record
 	then          record
@@ -51,7 +52,7 @@ func (w *walk) load(slot uint32) *Tracked {
 	}
 	for i := range w.record.Subflows {
 		if w.facts != nil {
-			w.facts.device(&w.record.Subflows[i])
+			w.facts.Device(&w.record.Subflows[i])
 		}
 	}
 	w.pair[0] = Tracked{w.record.key(), w.record.Connection}

@@ -73,7 +73,7 @@ func (n *namespace) skipped(counter string, lacks func(netip.Addr) bool) []skipp
 			continue
 		}
 		usable = append(usable, e)
-		if why := n.facts.unusable(e, counter); why != "" {
+		if why := n.facts.Unusable(e, counter); why != "" {
 			found = append(found, skipped{e, why, Likely})
 		}
 	}
@@ -126,4 +126,11 @@ func failedCall(counter string) string {
 		return "its address or port is taken, or was not there at that moment"
 	}
 	return "no route from it to the peer's address, or none through its device"
+}
+
+// endpointSubflow returns the local half of a subflow from the endpoint.
+func endpointSubflow(e *mptcp.Endpoint) *mptcp.Subflow {
+	return &mptcp.Subflow{
+		LocalID: e.ID, Local: netip.AddrPortFrom(e.Address.Unmap(), e.Port), IfIndex: uint32(max(e.IfIndex, 0)),
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mptcpctl/mptcp"
+	"mptcpctl/track/dump"
 )
 
 // State is what was known at one moment. It never changes, and may be read by any
@@ -176,14 +177,14 @@ func (s *State) tracked(slot uint32) Tracked {
 func (s *State) finish(c *mptcp.Connection) {
 	if n := findNamespace(s.namespaces, c.Netns); n != nil {
 		for i := range c.Subflows {
-			n.facts.device(&c.Subflows[i])
+			n.facts.Device(&c.Subflows[i])
 		}
 	}
 	if c.Inode != 0 {
 		c.Processes = s.processes[c.Inode]
 	}
-	slices.SortFunc(c.Subflows, compareSubflows)
-	setShares(c.Subflows)
+	slices.SortFunc(c.Subflows, dump.CompareSubflows)
+	dump.SetShares(c.Subflows)
 }
 
 // Find returns the live connection that has the token now.

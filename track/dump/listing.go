@@ -1,4 +1,4 @@
-package track
+package dump
 
 import (
 	"cmp"
@@ -347,7 +347,7 @@ type foundStrand struct {
 func (l *Listing) All() iter.Seq[*mptcp.Connection] {
 	return func(yield func(*mptcp.Connection) bool) {
 		l.link()
-		facts := newFacts(&l.Facts)
+		facts := NewFacts(&l.Facts)
 		c := mptcp.Connection{Subflows: make([]mptcp.Subflow, 0, 8)}
 		ties := make([]tie, 0, 8)
 		var strands [together]foundStrand
@@ -444,7 +444,7 @@ func (l *Listing) sortKey(c *listedConnection) (high, low uint64) {
 	return local, 0
 }
 
-// compare orders as compareConnections does within one namespace.
+// compare orders as CompareConnections does within one namespace.
 func (l *Listing) compare(a, b radix.Key) int {
 	if a.High != b.High {
 		return cmp.Compare(a.High, b.High)

@@ -1,4 +1,4 @@
-package track
+package dump
 
 import (
 	"net/netip"

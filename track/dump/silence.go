@@ -1,22 +1,27 @@
-package track
+package dump
 
 import (
 	"fmt"
-	"net/netip"
 
 	"mptcpctl/mptcp"
+)
+
+// Counters of joins that could not begin: see [Facts.Unusable].
+const (
+	CounterBindErr    = "MPJoinSynTxBindErr"
+	CounterConnectErr = "MPJoinSynTxConnectErr"
 )
 
 // silentAfterMS is how old the last acknowledgement of a subflow must be, while
 // the retransmission timer backs off, before nothing seems to get through.
 const silentAfterMS = 1000
 
-// silence returns why nothing gets through an established subflow, with one line
+// Silence returns why nothing gets through an established subflow, with one line
 // for each reason, and how sure that is; nothing where it looks alive. A link that
 // is down proves it only for a subflow that is bound to it: without policy routing
 // the packets of an address leave by any link, so there the retransmission timer
 // must agree.
-func (f *facts) silence(sub *mptcp.Subflow) (evidence []string, sure Confidence) {
+func (f *Facts) Silence(sub *mptcp.Subflow) (evidence []string, sure Confidence) {
 	say := func(c Confidence, format string, args ...any) {
 		evidence = append(evidence, fmt.Sprintf(format, args...))
 		sure = max(sure, c)
@@ -45,17 +50,17 @@ func (f *facts) silence(sub *mptcp.Subflow) (evidence []string, sure Confidence)
 	return evidence, sure
 }
 
-// doubtful reports whether the subflow's state depends on links and addresses: the facts
+// Doubtful reports whether the subflow's state depends on links and addresses: the facts
 // about these must then be as new as the subflow's.
-func (f *facts) doubtful(r SubflowRow) bool {
+func (f *Facts) Doubtful(r SubflowRow) bool {
 	sub := r.Subflow
 	sub.Local = mptcp.Unmap(sub.Local)
-	_, sure := f.silence(&sub)
+	_, sure := f.Silence(&sub)
 	return r.TCP == mptcp.StateEstablished && (sure > ConfidenceNone || r.Backoff > 0)
 }
 
 // linkTrouble returns why the device carries nothing, or "".
-func (f *facts) linkTrouble(index uint32) string {
+func (f *Facts) linkTrouble(index uint32) string {
 	if !f.knowsLinks || index == 0 {
 		return ""
 	}
@@ -70,16 +75,16 @@ func (f *facts) linkTrouble(index uint32) string {
 	return ""
 }
 
-// unusable returns why no subflow can start from the endpoint, if the counter counts that
+// Unusable returns why no subflow can start from the endpoint, if the counter counts that
 // reason, and "" otherwise.
-func (f *facts) unusable(e *mptcp.Endpoint, counter string) string {
+func (f *Facts) Unusable(e *mptcp.Endpoint, counter string) string {
 	holder, here := f.holder(e.Address.Unmap())
 	switch counter {
-	case counterBindErr:
+	case CounterBindErr:
 		if f.knowsAddrs && !here {
 			return fmt.Sprintf("endpoint %d: address %s is not on this host", e.ID, e.Address)
 		}
-	case counterConnectErr:
+	case CounterConnectErr:
 		index := uint32(max(e.IfIndex, 0))
 		if index == 0 && here {
 			index = holder
@@ -89,11 +94,4 @@ func (f *facts) unusable(e *mptcp.Endpoint, counter string) string {
 		}
 	}
 	return ""
-}
-
-// endpointSubflow returns the local half of a subflow from the endpoint.
-func endpointSubflow(e *mptcp.Endpoint) *mptcp.Subflow {
-	return &mptcp.Subflow{
-		LocalID: e.ID, Local: netip.AddrPortFrom(e.Address.Unmap(), e.Port), IfIndex: uint32(max(e.IfIndex, 0)),
-	}
 }
