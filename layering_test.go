@@ -165,6 +165,30 @@ func TestGrammarIsKnownToCommands(t *testing.T) {
 	}
 }
 
+// TestArchitectureNamesEveryPackage: a reader of ARCHITECTURE.md finds a line about every
+// package, and about none that is gone.
+func TestArchitectureNamesEveryPackage(t *testing.T) {
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	described := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		if name, _, ok := strings.Cut(strings.TrimPrefix(line, "| `"), "` |"); ok && strings.HasPrefix(line, "| `") {
+			described[name] = true
+		}
+	}
+	for _, dir := range packages(t) {
+		if !described[dir] {
+			t.Errorf("ARCHITECTURE.md has no line about %s", dir)
+		}
+		delete(described, dir)
+	}
+	for name := range described {
+		t.Errorf("ARCHITECTURE.md describes %s, which is not there", name)
+	}
+}
+
 // size is how many files and lines a package has outside tests.
 type size struct{ files, lines int }
 
