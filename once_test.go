@@ -45,6 +45,11 @@ var shared = []struct {
 		copy: regexp.MustCompile(`func \w+\(t (\*testing\.T|testing\.TB), (what string, )?\w+ func\(\) (bool|error)\) \{\n\tt\.Helper`),
 	},
 	{
+		what: "giving a snapshot's sockets their processes", home: "internal/source/gather",
+		copy: regexp.MustCompile(`\.Processes = [\w.]+\[[^\]]*Inode\]`),
+		also: []string{"track/state.go"}, // states are read by many, and get them one connection at a time
+	},
+	{
 		what: "which programs manage endpoints", home: "internal/managers",
 		copy: regexp.MustCompile(`= "mptcpd"|"mptcpd": "`),
 		also: []string{"doctor/host.go", "internal/bundle/anonymise_test.go"}, // each is about one of them
