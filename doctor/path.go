@@ -162,12 +162,47 @@ func carriesNothing(v *view) []Finding {
 					Subject: Subject{Remote: s.Remote, Device: s.Device},
 					Evidence: []string{fmt.Sprintf("connection %s: share %.1f%%, rtt %d us, cwnd %d, backup here %t, backup by the peer %t",
 						c.Token, s.Share*100, s.RTTMicros, s.Cwnd, s.BackupLocal, s.BackupRemote)},
-					Fix: []string{"mptcpctl endpoint change id N nobackup   (if it should carry data)"},
+					Fix: v.carryAgain(s),
 				}
 			})
 		}
 	}
 	return g.list
+}
+
+// carryAgain is what lets the subflow carry data: each host takes back what it asked for.
+func (v *view) carryAgain(s *mptcp.Subflow) []string {
+	var fix []string
+	if s.BackupLocal {
+		i := slices.IndexFunc(v.Endpoints, func(e mptcp.Endpoint) bool {
+			return plain(e.Address) == plain(s.Local.Addr()) && e.Flags.Has(mptcp.FlagBackup)
+		})
+		if i >= 0 {
+			fix = append(fix, changeFlags(fmt.Sprintf("id %d", v.Endpoints[i].ID), v.Endpoints[i].Flags)+"   (if it should carry data)")
+		}
+	}
+	if s.BackupRemote {
+		fix = append(fix, fmt.Sprintf("on the peer: mptcpctl endpoint change %s nobackup   (if it should carry data)", s.Remote.Addr()))
+	}
+	switch {
+	case fix != nil:
+		return fix
+	case s.State == mptcp.SubflowStale:
+		return []string{fmt.Sprintf("traceroute -n -s %s %s   (shows where the path ends)", s.Local.Addr(), s.Remote.Addr())}
+	case s.BackupLocal:
+		return []string{"whoever made it a backup can take that back: no endpoint of this host has its address and the flag"}
+	}
+	return []string{"nothing is wrong: the kernel prefers the faster subflow while that has room"}
+}
+
+// changeFlags is the command that takes backup from an endpoint and leaves fullmesh, which
+// a change sets anew as well.
+func changeFlags(selector string, flags mptcp.EndpointFlags) string {
+	command := "mptcpctl endpoint change " + selector + " nobackup"
+	if flags.Has(mptcp.FlagFullmesh) {
+		command += " fullmesh"
+	}
+	return command
 }
 
 // busyBytes is how much a connection must have carried before a share says

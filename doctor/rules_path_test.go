@@ -504,3 +504,27 @@ func TestDeadPathIsNoBlackhole(t *testing.T) {
 		}
 	}
 }
+
+// A backup is taken back where it was asked for, by a command that can be typed.
+func TestFixOfBackup(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*mptcp.Subflow)
+		want   string
+	}{
+		"here":        {func(s *mptcp.Subflow) { s.BackupLocal = true }, "mptcpctl endpoint change id 2 nobackup fullmesh   (if it should carry data)"},
+		"by the peer": {func(s *mptcp.Subflow) { s.BackupRemote = true }, "on the peer: mptcpctl endpoint change 203.0.113.1 nobackup   (if it should carry data)"},
+		"stale":       {func(s *mptcp.Subflow) { s.State = mptcp.SubflowStale }, "traceroute -n -s 198.51.100.2 203.0.113.1   (shows where the path ends)"},
+		"slow":        {func(*mptcp.Subflow) {}, "nothing is wrong: the kernel prefers the faster subflow while that has room"},
+	} {
+		f := healthy(t)
+		f.Endpoints[0].ID = 2
+		f.Endpoints[0].Flags |= mptcp.FlagBackup | mptcp.FlagFullmesh
+		s := mptcp.Subflow{
+			Local: netip.AddrPortFrom(f.Endpoints[0].Address, 1), Remote: netip.MustParseAddrPort("203.0.113.1:443"), State: mptcp.SubflowEstablished,
+		}
+		tt.change(&s)
+		if fix := newView(f).carryAgain(&s); len(fix) != 1 || fix[0] != tt.want {
+			t.Errorf("%s: %q, want %q", name, fix, tt.want)
+		}
+	}
+}
