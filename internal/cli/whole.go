@@ -46,8 +46,8 @@ func (a *app) becomeWhole(inv *grammar.Invocation) error {
 			return fmt.Errorf("%s: start %s: %w", inv.Path, program, err)
 		}
 	}
-	return fmt.Errorf("%s needs the program %s, which is neither beside %s nor in ../libexec/mptcpctl: the package mptcpctl has it, and `go build -o %s ./cmd/%[2]s` makes it",
-		inv.Path, wholeProgram, self, filepath.Dir(self))
+	return fmt.Errorf("%s needs the program %s, which is neither beside %s nor in ../libexec/mptcpctl: "+
+		"install the package mptcpctl, or build it with `go build ./cmd/%[2]s` and put it there", inv.Path, wholeProgram, self)
 }
 
 // wholePrograms returns where the whole program may be: beside this one, or where
