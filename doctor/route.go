@@ -100,7 +100,7 @@ func (v *view) boundRoute(e mptcp.Endpoint, key routeKey, l Lookup) routeTrouble
 	link := v.links[int(e.IfIndex)]
 	name := link.Name
 	t := routeTrouble{rule: rule.NoRoute, severity: Fail, fix: []string{
-		fmt.Sprintf("ip route add default via GATEWAY dev %s metric 1000", shell.Word(name)),
+		v.defaultRoute(link, key.remote),
 	}}
 	switch {
 	case l.Error == "" && l.Route.Type == "local" && !v.here(key.remote):
@@ -123,6 +123,29 @@ func (v *view) boundRoute(e mptcp.Endpoint, key routeKey, l Lookup) routeTrouble
 		}
 	}
 	return t
+}
+
+// defaultRoute is the command that gives the link a default route which disturbs nobody.
+// Its metric is one that no other route has and that no other link is advised; the gateway
+// is that of another route by the link, where there is one.
+func (v *view) defaultRoute(link hostnet.Link, remote netip.Addr) string {
+	const least = 1000 // above what network managers give
+	metric, gateway := least+link.Index, "GATEWAY"
+	for slices.ContainsFunc(v.Network.Routes, func(r hostnet.Route) bool { return r.Metric == metric }) {
+		metric += 1 << 16 // far from the indices of other links
+	}
+	for _, r := range v.Network.Routes {
+		for _, h := range r.Hops() {
+			if h.IfIndex == link.Index && h.Gateway.IsValid() && sameFamily(h.Gateway, remote) {
+				gateway = h.Gateway.String()
+			}
+		}
+	}
+	via := ""
+	if !pointToPoint(link) {
+		via = " via " + gateway
+	}
+	return fmt.Sprintf("%s route add default%s dev %s metric %d", ipOf(remote), via, shell.Word(link.Name), metric)
 }
 
 // pointToPoint reports whether the link has a single other end, so that no gateway

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -526,5 +527,26 @@ func TestFixOfBackup(t *testing.T) {
 		if fix := newView(f).carryAgain(&s); len(fix) != 1 || fix[0] != tt.want {
 			t.Errorf("%s: %q, want %q", name, fix, tt.want)
 		}
+	}
+}
+
+// Two links without a default route are advised routes that can both be added, by the
+// gateway that other routes of the link name.
+func TestDefaultRoutesFitTogether(t *testing.T) {
+	f := healthy(t)
+	f.Network.Routes = append(f.Network.Routes,
+		hostnet.Route{Dst: netip.MustParsePrefix("10.8.0.0/16"), Gateway: netip.MustParseAddr("198.51.100.9"), IfIndex: wlan, Type: "unicast"},
+		hostnet.Route{Dst: netip.MustParsePrefix("0.0.0.0/0"), IfIndex: eth, Type: "unicast", Metric: 1000 + eth})
+	v := newView(f)
+	first := v.defaultRoute(v.links[eth], server.Addr())
+	second := v.defaultRoute(v.links[wlan], server.Addr())
+	if _, metric, _ := strings.Cut(first, "metric "); strings.HasSuffix(second, metric) || metric == fmt.Sprint(1000+eth) {
+		t.Errorf("%s\n%s", first, second)
+	}
+	if !strings.Contains(second, "default via ") || strings.Contains(second, "GATEWAY") {
+		t.Errorf("the gateway is known: %s", second)
+	}
+	if six := v.defaultRoute(v.links[wlan], netip.MustParseAddr("2001:db8::1")); !strings.HasPrefix(six, "ip -6 route add default via GATEWAY") {
+		t.Errorf("for IPv6: %s", six)
 	}
 }
