@@ -6,15 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"strconv"
-	"strings"
 	"time"
 
 	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
-	"mptcpctl/internal/private"
 	"mptcpctl/internal/source/live"
 	"mptcpctl/pathmanager"
 )
@@ -26,7 +23,11 @@ func (a *app) recordCommand() grammar.Command {
 		Synopsis:  []string{"FILE [ for TIME ] [ every TIME ]"},
 		Help:      recordHelp,
 		Privilege: "CAP_NET_ADMIN in the network namespace for events; without it only the dumps are recorded",
-		Flags:     []grammar.Flag{{Name: "force", Letter: 'f', Summary: "overwrite an existing file"}},
+		Flags: []grammar.Flag{
+			{Name: "force", Letter: 'f', Summary: "overwrite an existing file"},
+			{Name: "size", Value: grammar.Word, Metavar: "BYTES", Summary: "go on in another file at that size, such as 100M"},
+			{Name: "keep", Value: grammar.Word, Metavar: "N", Summary: "with --size: keep the newest N files (default all)"},
+		},
 		Keywords: []grammar.Keyword{
 			{Name: "for", Value: grammar.Duration, Summary: "how long to record"},
 			{Name: "every", Value: grammar.Duration, Summary: "time between two dumps (default 5s)"},
@@ -35,6 +36,7 @@ func (a *app) recordCommand() grammar.Command {
 		Examples: []grammar.Example{
 			{Line: "record trouble.pcapng for 1m", Meaning: "one minute"},
 			{Line: "record trouble.pcapng.gz for 1h", Meaning: "compressed, to about a fifth"},
+			{Line: "record ring.pcapng.gz --size 100M --keep 5", Meaning: "until ^C, the newest 500 MB at most"},
 			{Line: "-a record host.pcapng for 1m", Meaning: "all network namespaces"},
 			{Line: "record trouble.pcapng every 1s", Meaning: "until ^C; `--replay trouble.pcapng -ts -d monitor` then shows what happened"},
 		},
@@ -47,16 +49,14 @@ type recordRequest struct {
 	file  string
 	span  time.Duration // 0: until a signal
 	every time.Duration
+	size  int64 // of a file; 0: any
+	keep  int   // files; 0: all
 }
 
 func (a *app) record(ctx context.Context, inv *grammar.Invocation) error {
 	r, err := recordArguments(inv)
 	if err != nil {
 		return err
-	}
-	out, done, err := createRecording(inv, r.file)
-	if err != nil {
-		return fmt.Errorf("record: %w", err)
 	}
 	if r.span > 0 {
 		var cancel context.CancelFunc
@@ -69,14 +69,9 @@ func (a *app) record(ctx context.Context, inv *grammar.Invocation) error {
 	}
 	progress, clear := recordProgress(inv)
 	config.Progress = progress
-	total, err := live.Record(ctx, out, config)
-	if errors.Is(err, fs.ErrPermission) && total.Bytes == 0 {
-		a.warn("only dumps are recorded, no events: events need CAP_NET_ADMIN in the network namespace")
-		config.Events = nil
-		total, err = live.Record(ctx, out, config)
-	}
+	total, err := a.recordParts(ctx, inv, &r, config)
 	clear()
-	if err = errors.Join(err, done()); err != nil {
+	if err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
 	if line.IsTerminal(inv.Stderr) || total.Lost > 0 || total.Refused > 0 {
@@ -91,6 +86,9 @@ func recordArguments(inv *grammar.Invocation) (r recordRequest, err error) {
 		return r, inv.Usage("the file's name is missing")
 	}
 	r.file, args = args[0], args[1:]
+	if err := r.bounds(inv); err != nil {
+		return r, err
+	}
 	for ; len(args) >= 2; args = args[2:] {
 		into := &r.span
 		switch args[0] {
@@ -111,27 +109,30 @@ func recordArguments(inv *grammar.Invocation) (r recordRequest, err error) {
 	return r, nil
 }
 
-// createRecording creates the file. It is the owner's to read: it names users,
-// processes and peers.
-func createRecording(inv *grammar.Invocation, name string) (w io.Writer, done func() error, err error) {
-	if name == "-" {
-		if line.IsTerminal(inv.Stdout) {
-			return nil, nil, errors.New("a recording cannot go to a terminal: name a file, or redirect the output")
+// bounds reads the options --size and --keep.
+func (r *recordRequest) bounds(inv *grammar.Invocation) (err error) {
+	if text, given := inv.Value("size"); given {
+		if r.size, err = parseSize(text); err != nil {
+			return inv.Usage("--size " + err.Error())
 		}
-		return inv.Stdout, func() error { return nil }, nil
+		if r.file == "-" {
+			return inv.Usage("--size needs files, not the standard output")
+		}
 	}
-	f, err := private.Create(name, inv.Has("force"))
-	if errors.Is(err, fs.ErrExist) {
-		return nil, nil, existsAlready(name)
+	if text, given := inv.Value("keep"); given {
+		if r.keep, err = strconv.Atoi(text); err != nil || r.keep < 1 || r.size == 0 {
+			return inv.Usage(fmt.Sprintf("--keep %q: want a number of files, together with --size", text))
+		}
 	}
-	if err != nil {
-		return nil, nil, err
+	return nil
+}
+
+// recordingOnStdout returns standard output, unless it is a terminal.
+func recordingOnStdout(inv *grammar.Invocation) (w io.Writer, done func() error, err error) {
+	if line.IsTerminal(inv.Stdout) {
+		return nil, nil, errors.New("a recording cannot go to a terminal: name a file, or redirect the output")
 	}
-	if !strings.HasSuffix(name, ".gz") {
-		return f, f.Close, nil
-	}
-	zip := gzip.NewWriter(f)
-	return flushed{zip}, func() error { return errors.Join(zip.Close(), f.Close()) }, nil
+	return inv.Stdout, func() error { return nil }, nil
 }
 
 // existsAlready says how to overwrite a file.
