@@ -108,9 +108,15 @@ func alternatives(e *ledger.Entry, but rule.ID) []rule.ID {
 	var list []rule.ID
 	seen := map[rule.ID]bool{but: true, "": true}
 	for _, r := range e.Reached {
-		if id := ruleOf(e.Kind, r.Cause); !seen[id] {
-			seen[id] = true
-			list = append(list, id)
+		ids := []rule.ID{ruleOf(e.Kind, r.Cause)}
+		if r.Cause == ledger.ResetLater {
+			ids = append(ids, rule.OptionStripped) // an end that gets no mappings resets the subflow
+		}
+		for _, id := range ids {
+			if !seen[id] {
+				seen[id] = true
+				list = append(list, id)
+			}
 		}
 	}
 	return list
