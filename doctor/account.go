@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"mptcpctl/doctor/rule"
 	"mptcpctl/hostnet"
@@ -131,7 +132,7 @@ func givenUp(v *view) []Finding {
 			continue
 		}
 		entry := v.entry(w.c, w.e)
-		if entry == nil || !stuck(entry) || v.toldByEvents(w.c, w.e.Address, w.c.Remote) {
+		if entry == nil || !stuck(entry) || entry.May(ledger.NotLookedAgain) && !v.settled(w.c) || v.toldByEvents(w.c, w.e.Address, w.c.Remote) {
 			continue
 		}
 		g.add(w.e.Address.String()+entry.Reached[0].String(), w.c, func() Finding { return v.stuckEndpoint(w, entry) })
@@ -152,6 +153,20 @@ func stuck(e *ledger.Entry) bool {
 		}
 	}
 	return true
+}
+
+// settled reports whether the connection is so old that its path manager has had its
+// turn: a worker of the kernel runs it, soon after the first acknowledgement.
+func (v *view) settled(c *mptcp.Connection) bool {
+	const turn = 500 * time.Millisecond
+	switch {
+	case !c.Since.IsZero() && v.Time.Sub(c.Since) > turn:
+		return true
+	case v.earlier[c.Token] && v.Time.Sub(v.EventsSince) > turn:
+		return true // it was there when listening began
+	}
+	quiet := time.Duration(max(c.LastDataSentMS, c.LastDataRecvMS)) * time.Millisecond
+	return quiet > turn
 }
 
 // stuckEndpoint is the finding about an endpoint that is stuck.
@@ -210,7 +225,7 @@ func (v *view) certainly(f *Finding, w want, reach ledger.Reach) {
 	f.Confidence = track.Certain
 	switch reach.Cause {
 	case ledger.PeerLimit:
-		f.Rule, f.Severity = rule.PeerLimit, Fail
+		f.Rule, f.Severity, f.Confidence = rule.PeerLimit, Fail, track.Likely
 		f.Title = "the peer accepts no further subflow: it closed the one " + way + " at once"
 		f.Alternatives = []rule.ID{rule.PeerWithoutDaemon}
 		f.Fix = []string{
@@ -218,7 +233,7 @@ func (v *view) certainly(f *Finding, w want, reach ledger.Reach) {
 			"then let the application connect again: the peer refuses the joins of this connection until one of its subflows ends",
 		}
 	case ledger.WithoutMPJoin:
-		f.Rule, f.Severity = rule.JoinStripped, Fail
+		f.Rule, f.Severity, f.Confidence = rule.JoinStripped, Fail, track.Likely
 		f.Title = "a middlebox removes MPTCP from the join " + way
 		f.Fix = []string{"report to the operator of this path that TCP option 30 (MP_JOIN) is removed"}
 		v.blameWay(f, suspectJoin, netip.AddrPortFrom(w.e.Address, 0), w.c.Remote, v.boundDevice(w.e))

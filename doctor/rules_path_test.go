@@ -240,9 +240,10 @@ func joinCases() []ruleCase {
 			"D42", "the limit was raised later", Warn, track.Certain,
 			plainly(func(f *Facts) {
 				untried(f)
+				f.Connections[0].Since = now.Add(-time.Minute)
 				setCounters(&f.MPTCP, map[string]uint64{"AddAddr": 0}, nil)
 			}),
-			plainly(func(f *Facts) { untried(f); f.Connections[0].Limits.Subflows = 2 }),
+			plainly(func(f *Facts) { untried(f); f.Connections[0].Since = now }), // its worker has yet to run
 		},
 	}
 }

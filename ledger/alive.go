@@ -29,6 +29,18 @@ func subflow(c *mptcp.Connection, local netip.Addr, remote netip.AddrPort) *mptc
 	return best
 }
 
+// unlisted reports whether the connection counts more subflows than were listed: its
+// figures and its subflows were read at two moments, and a subflow came between.
+func unlisted(c *mptcp.Connection) bool {
+	listed := 0
+	for i := range c.Subflows {
+		if s := &c.Subflows[i]; !s.Initial && s.State != mptcp.SubflowClosed {
+			listed++
+		}
+	}
+	return int(c.Limits.Subflows) > listed
+}
+
 // alive returns how far a subflow that is there has got.
 func alive(c *mptcp.Connection, s *mptcp.Subflow) (Reach, string) {
 	between := fmt.Sprintf("subflow %s to %s", s.Local, s.Remote)

@@ -140,6 +140,8 @@ func decides(e *Entry) string {
 	switch {
 	case e.Certain():
 		return ""
+	case e.May(Working):
+		return "the subflows as they are a moment later"
 	case e.May(NotLookedAgain), e.May(LimitReached), e.May(NoSubflowsAllowed):
 		return "which of the endpoints were used: the events since the connection began"
 	case e.May(PeerLimit) && e.May(TimedOut):

@@ -112,6 +112,10 @@ func (a *account) judgeJoin(c *mptcp.Connection, entry *Entry) {
 		entry.Reached, entry.Evidence = list, []string{line}
 		return
 	}
+	if unlisted(c) {
+		entry.set(Reach{SynOut, Waiting})
+		entry.set(Reach{Up, Working})
+	}
 	tried := a.tried(c, e)
 	if tried != yes {
 		cause, line := a.waits(c)

@@ -167,7 +167,15 @@ func TestJoin(t *testing.T) {
 		{"limit 0", func(f *Facts) { f.Limits.Subflows = 0; f.Connections[0].Limits.SubflowsMax = 0 }, "",
 			[]Cause{NoSubflowsAllowed}, ByRoom},
 		{"limit raised later", func(*Facts) {}, "", []Cause{NotLookedAgain}, ByAnyAdd},
-		{"limit reached", func(f *Facts) { f.Connections[0].Limits.Subflows = 2 }, "", []Cause{LimitReached}, ByRoom},
+		{"limit reached", func(f *Facts) {
+			f.Connections[0].Limits.SubflowsMax = 1
+			f.join("10.91.7.2:4", "10.91.1.1:5201", mptcp.SubflowPending)
+		}, "", []Cause{LimitReached}, ByRoom},
+		{"a subflow that was not listed", func(f *Facts) {
+			f.use(1)
+			f.count(0, 0, 0, 0, 0)
+			f.Connections[0].Limits.Subflows = 1
+		}, "", []Cause{Waiting, Working, PeerForbids}, ByPeer},
 		{"the C-flag", func(f *Facts) {
 			f.use(1)
 			f.event(mptcp.EventEstablished, func(ev *mptcp.Event) {
