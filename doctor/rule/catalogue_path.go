@@ -67,7 +67,7 @@ var peerRules = [...]Rule{
 	{JoinsForbidden, FamilyPeer, "The peer forbids joins to its address",
 		"A server behind a load balancer sets the C flag, because joins to the address of the connection would reach another server. It must then announce its own address.",
 		"The events of the connection contain deny_join_id0, and there is no ANNOUNCED. After the fact: endpoints are used up, and no counter of joins moved at all.",
-		"On the peer: add a signal endpoint, or allow joins with net.mptcp.allow_join_initial_addr_port=1 for new connections.", NeedsHost, true},
+		"On the peer: add a signal endpoint, or allow joins with net.mptcp.allow_join_initial_addr_port=1 for new connections.", NeedsEvents, true},
 	{LoadBalancer, FamilyPeer, "A load balancer sends joins to another server",
 		"The balancer does not understand MPTCP and takes the second subflow for a new connection. It reaches a server that does not know its token.",
 		"On that other server MPJoinNoTokenFound increases; the client sees the join refused.",
