@@ -14,11 +14,11 @@ import (
 // neither failure nor warning, on the client as on the server.
 const Healthy = "healthy"
 
-// scenarioPort is the port of the scenarios' servers.
+// Port is the port of the scenarios' servers.
 const Port = 12345
 
 // Scenario is a network with traffic in which one thing is wrong, or nothing: what
-// [Start] brings about. It is data only.
+// [mptcpctl/internal/lab/procedure.Start] brings about. It is data only.
 type Scenario struct {
 	Name     string // what `lab run` takes
 	Summary  string // one line that says what is wrong
@@ -156,7 +156,7 @@ func (s Symptom) String() string {
 	return fmt.Sprintf("%s: %s at least %d", s.Host, s.Counter, s.Count)
 }
 
-// Scenarios returns the scenarios in the order of `lab list`, the healthy ones
+// All returns the scenarios in the order of `lab list`, the healthy ones
 // first. The caller owns them.
 func All() []Scenario {
 	var all []Scenario
@@ -173,7 +173,7 @@ func All() []Scenario {
 	return all
 }
 
-// FindScenario returns the scenario of that name.
+// Find returns the scenario of that name.
 func Find(name string) (Scenario, bool) {
 	for _, s := range All() {
 		if s.Name == name {

@@ -12,7 +12,7 @@ import (
 // see what moves on a host where something happens.
 const DefaultWindow = 250 * time.Millisecond
 
-// FactsConfig says what Facts gathers. The zero value, and nil, mean all connections
+// Config says what Facts gathers. The zero value, and nil, mean all connections
 // and a single reading of the counters.
 type Config struct {
 	// Window is the time between two readings of the counters. Events are listened

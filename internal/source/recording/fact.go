@@ -8,13 +8,13 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// formatVersion is the version of the facts in a recording.
+// Version is the version of the facts in a recording.
 const Version = 1
 
 // What a fact of a recording tells.
 const (
 	FactRecording = "recording" // the first one: what the file is
-	FactSnapshot  = "snapshot"  // all up to factEnd was read at about its time
+	FactSnapshot  = "snapshot"  // all up to FactEnd was read at about its time
 	FactSockets   = "sockets"   // the sock_diag messages up to the next fact are of Protocol
 	FactSysctls   = "sysctls"   // net.mptcp
 	FactFile      = "file"      // a text of /proc
@@ -33,25 +33,25 @@ const (
 type Fact struct {
 	Fact string `json:"fact"`
 
-	Version   int                        `json:"version,omitempty"`   // of factRecording
+	Version   int                        `json:"version,omitempty"`   // of FactRecording
 	Kernel    string                     `json:"kernel,omitempty"`    // release
 	Program   string                     `json:"program,omitempty"`   // that recorded
 	Events    bool                       `json:"events,omitempty"`    // they were subscribed to
-	Round     int                        `json:"round,omitempty"`     // of factSnapshot: those of one round were taken one after the other
-	All       bool                       `json:"all,omitempty"`       // of factRecording: the interfaces have the names of their network namespaces
+	Round     int                        `json:"round,omitempty"`     // of FactSnapshot: those of one round were taken one after the other
+	All       bool                       `json:"all,omitempty"`       // of FactRecording: the interfaces have the names of their network namespaces
 	Protocol  uint32                     `json:"protocol,omitempty"`  // of factSockets: 6 or 262
 	Sysctls   map[string]string          `json:"sysctls,omitempty"`   // by name
-	Path      string                     `json:"path,omitempty"`      // of factFile, below /proc
-	Text      string                     `json:"text,omitempty"`      // of factFile
+	Path      string                     `json:"path,omitempty"`      // of FactFile, below /proc
+	Text      string                     `json:"text,omitempty"`      // of FactFile
 	Network   *hostnet.Network           `json:"network,omitempty"`   //
 	Lookups   []Lookup                   `json:"lookups,omitempty"`   //
 	Processes map[uint32][]mptcp.Process `json:"processes,omitempty"` //
 	Host      *doctor.Facts              `json:"host,omitempty"`      // without what the other facts tell
 	Lost      uint64                     `json:"lost,omitempty"`      // events
-	Shared    bool                       `json:"shared,omitempty"`    // of factLost: of whichever namespace
+	Shared    bool                       `json:"shared,omitempty"`    // of FactLost: of whichever namespace
 	Part      []byte                     `json:"part,omitempty"`      // of factPart: of the fact's JSON
 	More      bool                       `json:"more,omitempty"`      // of factPart: another part follows
-	Refused   uint64                     `json:"refused,omitempty"`   // of factStop: messages that were not the kernel's
+	Refused   uint64                     `json:"refused,omitempty"`   // of FactStop: messages that were not the kernel's
 }
 
 // Lookup is a question for a route with the kernel's answer.

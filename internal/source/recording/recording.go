@@ -17,7 +17,7 @@ import (
 	"mptcpctl/pathmanager"
 )
 
-// Recording is what [Record] wrote: it answers as the kernel answered then. As a
+// Recording is what [mptcpctl/internal/source/live.Record] wrote: it answers as the kernel answered then. As a
 // [track.Recording] it is played by one tracker, once.
 //
 // What a recording holds is foreign: it is checked like anything that comes from
@@ -68,7 +68,7 @@ const largestRecording = 2 << 30
 // ErrNotRecorded is what a view answers that the recording has no answer for.
 var ErrNotRecorded = errors.New("not recorded")
 
-// OpenRecording reads a recording, which gzip may have compressed. The error unwraps
+// Open reads a recording, which gzip may have compressed. The error unwraps
 // to that of the file system, or [errors.Is] [pcapng.ErrFormat], or
 // [io.ErrUnexpectedEOF] where what gzip wrote was cut short so early that nothing can
 // be shown.
@@ -93,7 +93,7 @@ func Open(path string) (*Recording, error) {
 	return r, nil
 }
 
-// ReadRecording reads a recording, whose memory is taken from the allowance.
+// Read reads a recording, whose memory is taken from the allowance.
 func Read(from io.Reader, allowance *Allowance) (*Recording, error) {
 	data, err := pcapng.Read(from, allowance.Spend)
 	if err != nil {
@@ -102,7 +102,7 @@ func Read(from io.Reader, allowance *Allowance) (*Recording, error) {
 	return parseRecording(data, allowance)
 }
 
-// ParseRecording reads a recording of which data are the bytes. The recording keeps
+// Parse reads a recording of which data are the bytes. The recording keeps
 // them.
 func Parse(data []byte) (*Recording, error) {
 	return parseRecording(data, NewAllowance(func() int64 { return int64(len(data)) }))
