@@ -30,9 +30,9 @@ const (
 	costPacket    = 128
 	costEvent     = 128
 	costSocket    = 256
-	costSnapshot  = 1 << 10
-	costObject    = 256 // of JSON
-	costValue     = 24  // in an object or a list
+	costSnapshot  = 6 << 10 // with what a replay makes of it
+	costObject    = 256     // of JSON
+	costValue     = 24      // in an object or a list
 )
 
 // NewAllowance makes the allowance of a file. size returns how many of its bytes were

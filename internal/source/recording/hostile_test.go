@@ -80,6 +80,13 @@ func TestHostileRecordings(t *testing.T) {
 			}
 			return b
 		},
+		"very many empty snapshots": func() []byte {
+			b := begin()
+			for range 30_000 {
+				b = withFact(t, withFact(t, b, &Fact{Fact: FactSnapshot}), &Fact{Fact: FactEnd})
+			}
+			return b
+		},
 		"very many events": func() []byte {
 			event := piecesOf(t).messages[0][:CookedSize+nlmsg.HeaderSize]
 			many := append(appendCooked(nil, NetlinkGeneric), bytes.Repeat(shortest(event), 900_000)...)
