@@ -237,7 +237,7 @@ func joinCases() []ruleCase {
 			}),
 		},
 		{
-			"D42", "the limit was raised later", Warn, track.Certain,
+			"D42", "the limit was raised later", Warn, track.Likely,
 			plainly(func(f *Facts) {
 				untried(f)
 				f.Connections[0].Since = now.Add(-time.Minute)

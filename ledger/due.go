@@ -94,6 +94,14 @@ func (a *account) mayBeDenied(c *mptcp.Connection) bool {
 	return !a.watched(c.Token) && (n > 0 || !known)
 }
 
+// mayBeForbidden reports whether the peer may forbid joins to the address, which nobody
+// saw: where none of its other addresses is accepted, the kernel does not even count the
+// endpoints as used then (mptcp_pm_add_addr_c_flag_case).
+func (a *account) mayBeForbidden(c *mptcp.Connection, remote netip.AddrPort) bool {
+	return c.Limits.LocalAddrUsed == 0 && !a.watched(c.Token) &&
+		!a.joined[netip.AddrPortFrom(plain(remote.Addr()), remote.Port())]
+}
+
 func usedLine(c *mptcp.Connection) string {
 	return fmt.Sprintf("connection %s used %d of %d local addresses", c.Token, c.Limits.LocalAddrUsed,
 		c.Limits.LocalAddrMax)

@@ -123,6 +123,9 @@ func (a *account) judgeJoin(c *mptcp.Connection, entry *Entry) {
 		if a.mayBeDenied(c) {
 			entry.set(Reach{NotDue, UsedOtherwise})
 		}
+		if cause == NotLookedAgain && a.mayBeForbidden(c, entry.Remote) {
+			entry.set(Reach{NotDue, PeerForbids})
+		}
 	}
 	if tried != no {
 		for _, r := range a.ended(c, e, entry.Remote) {

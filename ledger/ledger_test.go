@@ -162,11 +162,12 @@ func TestJoin(t *testing.T) {
 		{"born before the namespace changed its manager", func(f *Facts) {
 			f.Userspace = true
 			f.Connections[0].PathManager = "kernel"
-		}, "", []Cause{NotLookedAgain}, ByAnyAdd},
+		}, "", []Cause{NotLookedAgain, PeerForbids}, ByPeer},
 		{"fallback", func(f *Facts) { f.Connections[0].Fallback = true }, "", []Cause{FallenBack}, ByNewConnection},
 		{"limit 0", func(f *Facts) { f.Limits.Subflows = 0; f.Connections[0].Limits.SubflowsMax = 0 }, "",
 			[]Cause{NoSubflowsAllowed}, ByRoom},
-		{"limit raised later", func(*Facts) {}, "", []Cause{NotLookedAgain}, ByAnyAdd},
+		{"limit raised later, or the C-flag that nobody saw", func(*Facts) {}, "", []Cause{NotLookedAgain, PeerForbids}, ByPeer},
+		{"limit raised later, watched", func(f *Facts) { f.EventsSince = time.Unix(1, 0) }, "", []Cause{NotLookedAgain}, ByAnyAdd},
 		{"limit reached", func(f *Facts) {
 			f.Connections[0].Limits.SubflowsMax = 1
 			f.join("10.91.7.2:4", "10.91.1.1:5201", mptcp.SubflowPending)
