@@ -95,7 +95,7 @@ func TestListLeftEarly(t *testing.T) {
 	}
 }
 
-// refusal is what an error must be.
+// refusal is an error, and what it must be.
 type refusal struct {
 	name  string
 	err   error

@@ -22,7 +22,7 @@ import (
 // cmpEvent compares events whole.
 var cmpEvent = cmp.Options{cmpopts.EquateComparable(netip.Addr{})}
 
-// sample is a message that a kernel sent, and what it says.
+// sample is a message that a kernel sent, and the event in it.
 type sample struct {
 	line string
 	msg  []byte

@@ -26,7 +26,7 @@ var (
 	second = netip.MustParseAddr("10.77.2.1")
 )
 
-// inside runs f in the namespace and fails the test where it fails.
+// inside runs f in the namespace and fails the test if f fails.
 func inside(t testing.TB, ns *lab.Namespace, f func() error) {
 	t.Helper()
 	if err := ns.Do(f); err != nil {

@@ -202,7 +202,7 @@ func testClosedWithoutCreated(t *testing.T, engine Engine) {
 	}
 }
 
-// forge returns a message that says what a kernel's would.
+// forge returns a message that is the kernel's to the last byte.
 func forge(f Family) []byte {
 	e := mptcp.Event{Type: mptcp.EventClosed, Fields: mptcp.FieldToken, Token: 0xdeadbeef}
 	msg := encodeEvent(&e)
@@ -429,7 +429,7 @@ func testLoopLeftEarlyLosesNothing(t *testing.T, engine Engine) {
 	}
 }
 
-// What the tap gets decodes to what the stream yields.
+// The messages that the tap gets decode to the events that the stream yields.
 func TestTapGetsRawMessages(t *testing.T) { eachEngine(t, testTapGetsRawMessages) }
 
 func testTapGetsRawMessages(t *testing.T, engine Engine) {

@@ -75,8 +75,8 @@ func TestMeter(t *testing.T) {
 	}
 }
 
-// What gathered while nobody read says little of what comes next; what is read in
-// several parts is one.
+// A backlog that gathered while nobody read says little about the present rate, also if it
+// is read in several parts.
 func TestMeterOfBacklog(t *testing.T) {
 	var m meter
 	start := time.Unix(1, 0)
@@ -100,8 +100,8 @@ func TestMeterOfBacklog(t *testing.T) {
 	}
 }
 
-// Whoever never comes to the end of the queue knows of the storm all the same, and whoever
-// was stopped for long does not take what gathered for one.
+// A reader that never empties the queue recognizes a storm all the same. One that was
+// stopped for long does not take the backlog for a storm.
 func TestMeterOfEndlessQueue(t *testing.T) {
 	start := time.Unix(1, 0)
 	for _, tt := range []struct {

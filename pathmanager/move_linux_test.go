@@ -129,8 +129,8 @@ func TestMoveWaitsForNobody(t *testing.T) {
 	}
 }
 
-// Losses of both, the queue before the move and the ring after it, are told, each at
-// its place.
+// The losses of the queue before the move and of the ring after it are both reported, each
+// at its place.
 func TestMoveKeepsItsBooks(t *testing.T) {
 	labtest.NeedListenerEvents(t)
 	needEngine(t, EngineRing)
@@ -171,8 +171,8 @@ func TestMoveKeepsItsBooks(t *testing.T) {
 	}
 }
 
-// A listener moves by itself when a storm comes, in the middle of it, and connections
-// that live then are told as a listener tells them that does not move.
+// A listener moves by itself in the middle of a storm. It receives the same messages about
+// the connections of that time as a listener that does not move.
 func TestMoveInStorm(t *testing.T) {
 	labtest.NeedListenerEvents(t)
 	needEngine(t, EngineRing)

@@ -209,7 +209,7 @@ func TestRingPlacesLossExactly(t *testing.T) {
 	}
 }
 
-// An engine that cannot do what is asked says so, and leaves nothing behind.
+// An engine that cannot do what it should returns an error, and leaves nothing behind.
 func TestRingRefusals(t *testing.T) {
 	ns := labtest.MPTCP(t)
 	inside(t, ns, func() error {

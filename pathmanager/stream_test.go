@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is received and what is lost add up, and the loss stands where it happened.
+// The events received and those lost add up, and the loss stands where it happened.
 func TestLossIsExact(t *testing.T) { eachEngine(t, testLossIsExact) }
 
 func testLossIsExact(t *testing.T, engine Engine) {
@@ -50,7 +50,7 @@ func testLossIsExact(t *testing.T, engine Engine) {
 	}
 }
 
-// Queued gives all that has come, with what was lost, and does not wait.
+// Queued gives all events that have come, and the losses, and does not wait.
 func TestQueuedIsAllThatCame(t *testing.T) { eachEngine(t, testQueuedIsAllThatCame) }
 
 func testQueuedIsAllThatCame(t *testing.T, engine Engine) {
@@ -333,7 +333,8 @@ func testOthersRunOnOneProcessor(t *testing.T, engine Engine) {
 	}
 }
 
-// Who writes the events to a pipe learns that nobody reads it without an event.
+// A program that writes the events to a pipe learns without an event that nobody reads the
+// pipe any more.
 func TestOutputWithoutReaderEndsIteration(t *testing.T) {
 	eachEngine(t, testOutputWithoutReaderEndsIteration)
 }
@@ -427,7 +428,7 @@ func testCloseWithinIteration(t *testing.T, engine Engine) {
 	}
 }
 
-// Large messages of others fill the queue with few: a loss behind them is told too.
+// A few large messages of others fill the queue. A loss behind them is reported too.
 func TestLossBehindForgedMessages(t *testing.T) {
 	ns := labtest.MPTCP(t)
 	addAddresses(t, ns, first)

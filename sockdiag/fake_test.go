@@ -278,8 +278,8 @@ func TestLookupsThatOverflowTheBuffer(t *testing.T) {
 	}
 }
 
-// Whoever leaves a loop early leaves answers behind: the socket must not be used
-// again. One that is read to its end is.
+// Leaving a loop early leaves answers behind, so the socket must not be used again. A
+// socket whose answers were all read is used again.
 func TestHalfReadAnswersAreNotReused(t *testing.T) {
 	k := &fakeKernel{}
 	k.answer = modern(func(r fakeRequest) [][]byte {

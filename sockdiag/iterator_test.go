@@ -148,8 +148,7 @@ func TestBriefListsByIterator(t *testing.T) {
 	}
 }
 
-// Who reads from elsewhere than the kernel writes to, notices before anybody believes
-// it.
+// An iterator that reads members at the wrong places notices before it yields anything.
 func TestIteratorProvesItself(t *testing.T) {
 	layout := needIterator(t)
 	w := newWorld(t, nil)

@@ -27,8 +27,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A subflow may outlive its connection: its token is then that of nothing. Whoever
-// believes in the token of a TCP row would show a connection that is gone.
+// A subflow may outlive its connection, and then no connection has its token. A program
+// that relies on the token of a TCP socket would show a connection that is gone.
 func TestOrphanSubflowWithDeadToken(t *testing.T) {
 	w := newWorld(t, nil)
 	l := w.listen("tcp4", "127.0.0.1:0", true)
@@ -64,8 +64,8 @@ func TestOrphanSubflowWithDeadToken(t *testing.T) {
 	}
 }
 
-// Connections that are accepted after somebody listed the listener have its cookie,
-// all the same one. Whoever takes the cookie for an identity shows one of them.
+// Connections that are accepted after somebody has listed the listener all have the
+// listener's cookie. A program that identifies them by the cookie shows only one.
 func TestAcceptedConnectionsWithOneCookie(t *testing.T) {
 	w := newWorld(t, nil)
 	l := w.listen("tcp4", "127.0.0.1:0", true)

@@ -10,24 +10,24 @@ import (
 
 // Socket is what the kernel says about every socket (struct inet_diag_msg).
 type Socket struct {
-	Family  mptcp.Family      // of the socket: FamilyINET6 also where it speaks IPv4 (Mapped)
+	Family  mptcp.Family      // of the socket: FamilyINET6 even if it speaks IPv4 (see Mapped)
 	State   mptcp.SocketState //
 	Timer   uint8             // which timer runs: 1 retransmission, 2 keepalive, 3 time-wait, 4 zero window probe
 	Retrans uint8             // retransmissions, or probes, of that timer
 
-	Local  netip.AddrPort // unmapped, without zone: IfIndex tells the link of a link-local address
+	Local  netip.AddrPort // unmapped, without zone: IfIndex is the link of a link-local address
 	Remote netip.AddrPort // unmapped, without zone
 	Mapped bool           // an IPv6 socket that speaks IPv4: the kernel's addresses are ::ffff:a.b.c.d
 
-	IfIndex uint32 // the device that the socket is bound to, 0 if to none
+	IfIndex uint32 // the device that the socket is bound to, 0 for none
 	Cookie  uint64 // unique among the sockets of this boot; the one of SO_COOKIE
 
 	ExpiresMS uint32 // until the timer fires
 	RecvQueue uint32 // bytes to be read; of a listener the connections to be accepted
 	SendQueue uint32 // bytes not acknowledged; of a listener its backlog
 	UID       uint32 // owner
-	Mark      uint32 // SO_MARK, where HasMark
-	HasMark   bool   // the kernel told the mark, which it does to the holder of CAP_NET_ADMIN
+	Mark      uint32 // SO_MARK, if HasMark
+	HasMark   bool   // whether the kernel sent the mark, as it does only to processes with CAP_NET_ADMIN
 	Inode     uint32 // the same for a connection and its subflows; 0: not accepted yet, or closed by its process
 }
 
