@@ -217,7 +217,7 @@ func hasRoom(f *os.File) error {
 	if err := unix.Fstatfs(int(f.Fd()), &s); err != nil || s.Blocks == 0 {
 		return nil
 	}
-	left, all := int64(s.Bavail)*s.Bsize, int64(s.Blocks)*s.Bsize
+	left, all := int64(s.Bavail)*int64(s.Bsize), int64(s.Blocks)*int64(s.Bsize)
 	if floor := min(mostFloor, all/20); left < floor {
 		return fmt.Errorf("%s: ended, because only %d MB are left on its file system", present.Escape(f.Name()), left/1e6)
 	}

@@ -138,6 +138,9 @@ func TestHostileClients(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			address, pid := startServer(t, 1200)
+			// On a host with other work everything takes longer, also without them.
+			_, _, alone := meanWell(address, 100, time.Second)
+			soonEnough := max(time.Second, 10*alone)
 			held := make(chan net.Conn, 3*clients)
 			var holding sync.WaitGroup
 			for i := range 8 { // so that they come together
@@ -169,24 +172,25 @@ func TestHostileClients(t *testing.T) {
 					}
 				}
 			})
-			answered, soon, slowest := meanWell(address, 100)
+			answered, soon, slowest := meanWell(address, 100, soonEnough)
 			close(again)
 			holding.Wait()
-			if answered < 98 || soon < 80 {
-				t.Errorf("%d of 100 requests were answered, %d within a second", answered, soon)
+			if answered < 98 || soon < 98 {
+				t.Errorf("%d of 100 requests were answered, %d within %v", answered, soon, soonEnough)
 			}
 			now, most := memory(t, pid)
 			if most > bound {
 				t.Errorf("the server took %d MiB, the bound is %d", most, bound)
 			}
-			t.Logf("%d of 100 answered, %d within a second, the slowest after %v; %d MiB, at most %d", answered, soon, slowest, now, most)
+			t.Logf("%d of 100 answered, %d within %v, the slowest after %v; %d MiB, at most %d",
+				answered, soon, soonEnough, slowest, now, most)
 		})
 	}
 }
 
 // meanWell sends requests one after the other, and returns how many were answered, and
-// how many of them within a second, as all are where the host has no other work.
-func meanWell(address string, requests int) (answered, soon int, slowest time.Duration) {
+// how many of them soon enough.
+func meanWell(address string, requests int, soonEnough time.Duration) (answered, soon int, slowest time.Duration) {
 	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	for i := range requests {
 		path := []string{"/healthz", "/api/v1/summary", "/api/v1/connections?limit=1000", "/metrics"}[i%4]
@@ -200,7 +204,7 @@ func meanWell(address string, requests int) (answered, soon int, slowest time.Du
 		slowest = max(slowest, took)
 		if err == nil && r.StatusCode == http.StatusOK {
 			answered++
-			if took < time.Second {
+			if took < soonEnough {
 				soon++
 			}
 		}

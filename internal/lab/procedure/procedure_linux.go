@@ -40,7 +40,7 @@ const (
 	terminalNC      = "client (nc)"
 )
 
-// Procedure runs Red Hat's procedure for monitoring subflows on the real kernel:
+// Run runs Red Hat's procedure for monitoring subflows on the real kernel:
 // it builds the topology "redhat" and runs the tool in its hosts as a user would
 // type it. tool is the command of the tool with its leading arguments, such as
 // {"/proc/self/exe"}.
