@@ -38,11 +38,15 @@ var shared = []struct {
 	{
 		what: "entering a network namespace", home: "internal/thread",
 		copy: regexp.MustCompile(`\bSetns\(|LockOSThread\(\)\s*\n\s*if unix\.Gettid`),
-		also: []string{"internal/force/caller_linux.go"}, // its thread goes back and forth, and knows namespaces by number
+		also: []string{
+			"internal/force/caller_linux.go",
+		}, // its thread goes back and forth, and knows namespaces by number
 	},
 	{
 		what: "waiting in a test until something holds", home: "internal/await",
-		copy: regexp.MustCompile(`func \w+\(t (\*testing\.T|testing\.TB), (what string, )?\w+ func\(\) (bool|error)\) \{\n\tt\.Helper`),
+		copy: regexp.MustCompile(
+			`func \w+\(t (\*testing\.T|testing\.TB), (what string, )?\w+ func\(\) (bool|error)\) \{\n\tt\.Helper`,
+		),
 	},
 	{
 		what: "giving a snapshot's sockets their processes", home: "internal/source/gather",
@@ -70,7 +74,9 @@ var shared = []struct {
 	},
 	{
 		what: "whether a connection has a subflow from an address", home: "mptcp/connection.go",
-		copy: regexp.MustCompile(`Subflows\[\w+\]\.Local\.Addr\(\)(\.Unmap\(\))? ==|s\.Local\.Addr\(\)\.Unmap\(\)\.WithZone\(""\) != local`),
+		copy: regexp.MustCompile(
+			`Subflows\[\w+\]\.Local\.Addr\(\)(\.Unmap\(\))? ==|s\.Local\.Addr\(\)\.Unmap\(\)\.WithZone\(""\) != local`,
+		),
 	},
 }
 

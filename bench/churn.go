@@ -32,10 +32,45 @@ func churn(ctx context.Context, s *settings, r *report) error {
 			pipe.add("", m.name, spent.reader)
 		}
 	}
-	r.goal(goal{what: "connections at full speed, to a file: processor time per event", bound: 0.28, unit: " of ip", measured: file.ratio("", ours, peer)})
-	r.goal(goal{what: "connections at full speed, to a pipe", bound: 0.16, unit: " of ip", measured: pipe.ratio("", ours, peer)})
-	r.goal(goal{what: "connections at full speed, to a file, with the ring", bound: 0.15, unit: " of ip", measured: file.ratio("", ring, peer)})
-	r.goal(goal{what: "connections at full speed, to a pipe, with the ring", bound: 0.07, unit: " of ip", measured: pipe.ratio("", ring, peer)})
-	r.goal(goal{what: "connections at full speed: what the workload pays", bound: 0.85, unit: " of that under ip", measured: tax.ratio("", ours, peer)})
+	r.goal(
+		goal{
+			what:     "connections at full speed, to a file: processor time per event",
+			bound:    0.28,
+			unit:     " of ip",
+			measured: file.ratio("", ours, peer),
+		},
+	)
+	r.goal(
+		goal{
+			what:     "connections at full speed, to a pipe",
+			bound:    0.16,
+			unit:     " of ip",
+			measured: pipe.ratio("", ours, peer),
+		},
+	)
+	r.goal(
+		goal{
+			what:     "connections at full speed, to a file, with the ring",
+			bound:    0.15,
+			unit:     " of ip",
+			measured: file.ratio("", ring, peer),
+		},
+	)
+	r.goal(
+		goal{
+			what:     "connections at full speed, to a pipe, with the ring",
+			bound:    0.07,
+			unit:     " of ip",
+			measured: pipe.ratio("", ring, peer),
+		},
+	)
+	r.goal(
+		goal{
+			what:     "connections at full speed: what the workload pays",
+			bound:    0.85,
+			unit:     " of that under ip",
+			measured: tax.ratio("", ours, peer),
+		},
+	)
 	return nil
 }

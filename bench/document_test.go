@@ -36,7 +36,8 @@ func TestDocumentBetweenMarkers(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	for _, part := range []string{
-		"| speed | at most 2.00 ms | 1.00 | met |", "| memory | at most 2.00 MB | — | not measured |", "| Bad | to run |  | **failed** |", "1 of 3 met.",
+		"| speed | at most 2.00 ms | 1.00 | met |", "| memory | at most 2.00 MB | — | not measured |",
+		"| Bad | to run |  | **failed** |", "1 of 3 met.",
 		"**This section failed:** out of luck", "other work on 50 % of the processors: **noisy**",
 	} {
 		if !strings.Contains(got, part) {

@@ -189,9 +189,13 @@ func backlog(ctx context.Context, s *settings, r *report) error {
 			t.add("", m.name, spent.reader)
 		}
 	}
-	r.goal(goal{what: "backlog: processor time per event", bound: 0.45, unit: " of ip", measured: t.ratio("", ours, peer)})
+	r.goal(
+		goal{what: "backlog: processor time per event", bound: 0.45, unit: " of ip", measured: t.ratio("", ours, peer)},
+	)
 	r.goal(goal{what: "backlog: the same", bound: 1.4, unit: " of a bare drain", measured: t.ratio("", ours, bare)})
-	r.goal(goal{what: "backlog, with the ring", bound: 0.4, unit: " of a bare drain", measured: t.ratio("", ring, bare)})
+	r.goal(
+		goal{what: "backlog, with the ring", bound: 0.4, unit: " of a bare drain", measured: t.ratio("", ring, bare)},
+	)
 	return nil
 }
 
@@ -202,7 +206,9 @@ const pacesARound = 4
 // paced is one event at a time.
 func paced(ctx context.Context, s *settings, r *report) error {
 	const n = 2000
-	single := trial{load: unprepared(func(ctx context.Context) (int, error) { return n, relisten(ctx, n-1, 4000, nil) })}
+	single := trial{
+		load: unprepared(func(ctx context.Context) (int, error) { return n, relisten(ctx, n-1, 4000, nil) }),
+	}
 	t := r.table(perEvent, peer)
 	for range s.rounds * pacesARound {
 		for _, m := range s.monitors(ours, waiting, prompt, peer, ring, bare) {
@@ -213,7 +219,21 @@ func paced(ctx context.Context, s *settings, r *report) error {
 			t.add("", m.name, spent.reader)
 		}
 	}
-	r.goal(goal{what: "one event at a time, not coalesced: processor time", bound: 1.0, unit: " of ip", measured: t.ratio("", prompt, peer)})
-	r.goal(goal{what: "one event at a time, coalesced: processor time", bound: 0.55, unit: " of ip", measured: t.ratio("", waiting, peer)})
+	r.goal(
+		goal{
+			what:     "one event at a time, not coalesced: processor time",
+			bound:    1.0,
+			unit:     " of ip",
+			measured: t.ratio("", prompt, peer),
+		},
+	)
+	r.goal(
+		goal{
+			what:     "one event at a time, coalesced: processor time",
+			bound:    0.55,
+			unit:     " of ip",
+			measured: t.ratio("", waiting, peer),
+		},
+	)
 	return nil
 }

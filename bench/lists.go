@@ -60,7 +60,9 @@ func connectionsHeld(n int) string { return fmt.Sprintf("%d connections", n) }
 // listsOf measures with n connections.
 func (s *settings) listsOf(ctx context.Context, t listTables, n, rounds int) error {
 	if free := availableMemory(); free < float64(n)*perConnection {
-		return fmt.Errorf("%d connections need %d MB of free memory, there are %.0f", n, n*perConnection>>20, free/(1<<20))
+		return fmt.Errorf(
+			"%d connections need %d MB of free memory, there are %.0f", n, n*perConnection>>20, free/(1<<20),
+		)
 	}
 	commands := map[string][]string{
 		show:        {s.tool("mptcpctl"), "connection", "show"},

@@ -18,10 +18,8 @@ type storm struct {
 func loss(ctx context.Context, s *settings, r *report) error {
 	storms := []storm{
 		{"burst of 1,000,000, to a pipe", 1_000_000, 0, true},
-		{"burst of 1,000,000, to a file", 1_000_000, 0, false},
-		{"30,000/s, to a pipe", 30_000, 30_000, true},
-		{"100,000/s, to a pipe", 100_000, 100_000, true},
-		{"200,000/s, to a pipe", 200_000, 200_000, true},
+		{"burst of 1,000,000, to a file", 1_000_000, 0, false}, {"30,000/s, to a pipe", 30_000, 30_000, true},
+		{"100,000/s, to a pipe", 100_000, 100_000, true}, {"200,000/s, to a pipe", 200_000, 200_000, true},
 		{"400,000/s for 3 s, to a pipe", 1_200_000, 400_000, true},
 	}
 	lost := r.table("% lost", "")

@@ -99,8 +99,11 @@ func (s *settings) head() string {
 	if !s.ring {
 		who = "an ordinary user or without BPF: the ring can't run, and buffers are as small as the system's"
 	}
-	return fmt.Sprintf("%s, by %s. Linux %s, %d processors (%s), %s. Beside: %s. Rounds: %d.", time.Now().UTC().Format("2 January 2006, 15:04 UTC"),
-		who, kernel(), runtime.NumCPU(), processor(), runtime.Version(), strings.Join(peers, ", "), s.rounds)
+	return fmt.Sprintf(
+		"%s, by %s. Linux %s, %d processors (%s), %s. Beside: %s. Rounds: %d.",
+		time.Now().UTC().Format("2 January 2006, 15:04 UTC"), who, kernel(), runtime.NumCPU(), processor(),
+		runtime.Version(), strings.Join(peers, ", "), s.rounds,
+	)
 }
 
 var iproute = regexp.MustCompile(`iproute2-[^ ,\n]+`)

@@ -29,7 +29,10 @@ func main() {
 	}
 	s := &settings{}
 	flag.StringVar(&s.tools, "tools", ".", "folder with the programs under test, as bench/run builds them")
-	flag.Var(&s.ips, "ip", "iproute2's ip; ratios are to the first, more of them are shown at start-up (may be repeated)")
+	flag.Var(
+		&s.ips, "ip",
+		"iproute2's ip; ratios are to the first, more of them are shown at start-up (may be repeated)",
+	)
 	flag.StringVar(&s.ss, "ss", "ss", "iproute2's ss")
 	flag.IntVar(&s.rounds, "rounds", 5, "rounds of each measurement")
 	flag.StringVar(&s.only, "only", "", "only the sections whose names contain one of these words, separated by commas")
@@ -100,10 +103,8 @@ func sections() []section {
 		{"churn", "Connections at full speed, 3,000 of them", churn},
 		{"paced", "One event at a time, 4,000 a second", paced},
 		{"latency", "From the event to the line in the reader's pipe", latency},
-		{"loss", "Bursts and rising rates", loss},
-		{"stopped", "A reader that is stopped for a while", stopped},
-		{"filtered", "Events that a filter leaves out", filtered},
-		{"memory", "Memory of a monitor", memory},
+		{"loss", "Bursts and rising rates", loss}, {"stopped", "A reader that is stopped for a while", stopped},
+		{"filtered", "Events that a filter leaves out", filtered}, {"memory", "Memory of a monitor", memory},
 		{"lists", "Lists of connections, both ends on this host", lists},
 		{"tracker", "A million tracked connections", tracker},
 		{"metrics", "Metrics of 60,000 connections with two subflows", metrics},
@@ -114,7 +115,9 @@ func sections() []section {
 func (s *settings) chosen() []section {
 	var some []section
 	for _, section := range sections() {
-		if slices.ContainsFunc(strings.Split(s.only, ","), func(word string) bool { return strings.Contains(section.name, word) }) {
+		if slices.ContainsFunc(
+			strings.Split(s.only, ","), func(word string) bool { return strings.Contains(section.name, word) },
+		) {
 			some = append(some, section)
 		}
 	}

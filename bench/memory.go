@@ -28,8 +28,22 @@ func memory(ctx context.Context, s *settings, r *report) error {
 			grown.add(m.name, name, t.figures(name, m.name).median)
 		}
 	}
-	r.goal(goal{what: "memory of a monitor that has nothing to do", bound: 1.3, unit: " of ip", measured: t.ratio(names[0], ours, peer)})
-	r.goal(goal{what: "memory of a monitor after ten million events more", bound: 1.05, unit: " of that after the first million", measured: grown.ratio(ours, names[2], names[1])})
+	r.goal(
+		goal{
+			what:     "memory of a monitor that has nothing to do",
+			bound:    1.3,
+			unit:     " of ip",
+			measured: t.ratio(names[0], ours, peer),
+		},
+	)
+	r.goal(
+		goal{
+			what:     "memory of a monitor after ten million events more",
+			bound:    1.05,
+			unit:     " of that after the first million",
+			measured: grown.ratio(ours, names[2], names[1]),
+		},
+	)
 	return nil
 }
 

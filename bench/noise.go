@@ -24,7 +24,9 @@ type noise struct {
 
 // String returns a sentence for the reader of a table.
 func (n noise) String() string {
-	s := fmt.Sprintf("(%.0f s, load average %s, other work on %.0f %% of the processors", n.took.Seconds(), n.load, 100*n.others)
+	s := fmt.Sprintf(
+		"(%.0f s, load average %s, other work on %.0f %% of the processors", n.took.Seconds(), n.load, 100*n.others,
+	)
 	if n.others > loud {
 		s += ": **noisy**"
 	}

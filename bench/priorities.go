@@ -27,7 +27,8 @@ func newPriorities(ctx context.Context, held int) (*priorities, error) {
 		return nil, errors.Join(err, pm.Close())
 	}
 	p := &priorities{pm: pm, release: release}
-	if err := pm.AddEndpoint(ctx, mptcp.Endpoint{ID: 1, Address: netip.MustParseAddr("127.0.0.1"), Flags: mptcp.FlagSubflow}); err != nil {
+	own := mptcp.Endpoint{ID: 1, Address: netip.MustParseAddr("127.0.0.1"), Flags: mptcp.FlagSubflow}
+	if err := pm.AddEndpoint(ctx, own); err != nil {
 		p.close()
 		return nil, err
 	}

@@ -28,14 +28,35 @@ func startup(ctx context.Context, s *settings, r *report) error {
 	peers := append([]string{peer}, slices.Sorted(maps.Keys(s.others()))...)
 	for _, p := range peers {
 		for _, load := range []string{"limits", "endpoints"} {
-			r.goal(goal{what: "one command (" + load + "): processor time", bound: 1.4, unit: " of " + p, measured: commands.ratio(load, ours, p)})
+			r.goal(
+				goal{
+					what:     "one command (" + load + "): processor time",
+					bound:    1.4,
+					unit:     " of " + p,
+					measured: commands.ratio(load, ours, p),
+				},
+			)
 		}
 	}
 	for _, load := range []string{"limits", "endpoints"} {
-		r.goal(goal{what: "one command (" + load + "): processor time", bound: 1.5, unit: " of " + empty, measured: commands.ratio(load, ours, empty)})
+		r.goal(
+			goal{
+				what:     "one command (" + load + "): processor time",
+				bound:    1.5,
+				unit:     " of " + empty,
+				measured: commands.ratio(load, ours, empty),
+			},
+		)
 	}
 	for _, p := range peers {
-		r.goal(goal{what: "start of a monitor to its first line", bound: 1.3, unit: " of " + p, measured: first.ratio("", ours, p)})
+		r.goal(
+			goal{
+				what:     "start of a monitor to its first line",
+				bound:    1.3,
+				unit:     " of " + p,
+				measured: first.ratio("", ours, p),
+			},
+		)
 	}
 	return nil
 }

@@ -24,8 +24,22 @@ func stopped(ctx context.Context, s *settings, r *report) error {
 		}
 	}
 	load := fmt.Sprintf("%d events", wanted)
-	r.goal(goal{what: "events that survive a stopped reader", bound: wanted, atLeast: true, measured: t.figures(load, ours)})
-	r.goal(goal{what: "events that survive a stopped reader, with the ring", bound: wanted, atLeast: true, measured: t.figures(load, ring)})
+	r.goal(
+		goal{
+			what:     "events that survive a stopped reader",
+			bound:    wanted,
+			atLeast:  true,
+			measured: t.figures(load, ours),
+		},
+	)
+	r.goal(
+		goal{
+			what:     "events that survive a stopped reader, with the ring",
+			bound:    wanted,
+			atLeast:  true,
+			measured: t.figures(load, ring),
+		},
+	)
 	g := kept.goal()
 	g.what += ", of a stopped reader"
 	r.goal(g)
@@ -38,7 +52,9 @@ func (m monitor) sleepThrough(ctx context.Context, n int, kept *books) (printed 
 	err = within(func() error {
 		t, err := m.keep(ctx, true, func(r *running) error {
 			err := r.signal(syscall.SIGSTOP)
-			return errors.Join(err, relisten(ctx, n-1, 0, nil), r.signal(syscall.SIGCONT)) // its end is the last of them
+			return errors.Join(
+				err, relisten(ctx, n-1, 0, nil), r.signal(syscall.SIGCONT),
+			) // its end is the last of them
 		})
 		if err != nil {
 			return err

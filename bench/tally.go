@@ -64,7 +64,8 @@ func (b *books) check(t tally, made int, m monitor) {
 // goal returns that all of them are exact.
 func (b *books) goal() goal {
 	return goal{
-		what: "runs in which lines printed and losses reported are not the events made", unit: fmt.Sprintf(" of %d", b.runs),
+		what:     "runs in which lines printed and losses reported are not the events made",
+		unit:     fmt.Sprintf(" of %d", b.runs),
 		measured: spreadOf([]float64{float64(b.wrong)}),
 	}
 }

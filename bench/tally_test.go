@@ -7,7 +7,8 @@ import (
 
 func TestTally(t *testing.T) {
 	var got tally
-	const text = "[LISTENER_CREATED] saddr4=127.0.0.1 sport=1\n[            LOST] lost=6480\n[ LISTENER_CLOSED] saddr4=127.0.0.1 sport=1\n[            LOST] lost=20\n"
+	const text = "[LISTENER_CREATED] saddr4=127.0.0.1 sport=1\n[            LOST] lost=6480\n[ LISTENER_CLOSED] " +
+		"saddr4=127.0.0.1 sport=1\n[            LOST] lost=20\n"
 	if err := got.count(strings.NewReader(text)); err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,9 @@ func TestTally(t *testing.T) {
 }
 
 func TestBenchmarkLine(t *testing.T) {
-	name, metrics := benchmarkLine("BenchmarkMemory/core-2 \t       3\t 384867274 ns/op\t        57.04 B/connection\t         3.516 ms/GC\n")
+	name, metrics := benchmarkLine(
+		"BenchmarkMemory/core-2 \t       3\t 384867274 ns/op\t        57.04 B/connection\t         3.516 ms/GC\n",
+	)
 	if name != "core" || metrics["B/connection"] != 57.04 || metrics["ms/GC"] != 3.516 {
 		t.Errorf("%q %v", name, metrics)
 	}

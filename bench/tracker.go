@@ -35,9 +35,23 @@ func tracker(ctx context.Context, s *settings, r *report) error {
 	if len(size.rows) != len(shapes) {
 		return errors.New("the benchmark of the tracker prints what is not understood")
 	}
-	r.goal(goal{what: "a tracked connection's core record", bound: 72, unit: " bytes", measured: size.figures("", shapes["core"])})
+	r.goal(
+		goal{
+			what:     "a tracked connection's core record",
+			bound:    72,
+			unit:     " bytes",
+			measured: size.figures("", shapes["core"]),
+		},
+	)
 	r.goal(goal{what: "one with two subflows", bound: 200, unit: " bytes", measured: size.figures("", shapes["two"])})
-	r.goal(goal{what: "full garbage collection with a million of them", bound: 10, unit: " ms", measured: collection.figures("", shapes["two"])})
+	r.goal(
+		goal{
+			what:     "full garbage collection with a million of them",
+			bound:    10,
+			unit:     " ms",
+			measured: collection.figures("", shapes["two"]),
+		},
+	)
 	return nil
 }
 

@@ -10,8 +10,10 @@ var addressCounters = []Description{
 	{Name: "AddAddrTx", Since: "6.12", Meaning: "this host announced an address: ADD_ADDR sent"},
 	{
 		Name: "AddAddrTxDrop", Since: "6.12", Trouble: true,
-		Meaning: "an address could not be announced: no room among the TCP options, or another announcement was pending",
-		Advice:  "an IPv6 address with a port does not fit into the options together with TCP timestamps: leave out the port, or set net.mptcp.add_addr_v6_port_drop_ts=1",
+		Meaning: "an address could not be announced: no room among the TCP options, or another announcement was " +
+			"pending",
+		Advice: "an IPv6 address with a port does not fit into the options together with TCP timestamps: leave out " +
+			"the port, or set net.mptcp.add_addr_v6_port_drop_ts=1",
 	},
 	{Name: "EchoAdd", Since: "6.1", Meaning: "a peer confirmed an announced address: ADD_ADDR echo received"},
 	{Name: "EchoAddTx", Since: "6.12", Meaning: "this host confirmed a peer's address: ADD_ADDR echo sent"},
@@ -38,7 +40,11 @@ var addressCounters = []Description{
 		Meaning: "an RM_ADDR could not be sent",
 		Advice:  "the peer may keep trying that address until it times out",
 	},
-	{Name: "RmSubflow", Since: "6.1", Meaning: "a subflow was closed because its address was removed or its endpoint deleted"},
+	{
+		Name:    "RmSubflow",
+		Since:   "6.1",
+		Meaning: "a subflow was closed because its address was removed or its endpoint deleted",
+	},
 	{Name: "MPPrioTx", Since: "6.1", Meaning: "this host changed the priority of a subflow: MP_PRIO sent"},
 	{Name: "MPPrioRx", Since: "6.1", Meaning: "a peer changed the priority of a subflow: MP_PRIO received"},
 }
@@ -53,17 +59,30 @@ var memoryCounters = []Description{
 	{
 		Name: "RcvPruned", Since: "6.1", Trouble: true,
 		Meaning: "received data was dropped because the receive buffer was full (not in Linux 6.18)",
-		Advice:  "the application reads too slowly, or net.ipv4.tcp_rmem is too small for paths with such different delays",
+		Advice: "the application reads too slowly, or net.ipv4.tcp_rmem is too small for paths with such different " +
+			"delays",
 	},
 	{
 		Name: "OFOPruned", Since: "7.3", Trouble: true,
 		Meaning: "data that arrived out of order was dropped because the receive buffer was full",
 		Advice:  "raise net.ipv4.tcp_rmem: paths with different delays need room to reorder data",
 	},
-	{Name: "SndWndShared", Since: "6.1", Meaning: "a subflow could send more because another subflow opened the window: normal"},
+	{
+		Name:    "SndWndShared",
+		Since:   "6.1",
+		Meaning: "a subflow could send more because another subflow opened the window: normal",
+	},
 	{Name: "RcvWndShared", Since: "6.1", Meaning: "another subflow opened the receive window further: normal"},
-	{Name: "RcvWndConflictUpdate", Since: "6.1", Meaning: "two subflows changed the receive window at the same time, and it was resolved: normal under load"},
-	{Name: "RcvWndConflict", Since: "6.1", Meaning: "two subflows changed the receive window at the same time, and one had to retry: normal under load"},
+	{
+		Name:    "RcvWndConflictUpdate",
+		Since:   "6.1",
+		Meaning: "two subflows changed the receive window at the same time, and it was resolved: normal under load",
+	},
+	{
+		Name:    "RcvWndConflict",
+		Since:   "6.1",
+		Meaning: "two subflows changed the receive window at the same time, and one had to retry: normal under load",
+	},
 	{
 		Name: "WinProbe", Since: "6.18", Meaning: "the peer's window was full: zero-window probe sent",
 		Advice: "the peer's application reads slowly",

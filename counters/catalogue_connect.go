@@ -8,7 +8,11 @@ var handshakeCounters = []Description{
 		Name: "MPCapableSYNACKRX", Since: "6.1", Meaning: "a server agreed to MPTCP: SYN/ACK with MP_CAPABLE received",
 		Advice: "the ratio to MPCapableSYNTX is the share of servers that accept MPTCP",
 	},
-	{Name: "MPCapableACKRX", Since: "6.1", Meaning: "a client's MPTCP connection was set up: third ACK with MP_CAPABLE received"},
+	{
+		Name:    "MPCapableACKRX",
+		Since:   "6.1",
+		Meaning: "a client's MPTCP connection was set up: third ACK with MP_CAPABLE received",
+	},
 	{
 		Name: "MPCapableFallbackACK", Since: "6.1", Trouble: true,
 		Meaning: "a client asked for MPTCP, but its third ACK came without the option: the connection uses plain TCP",
@@ -17,12 +21,14 @@ var handshakeCounters = []Description{
 	{
 		Name: "MPCapableFallbackSYNACK", Since: "6.1", Trouble: true,
 		Meaning: "a server answered a request for MPTCP without the option: the connection uses plain TCP",
-		Advice:  "the server's application or kernel does not use MPTCP, or a middlebox removes the option; see `mptcpctl probe`",
+		Advice: "the server's application or kernel does not use MPTCP, or a middlebox removes the option; see " +
+			"`mptcpctl probe`",
 	},
 	{
 		Name: "MPCapableSYNTXDrop", Since: "6.12", Trouble: true,
-		Meaning: "SYNs with MP_CAPABLE got no answer, so the next one was sent without it: the connection uses plain TCP",
-		Advice:  "a firewall on the path drops packets with unknown TCP options; a peer that was down counts, too",
+		Meaning: "SYNs with MP_CAPABLE got no answer, so the next one was sent without it: the connection uses " +
+			"plain TCP",
+		Advice: "a firewall on the path drops packets with unknown TCP options; a peer that was down counts, too",
 	},
 	{
 		Name: "MPCapableSYNTXDisabled", Since: "6.12", Trouble: true,
@@ -31,8 +37,9 @@ var handshakeCounters = []Description{
 	},
 	{
 		Name: "MPCapableEndpAttempt", Since: "6.1",
-		Meaning: "a client opened a connection on the port of an endpoint that accepts only additional subflows: refused",
-		Advice:  "clients must connect to the service's own port",
+		Meaning: "a client opened a connection on the port of an endpoint that accepts only additional subflows: " +
+			"refused",
+		Advice: "clients must connect to the service's own port",
 	},
 	{
 		Name: "MPFallbackTokenInit", Since: "6.1", Trouble: true,
@@ -47,7 +54,8 @@ var joinCounters = []Description{
 	{
 		Name: "MPJoinNoTokenFound", Since: "6.1", Trouble: true,
 		Meaning: "a peer tried to add a subflow to a connection that this host does not have",
-		Advice:  "a load balancer sent the subflow to another server than the connection, or the connection had just ended",
+		Advice: "a load balancer sent the subflow to another server than the connection, or the connection had " +
+			"just ended",
 	},
 	{
 		Name: "MPJoinNoIdFound", Since: "7.3", Trouble: true,
@@ -56,8 +64,16 @@ var joinCounters = []Description{
 	},
 	{Name: "MPJoinSynRx", Since: "6.1", Meaning: "a peer asked for an additional subflow: SYN with MP_JOIN received"},
 	{Name: "MPJoinSynBackupRx", Since: "6.1", Meaning: "a peer asked for an additional subflow as backup"},
-	{Name: "MPJoinSynAckRx", Since: "6.1", Meaning: "a peer agreed to an additional subflow: SYN/ACK with MP_JOIN received"},
-	{Name: "MPJoinSynAckBackupRx", Since: "6.1", Meaning: "a peer agreed to an additional subflow and wants it as backup"},
+	{
+		Name:    "MPJoinSynAckRx",
+		Since:   "6.1",
+		Meaning: "a peer agreed to an additional subflow: SYN/ACK with MP_JOIN received",
+	},
+	{
+		Name:    "MPJoinSynAckBackupRx",
+		Since:   "6.1",
+		Meaning: "a peer agreed to an additional subflow and wants it as backup",
+	},
 	{
 		Name: "MPJoinSynAckHMacFailure", Since: "6.1", Trouble: true,
 		Meaning: "a peer's answer to an additional subflow was not authentic: refused",
@@ -103,14 +119,19 @@ var joinCounters = []Description{
 	{
 		Name: "MPJoinSynTxBindErr", Since: "6.12", Trouble: true,
 		Meaning: "an additional subflow could not bind to its source address",
-		Advice:  "an endpoint's address is no longer on this host: compare `mptcpctl endpoint show` and `mptcpctl paths`",
+		Advice: "an endpoint's address is no longer on this host: compare `mptcpctl endpoint show` and `mptcpctl " +
+			"paths`",
 	},
 	{
 		Name: "MPJoinSynTxConnectErr", Since: "6.12", Trouble: true,
 		Meaning: "an additional subflow could not start: connect() failed",
 		Advice:  "the endpoint's device is down or has no route to the peer: see `mptcpctl paths`",
 	},
-	{Name: "MPJoinPortSynRx", Since: "6.1", Meaning: "a peer asked for an additional subflow on the port of an endpoint"},
+	{
+		Name:    "MPJoinPortSynRx",
+		Since:   "6.1",
+		Meaning: "a peer asked for an additional subflow on the port of an endpoint",
+	},
 	{Name: "MPJoinPortSynAckRx", Since: "6.1", Meaning: "a peer agreed to an additional subflow on an announced port"},
 	{Name: "MPJoinPortAckRx", Since: "6.1", Meaning: "an additional subflow on the port of an endpoint came up"},
 	{

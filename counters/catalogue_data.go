@@ -5,7 +5,8 @@ var dataCounters = []Description{
 	{
 		Name: "MPTCPRetrans", Since: "6.1", Trouble: true,
 		Meaning: "data was sent again, on another subflow, because the first one did not deliver it in time",
-		Advice:  "a few are normal when a path is slow or fails; many mean a bad path: check the subflows' RTT and retransmissions",
+		Advice: "a few are normal when a path is slow or fails; many mean a bad path: check the subflows' RTT and " +
+			"retransmissions",
 	},
 	{
 		Name: "DSSNotMatching", Since: "6.1", Trouble: true,
@@ -22,16 +23,25 @@ var dataCounters = []Description{
 		Meaning: "the checksum of a mapping was wrong: the payload was changed on the path",
 		Advice:  "an application-level gateway or a proxy is on that path; MPTCP gives up the path or falls back",
 	},
-	{Name: "OFOQueueTail", Since: "6.1", Meaning: "data arrived out of order, at the end of the queue: normal with several paths"},
+	{
+		Name:    "OFOQueueTail",
+		Since:   "6.1",
+		Meaning: "data arrived out of order, at the end of the queue: normal with several paths",
+	},
 	{Name: "OFOQueue", Since: "6.1", Meaning: "data arrived out of order: normal with several paths"},
-	{Name: "OFOMerge", Since: "6.1", Meaning: "data that arrived out of order was merged with its neighbours: normal with several paths"},
+	{
+		Name:    "OFOMerge",
+		Since:   "6.1",
+		Meaning: "data that arrived out of order was merged with its neighbours: normal with several paths",
+	},
 	{
 		Name: "NoDSSInWindow", Since: "6.1", Trouble: true,
 		Meaning: "data outside the connection's window was dropped",
 		Advice:  "one of the hosts is faulty, or a middlebox replays old data",
 	},
 	{
-		Name: "DuplicateData", Since: "6.1", Meaning: "data arrived twice: normal when a subflow was slow and the peer sent it again on another one",
+		Name: "DuplicateData", Since: "6.1", Meaning: "data arrived twice: normal when a subflow was slow and the " +
+			"peer sent it again on another one",
 	},
 	{
 		Name: "SubflowStale", Since: "6.1", Trouble: true,
@@ -47,7 +57,8 @@ var fallbackCounters = []Description{
 	{
 		Name: "Blackhole", Since: "6.12", Trouble: true,
 		Meaning: "packets with MP_CAPABLE get no answer although plain TCP works: MPTCP is paused",
-		Advice:  "find the firewall that drops unknown TCP options; the pause lasts net.mptcp.blackhole_timeout and doubles each time",
+		Advice: "find the firewall that drops unknown TCP options; the pause lasts net.mptcp.blackhole_timeout and " +
+			"doubles each time",
 	},
 	{
 		Name: "DSSCorruptionFallback", Since: "6.1", Trouble: true,
@@ -81,8 +92,9 @@ var fallbackCounters = []Description{
 	},
 	{
 		Name: "MPCapableDataFallback", Since: "6.18", Trouble: true,
-		Meaning: "the first data packet came without the mapping that MP_CAPABLE requires: the connection uses plain TCP",
-		Advice:  "a middlebox removes the options from data packets",
+		Meaning: "the first data packet came without the mapping that MP_CAPABLE requires: the connection uses " +
+			"plain TCP",
+		Advice: "a middlebox removes the options from data packets",
 	},
 	{
 		Name: "MD5SigFallback", Since: "6.18", Trouble: true,

@@ -43,6 +43,5 @@ func IsGauge(name string) bool { return name == "MPCurrEstab" }
 
 // catalogue is never written to.
 var catalogue = [...][]Description{
-	handshakeCounters, joinCounters, addressCounters, dataCounters,
-	fallbackCounters, endCounters, memoryCounters,
+	handshakeCounters, joinCounters, addressCounters, dataCounters, fallbackCounters, endCounters, memoryCounters,
 }

@@ -36,15 +36,26 @@ var sysctlCatalogue = []SysctlDescription{
 		Meaning: "seconds until an announced address that the peer did not confirm is announced again; 0: never again",
 		Advice:  "newer kernels derive the interval from the round-trip time and take this as its bound",
 	},
-	{Name: "checksum_enabled", Default: "0", Since: "5.14", Meaning: "data mappings carry a checksum, so changes of the payload are detected"},
+	{
+		Name:    "checksum_enabled",
+		Default: "0",
+		Since:   "5.14",
+		Meaning: "data mappings carry a checksum, so changes of the payload are detected",
+	},
 	{
 		Name: "allow_join_initial_addr_port", Default: "1", Since: "5.15",
 		Meaning: "peers may add subflows to the address and port of the initial subflow",
 		Advice:  "use 0 behind a load balancer, and announce an address that reaches this very server",
 	},
-	{Name: "stale_loss_cnt", Default: "4", Since: "5.15", Meaning: "timeouts without delivery after which a subflow is no longer used"},
 	{
-		Name: "pm_type", Default: "0", Since: "5.19", Meaning: "path manager of new connections: 0 in-kernel, 1 userspace",
+		Name:    "stale_loss_cnt",
+		Default: "4",
+		Since:   "5.15",
+		Meaning: "timeouts without delivery after which a subflow is no longer used",
+	},
+	{
+		Name: "pm_type", Default: "0", Since: "5.19", Meaning: "path manager of new connections: 0 in-kernel, 1 " +
+			"userspace",
 		Advice: "since Linux 6.15 path_manager is preferred",
 	},
 	{
@@ -58,8 +69,9 @@ var sysctlCatalogue = []SysctlDescription{
 	{Name: "available_schedulers", Since: "6.12", Meaning: "packet schedulers that can be chosen"},
 	{
 		Name: "blackhole_timeout", Default: "3600", Since: "6.12",
-		Meaning: "seconds that new connections from this host do not use MPTCP after a firewall dropped its packets, doubled each time; 0: no detection",
-		Advice:  "writing any value ends a pause",
+		Meaning: "seconds that new connections from this host do not use MPTCP after a firewall dropped its " +
+			"packets, doubled each time; 0: no detection",
+		Advice: "writing any value ends a pause",
 	},
 	{
 		Name: "syn_retrans_before_tcp_fallback", Default: "2", Since: "6.14",
@@ -72,6 +84,7 @@ var sysctlCatalogue = []SysctlDescription{
 	{Name: "available_path_managers", Since: "6.15", Meaning: "path managers that can be chosen"},
 	{
 		Name: "add_addr_v6_port_drop_ts", Default: "1", Since: "7.2",
-		Meaning: "leave TCP timestamps out of the packet that announces an IPv6 address with a port, because it does not fit otherwise",
+		Meaning: "leave TCP timestamps out of the packet that announces an IPv6 address with a port, because it " +
+			"does not fit otherwise",
 	},
 }

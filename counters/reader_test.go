@@ -88,7 +88,8 @@ func TestSysctls(t *testing.T) {
 		t.Fatal(err)
 	}
 	var back Sysctls
-	if err := json.Unmarshal(text, &back); err != nil || !maps.Equal(back.Raw, s.Raw) || *back.CloseTimeout != time.Minute {
+	if err := json.Unmarshal(text, &back); err != nil || !maps.Equal(back.Raw, s.Raw) ||
+		*back.CloseTimeout != time.Minute {
 		t.Errorf("%s becomes %+v, %v", text, back, err)
 	}
 }

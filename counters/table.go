@@ -43,7 +43,9 @@ func ParseTable(text, table string) (Values, error) {
 		case err != nil:
 			return Values{}, fmt.Errorf("table %s %w", strings.TrimSuffix(table, ":"), err)
 		case len(v.values) != len(v.names):
-			return Values{}, fmt.Errorf("table %s has %d names and %d values", strings.TrimSuffix(table, ":"), len(v.names), len(v.values))
+			return Values{}, fmt.Errorf(
+				"table %s has %d names and %d values", strings.TrimSuffix(table, ":"), len(v.names), len(v.values),
+			)
 		}
 		return v, nil
 	}

@@ -41,7 +41,10 @@ func abandoned(v *view) []Finding {
 				},
 			}
 			if t := v.Sysctls.CloseTimeout; t != nil {
-				f.Evidence = append(f.Evidence, fmt.Sprintf("net.mptcp.close_timeout = %d: after that the kernel ends it", int(t.Seconds())))
+				f.Evidence = append(
+					f.Evidence,
+					fmt.Sprintf("net.mptcp.close_timeout = %d: after that the kernel ends it", int(t.Seconds())),
+				)
 			}
 			return f
 		})

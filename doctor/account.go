@@ -132,7 +132,8 @@ func givenUp(v *view) []Finding {
 			continue
 		}
 		entry := v.entry(w.c, w.e)
-		if entry == nil || !stuck(entry) || entry.May(ledger.NotLookedAgain) && !v.settled(w.c) || v.toldByEvents(w.c, w.e.Address, w.c.Remote) {
+		if entry == nil || !stuck(entry) || entry.May(ledger.NotLookedAgain) && !v.settled(w.c) ||
+			v.toldByEvents(w.c, w.e.Address, w.c.Remote) {
 			continue
 		}
 		g.add(w.e.Address.String()+entry.Reached[0].String(), w.c, func() Finding { return v.stuckEndpoint(w, entry) })
@@ -230,7 +231,8 @@ func (v *view) certainly(f *Finding, w want, reach ledger.Reach) {
 		f.Alternatives = []rule.ID{rule.PeerWithoutDaemon}
 		f.Fix = []string{
 			"on the peer: mptcpctl limits set subflows N   (its limit or its path manager refused the join)",
-			"then let the application connect again: the peer refuses the joins of this connection until one of its subflows ends",
+			"then let the application connect again: the peer refuses the joins of this connection until one of its " +
+				"subflows ends",
 		}
 	case ledger.WithoutMPJoin:
 		f.Rule, f.Severity, f.Confidence = rule.JoinStripped, Fail, track.Likely
@@ -273,7 +275,10 @@ func unusedAnnouncements(v *view) []Finding {
 			if entry.Kind != ledger.Follow || !entry.GivenUp() || v.toldByEvents(c, netip.Addr{}, entry.Remote) {
 				continue
 			}
-			g.add(entry.Remote.String()+c.Remote.Addr().String(), c, func() Finding { return v.unusedAnnouncement(c, entry) })
+			g.add(
+				entry.Remote.String()+c.Remote.Addr().String(), c,
+				func() Finding { return v.unusedAnnouncement(c, entry) },
+			)
 		}
 	}
 	return g.list
@@ -303,7 +308,9 @@ func (v *view) unusedAnnouncement(c *mptcp.Connection, entry *ledger.Entry) Find
 		Title:    what + " has no subflow: the join failed, and the kernel will not retry it",
 		Subject:  Subject{Netns: v.Netns, Remote: c.Remote},
 		Evidence: append(append([]string{}, entry.Evidence...), v.counts(joinCounters...)...),
-		Fix:      []string{"on the peer: delete the endpoint of the announced address and add it again, when the cause is mended"},
+		Fix: []string{
+			"on the peer: delete the endpoint of the announced address and add it again, when the cause is mended",
+		},
 	}
 	if entry.Remote.IsValid() {
 		f.Subject.Remote = entry.Remote
@@ -311,7 +318,9 @@ func (v *view) unusedAnnouncement(c *mptcp.Connection, entry *ledger.Entry) Find
 	switch {
 	case entry.Is(ledger.NotPossible) && entry.May(ledger.NoRoute):
 		f.Rule, f.Title = rule.NoRoute, "the peer announced an address, and no route leads there"
-		f.Fix = append([]string{"mptcpctl monitor event ANNOUNCED   (names the address on the next connection)"}, f.Fix...)
+		f.Fix = append(
+			[]string{"mptcpctl monitor event ANNOUNCED   (names the address on the next connection)"},
+			f.Fix...)
 	case !entry.Certain():
 		f.Alternatives = alternatives(entry, rule.NotRetried)
 		return f
@@ -319,8 +328,12 @@ func (v *view) unusedAnnouncement(c *mptcp.Connection, entry *ledger.Entry) Find
 	if reach := entry.Reached[0]; reach.Cause == ledger.NoRoute && entry.Remote.IsValid() {
 		f.Rule, f.Confidence = rule.NoRoute, track.Certain
 		f.Title = fmt.Sprintf("the peer announced %s, and no route leads there", entry.Remote)
-		f.Fix = append([]string{fmt.Sprintf("%s route get %s   (shows why; add the route that is missing)", ipOf(entry.Remote.Addr()),
-			entry.Remote.Addr())}, f.Fix...)
+		f.Fix = append(
+			[]string{
+				fmt.Sprintf("%s route get %s   (shows why; add the route that is missing)", ipOf(entry.Remote.Addr()),
+					entry.Remote.Addr()),
+			},
+			f.Fix...)
 	} else if f.Rule == rule.NotRetried {
 		f.Alternatives = alternatives(entry, rule.NotRetried)
 	}

@@ -90,9 +90,13 @@ func idle(v *view) []Finding {
 		g.add("", c, func() Finding {
 			return Finding{
 				Rule: rule.NothingSent, Severity: Info, Confidence: track.Certain,
-				Title:    "no data yet: further subflows start after the first data",
-				Evidence: []string{fmt.Sprintf("connection %s to %s: not fully established, no bytes sent or received", c.Token, c.Remote)},
-				Fix:      []string{"nothing to do: this is normal"},
+				Title: "no data yet: further subflows start after the first data",
+				Evidence: []string{
+					fmt.Sprintf(
+						"connection %s to %s: not fully established, no bytes sent or received", c.Token, c.Remote,
+					),
+				},
+				Fix: []string{"nothing to do: this is normal"},
 			}
 		})
 	}
@@ -112,7 +116,9 @@ func lonelyServer(v *view) []Finding {
 		g.add(c.Local.String(), c, func() Finding {
 			return Finding{
 				Rule: rule.ListenerClosed, Severity: Info, Confidence: track.Certain,
-				Title:   fmt.Sprintf("no program listens on port %d any more: peers cannot add subflows", c.Local.Port()),
+				Title: fmt.Sprintf(
+					"no program listens on port %d any more: peers cannot add subflows", c.Local.Port(),
+				),
 				Subject: Subject{Remote: c.Remote},
 				Evidence: []string{
 					fmt.Sprintf("connection %s was accepted on %s", c.Token, c.Local),
@@ -159,10 +165,12 @@ func checksums(v *view) []Finding {
 		g.add(c.Remote.Addr().String(), c, func() Finding {
 			return Finding{
 				Rule: rule.ChecksumsDiffer, Severity: Info, Confidence: track.Likely,
-				Title:    "the peer requires checksums, this host does not",
-				Subject:  Subject{Remote: netip.AddrPortFrom(c.Remote.Addr(), c.Remote.Port())},
-				Evidence: []string{"net.mptcp.checksum_enabled = 0", fmt.Sprintf("connection %s uses checksums", c.Token)},
-				Fix:      []string{"nothing to do: it works, and costs some processor time"},
+				Title:   "the peer requires checksums, this host does not",
+				Subject: Subject{Remote: netip.AddrPortFrom(c.Remote.Addr(), c.Remote.Port())},
+				Evidence: []string{
+					"net.mptcp.checksum_enabled = 0", fmt.Sprintf("connection %s uses checksums", c.Token),
+				},
+				Fix: []string{"nothing to do: it works, and costs some processor time"},
 			}
 		})
 	}

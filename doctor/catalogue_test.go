@@ -71,7 +71,19 @@ func document() string {
 			if r.Family != f {
 				continue
 			}
-			fmt.Fprintf(&b, "\n### %s: %s\n\n%s\n\n- **Signs:** %s\n- **What to do:** %s\n- **Decided on:** %s%s\n- **In the lab:** %s\n", r.ID, r.Title, r.Meaning, r.Signs, r.Remedy, r.Needs, undecided(r), inLab(r))
+			fmt.Fprintf(
+				&b,
+				"\n### %s: %s\n\n%s\n\n- **Signs:** %s\n- **What to do:** %s\n- **Decided on:** %s%s\n- **In the "+
+					"lab:** %s\n",
+				r.ID,
+				r.Title,
+				r.Meaning,
+				r.Signs,
+				r.Remedy,
+				r.Needs,
+				undecided(r),
+				inLab(r),
+			)
 		}
 	}
 	return b.String()
@@ -81,7 +93,8 @@ func document() string {
 var notInLab = map[rule.ID]string{
 	"D01": "no: it takes a kernel without MPTCP, and nothing less than that kernel shows what it does",
 	"D03": "no: it takes an older kernel, without the events",
-	"D14": "no: the kernel asks whether anybody on the whole machine listens to events, and in the lab doctor itself does",
+	"D14": "no: the kernel asks whether anybody on the whole machine listens to events, and in the lab doctor " +
+		"itself does",
 	"D32": "no: the lab's programs run as user 0, as which the kernel makes joins",
 	"D41": "no: one host cannot tell",
 	"D46": "no: memory and tokens are those of the whole machine",
@@ -123,7 +136,8 @@ func undecided(r rule.Rule) string {
 }
 
 var familyHeadings = map[rule.Family]string{
-	rule.FamilyHost: "The host", rule.FamilyApplication: "The application", rule.FamilyLimits: "Limits", rule.FamilyEndpoint: "Endpoints",
+	rule.FamilyHost: "The host", rule.FamilyApplication: "The application",
+	rule.FamilyLimits: "Limits", rule.FamilyEndpoint: "Endpoints",
 	rule.FamilyRoute: "Routes", rule.FamilyPath: "The path", rule.FamilyPeer: "The peer", rule.FamilyTool: "The tools",
 }
 

@@ -65,12 +65,27 @@ type fallbackCounter struct {
 // fallbackCounters is the decision table. Each fallback moves exactly one.
 var fallbackCounters = [...]fallbackCounter{
 	{"MPCapableFallbackSYNACK", rule.PeerWithoutMPTCP, StageHandshake, false, true, "the peer answered without MPTCP"},
-	{"MPCapableFallbackACK", rule.ServerUsesTCP, StageHandshake, true, false, "the client's third packet arrived without MPTCP"},
-	{"MPCapableSYNTXDrop", rule.Blackhole, StageHandshake, false, true, "a SYN with MPTCP got no answer, and the kernel sent it again without MPTCP"},
-	{"MPCapableSYNTXDisabled", rule.Blackhole, StageHandshake, false, true, "the kernel leaves MPTCP out for a while, because a SYN with MPTCP got no answer before"},
-	{"MPFallbackTokenInit", rule.ShortOfMemory, StageHandshake, true, true, "the kernel could not create a token for the connection"},
+	{
+		"MPCapableFallbackACK", rule.ServerUsesTCP, StageHandshake, true, false,
+		"the client's third packet arrived without MPTCP",
+	},
+	{
+		"MPCapableSYNTXDrop", rule.Blackhole, StageHandshake, false, true,
+		"a SYN with MPTCP got no answer, and the kernel sent it again without MPTCP",
+	},
+	{
+		"MPCapableSYNTXDisabled", rule.Blackhole, StageHandshake, false, true,
+		"the kernel leaves MPTCP out for a while, because a SYN with MPTCP got no answer before",
+	},
+	{
+		"MPFallbackTokenInit", rule.ShortOfMemory, StageHandshake, true, true,
+		"the kernel could not create a token for the connection",
+	},
 	{"MD5SigFallback", rule.SocketOption, StageHandshake, true, true, "the application uses TCP_MD5SIG"},
-	{"SimultConnectFallback", rule.SocketOption, StageHandshake, true, true, "both ends connected to each other at once"},
+	{
+		"SimultConnectFallback", rule.SocketOption, StageHandshake, true, true,
+		"both ends connected to each other at once",
+	},
 	{"MPCapableDataFallback", rule.OptionStripped, StageData, true, true, "the first data arrived without MPTCP"},
 	{"DssFallback", rule.OptionStripped, StageData, true, true, "data arrived without an MPTCP mapping"},
 	{"DSSCorruptionFallback", rule.DataChanged, StageData, true, true, "the data mapping was damaged on the path"},
@@ -88,7 +103,8 @@ func FallbackCause(stage Stage, side mptcp.Side, moved counters.Values) Cause {
 	for i, fc := range fallbackCounters {
 		n, _ := moved.Get(fc.name)
 		fits := (stage == StageUnknown || fc.stage == stage) &&
-			(side == mptcp.SideUnknown || side == mptcp.SideClient && fc.client || side == mptcp.SideServer && fc.server)
+			(side == mptcp.SideUnknown || side == mptcp.SideClient && fc.client ||
+				side == mptcp.SideServer && fc.server)
 		if n == 0 || !fits {
 			continue
 		}
@@ -110,7 +126,11 @@ func FallbackCause(stage Stage, side mptcp.Side, moved counters.Values) Cause {
 
 func usualCause(stage Stage) Cause {
 	if stage == StageData {
-		return Cause{Rule: rule.OptionStripped, Text: "a middlebox removed MPTCP from the data", Confidence: track.Possible}
+		return Cause{
+			Rule:       rule.OptionStripped,
+			Text:       "a middlebox removed MPTCP from the data",
+			Confidence: track.Possible,
+		}
 	}
 	return Cause{Rule: rule.PeerWithoutMPTCP, Text: "the peer answered without MPTCP", Confidence: track.Possible}
 }

@@ -135,10 +135,15 @@ func TestFastOpenExplainsLostMPTCP(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := healthy(t)
 			fellBack(f, "MPCapableDataFallback")
-			setCounters(&f.TCP, map[string]uint64{"TCPFastOpenActiveFail": tt.failed}, map[string]uint64{"TCPFastOpenActiveFail": tt.failed})
+			setCounters(
+				&f.TCP,
+				map[string]uint64{"TCPFastOpenActiveFail": tt.failed},
+				map[string]uint64{"TCPFastOpenActiveFail": tt.failed},
+			)
 			for _, found := range Diagnose(*f).Findings {
 				if found.Rule == tt.rule {
-					if found.Confidence != tt.sure || tt.failed > 0 && !slices.Contains(found.Alternatives, rule.OptionStripped) {
+					if found.Confidence != tt.sure ||
+						tt.failed > 0 && !slices.Contains(found.Alternatives, rule.OptionStripped) {
 						t.Errorf("%+v", found)
 					}
 					return

@@ -20,8 +20,7 @@ func judges() []judge {
 		useless, meshAlone, ownAddress, notHere, linkDown, otherFamily, unheard, clientSignals, droppedAnnouncement,
 		badRoutes, markedRules, reverseFilterHere,
 		failedJoins, hangingJoins, backConnects, forbiddenAddress, givenUp, unusedAnnouncements, abandoned,
-		fallbacks, blackhole, orphans,
-		silent, unanswered, carriesNothing, damaged, strippedData,
+		fallbacks, blackhole, orphans, silent, unanswered, carriesNothing, damaged, strippedData,
 		foreignJoins, lostEvents, oldIPRoute2,
 	}
 }
@@ -70,12 +69,9 @@ func verdictOf(s Severity) Verdict { return Verdict(s) }
 // in the order of the catalogue's families; then the surer.
 func mendFirst(a, b *Finding, families map[rule.ID]rule.Family) int {
 	return cmp.Or(
-		-cmp.Compare(a.Severity, b.Severity),
-		cmp.Compare(families[a.Rule], families[b.Rule]),
-		-cmp.Compare(a.Confidence, b.Confidence),
-		cmp.Compare(a.Rule, b.Rule),
-		a.Subject.Endpoint.Compare(b.Subject.Endpoint),
-		a.Subject.Remote.Compare(b.Subject.Remote),
+		-cmp.Compare(a.Severity, b.Severity), cmp.Compare(families[a.Rule], families[b.Rule]),
+		-cmp.Compare(a.Confidence, b.Confidence), cmp.Compare(a.Rule, b.Rule),
+		a.Subject.Endpoint.Compare(b.Subject.Endpoint), a.Subject.Remote.Compare(b.Subject.Remote),
 		cmp.Compare(a.Subject.Token, b.Subject.Token),
 	)
 }
@@ -91,7 +87,12 @@ func (v *view) connections(found []Finding) []Connection {
 	list := make([]Connection, 0, len(v.Connections))
 	for i := range v.Connections {
 		c := &v.Connections[i]
-		r := Connection{Token: c.Token, Netns: c.Netns, Subflows: c.SubflowsUp(), Verdict: v.trust(verdictOf(worst[c.Token]))}
+		r := Connection{
+			Token:    c.Token,
+			Netns:    c.Netns,
+			Subflows: c.SubflowsUp(),
+			Verdict:  v.trust(verdictOf(worst[c.Token])),
+		}
 		r.PathsPossible, r.Unused = v.unusedPaths(c, found)
 		list = append(list, r)
 	}
@@ -197,7 +198,8 @@ func (v *view) why(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Finding
 func (v *view) whyElse(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Finding) (id rule.ID, reason string) {
 	for i := range found {
 		f := &found[i]
-		if (f.Rule == rule.JoinsForbidden || f.Rule == rule.PeerLimit || f.Rule == rule.SubflowLimit) && f.concerns(c.Token) {
+		if (f.Rule == rule.JoinsForbidden || f.Rule == rule.PeerLimit || f.Rule == rule.SubflowLimit) &&
+			f.concerns(c.Token) {
 			return f.Rule, f.Title
 		}
 	}

@@ -121,7 +121,8 @@ func TestTroublesInPairs(t *testing.T) {
 			facts := func() Facts {
 				f := healthy(t)
 				a.trigger(t, f)
-				if len(f.Connections) == 1 && len(f.Connections[0].Subflows) == 2 && len(f.Endpoints) > 0 && len(f.Network.Addresses) > 2 {
+				if len(f.Connections) == 1 && len(f.Connections[0].Subflows) == 2 && len(f.Endpoints) > 0 &&
+					len(f.Network.Addresses) > 2 {
 					b.trigger(t, f) // it builds on what is there
 				}
 				return *f
@@ -211,7 +212,8 @@ func TestUnusedPaths(t *testing.T) {
 			f.Endpoints = append(f.Endpoints, mptcp.Endpoint{ID: 2, Address: netip.MustParseAddr("2001:db8::2"), Flags: mptcp.FlagSubflow, IfIndex: wlan})
 			f.Network.Addresses = append(f.Network.Addresses, hostnet.Address{Addr: netip.MustParseAddr("2001:db8::2"), IfIndex: wlan, Scope: "global"})
 		}, 2, []UnusedPath{
-			{Address: netip.MustParseAddr("2001:db8::2"), Device: "wlan0", Reason: "it has another address family than the connection", Rule: "D23"},
+			{Address: netip.MustParseAddr("2001:db8::2"), Device: "wlan0", Reason: "it has another address family " +
+				"than the connection", Rule: "D23"},
 		}},
 		"server": {accepted, 2, nil},
 	} {
@@ -276,7 +278,16 @@ func TestReportJSON(t *testing.T) {
 
 func TestVersionAtLeast(t *testing.T) {
 	for version, want := range map[string]bool{
-		"6.18.44": true, "6.18": true, "6.17.9": false, "7.0-rc1": true, "6.18-rc3": true, "5.19": false, "": false, "6": false, "x.y": false, "10.0": true,
+		"6.18.44":  true,
+		"6.18":     true,
+		"6.17.9":   false,
+		"7.0-rc1":  true,
+		"6.18-rc3": true,
+		"5.19":     false,
+		"":         false,
+		"6":        false,
+		"x.y":      false,
+		"10.0":     true,
 	} {
 		if got := versionAtLeast(version, 6, 18); got != want {
 			t.Errorf("%q: got %v", version, got)
@@ -288,7 +299,8 @@ func TestVersionAtLeast(t *testing.T) {
 func TestUnseenSubflows(t *testing.T) {
 	gap := []Gap{{What: UnseenSubflows, Why: "CAP_NET_ADMIN"}}
 	f := Facts{Connections: []mptcp.Connection{{Token: 1, State: mptcp.StateEstablished}}, Unseen: gap}
-	if r := Diagnose(f); r.Verdict != Unknown || r.Connections[0].Verdict != Unknown || r.Verdict.String() != "unknown" {
+	if r := Diagnose(f); r.Verdict != Unknown || r.Connections[0].Verdict != Unknown ||
+		r.Verdict.String() != "unknown" {
 		t.Errorf("%v, connection %v", r.Verdict, r.Connections[0].Verdict)
 	}
 	f.EventsLost = 1
@@ -325,7 +337,14 @@ func TestCertainExcludesOtherCauses(t *testing.T) {
 			}
 			certain++
 			if len(found.Alternatives) > 0 || len(found.Evidence) == 0 {
-				t.Errorf("%s %s: %s is certain, with alternatives %v and evidence %q", tt.rule, tt.name, found.Rule, found.Alternatives, found.Evidence)
+				t.Errorf(
+					"%s %s: %s is certain, with alternatives %v and evidence %q",
+					tt.rule,
+					tt.name,
+					found.Rule,
+					found.Alternatives,
+					found.Evidence,
+				)
 			}
 		}
 	}

@@ -13,19 +13,30 @@ import (
 // endpoint.
 func explains() map[rule.ID][]rule.ID {
 	return map[rule.ID][]rule.ID{
-		rule.NoDaemon:          {rule.SubflowLimit, rule.AnnouncementsNotAccepted},
-		rule.SubflowLimit:      {rule.NotRetried},
-		rule.HangingAttempt:    {rule.SubflowLimit},
-		rule.AddressMissing:    {rule.LinkDown, rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.SilentPath, rule.AnnouncedWithoutListener},
+		rule.NoDaemon:       {rule.SubflowLimit, rule.AnnouncementsNotAccepted},
+		rule.SubflowLimit:   {rule.NotRetried},
+		rule.HangingAttempt: {rule.SubflowLimit},
+		rule.AddressMissing: {
+			rule.LinkDown, rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.SilentPath,
+			rule.AnnouncedWithoutListener,
+		},
 		rule.LinkDown:          {rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.SilentPath},
 		rule.WrongLink:         {rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.MarkedRule},
 		rule.NoRoute:           {rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.MarkedRule},
 		rule.ReversePathFilter: {rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.MarkedRule},
 		rule.SameSubnet:        {rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.MarkedRule},
 		rule.TunnelRoute:       {rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.MarkedRule},
-		rule.ListenerClosed:    {rule.NotRetried}, rule.AnnouncedWithoutListener: {rule.NotRetried}, rule.PeerLimit: {rule.NotRetried}, rule.JoinsForbidden: {rule.NotRetried},
-		rule.JoinUnanswered: {rule.NotRetried}, rule.JoinRefused: {rule.NotRetried}, rule.JoinStripped: {rule.NotRetried}, rule.OptionStripped: {rule.NotRetried},
-		rule.SilentPath: {rule.CarriesNothing},
+		rule.ListenerClosed: {
+			rule.NotRetried,
+		},
+		rule.AnnouncedWithoutListener: {rule.NotRetried}, rule.PeerLimit: {rule.NotRetried},
+		rule.JoinsForbidden: {rule.NotRetried},
+		rule.JoinUnanswered: {
+			rule.NotRetried,
+		},
+		rule.JoinRefused: {rule.NotRetried}, rule.JoinStripped: {rule.NotRetried},
+		rule.OptionStripped: {rule.NotRetried},
+		rule.SilentPath:     {rule.CarriesNothing},
 	}
 }
 

@@ -35,7 +35,9 @@ func useless(v *view) []Finding {
 		}
 		found = append(found, Finding{
 			Rule: rule.EndpointWithoutPurpose, Severity: Warn, Confidence: track.Certain,
-			Title:    fmt.Sprintf("endpoint %s does nothing: it has none of the flags subflow, signal, laminar", e.Address),
+			Title: fmt.Sprintf(
+				"endpoint %s does nothing: it has none of the flags subflow, signal, laminar", e.Address,
+			),
 			Subject:  v.onEndpoint(e),
 			Evidence: []string{fmt.Sprintf("endpoint id %d: flags %s", e.ID, flags)},
 			Fix:      []string{deleteEndpoint(e) + " && " + addWithSubflow(v, e)},
@@ -73,7 +75,9 @@ func meshAlone(v *view) []Finding {
 func (v *view) waitingMesh(c *mptcp.Connection, e mptcp.Endpoint) Finding {
 	return Finding{
 		Rule: rule.EndpointWithoutPurpose, Severity: Warn, Confidence: track.Certain,
-		Title:   fmt.Sprintf("endpoint %s makes no subflow to the peer's own address: it has fullmesh without subflow", e.Address),
+		Title: fmt.Sprintf(
+			"endpoint %s makes no subflow to the peer's own address: it has fullmesh without subflow", e.Address,
+		),
 		Subject: v.onEndpoint(e),
 		Evidence: []string{
 			fmt.Sprintf("endpoint id %d: flags %s", e.ID, e.Flags),
@@ -140,7 +144,10 @@ func ownAddress(v *view) []Finding {
 				Title:    fmt.Sprintf("endpoint %s is the address of the initial subflow", only.Address),
 				Subject:  v.onEndpoint(*only),
 				Evidence: []string{fmt.Sprintf("the initial subflow of connection %s is from %s", c.Token, c.Local)},
-				Fix:      []string{"nothing is wrong: the initial subflow has id 0. For a second path add an endpoint for another address: mptcpctl paths"},
+				Fix: []string{
+					"nothing is wrong: the initial subflow has id 0. For a second path add an endpoint for another " +
+						"address: mptcpctl paths",
+				},
 			}
 		})
 	}
@@ -186,7 +193,10 @@ func notHere(v *view) []Finding {
 			Title:    fmt.Sprintf("endpoint %s cannot be used: %s", e.Address, why),
 			Subject:  v.onEndpoint(e),
 			Evidence: evidence,
-			Fix:      []string{deleteEndpoint(e), fmt.Sprintf("or give the host the address: ip address add %s/LENGTH dev DEVICE", e.Address)},
+			Fix: []string{
+				deleteEndpoint(e),
+				fmt.Sprintf("or give the host the address: ip address add %s/LENGTH dev DEVICE", e.Address),
+			},
 		})
 	}
 	return found
@@ -296,7 +306,9 @@ func (v *view) familyFinding(c *mptcp.Connection) Finding {
 	family := map[bool]string{true: "IPv4", false: "IPv6"}
 	f := Finding{
 		Rule: rule.OtherFamily, Severity: Info, Confidence: track.Certain,
-		Title:   fmt.Sprintf("no endpoint has the address family of the connection (%s)", family[plain(c.Remote.Addr()).Is4()]),
+		Title: fmt.Sprintf(
+			"no endpoint has the address family of the connection (%s)", family[plain(c.Remote.Addr()).Is4()],
+		),
 		Subject: Subject{Remote: c.Remote},
 		Evidence: []string{
 			fmt.Sprintf("connection %s to %s", c.Token, c.Remote),
@@ -307,7 +319,9 @@ func (v *view) familyFinding(c *mptcp.Connection) Finding {
 	for _, a := range v.paths(c.Remote.Addr()) {
 		if v.carries(&mptcp.Subflow{Local: c.Local}) != a.IfIndex {
 			f.Severity = Warn
-			f.Fix = []string{fmt.Sprintf("mptcpctl endpoint add %s dev %s subflow", a.Addr, shell.Word(v.device(a.IfIndex)))}
+			f.Fix = []string{
+				fmt.Sprintf("mptcpctl endpoint add %s dev %s subflow", a.Addr, shell.Word(v.device(a.IfIndex))),
+			}
 			break
 		}
 	}
@@ -336,12 +350,13 @@ func unheard(v *view) []Finding {
 			Title:   fmt.Sprintf("address %s is announced to peers, but no program listens on it", e.Address),
 			Subject: v.onEndpoint(e),
 			Evidence: []string{
-				fmt.Sprintf("endpoint id %d: %s", e.ID, e.Flags),
-				where,
+				fmt.Sprintf("endpoint id %d: %s", e.ID, e.Flags), where,
 			},
 			Fix: []string{
 				"let the application listen on the wildcard address (0.0.0.0 or ::)",
-				"or: " + deleteEndpoint(e) + " && " + addEndpoint(e, "port PORT signal") + "   (the kernel then listens on that port)",
+				"or: " + deleteEndpoint(
+					e,
+				) + " && " + addEndpoint(e, "port PORT signal") + "   (the kernel then listens on that port)",
 			},
 		})
 	}
@@ -351,14 +366,20 @@ func unheard(v *view) []Finding {
 // uncovered tells where peers that follow the announcement find nobody.
 func (v *view) uncovered(e mptcp.Endpoint) (string, bool) {
 	if e.Port != 0 {
-		return fmt.Sprintf("no MPTCP listener on %s port %d", e.Address, e.Port), !listens(v.Listeners, e.Address, e.Port)
+		return fmt.Sprintf(
+			"no MPTCP listener on %s port %d", e.Address, e.Port,
+		), !listens(v.Listeners, e.Address, e.Port)
 	}
 	if !listens(v.Listeners, e.Address, 0) {
 		return fmt.Sprintf("no MPTCP listener on %s or the wildcard address", e.Address), true
 	}
 	for _, c := range v.servers {
-		if sameFamily(c.Local.Addr(), e.Address) && listens(v.Listeners, c.Local.Addr(), c.Local.Port()) && !listens(v.Listeners, e.Address, c.Local.Port()) {
-			return fmt.Sprintf("connection %s uses port %d, and no program listens on that port at %s", c.Token, c.Local.Port(), e.Address), true
+		if sameFamily(c.Local.Addr(), e.Address) && listens(v.Listeners, c.Local.Addr(), c.Local.Port()) &&
+			!listens(v.Listeners, e.Address, c.Local.Port()) {
+			return fmt.Sprintf(
+				"connection %s uses port %d, and no program listens on that port at %s", c.Token, c.Local.Port(),
+				e.Address,
+			), true
 		}
 	}
 	return "", false
@@ -376,10 +397,13 @@ func clientSignals(v *view) []Finding {
 		}
 		f := Finding{
 			Rule: rule.ClientSignals, Severity: Warn, Confidence: track.Likely,
-			Title:    fmt.Sprintf("endpoint %s is announced, but this host is a client and does not listen", e.Address),
-			Subject:  v.onEndpoint(e),
-			Evidence: []string{fmt.Sprintf("endpoint id %d: %s", e.ID, e.Flags), "this host has no MPTCP listener, so it refuses subflows that the peer creates"},
-			Fix:      []string{deleteEndpoint(e), addEndpoint(e, append(deviceWords(v, e), "subflow")...)},
+			Title:   fmt.Sprintf("endpoint %s is announced, but this host is a client and does not listen", e.Address),
+			Subject: v.onEndpoint(e),
+			Evidence: []string{
+				fmt.Sprintf("endpoint id %d: %s", e.ID, e.Flags),
+				"this host has no MPTCP listener, so it refuses subflows that the peer creates",
+			},
+			Fix: []string{deleteEndpoint(e), addEndpoint(e, append(deviceWords(v, e), "subflow")...)},
 		}
 		if e.Flags.CreatesSubflows() {
 			f.Severity = Info
@@ -400,9 +424,15 @@ func droppedAnnouncement(v *view) []Finding {
 		if e.Flags.Has(mptcp.FlagSignal) && e.Port != 0 && !e.Address.Unmap().Is4() {
 			found = append(found, Finding{
 				Rule: rule.AnnouncementTooLong, Severity: Fail, Confidence: track.Likely,
-				Title:    fmt.Sprintf("%s port %d is never announced: it does not fit into the TCP options with timestamps", e.Address, e.Port),
-				Subject:  v.onEndpoint(e),
-				Evidence: []string{fmt.Sprintf("AddAddrTxDrop: %d since the namespace was created", dropped), "an IPv6 address with a port and timestamps need more than 40 bytes of options"},
+				Title: fmt.Sprintf(
+					"%s port %d is never announced: it does not fit into the TCP options with timestamps",
+					e.Address, e.Port,
+				),
+				Subject: v.onEndpoint(e),
+				Evidence: []string{
+					fmt.Sprintf("AddAddrTxDrop: %d since the namespace was created", dropped),
+					"an IPv6 address with a port and timestamps need more than 40 bytes of options",
+				},
 				Fix: []string{
 					deleteEndpoint(e) + " && " + addEndpoint(e, "signal") + "   (without a port)",
 					"or: sysctl -w net.ipv4.tcp_timestamps=0",

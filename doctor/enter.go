@@ -94,7 +94,9 @@ func cutCommand(text string) (command, separator, rest string) {
 func enteredCommand(text, namespace, prefix string) string {
 	program, arguments, _ := strings.Cut(text, " ")
 	switch {
-	case !slices.Contains(commandsInside[:], program), strings.HasPrefix(arguments, "-n "), strings.HasPrefix(arguments, "-a "):
+	case !slices.Contains(commandsInside[:], program),
+		strings.HasPrefix(arguments, "-n "),
+		strings.HasPrefix(arguments, "-a "):
 		return text
 	case program == "mptcpctl":
 		return "mptcpctl -n " + shell.Word(namespace) + " " + arguments

@@ -13,7 +13,8 @@ import (
 func Existing(f Facts, e mptcp.Endpoint) (id mptcp.AddressID, lines []string, fine bool) {
 	v := newView(&f)
 	for _, other := range f.Endpoints {
-		if plain(other.Address) == plain(e.Address) && other.Port == e.Port && other.Flags == e.Flags && other.IfIndex == e.IfIndex {
+		if plain(other.Address) == plain(e.Address) && other.Port == e.Port && other.Flags == e.Flags &&
+			other.IfIndex == e.IfIndex {
 			id = other.ID
 		}
 	}

@@ -28,8 +28,12 @@ const (
 func sysctls(t testing.TB, settings map[string]string) counters.Sysctls {
 	t.Helper()
 	raw := map[string]string{
-		"enabled": "1", "checksum_enabled": "0", "allow_join_initial_addr_port": "1", "pm_type": "0", "path_manager": "kernel",
-		"blackhole_timeout": "3600", "close_timeout": "60",
+		"enabled":                      "1",
+		"checksum_enabled":             "0",
+		"allow_join_initial_addr_port": "1",
+		"pm_type":                      "0",
+		"path_manager":                 "kernel",
+		"blackhole_timeout":            "3600", "close_timeout": "60",
 	}
 	for k, v := range settings {
 		raw[k] = v
@@ -55,8 +59,22 @@ func network() hostnet.Network {
 			{Addr: wlanIP, Prefix: prefix("198.51.100.0/24"), IfIndex: wlan, Scope: "global"},
 		},
 		Routes: []hostnet.Route{
-			{Dst: prefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("192.0.2.254"), IfIndex: eth, Metric: 100, Table: hostnet.TableMain, Type: "unicast"},
-			{Dst: prefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("198.51.100.254"), IfIndex: wlan, Metric: 600, Table: hostnet.TableMain, Type: "unicast"},
+			{
+				Dst:     prefix("0.0.0.0/0"),
+				Gateway: netip.MustParseAddr("192.0.2.254"),
+				IfIndex: eth,
+				Metric:  100,
+				Table:   hostnet.TableMain,
+				Type:    "unicast",
+			},
+			{
+				Dst:     prefix("0.0.0.0/0"),
+				Gateway: netip.MustParseAddr("198.51.100.254"),
+				IfIndex: wlan,
+				Metric:  600,
+				Table:   hostnet.TableMain,
+				Type:    "unicast",
+			},
 			{Dst: prefix("192.0.2.0/24"), IfIndex: eth, Table: hostnet.TableMain, Type: "unicast"},
 			{Dst: prefix("198.51.100.0/24"), IfIndex: wlan, Table: hostnet.TableMain, Type: "unicast"},
 			{Dst: prefix("192.0.2.2/32"), IfIndex: eth, Table: hostnet.TableLocal, Type: "local"},
@@ -67,22 +85,40 @@ func network() hostnet.Network {
 func lookups() []Lookup {
 	dst := server.Addr()
 	return []Lookup{
-		{Request: hostnet.LookupRequest{Dst: dst, Src: wlanIP}, Route: hostnet.Route{IfIndex: eth, Gateway: netip.MustParseAddr("192.0.2.254"), Type: "unicast"}},
-		{Request: hostnet.LookupRequest{Dst: dst, Src: wlanIP, OIF: wlan}, Route: hostnet.Route{IfIndex: wlan, Gateway: netip.MustParseAddr("198.51.100.254"), Type: "unicast"}},
+		{
+			Request: hostnet.LookupRequest{Dst: dst, Src: wlanIP},
+			Route:   hostnet.Route{IfIndex: eth, Gateway: netip.MustParseAddr("192.0.2.254"), Type: "unicast"},
+		},
+		{
+			Request: hostnet.LookupRequest{Dst: dst, Src: wlanIP, OIF: wlan},
+			Route:   hostnet.Route{IfIndex: wlan, Gateway: netip.MustParseAddr("198.51.100.254"), Type: "unicast"},
+		},
 	}
 }
 
 func initialSubflow() mptcp.Subflow {
 	return mptcp.Subflow{
-		Local: netip.AddrPortFrom(ethIP, 40000), Remote: server, Initial: true, State: mptcp.SubflowEstablished, TCP: mptcp.StateEstablished,
+		Local: netip.AddrPortFrom(
+			ethIP,
+			40000,
+		), Remote: server, Initial: true, State: mptcp.SubflowEstablished, TCP: mptcp.StateEstablished,
 		Device: "eth0", FullyEstablished: true, RTTMicros: 20000, Share: 0.5, LastAckMS: 10,
 	}
 }
 
 func join() mptcp.Subflow {
 	return mptcp.Subflow{
-		Local: netip.AddrPortFrom(wlanIP, 41000), Remote: server, LocalID: 1, State: mptcp.SubflowEstablished, TCP: mptcp.StateEstablished,
-		Device: "wlan0", Bound: true, IfIndex: wlan, FullyEstablished: true, RTTMicros: 40000, Share: 0.5, LastAckMS: 10,
+		Local: netip.AddrPortFrom(
+			wlanIP,
+			41000,
+		), Remote: server, LocalID: 1, State: mptcp.SubflowEstablished, TCP: mptcp.StateEstablished,
+		Device:           "wlan0",
+		Bound:            true,
+		IfIndex:          wlan,
+		FullyEstablished: true,
+		RTTMicros:        40000,
+		Share:            0.5,
+		LastAckMS:        10,
 	}
 }
 
@@ -95,25 +131,55 @@ func healthy(t testing.TB) *Facts {
 		Sysctls: sysctls(t, nil),
 		IPv4:    map[string]counters.IPv4Conf{"all": {}, "eth0": {RPFilter: 2}, "wlan0": {RPFilter: 2}},
 		MPTCP: Counted{
-			Now:    counters.FromMap(map[string]uint64{"MPCapableSYNTX": 10, "MPCapableSYNACKRX": 10, "MPJoinSynTx": 10, "MPJoinSynAckRx": 10, "MPJoinRejected": 3, "Blackhole": 1, "MPCapableFallbackSYNACK": 4}),
+			Now: counters.FromMap(
+				map[string]uint64{
+					"MPCapableSYNTX":          10,
+					"MPCapableSYNACKRX":       10,
+					"MPJoinSynTx":             10,
+					"MPJoinSynAckRx":          10,
+					"MPJoinRejected":          3,
+					"Blackhole":               1,
+					"MPCapableFallbackSYNACK": 4,
+				},
+			),
 			Moved:  counters.FromMap(map[string]uint64{"MPCapableSYNTX": 1, "MPJoinSynTx": 1}),
 			Window: time.Second,
 		},
-		TCP:         Counted{Now: counters.FromMap(map[string]uint64{"IPReversePathFilter": 7}), Moved: counters.FromMap(nil), Window: time.Second},
+		TCP: Counted{
+			Now:    counters.FromMap(map[string]uint64{"IPReversePathFilter": 7}),
+			Moved:  counters.FromMap(nil),
+			Window: time.Second,
+		},
 		Limits:      &mptcp.Limits{Subflows: 2},
 		Endpoints:   []mptcp.Endpoint{{ID: 1, Address: wlanIP, Flags: mptcp.FlagSubflow, IfIndex: wlan}},
 		Subscribers: &none,
 		Connections: []mptcp.Connection{{
-			Token: 1, Side: mptcp.SideClient, State: mptcp.StateEstablished, Local: netip.AddrPortFrom(ethIP, 40000), Remote: server,
+			Token:     1,
+			Side:      mptcp.SideClient,
+			State:     mptcp.StateEstablished,
+			Local:     netip.AddrPortFrom(ethIP, 40000),
+			Remote:    server,
 			BytesSent: 1 << 22, BytesReceived: 1 << 22, Subflows: []mptcp.Subflow{initialSubflow(), join()},
 			Limits: mptcp.ConnectionLimits{Subflows: 1, SubflowsMax: 2, LocalAddrUsed: 1, LocalAddrMax: 1},
 		}},
-		Listeners:      []Listener{},
-		PlainListeners: []Listener{{Local: netip.MustParseAddrPort("0.0.0.0:22"), Inode: 5, Processes: []mptcp.Process{{PID: 1, Name: "sshd"}}}},
-		PlainFlows:     []Flow{{Local: netip.MustParseAddrPort("192.0.2.2:22"), Remote: netip.MustParseAddrPort("192.0.2.9:5000"), State: mptcp.StateEstablished}},
-		Network:        network(),
-		Lookups:        lookups(),
-		IPRoute2:       "6.19.0",
+		Listeners: []Listener{},
+		PlainListeners: []Listener{
+			{
+				Local:     netip.MustParseAddrPort("0.0.0.0:22"),
+				Inode:     5,
+				Processes: []mptcp.Process{{PID: 1, Name: "sshd"}},
+			},
+		},
+		PlainFlows: []Flow{
+			{
+				Local:  netip.MustParseAddrPort("192.0.2.2:22"),
+				Remote: netip.MustParseAddrPort("192.0.2.9:5000"),
+				State:  mptcp.StateEstablished,
+			},
+		},
+		Network:  network(),
+		Lookups:  lookups(),
+		IPRoute2: "6.19.0",
 	}
 }
 
@@ -135,7 +201,12 @@ func accepted(f *Facts) {
 	f.Endpoints = nil
 	f.Listeners = []Listener{{Local: netip.MustParseAddrPort("[::]:443"), Inode: 9}}
 	c := &f.Connections[0]
-	c.Side, c.Local, c.Remote = mptcp.SideServer, netip.AddrPortFrom(ethIP, 443), netip.MustParseAddrPort("203.0.113.1:50000")
+	c.Side, c.Local, c.Remote = mptcp.SideServer, netip.AddrPortFrom(
+		ethIP,
+		443,
+	), netip.MustParseAddrPort(
+		"203.0.113.1:50000",
+	)
 	for i := range c.Subflows {
 		s := &c.Subflows[i]
 		s.Local, s.Remote = netip.AddrPortFrom(s.Local.Addr(), 443), c.Remote
@@ -148,8 +219,15 @@ func setCounters(c *Counted, now, moved map[string]uint64) {
 
 func event(typ mptcp.EventType, after time.Duration) mptcp.Event {
 	return mptcp.Event{
-		Type: typ, Token: 1, Time: now.Add(-500*time.Millisecond + after), Source: wlanIP, Sport: 41000, Destination: server.Addr(), Dport: 443, LocalID: 1,
-		Fields: mptcp.FieldToken | mptcp.FieldSaddr4 | mptcp.FieldDaddr4 | mptcp.FieldSport | mptcp.FieldDport | mptcp.FieldLocalID | mptcp.FieldRemoteID,
+		Type:        typ,
+		Token:       1,
+		Time:        now.Add(-500*time.Millisecond + after),
+		Source:      wlanIP,
+		Sport:       41000,
+		Destination: server.Addr(),
+		Dport:       443,
+		LocalID:     1,
+		Fields:      mptcp.FieldToken | mptcp.FieldSaddr4 | mptcp.FieldDaddr4 | mptcp.FieldSport | mptcp.FieldDport | mptcp.FieldLocalID | mptcp.FieldRemoteID,
 	}
 }
 

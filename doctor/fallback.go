@@ -56,7 +56,11 @@ func (v *view) cause(c *mptcp.Connection) (Cause, counters.Values) {
 		around = v.MPTCP.Moved
 	}
 	if plainAt(v, c) {
-		return Cause{Rule: rule.ServerUsesTCP, Text: "the program that listens there uses a TCP socket", Confidence: track.Certain}, around
+		return Cause{
+			Rule:       rule.ServerUsesTCP,
+			Text:       "the program that listens there uses a TCP socket",
+			Confidence: track.Certain,
+		}, around
 	}
 	cause := FallbackCause(stage, c.Side, around)
 	if c.FallbackCause != "" && c.FallbackCause != cause.Counter {
@@ -68,12 +72,21 @@ func (v *view) cause(c *mptcp.Connection) (Cause, counters.Values) {
 	}
 	if n := v.fastOpenRefused(c); n > 0 && cause.Counter == dataFallback {
 		return Cause{
-			Rule: rule.SocketOption, Counter: cause.Counter, Confidence: min(cause.Confidence, track.Likely), Candidates: cause.Candidates,
-			Text: "the peer did not take the data in the SYN (TCP Fast Open), and it was sent again without MPTCP",
+			Rule:       rule.SocketOption,
+			Counter:    cause.Counter,
+			Confidence: min(cause.Confidence, track.Likely),
+			Candidates: cause.Candidates,
+			Text: "the peer did not take the data in the SYN (TCP Fast Open), and it was sent again without " +
+				"MPTCP",
 		}, around
 	}
 	if cause.Rule == rule.PeerWithoutMPTCP && v.stripsHere(c) {
-		cause = Cause{Rule: rule.ServerUsesTCP, Counter: cause.Counter, Text: "the firewall of this host removes MPTCP", Confidence: track.Certain}
+		cause = Cause{
+			Rule:       rule.ServerUsesTCP,
+			Counter:    cause.Counter,
+			Text:       "the firewall of this host removes MPTCP",
+			Confidence: track.Certain,
+		}
 	}
 	return cause, around
 }
@@ -100,7 +113,9 @@ func (v *view) fastOpenRefused(c *mptcp.Connection) uint64 {
 // with a TCP listener.
 func plainAt(v *view, c *mptcp.Connection) bool {
 	return c.Side != mptcp.SideServer && v.within(c) && v.Listeners != nil &&
-		listens(v.PlainListeners, c.Remote.Addr(), c.Remote.Port()) && !listens(v.Listeners, c.Remote.Addr(), c.Remote.Port())
+		listens(
+			v.PlainListeners, c.Remote.Addr(), c.Remote.Port(),
+		) && !listens(v.Listeners, c.Remote.Addr(), c.Remote.Port())
 }
 
 func (v *view) fallbackFinding(c *mptcp.Connection, cause Cause, around counters.Values) Finding {
@@ -145,9 +160,12 @@ var fastOpenFix = [...]string{
 // stripsHere reports whether the firewall of this host removes MPTCP from the
 // handshake of such a connection for sure.
 func (v *view) stripsHere(c *mptcp.Connection) bool {
-	return slices.ContainsFunc(v.filtered(suspectCapable, c.Local, c.Remote, v.way(c.Local, c.Remote, "")), func(h firewall.Hit) bool {
-		return h.Sure && h.Deed == firewall.Strips
-	})
+	return slices.ContainsFunc(
+		v.filtered(suspectCapable, c.Local, c.Remote, v.way(c.Local, c.Remote, "")),
+		func(h firewall.Hit) bool {
+			return h.Sure && h.Deed == firewall.Strips
+		},
+	)
 }
 
 // fallbackFix is what helps against a cause of fallback.
@@ -156,19 +174,31 @@ func fallbackFix(id rule.ID, c *mptcp.Connection) []string {
 	case rule.PeerWithoutMPTCP:
 		return []string{
 			"let the program on the peer use MPTCP (there: mptcpctl run -- COMMAND), with net.mptcp.enabled=1",
-			fmt.Sprintf("if it does, a middlebox removes TCP option 30; try another path: mptcpctl probe %s %d", c.Remote.Addr(), c.Remote.Port()),
+			fmt.Sprintf(
+				"if it does, a middlebox removes TCP option 30; try another path: mptcpctl probe %s %d",
+				c.Remote.Addr(), c.Remote.Port(),
+			),
 		}
 	case rule.ServerUsesTCP:
-		return []string{"let the program that listens use MPTCP: mptcpctl run -- COMMAND", "if it does, a middlebox removes TCP option 30"}
+		return []string{
+			"let the program that listens use MPTCP: mptcpctl run -- COMMAND",
+			"if it does, a middlebox removes TCP option 30",
+		}
 	case rule.SocketOption:
 		return []string{"remove TCP_MD5SIG from the application, or let it use TCP"}
 	case rule.Blackhole:
 		return []string{
-			fmt.Sprintf("find the firewall on the path to %s that drops SYN packets with TCP option 30", c.Remote.Addr()),
-			"sysctl -w net.mptcp.blackhole_timeout=0   (the kernel then tries MPTCP on every connection, so connecting is slow)",
+			fmt.Sprintf(
+				"find the firewall on the path to %s that drops SYN packets with TCP option 30", c.Remote.Addr(),
+			),
+			"sysctl -w net.mptcp.blackhole_timeout=0   (the kernel then tries MPTCP on every connection, so " +
+				"connecting is slow)",
 		}
 	case rule.DataChanged:
-		return []string{"look for a proxy or gateway that rewrites the payload (FTP or SIP helper, accelerator)", "sysctl -w net.mptcp.checksum_enabled=1   (on both hosts: finds the damage before it does harm)"}
+		return []string{
+			"look for a proxy or gateway that rewrites the payload (FTP or SIP helper, accelerator)",
+			"sysctl -w net.mptcp.checksum_enabled=1   (on both hosts: finds the damage before it does harm)",
+		}
 	case rule.ShortOfMemory:
 		return []string{"check the memory of the host: free, dmesg"}
 	}
@@ -192,7 +222,13 @@ func blackhole(v *view) []Finding {
 	}
 	if n := len(v.Blackholed); n > 0 {
 		f.Subject.Remote = v.Blackholed[0].Remote
-		f.Evidence = append(f.Evidence, fmt.Sprintf("%s on MPTCP sockets without MPTCP, for example to %s", count(n, "connection"), v.Blackholed[0].Remote))
+		f.Evidence = append(
+			f.Evidence,
+			fmt.Sprintf(
+				"%s on MPTCP sockets without MPTCP, for example to %s", count(n, "connection"),
+				v.Blackholed[0].Remote,
+			),
+		)
 	}
 	f.Evidence = append(f.Evidence, v.counts("Blackhole", "MPCapableSYNTXDisabled", "MPCapableSYNTXDrop")...)
 	f.Evidence = append(f.Evidence, v.blackholeTime()...)
@@ -212,10 +248,17 @@ func (v *view) blackholeTime() []string {
 	}
 	period := *base << min(times-1, 6)
 	if v.BlackholeSeen.IsZero() {
-		return []string{fmt.Sprintf("this lasts at most %s more (happened %d times, net.mptcp.blackhole_timeout %s)", period, times, *base)}
+		return []string{
+			fmt.Sprintf(
+				"this lasts at most %s more (happened %d times, net.mptcp.blackhole_timeout %s)", period, times,
+				*base,
+			),
+		}
 	}
 	left := max(v.BlackholeSeen.Add(period).Sub(v.Time), 0).Truncate(time.Second)
-	return []string{fmt.Sprintf("this lasts %s more (of %s, began at %s)", left, period, v.BlackholeSeen.UTC().Format("15:04:05"))}
+	return []string{
+		fmt.Sprintf("this lasts %s more (of %s, began at %s)", left, period, v.BlackholeSeen.UTC().Format("15:04:05")),
+	}
 }
 
 // orphans is D05, D33, D34 and their like for connections that ended before they
@@ -232,14 +275,19 @@ func orphans(v *view) []Finding {
 	for _, ev := range v.Events {
 		token := ev.Token
 		events := v.events[token]
-		if ev.Type != mptcp.EventClosed || ev.Netns != v.Netns || v.earlier[token] || alive[token] || len(events) == 0 || events[0].Type != mptcp.EventClosed {
+		if ev.Type != mptcp.EventClosed || ev.Netns != v.Netns || v.earlier[token] || alive[token] ||
+			len(events) == 0 ||
+			events[0].Type != mptcp.EventClosed {
 			continue
 		}
 		if v.MPTCP.Window == 0 || ev.Time.Before(v.Time.Add(-v.MPTCP.Window)) {
 			continue // no counters around it
 		}
 		cause := FallbackCause(StageHandshake, mptcp.SideClient, v.MPTCP.Moved)
-		g.add(string(cause.Rule)+cause.Counter, &mptcp.Connection{Token: token}, func() Finding { return v.orphanFinding(token, cause) })
+		g.add(
+			string(cause.Rule)+cause.Counter, &mptcp.Connection{Token: token},
+			func() Finding { return v.orphanFinding(token, cause) },
+		)
 	}
 	return g.list
 }

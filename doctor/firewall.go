@@ -37,9 +37,16 @@ func (v *view) filtered(s suspect, local, remote netip.AddrPort, device string) 
 		return nil
 	}
 	option := []byte{s.subtype << 4}
-	hits := v.Firewall.Judge(&firewall.Packet{Device: device, Source: local, Destination: remote, Flags: s.flags, MPTCP: option})
+	hits := v.Firewall.Judge(
+		&firewall.Packet{Device: device, Source: local, Destination: remote, Flags: s.flags, MPTCP: option},
+	)
 	return append(hits, v.Firewall.Judge(&firewall.Packet{
-		Incoming: true, Device: device, Source: remote, Destination: local, Flags: s.flags | firewall.FlagACK, MPTCP: option,
+		Incoming:    true,
+		Device:      device,
+		Source:      remote,
+		Destination: local,
+		Flags:       s.flags | firewall.FlagACK,
+		MPTCP:       option,
 	})...)
 }
 
@@ -57,8 +64,18 @@ func (v *view) blame(f *Finding, s suspect, hits []firewall.Hit) {
 			word = "does so: it"
 			f.Confidence = track.Certain
 		}
-		f.Evidence = merged(f.Evidence, []string{fmt.Sprintf("the firewall of this host %s %s %s, in %s", word, h.Deed, what, h)})
-		f.Fix = merged([]string{fmt.Sprintf("nft -a list chain %s %s %s   (on this host)", h.Family, shell.Word(h.Table), shell.Word(h.Chain))}, f.Fix)
+		f.Evidence = merged(
+			f.Evidence, []string{fmt.Sprintf("the firewall of this host %s %s %s, in %s", word, h.Deed, what, h)},
+		)
+		f.Fix = merged(
+			[]string{
+				fmt.Sprintf(
+					"nft -a list chain %s %s %s   (on this host)", h.Family, shell.Word(h.Table),
+					shell.Word(h.Chain),
+				),
+			},
+			f.Fix,
+		)
 	}
 }
 
@@ -68,7 +85,8 @@ func (v *view) way(local, remote netip.AddrPort, bound string) string {
 	if bound != "" {
 		return bound
 	}
-	if l, ok := v.lookups[hostnet.LookupRequest{Dst: plain(remote.Addr()), Src: plain(local.Addr())}]; ok && l.Route.IfIndex != 0 {
+	if l, ok := v.lookups[hostnet.LookupRequest{Dst: plain(remote.Addr()), Src: plain(local.Addr())}]; ok &&
+		l.Route.IfIndex != 0 {
 		return v.links[l.Route.IfIndex].Name
 	}
 	if a, ok := v.holders[plain(local.Addr())]; ok {

@@ -28,9 +28,17 @@ func exthdr(strip bool, subtype byte) []firewall.Expression {
 		return []firewall.Expression{{Name: "exthdr", Data: option}}
 	}
 	load := slices.Concat(option, attribute(1, big(1)...), attribute(3, big(2)...), attribute(4, big(1)...))
-	compare := slices.Concat(attribute(1, big(1)...), attribute(2, big(0)...), attribute(3, attribute(1, subtype<<4)...))
+	compare := slices.Concat(
+		attribute(1, big(1)...),
+		attribute(2, big(0)...),
+		attribute(3, attribute(1, subtype<<4)...),
+	)
 	verdict := slices.Concat(attribute(1, big(0)...), attribute(2, attribute(2, attribute(1, big(0)...)...)...))
-	return []firewall.Expression{{Name: "exthdr", Data: load}, {Name: "cmp", Data: compare}, {Name: "immediate", Data: verdict}}
+	return []firewall.Expression{
+		{Name: "exthdr", Data: load},
+		{Name: "cmp", Data: compare},
+		{Name: "immediate", Data: verdict},
+	}
 }
 
 func filter(hook firewall.Hook, e []firewall.Expression) *firewall.Firewall {

@@ -42,7 +42,10 @@ func healthySet() map[string]func(t *testing.T, f *Facts) {
 			}
 		},
 		"an endpoint on each link": func(_ *testing.T, f *Facts) {
-			f.Endpoints = append(f.Endpoints, mptcp.Endpoint{ID: 2, Address: ethIP, Flags: mptcp.FlagSubflow, IfIndex: eth})
+			f.Endpoints = append(
+				f.Endpoints,
+				mptcp.Endpoint{ID: 2, Address: ethIP, Flags: mptcp.FlagSubflow, IfIndex: eth},
+			)
 		},
 		"endpoints of both families on each link": dualStack,
 		"backup endpoint": func(_ *testing.T, f *Facts) {
@@ -79,7 +82,11 @@ func healthySet() map[string]func(t *testing.T, f *Facts) {
 		"strict rp_filter on one link": func(_ *testing.T, f *Facts) {
 			singleLink(f)
 			f.IPv4["all"] = counters.IPv4Conf{RPFilter: 1}
-			setCounters(&f.TCP, map[string]uint64{"IPReversePathFilter": 10000}, map[string]uint64{"IPReversePathFilter": 3})
+			setCounters(
+				&f.TCP,
+				map[string]uint64{"IPReversePathFilter": 10000},
+				map[string]uint64{"IPReversePathFilter": 3},
+			)
 		},
 		"userspace path manager with daemon": userspace,
 		"rules by mark": func(_ *testing.T, f *Facts) {
@@ -90,12 +97,28 @@ func healthySet() map[string]func(t *testing.T, f *Facts) {
 			f.Elsewhere = []Namespace{{Name: "blue", Connections: 100}, {Name: "red"}}
 		},
 		"blackhole long ago": func(_ *testing.T, f *Facts) {
-			setCounters(&f.MPTCP, map[string]uint64{"Blackhole": 7, "MPCapableSYNTXDrop": 7, "MPCapableSYNTXDisabled": 900}, nil)
+			setCounters(
+				&f.MPTCP,
+				map[string]uint64{"Blackhole": 7, "MPCapableSYNTXDrop": 7, "MPCapableSYNTXDisabled": 900},
+				nil,
+			)
 		},
 		"events of a life": func(_ *testing.T, f *Facts) {
 			ended := mptcp.Event{Type: mptcp.EventClosed, Token: 9, Fields: mptcp.FieldToken, Time: now}
-			begun := mptcp.Event{Type: mptcp.EventCreated, Token: 9, Fields: mptcp.FieldToken, Time: now.Add(-time.Second)}
-			listening(f, begun, created(), event(mptcp.EventEstablished, 0), event(mptcp.EventSubflowEstablished, 0), ended)
+			begun := mptcp.Event{
+				Type:   mptcp.EventCreated,
+				Token:  9,
+				Fields: mptcp.FieldToken,
+				Time:   now.Add(-time.Second),
+			}
+			listening(
+				f,
+				begun,
+				created(),
+				event(mptcp.EventEstablished, 0),
+				event(mptcp.EventSubflowEstablished, 0),
+				ended,
+			)
 		},
 		"closing":         func(_ *testing.T, f *Facts) { alone(f); f.Connections[0].State = mptcp.StateFinWait2 },
 		"500 connections": func(t *testing.T, f *Facts) { many(f, 500) },
@@ -136,17 +159,37 @@ func singleLink(f *Facts) {
 func dualStack(_ *testing.T, f *Facts) {
 	for i, a := range []string{"2001:db8:1::2", "2001:db8:2::2"} {
 		addr := netip.MustParseAddr(a)
-		f.Network.Addresses = append(f.Network.Addresses, hostnet.Address{Addr: addr, Prefix: netip.PrefixFrom(addr, 64).Masked(), IfIndex: eth + i, Scope: "global"})
-		f.Endpoints = append(f.Endpoints, mptcp.Endpoint{ID: mptcp.AddressID(10 + i), Address: addr, Flags: mptcp.FlagSubflow, IfIndex: int32(eth + i)})
+		f.Network.Addresses = append(
+			f.Network.Addresses,
+			hostnet.Address{Addr: addr, Prefix: netip.PrefixFrom(addr, 64).Masked(), IfIndex: eth + i, Scope: "global"},
+		)
+		f.Endpoints = append(
+			f.Endpoints,
+			mptcp.Endpoint{
+				ID:      mptcp.AddressID(10 + i),
+				Address: addr,
+				Flags:   mptcp.FlagSubflow,
+				IfIndex: int32(eth + i),
+			},
+		)
 	}
 	// The limit of two is reached by addresses that add no path.
-	f.Network.Addresses = append(f.Network.Addresses, hostnet.Address{Addr: netip.MustParseAddr("198.51.100.9"), IfIndex: wlan, Scope: "global"})
-	f.Endpoints = append(f.Endpoints, mptcp.Endpoint{ID: 20, Address: netip.MustParseAddr("198.51.100.9"), Flags: mptcp.FlagSubflow, IfIndex: wlan})
+	f.Network.Addresses = append(
+		f.Network.Addresses,
+		hostnet.Address{Addr: netip.MustParseAddr("198.51.100.9"), IfIndex: wlan, Scope: "global"},
+	)
+	f.Endpoints = append(
+		f.Endpoints,
+		mptcp.Endpoint{ID: 20, Address: netip.MustParseAddr("198.51.100.9"), Flags: mptcp.FlagSubflow, IfIndex: wlan},
+	)
 	f.Connections[0].Limits.Subflows = 2
 }
 
 func implicit(_ *testing.T, f *Facts) {
-	f.Endpoints = append(f.Endpoints, mptcp.Endpoint{ID: 4, Address: netip.MustParseAddr("10.255.0.1"), Flags: mptcp.FlagImplicit})
+	f.Endpoints = append(
+		f.Endpoints,
+		mptcp.Endpoint{ID: 4, Address: netip.MustParseAddr("10.255.0.1"), Flags: mptcp.FlagImplicit},
+	)
 }
 
 func announced(_ *testing.T, f *Facts) {
@@ -166,12 +209,21 @@ func portEndpoint(_ *testing.T, f *Facts) {
 func bothFamilies(_ *testing.T, f *Facts) {
 	accepted(f)
 	f.Endpoints = []mptcp.Endpoint{{ID: 1, Address: wlanIP, Flags: mptcp.FlagSignal}}
-	f.Listeners = []Listener{{Local: netip.MustParseAddrPort("[::]:443"), Inode: 3}, {Local: netip.MustParseAddrPort("127.0.0.1:9100"), Inode: 4}}
+	f.Listeners = []Listener{
+		{Local: netip.MustParseAddrPort("[::]:443"), Inode: 3},
+		{Local: netip.MustParseAddrPort("127.0.0.1:9100"), Inode: 4},
+	}
 }
 
 // overIPv6 gives the links IPv6 addresses in place of the others.
 func overIPv6(f *Facts) {
-	one, two, remote := netip.MustParseAddr("2001:db8:1::2"), netip.MustParseAddr("2001:db8:2::2"), netip.MustParseAddrPort("[2001:db8:9::1]:443")
+	one, two, remote := netip.MustParseAddr(
+		"2001:db8:1::2",
+	), netip.MustParseAddr(
+		"2001:db8:2::2",
+	), netip.MustParseAddrPort(
+		"[2001:db8:9::1]:443",
+	)
 	f.Network.Addresses[1].Addr, f.Network.Addresses[2].Addr = one, two
 	f.Endpoints[0].Address = two
 	c := &f.Connections[0]
@@ -199,9 +251,27 @@ func overLoopback(_ *testing.T, f *Facts) {
 	here := &f.Connections[0]
 	a, b := netip.MustParseAddrPort("127.0.0.1:5000"), netip.MustParseAddrPort("127.0.0.1:80")
 	here.Local, here.Remote = a, b
-	here.Subflows = []mptcp.Subflow{{Local: a, Remote: b, Initial: true, State: mptcp.SubflowEstablished, TCP: mptcp.StateEstablished, FullyEstablished: true}}
+	here.Subflows = []mptcp.Subflow{
+		{
+			Local:            a,
+			Remote:           b,
+			Initial:          true,
+			State:            mptcp.SubflowEstablished,
+			TCP:              mptcp.StateEstablished,
+			FullyEstablished: true,
+		},
+	}
 	there.Token, there.Side, there.Local, there.Remote = 2, mptcp.SideServer, b, a
-	there.Subflows = []mptcp.Subflow{{Local: b, Remote: a, Initial: true, State: mptcp.SubflowEstablished, TCP: mptcp.StateEstablished, FullyEstablished: true}}
+	there.Subflows = []mptcp.Subflow{
+		{
+			Local:            b,
+			Remote:           a,
+			Initial:          true,
+			State:            mptcp.SubflowEstablished,
+			TCP:              mptcp.StateEstablished,
+			FullyEstablished: true,
+		},
+	}
 	f.Connections = append(f.Connections, there)
 	f.Listeners = []Listener{}
 }
@@ -215,17 +285,50 @@ func toItself(_ *testing.T, f *Facts) {
 
 func container(_ *testing.T, f *Facts) {
 	singleLink(f)
-	f.Network.Links = append(f.Network.Links, hostnet.Link{Index: 8, Name: "docker0", Kind: "bridge", Type: "ether", Up: true})
-	f.Network.Addresses = append(f.Network.Addresses, hostnet.Address{Addr: netip.MustParseAddr("172.17.0.1"), Prefix: netip.MustParsePrefix("172.17.0.0/16"), IfIndex: 8, Scope: "global"})
-	f.Network.Routes = append(f.Network.Routes, hostnet.Route{Dst: netip.MustParsePrefix("172.17.0.0/16"), IfIndex: 8, Table: hostnet.TableMain, Type: "unicast"})
+	f.Network.Links = append(
+		f.Network.Links,
+		hostnet.Link{Index: 8, Name: "docker0", Kind: "bridge", Type: "ether", Up: true},
+	)
+	f.Network.Addresses = append(
+		f.Network.Addresses,
+		hostnet.Address{
+			Addr:    netip.MustParseAddr("172.17.0.1"),
+			Prefix:  netip.MustParsePrefix("172.17.0.0/16"),
+			IfIndex: 8,
+			Scope:   "global",
+		},
+	)
+	f.Network.Routes = append(
+		f.Network.Routes,
+		hostnet.Route{
+			Dst:     netip.MustParsePrefix("172.17.0.0/16"),
+			IfIndex: 8,
+			Table:   hostnet.TableMain,
+			Type:    "unicast",
+		},
+	)
 	f.Managers, f.Subscribers, f.IPv4 = nil, nil, nil
 	f.Unseen = []Gap{{What: "processes", Why: "they are in other namespaces"}}
 }
 
 func vpn(_ *testing.T, f *Facts) {
-	f.Network.Links = append(f.Network.Links, hostnet.Link{Index: 9, Name: "wg0", Kind: "wireguard", Up: true, Carrier: true, Tunnel: true})
-	f.Network.Addresses = append(f.Network.Addresses, hostnet.Address{Addr: netip.MustParseAddr("10.8.0.2"), Prefix: netip.MustParsePrefix("10.8.0.0/24"), IfIndex: 9, Scope: "global"})
-	f.Network.Routes = append(f.Network.Routes, hostnet.Route{Dst: netip.MustParsePrefix("10.0.0.0/8"), IfIndex: 9, Table: hostnet.TableMain, Type: "unicast"})
+	f.Network.Links = append(
+		f.Network.Links,
+		hostnet.Link{Index: 9, Name: "wg0", Kind: "wireguard", Up: true, Carrier: true, Tunnel: true},
+	)
+	f.Network.Addresses = append(
+		f.Network.Addresses,
+		hostnet.Address{
+			Addr:    netip.MustParseAddr("10.8.0.2"),
+			Prefix:  netip.MustParsePrefix("10.8.0.0/24"),
+			IfIndex: 9,
+			Scope:   "global",
+		},
+	)
+	f.Network.Routes = append(
+		f.Network.Routes,
+		hostnet.Route{Dst: netip.MustParsePrefix("10.0.0.0/8"), IfIndex: 9, Table: hostnet.TableMain, Type: "unicast"},
+	)
 }
 
 func userspace(t *testing.T, f *Facts) {
@@ -273,10 +376,13 @@ func TestManyConnectionsAreOneFinding(t *testing.T) {
 	alone(f)
 	many(f, 10000)
 	report := Diagnose(*f)
-	if len(report.Findings) != 1 || report.Findings[0].Subject.Connections != 10000 || report.Findings[0].Subject.Token != 0 {
+	if len(report.Findings) != 1 || report.Findings[0].Subject.Connections != 10000 ||
+		report.Findings[0].Subject.Token != 0 {
 		t.Fatalf("got %d findings: %.200s", len(report.Findings), fmt.Sprint(report.Findings))
 	}
-	if last := report.Connections[9999]; last.Verdict != Warning || len(last.Unused) != 1 || last.Unused[0].Rule != "D42" || last.PathsPossible != 2 {
+	if last := report.Connections[9999]; last.Verdict != Warning || len(last.Unused) != 1 ||
+		last.Unused[0].Rule != "D42" ||
+		last.PathsPossible != 2 {
 		t.Errorf("got %+v", last)
 	}
 }

@@ -12,7 +12,8 @@ import (
 
 // noMPTCP is D01: the kernel has none.
 func noMPTCP(v *view) []Finding {
-	if !v.Kernel.SocketTried || v.Kernel.SocketError != syscall.EPROTONOSUPPORT && v.Kernel.SocketError != syscall.EINVAL {
+	if !v.Kernel.SocketTried ||
+		v.Kernel.SocketError != syscall.EPROTONOSUPPORT && v.Kernel.SocketError != syscall.EINVAL {
 		return nil
 	}
 	return []Finding{{
@@ -48,8 +49,7 @@ func disabled(v *view) []Finding {
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: evidence,
 		Fix: []string{
-			"sysctl -w net.mptcp.enabled=1",
-			"echo net.mptcp.enabled=1 > " + sysctlFile,
+			"sysctl -w net.mptcp.enabled=1", "echo net.mptcp.enabled=1 > " + sysctlFile,
 		},
 	}}
 }
@@ -80,9 +80,12 @@ func forbidden(v *view) []Finding {
 	}
 	return []Finding{{
 		Rule: rule.PolicyForbids, Severity: Fail, Confidence: track.Certain,
-		Title:    "a security policy forbids MPTCP sockets",
-		Subject:  Subject{Netns: v.Netns},
-		Evidence: []string{socketEvidence(v), "a kernel without MPTCP would return EPROTONOSUPPORT, one with MPTCP disabled ENOPROTOOPT"},
+		Title:   "a security policy forbids MPTCP sockets",
+		Subject: Subject{Netns: v.Netns},
+		Evidence: []string{
+			socketEvidence(v),
+			"a kernel without MPTCP would return EPROTONOSUPPORT, one with MPTCP disabled ENOPROTOOPT",
+		},
 		Fix: []string{
 			"ausearch -m avc -ts recent   (SELinux: lists what was denied)",
 			"in a container: let the seccomp profile allow socket() with protocol 262",
@@ -100,7 +103,10 @@ func noDaemon(v *view) []Finding {
 		Title:    "the userspace path manager is selected, but no daemon runs",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: []string{"net.mptcp.path_manager = userspace (pm_type = 1)"},
-		Fix:      []string{"sysctl -w net.mptcp.path_manager=kernel   (or net.mptcp.pm_type=0; for new connections)", "systemctl start mptcp"},
+		Fix: []string{
+			"sysctl -w net.mptcp.path_manager=kernel   (or net.mptcp.pm_type=0; for new connections)",
+			"systemctl start mptcp",
+		},
 	}
 	for _, p := range slices.Concat(v.Managers, v.MaybeManagers) {
 		if p.Name == "mptcpd" {
@@ -144,7 +150,9 @@ func twoManagers(v *view) []Finding {
 			fmt.Sprintf("NetworkManager (pid %d) and mptcpd (pid %d) run", network.PID, daemon.PID),
 			count(len(v.Endpoints), "endpoint") + " configured",
 		},
-		Fix: []string{"systemctl disable --now mptcp", "or: nmcli connection modify NAME connection.mptcp-flags disabled"},
+		Fix: []string{
+			"systemctl disable --now mptcp", "or: nmcli connection modify NAME connection.mptcp-flags disabled",
+		},
 	}}
 }
 

@@ -75,14 +75,17 @@ func (v *view) judge(c *mptcp.Connection, a *attempt, e mptcp.Endpoint) (Finding
 	case rejected:
 		f.Rule, f.Title = rule.PeerLimit, "the peer accepts no further subflow: it closed the one "+way+" at once"
 		f.Alternatives = []rule.ID{rule.PeerWithoutDaemon}
-		f.Fix = []string{"on the peer: mptcpctl limits set subflows N   (its limit or its path manager refused the join)"}
+		f.Fix = []string{
+			"on the peer: mptcpctl limits set subflows N   (its limit or its path manager refused the join)",
+		}
 	case reset:
 		return v.resetJoin(f, a, way)
 	case died:
 		if e.Address.IsValid() && !v.works(e) {
 			return Finding{}, false
 		}
-		f.Rule, f.Title, f.Severity = rule.NotRetried, "the subflow "+way+" died, and the kernel will not retry it", Warn
+		f.Rule, f.Severity = rule.NotRetried, Warn
+		f.Title = "the subflow " + way + " died, and the kernel will not retry it"
 		f.Confidence = track.Certain
 		f.Fix = repair(v, e)
 	default:
@@ -101,7 +104,10 @@ func (v *view) blameAttempt(f *Finding, s suspect, a *attempt) {
 }
 
 func closedEvidence(c *mptcp.Connection, a *attempt) string {
-	s := fmt.Sprintf("connection %s: SF_CLOSED saddr %s daddr %s locid %d remid %d", c.Token, a.local, a.remote, a.localID, a.remoteID)
+	s := fmt.Sprintf(
+		"connection %s: SF_CLOSED saddr %s daddr %s locid %d remid %d", c.Token, a.local, a.remote, a.localID,
+		a.remoteID,
+	)
 	if a.closed.Has(mptcp.FieldError) && a.closed.Error != 0 {
 		s += " error " + a.closed.Error.Name()
 	} else {
@@ -133,22 +139,34 @@ func repair(v *view, e mptcp.Endpoint) []string {
 func (v *view) refusedJoin(f *Finding, a *attempt, way string) {
 	if a.outcome() == unreachable {
 		f.Rule, f.Title = rule.JoinRefused, "the join "+way+" failed: a router or firewall answered \"unreachable\""
-		f.Fix = []string{"look for a firewall that rejects it, or a router without the route: traceroute -s " + a.local.Addr().String() + " " + a.remote.Addr().String()}
+		f.Fix = []string{
+			"look for a firewall that rejects it, or a router without the route: traceroute -s " + a.local.Addr().
+				String() +
+				" " + a.remote.Addr().
+				String(),
+		}
 		v.blameAttempt(f, suspectJoin, a)
 		return
 	}
 	switch {
 	case a.announcedRemote:
-		f.Rule, f.Title = rule.AnnouncedWithoutListener, fmt.Sprintf("the peer announced %s, but no program listens there", a.remote)
+		f.Rule, f.Title = rule.AnnouncedWithoutListener, fmt.Sprintf(
+			"the peer announced %s, but no program listens there", a.remote,
+		)
 		f.Fix = []string{"on the peer: let the application listen on the wildcard address, or give the endpoint a port"}
 	case v.refusesAll(a):
-		f.Rule, f.Title, f.Confidence = rule.ListenerClosed, fmt.Sprintf("no program listens on %s any more: the peer closed its listener", a.remote), track.Certain
+		f.Rule, f.Title, f.Confidence = rule.ListenerClosed, fmt.Sprintf(
+			"no program listens on %s any more: the peer closed its listener", a.remote,
+		), track.Certain
 		f.Fix = []string{"on the peer: keep the listening socket open while connections exist (netcat: nc -l -k)"}
 	default:
 		f.Rule, f.Title = rule.JoinRefused, "the join "+way+" was refused with a reset"
 		f.Alternatives = []rule.ID{rule.ListenerClosed, rule.LoadBalancer}
 		f.Fix = []string{
-			fmt.Sprintf("mptcpctl probe %s %d   (shows whether it is this path, or whether no program listens any more)", a.remote.Addr(), a.remote.Port()),
+			fmt.Sprintf(
+				"mptcpctl probe %s %d   (shows whether it is this path, or whether no program listens any more)",
+				a.remote.Addr(), a.remote.Port(),
+			),
 			"on the peer: keep the listening socket open (netcat: nc -l -k)",
 		}
 		v.blameAttempt(f, suspectJoin, a)
@@ -220,7 +238,12 @@ func hangingJoins(v *view) []Finding {
 			g.add(s.Local.Addr().String()+s.Remote.String(), c, func() Finding {
 				f := Finding{
 					Severity: Fail, Confidence: track.Likely,
-					Evidence: []string{fmt.Sprintf("connection %s: the SYN with MP_JOIN from %s to %s was sent again and got no answer", c.Token, s.Local, s.Remote)},
+					Evidence: []string{
+						fmt.Sprintf(
+							"connection %s: the SYN with MP_JOIN from %s to %s was sent again and got no answer",
+							c.Token, s.Local, s.Remote,
+						),
+					},
 				}
 				v.unansweredJoin(&f, fmt.Sprintf("from %s to %s", s.Local.Addr(), s.Remote))
 				v.blameSubflow(&f, suspectJoin, s)

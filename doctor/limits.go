@@ -18,7 +18,8 @@ func subflowLimit(v *view) []Finding {
 	var g group
 	for w := range v.wants {
 		c, e, u := w.c, w.e, w.u
-		if u != unused || !v.works(e) || !v.limited(c, e) || len(halfOpen(c)) > 0 || v.Limits.Subflows > 0 && !v.addsPath(c, e) {
+		if u != unused || !v.works(e) || !v.limited(c, e) || len(halfOpen(c)) > 0 ||
+			v.Limits.Subflows > 0 && !v.addsPath(c, e) {
 			continue
 		}
 		g.add(e.Address.String(), c, func() Finding { return v.limitFinding(c, e) })
@@ -67,7 +68,8 @@ func (v *view) limitFinding(c *mptcp.Connection, e mptcp.Endpoint) Finding {
 		f.Fix = []string{fmt.Sprintf("mptcpctl limits set subflows %d", len(v.makers))}
 	}
 	if c != nil {
-		f.Evidence = append(f.Evidence, fmt.Sprintf("connection %s has %d of %d additional subflows", c.Token, c.Limits.Subflows, max))
+		f.Evidence = append(f.Evidence,
+			fmt.Sprintf("connection %s has %d of %d additional subflows", c.Token, c.Limits.Subflows, max))
 		if !v.supposed {
 			f.Fix = append(f.Fix, "for connections that exist, then also: "+repair(v, e)[0])
 		}
@@ -93,7 +95,10 @@ func refusedHere(v *view) []Finding {
 				Subject: Subject{Netns: v.Netns},
 				Evidence: []string{
 					fmt.Sprintf("MPJoinRejected: %d in %s", rejected, v.MPTCP.Window),
-					fmt.Sprintf("limits: subflows %d; connection %s from %s has %d", v.Limits.Subflows, c.Token, c.Remote, c.Limits.Subflows),
+					fmt.Sprintf(
+						"limits: subflows %d; connection %s from %s has %d", v.Limits.Subflows, c.Token, c.Remote,
+						c.Limits.Subflows,
+					),
 				},
 				Fix: []string{fmt.Sprintf("mptcpctl limits set subflows %d", v.Limits.Subflows+1)},
 			}
@@ -144,7 +149,10 @@ func (v *view) fullQueue() (Finding, bool) {
 		}
 		return Finding{
 			Rule: rule.ListenerOverrun, Severity: Warn, Confidence: track.Certain,
-			Title:   fmt.Sprintf("the listener on %s is overrun: the kernel drops SYN packets, also those of further subflows", l.Local),
+			Title: fmt.Sprintf(
+				"the listener on %s is overrun: the kernel drops SYN packets, also those of further subflows",
+				l.Local,
+			),
 			Subject: Subject{Netns: v.Netns},
 			Evidence: []string{
 				fmt.Sprintf("%d connections wait to be accepted, of at most %d", l.Waiting, l.MostWaiting),
@@ -179,7 +187,9 @@ func announcedInVain(v *view) []Finding {
 	if g.list != nil || v.total("MPJoinSynTx") > 0 || v.total("AddAddr") == 0 || v.allWatched() {
 		return g.list
 	}
-	f := v.inVain(v.clients[0], track.Likely, fmt.Sprintf("AddAddr: %d addresses were announced to this host, MPJoinSynTx: 0, so no join was sent", v.total("AddAddr")))
+	f := v.inVain(v.clients[0], track.Likely, fmt.Sprintf(
+		"AddAddr: %d addresses were announced to this host, MPJoinSynTx: 0, so no join was sent",
+		v.total("AddAddr")))
 	f.Subject = Subject{Netns: v.Netns}
 	return []Finding{f}
 }
@@ -217,7 +227,8 @@ func limitEaten(v *view) []Finding {
 	for w := range v.wants {
 		c, e, u := w.c, w.e, w.u
 		hanging := halfOpen(c)
-		if u != unused || !v.works(e) || v.Limits.Subflows == 0 || !v.atLimit(c) || len(hanging) == 0 || !retried(hanging[0]) {
+		if u != unused || !v.works(e) || v.Limits.Subflows == 0 || !v.atLimit(c) || len(hanging) == 0 ||
+			!retried(hanging[0]) {
 			continue
 		}
 		g.add(e.Address.String(), c, func() Finding {
@@ -226,7 +237,10 @@ func limitEaten(v *view) []Finding {
 				Title:   fmt.Sprintf("endpoint %s waits: a pending attempt holds the last place", e.Address),
 				Subject: v.onEndpoint(e),
 				Evidence: []string{
-					fmt.Sprintf("connection %s has %d of %d additional subflows", c.Token, c.Limits.Subflows, c.Limits.SubflowsMax),
+					fmt.Sprintf(
+						"connection %s has %d of %d additional subflows", c.Token, c.Limits.Subflows,
+						c.Limits.SubflowsMax,
+					),
 					fmt.Sprintf("the join %s to %s is in SYN-SENT", hanging[0].Local, hanging[0].Remote),
 				},
 				Fix: []string{
@@ -264,7 +278,8 @@ func tableFull(v *view) []Finding {
 	fix := []string{"mptcpctl endpoint delete id N   (an endpoint that is not needed)"}
 	for _, e := range v.Endpoints {
 		if _, missing := v.missing(e); missing {
-			fix = append(fix, fmt.Sprintf("mptcpctl endpoint delete id %d   (its address %s is not on this host)", e.ID, e.Address))
+			fix = append(fix, fmt.Sprintf(
+				"mptcpctl endpoint delete id %d   (its address %s is not on this host)", e.ID, e.Address))
 		}
 	}
 	return []Finding{{

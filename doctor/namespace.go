@@ -52,16 +52,21 @@ func (v *view) connectionsElsewhere() (Finding, bool) {
 			continue
 		}
 		return Finding{
-			Rule: rule.WrongNamespace, Severity: wished(slices.ContainsFunc(slices.Concat(v.Managers, v.MaybeManagers), isNetworkManager)), Confidence: track.Likely,
-			Title:   "endpoints are configured here, but the connections are in another network namespace: " + n.Name,
+			Rule:       rule.WrongNamespace,
+			Severity:   wished(slices.ContainsFunc(slices.Concat(v.Managers, v.MaybeManagers), isNetworkManager)),
+			Confidence: track.Likely,
+			Title: "endpoints are configured here, but the connections are in another network namespace: " +
+				n.Name,
 			Subject: Subject{Netns: v.Netns},
 			Evidence: []string{
 				count(len(v.Endpoints), "endpoint") + " here, but no connection since the namespace was created",
-				n.evidence(),
-				"its default route leads to this namespace",
+				n.evidence(), "its default route leads to this namespace",
 			},
 			Fix: []string{
-				"mptcpctl -n " + shell.Word(n.Name) + " endpoint add ADDRESS dev DEV subflow   (endpoints belong to the namespace that connects; it needs its own second address and route)",
+				"mptcpctl -n " + shell.Word(
+					n.Name,
+				) + " endpoint add ADDRESS dev DEV subflow   (endpoints belong to the namespace that connects; it " +
+					"needs its own second address and route)",
 				"or run the program in this namespace",
 			},
 		}, true
@@ -86,8 +91,7 @@ func (v *view) endpointsElsewhere() (Finding, bool) {
 			Subject: Subject{Netns: v.Netns},
 			Evidence: []string{
 				count(single(v), "connection") + " with one subflow here, but no endpoint",
-				n.evidence() + ", never used",
-				"the default route here leads to that namespace",
+				n.evidence() + ", never used", "the default route here leads to that namespace",
 			},
 			Fix: []string{
 				"mptcpctl endpoint add ADDRESS dev DEV subflow   (here, for a second address of this namespace)",

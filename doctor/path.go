@@ -38,7 +38,10 @@ func silent(v *view) []Finding {
 			if why == "" {
 				continue
 			}
-			g.add(s.Local.Addr().String()+s.Remote.Addr().String()+why, c, func() Finding { return v.silentFinding(c, s, why, sure, severity) })
+			g.add(
+				s.Local.Addr().String()+s.Remote.Addr().String()+why, c,
+				func() Finding { return v.silentFinding(c, s, why, sure, severity) },
+			)
 		}
 	}
 	return g.list
@@ -72,11 +75,18 @@ func (v *view) unansweredFinding(c *mptcp.Connection, s *mptcp.Subflow) Finding 
 		},
 		Fix: []string{
 			fmt.Sprintf("traceroute -n %s   (shows where the path ends)", c.Remote.Addr()),
-			fmt.Sprintf("mptcpctl probe %s %d   (tries the other addresses of this host)", c.Remote.Addr(), c.Remote.Port()),
+			fmt.Sprintf(
+				"mptcpctl probe %s %d   (tries the other addresses of this host)", c.Remote.Addr(), c.Remote.Port(),
+			),
 		},
 	}
 	if n := v.total("MPCapableSYNTXDrop"); n > 0 && s.Backoff > 0 {
-		f.Evidence = append(f.Evidence, fmt.Sprintf("MPCapableSYNTXDrop: %d since the namespace was created: the kernel left MPTCP out of later SYN", n))
+		f.Evidence = append(
+			f.Evidence,
+			fmt.Sprintf(
+				"MPCapableSYNTXDrop: %d since the namespace was created: the kernel left MPTCP out of later SYN", n,
+			),
+		)
 		return f
 	}
 	f.Title = fmt.Sprintf("%s has not answered yet", c.Remote)
@@ -120,15 +130,29 @@ func probed(s *mptcp.Subflow) uint32 {
 	return 2 * timeout << min(s.Backoff, 12)
 }
 
-func (v *view) silentFinding(c *mptcp.Connection, s *mptcp.Subflow, why string, sure track.Confidence, severity Severity) Finding {
+func (v *view) silentFinding(
+	c *mptcp.Connection, s *mptcp.Subflow, why string, sure track.Confidence, severity Severity,
+) Finding {
 	e, hasEndpoint := v.endpoint(&attempt{local: s.Local})
 	f := Finding{
 		Rule: rule.SilentPath, Severity: severity, Confidence: sure,
 		Title:   fmt.Sprintf("the subflow from %s to %s is silent: %s", s.Local.Addr(), s.Remote, why),
 		Subject: Subject{Remote: s.Remote, Device: s.Device},
-		Evidence: []string{fmt.Sprintf("connection %s: %s to %s, last acknowledgement %d ms ago, timeout doubled %d times, %d segments not acknowledged",
-			c.Token, s.Local, s.Remote, s.LastAckMS, s.Backoff, s.Unacked)},
-		Fix: []string{"repair the link; sysctl net.ipv4.tcp_retries2 sets how long the kernel waits before it gives up"},
+		Evidence: []string{
+			fmt.Sprintf(
+				"connection %s: %s to %s, last acknowledgement %d ms ago, timeout doubled %d times, %d segments not "+
+					"acknowledged",
+				c.Token,
+				s.Local,
+				s.Remote,
+				s.LastAckMS,
+				s.Backoff,
+				s.Unacked,
+			),
+		},
+		Fix: []string{
+			"repair the link; sysctl net.ipv4.tcp_retries2 sets how long the kernel waits before it gives up",
+		},
 	}
 	if hasEndpoint && !s.Initial {
 		f.Subject = v.onEndpoint(e)
@@ -158,10 +182,16 @@ func carriesNothing(v *view) []Finding {
 			g.add(s.Local.Addr().String()+s.Remote.Addr().String()+why, c, func() Finding {
 				return Finding{
 					Rule: rule.CarriesNothing, Severity: severity, Confidence: track.Likely,
-					Title:   fmt.Sprintf("the subflow from %s to %s carries nothing: %s", s.Local.Addr(), s.Remote.Addr(), why),
+					Title: fmt.Sprintf(
+						"the subflow from %s to %s carries nothing: %s", s.Local.Addr(), s.Remote.Addr(), why,
+					),
 					Subject: Subject{Remote: s.Remote, Device: s.Device},
-					Evidence: []string{fmt.Sprintf("connection %s: share %.1f%%, rtt %d us, cwnd %d, backup here %t, backup by the peer %t",
-						c.Token, s.Share*100, s.RTTMicros, s.Cwnd, s.BackupLocal, s.BackupRemote)},
+					Evidence: []string{
+						fmt.Sprintf(
+							"connection %s: share %.1f%%, rtt %d us, cwnd %d, backup here %t, backup by the peer %t",
+							c.Token, s.Share*100, s.RTTMicros, s.Cwnd, s.BackupLocal, s.BackupRemote,
+						),
+					},
 					Fix: v.carryAgain(s),
 				}
 			})
@@ -178,19 +208,33 @@ func (v *view) carryAgain(s *mptcp.Subflow) []string {
 			return plain(e.Address) == plain(s.Local.Addr()) && e.Flags.Has(mptcp.FlagBackup)
 		})
 		if i >= 0 {
-			fix = append(fix, changeFlags(fmt.Sprintf("id %d", v.Endpoints[i].ID), v.Endpoints[i].Flags)+"   (if it should carry data)")
+			fix = append(
+				fix,
+				changeFlags(
+					fmt.Sprintf("id %d", v.Endpoints[i].ID), v.Endpoints[i].Flags,
+				)+"   (if it should carry data)",
+			)
 		}
 	}
 	if s.BackupRemote {
-		fix = append(fix, fmt.Sprintf("on the peer: mptcpctl endpoint change %s nobackup   (if it should carry data)", s.Remote.Addr()))
+		fix = append(
+			fix,
+			fmt.Sprintf(
+				"on the peer: mptcpctl endpoint change %s nobackup   (if it should carry data)", s.Remote.Addr(),
+			),
+		)
 	}
 	switch {
 	case fix != nil:
 		return fix
 	case s.State == mptcp.SubflowStale:
-		return []string{fmt.Sprintf("traceroute -n -s %s %s   (shows where the path ends)", s.Local.Addr(), s.Remote.Addr())}
+		return []string{
+			fmt.Sprintf("traceroute -n -s %s %s   (shows where the path ends)", s.Local.Addr(), s.Remote.Addr()),
+		}
 	case s.BackupLocal:
-		return []string{"whoever made it a backup can take that back: no endpoint of this host has its address and the flag"}
+		return []string{
+			"whoever made it a backup can take that back: no endpoint of this host has its address and the flag",
+		}
 	}
 	return []string{"nothing is wrong: the kernel prefers the faster subflow while that has room"}
 }
@@ -248,7 +292,11 @@ func damaged(v *view) []Finding {
 		Fix:          fallbackFix(rule.DataChanged, nil),
 		Alternatives: []rule.ID{rule.OptionStripped},
 	}
-	for _, name := range [...]string{"DataCsumErr", "MPFailTx", "MPFailRx", "InfiniteMapTx", "InfiniteMapRx", "DSSCorruptionFallback", "DSSCorruptionReset"} {
+	names := [...]string{
+		"DataCsumErr", "MPFailTx", "MPFailRx", "InfiniteMapTx", "InfiniteMapRx",
+		"DSSCorruptionFallback", "DSSCorruptionReset",
+	}
+	for _, name := range names {
 		n := v.moved(name)
 		if n == 0 {
 			continue

@@ -55,7 +55,8 @@ func (v *view) judgeRoute(e mptcp.Endpoint, key routeKey) routeTrouble {
 	if t := v.misbound(e, holder); t.rule != "" {
 		return t
 	}
-	if bound, ok := v.lookups[hostnet.LookupRequest{Dst: key.remote, Src: key.source, OIF: int(e.IfIndex), Mark: key.mark}]; ok {
+	request := hostnet.LookupRequest{Dst: key.remote, Src: key.source, OIF: int(e.IfIndex), Mark: key.mark}
+	if bound, ok := v.lookups[request]; ok {
 		if t := v.boundRoute(e, key, bound); t.rule != "" {
 			return t
 		}
@@ -70,8 +71,10 @@ func (v *view) judgeRoute(e mptcp.Endpoint, key routeKey) routeTrouble {
 // the peer answers goes to the one that has it, and so not to the subflow's socket.
 func (v *view) misbound(e mptcp.Endpoint, holder hostnet.Address) routeTrouble {
 	by, own := v.links[int(e.IfIndex)], v.links[holder.IfIndex]
-	if holder.IfIndex == int(e.IfIndex) || own.Loopback || own.Kind == "dummy" || by.Kind == "vrf" || v.enslaved(holder.IfIndex, int(e.IfIndex)) ||
-		v.holds(int(e.IfIndex), holder.Addr) || v.sharedSubnet(holder, int(e.IfIndex)) {
+	if holder.IfIndex == int(e.IfIndex) || own.Loopback || own.Kind == "dummy" || by.Kind == "vrf" ||
+		v.enslaved(holder.IfIndex, int(e.IfIndex)) ||
+		v.holds(int(e.IfIndex), holder.Addr) ||
+		v.sharedSubnet(holder, int(e.IfIndex)) {
 		return routeTrouble{}
 	}
 	return routeTrouble{
@@ -79,9 +82,14 @@ func (v *view) misbound(e mptcp.Endpoint, holder hostnet.Address) routeTrouble {
 		title: fmt.Sprintf("endpoint %s is bound to %s, but its address is on %s", e.Address, by.Name, own.Name),
 		evidence: []string{
 			fmt.Sprintf("the endpoint names dev %s, the address is on %s", by.Name, own.Name),
-			fmt.Sprintf("answers to %s arrive on %s, but the subflow accepts only packets from %s", e.Address, own.Name, by.Name),
+			fmt.Sprintf(
+				"answers to %s arrive on %s, but the subflow accepts only packets from %s", e.Address, own.Name,
+				by.Name,
+			),
 		},
-		fix: []string{deleteEndpoint(e), addEndpoint(e, append([]string{"dev", shell.Word(own.Name)}, e.Flags.Names()...)...)},
+		fix: []string{
+			deleteEndpoint(e), addEndpoint(e, append([]string{"dev", shell.Word(own.Name)}, e.Flags.Names()...)...),
+		},
 	}
 }
 
@@ -106,17 +114,26 @@ func (v *view) boundRoute(e mptcp.Endpoint, key routeKey, l Lookup) routeTrouble
 	case l.Error == "" && l.Route.Type == "local" && !v.here(key.remote):
 		return v.localRoute(e, key)
 	case l.Error != "":
-		t.title = fmt.Sprintf("there is no route to %s through %s, the device of endpoint %s", key.remote, name, e.Address)
+		t.title = fmt.Sprintf(
+			"there is no route to %s through %s, the device of endpoint %s", key.remote, name, e.Address,
+		)
 		t.evidence = []string{fmt.Sprintf("ip route get %s from %s oif %s: %s", key.remote, key.source, name, l.Error)}
 	case !l.Route.Forwards():
 		t.title = fmt.Sprintf("the route to %s through %s is %s", key.remote, name, l.Route.Type)
-		t.evidence = []string{fmt.Sprintf("ip route get %s from %s oif %s: %s", key.remote, key.source, name, l.Route.Type)}
-	case l.Route.Gateway.IsValid(), l.Route.Type == "local", pointToPoint(link), v.Network.OnLink(int(e.IfIndex), key.remote):
+		t.evidence = []string{
+			fmt.Sprintf("ip route get %s from %s oif %s: %s", key.remote, key.source, name, l.Route.Type),
+		}
+	case l.Route.Gateway.IsValid(),
+		l.Route.Type == "local",
+		pointToPoint(link),
+		v.Network.OnLink(int(e.IfIndex), key.remote):
 		return routeTrouble{}
 	case v.Network.Routes == nil:
 		return routeTrouble{}
 	default:
-		t.title = fmt.Sprintf("no gateway leads from %s to %s, so the kernel looks for the peer on the link itself", name, key.remote)
+		t.title = fmt.Sprintf(
+			"no gateway leads from %s to %s, so the kernel looks for the peer on the link itself", name, key.remote,
+		)
 		t.evidence = []string{
 			fmt.Sprintf("ip route get %s from %s oif %s: no gateway", key.remote, key.source, name),
 			fmt.Sprintf("%s is in no prefix of %s", key.remote, name),
@@ -171,14 +188,19 @@ func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Addre
 	by := v.links[l.Route.IfIndex]
 	t := routeTrouble{
 		rule: rule.WrongLink, severity: Warn,
-		title: fmt.Sprintf("subflows from endpoint %s leave through %s, but the address is on %s", e.Address, by.Name, own.Name),
+		title: fmt.Sprintf(
+			"subflows from endpoint %s leave through %s, but the address is on %s", e.Address, by.Name, own.Name,
+		),
 		evidence: []string{
 			fmt.Sprintf("ip route get %s from %s: dev %s", key.remote, key.source, by.Name),
 			fmt.Sprintf("the address is on %s, but the endpoint names no device", own.Name),
 		},
 		fix: []string{
 			deleteEndpoint(e), addEndpoint(e, append([]string{"dev", shell.Word(own.Name)}, e.Flags.Names()...)...),
-			fmt.Sprintf("or: ip rule add from %s table 100 && ip route add default via GATEWAY dev %s table 100", e.Address, shell.Word(own.Name)),
+			fmt.Sprintf(
+				"or: ip rule add from %s table 100 && ip route add default via GATEWAY dev %s table 100", e.Address,
+				shell.Word(own.Name),
+			),
 		},
 	}
 	switch {
@@ -188,7 +210,10 @@ func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Addre
 		t.evidence = append(t.evidence, fmt.Sprintf("%s is a tunnel (%s)", by.Name, by.Kind))
 	case v.sharedSubnet(holder, l.Route.IfIndex):
 		t.rule = rule.SameSubnet
-		t.title = fmt.Sprintf("%s and %s are in the same subnet: subflows from endpoint %s leave through %s", own.Name, by.Name, e.Address, by.Name)
+		t.title = fmt.Sprintf(
+			"%s and %s are in the same subnet: subflows from endpoint %s leave through %s", own.Name, by.Name,
+			e.Address, by.Name,
+		)
 		t.evidence = append(t.evidence, fmt.Sprintf("both links have addresses in %s", holder.Prefix))
 		t.fix = append(t.fix, "sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2")
 	}
@@ -202,7 +227,11 @@ func (v *view) noRoute(e mptcp.Endpoint, key routeKey, l Lookup) routeTrouble {
 		rule: rule.NoRoute, severity: Fail,
 		title:    fmt.Sprintf("there is no route to %s from endpoint %s", key.remote, e.Address),
 		evidence: []string{fmt.Sprintf("ip route get %s from %s: %s", key.remote, key.source, l.Error)},
-		fix:      []string{fmt.Sprintf("ip rule add from %s table 100 && ip route add default via GATEWAY dev DEVICE table 100", e.Address)},
+		fix: []string{
+			fmt.Sprintf(
+				"ip rule add from %s table 100 && ip route add default via GATEWAY dev DEVICE table 100", e.Address,
+			),
+		},
 	}
 	if key.source.IsLoopback() {
 		t.title = fmt.Sprintf("endpoint %s is a loopback address: it cannot reach %s", e.Address, key.remote)
@@ -217,9 +246,13 @@ func (v *view) localRoute(e mptcp.Endpoint, key routeKey) routeTrouble {
 	q := hostnet.LookupRequest{Dst: key.remote, Src: key.source, Mark: key.mark}
 	return routeTrouble{
 		rule: rule.NoRoute, severity: Fail,
-		title:    fmt.Sprintf("packets from endpoint %s to %s stay on this host: their route is local", e.Address, key.remote),
+		title: fmt.Sprintf(
+			"packets from endpoint %s to %s stay on this host: their route is local", e.Address, key.remote,
+		),
 		evidence: []string{fmt.Sprintf("ip route get %s: local, but %s is no address of this host", q, key.remote)},
-		fix:      []string{"ip rule list   (find the rule that leads to the table with this local route, and delete it)"},
+		fix: []string{
+			"ip rule list   (find the rule that leads to the table with this local route, and delete it)",
+		},
 	}
 }
 
@@ -261,16 +294,22 @@ func (v *view) reverseFilter(e mptcp.Endpoint, key routeKey, free Lookup) routeT
 	link := v.links[int(e.IfIndex)]
 	conf, ok := v.IPv4[link.Name]
 	if !key.source.Is4() || !ok || conf.Effective(v.IPv4["all"]).RPFilter != 1 ||
-		free.Error != "" || free.Route.IfIndex == 0 || free.Route.IfIndex == link.Index || v.enslaved(link.Index, free.Route.IfIndex) {
+		free.Error != "" || free.Route.IfIndex == 0 || free.Route.IfIndex == link.Index ||
+		v.enslaved(link.Index, free.Route.IfIndex) {
 		return routeTrouble{}
 	}
 	name := shell.Word(link.Name)
 	t := routeTrouble{
 		rule: rule.ReversePathFilter, severity: Fail,
-		title: fmt.Sprintf("%s drops the answers to endpoint %s: the reverse path filter is strict", link.Name, e.Address),
+		title: fmt.Sprintf(
+			"%s drops the answers to endpoint %s: the reverse path filter is strict", link.Name, e.Address,
+		),
 		evidence: []string{
 			fmt.Sprintf("rp_filter of %s is 1 (the larger value of \"all\" and %s)", link.Name, link.Name),
-			fmt.Sprintf("ip route get %s from %s: dev %s, not %s", key.remote, key.source, v.device(free.Route.IfIndex), link.Name),
+			fmt.Sprintf(
+				"ip route get %s from %s: dev %s, not %s", key.remote, key.source, v.device(free.Route.IfIndex),
+				link.Name,
+			),
 		},
 		fix: []string{fmt.Sprintf("sysctl -w net.ipv4.conf.%s.rp_filter=2", name)},
 	}
@@ -299,7 +338,11 @@ func badRoutes(v *view) []Finding {
 			}
 			if v.markMatters(w.c) {
 				f.Confidence = min(f.Confidence, track.Likely)
-				f.Evidence = append(slices.Clone(f.Evidence), "rules by fwmark are there, and the mark of the connection is not seen (it needs CAP_NET_ADMIN): the routes may be others")
+				f.Evidence = append(
+					slices.Clone(f.Evidence),
+					"rules by fwmark are there, and the mark of the connection is not seen (it needs "+
+						"CAP_NET_ADMIN): the routes may be others",
+				)
 				f.Alternatives = []rule.ID{rule.JoinUnanswered}
 			}
 			return f
@@ -324,10 +367,15 @@ func markedRules(v *view) []Finding {
 		g.add(w.e.Address.String(), w.c, func() Finding {
 			return Finding{
 				Rule: rule.MarkedRule, Severity: Info, Confidence: track.Possible,
-				Title:   fmt.Sprintf("a routing rule by user does not apply to the subflows from endpoint %s", w.e.Address),
+				Title: fmt.Sprintf(
+					"a routing rule by user does not apply to the subflows from endpoint %s", w.e.Address,
+				),
 				Subject: v.onEndpoint(w.e),
 				Evidence: []string{
-					fmt.Sprintf("rule priority %d: uidrange %d-%d lookup %d", policy.Priority, policy.UIDs.First, policy.UIDs.Last, policy.Table),
+					fmt.Sprintf(
+						"rule priority %d: uidrange %d-%d lookup %d", policy.Priority, policy.UIDs.First,
+						policy.UIDs.Last, policy.Table,
+					),
 					fmt.Sprintf("the program runs as user %d, and the kernel makes its joins as user 0", w.c.UID),
 				},
 				Fix: []string{fmt.Sprintf("ip rule add from %s table %d", w.e.Address, policy.Table)},
@@ -366,10 +414,13 @@ func reverseFilterHere(v *view) []Finding {
 	}
 	return []Finding{{
 		Rule: rule.ReversePathFilter, Severity: Info, Confidence: track.Possible,
-		Title:    "the reverse path filter dropped packets, perhaps those of peers' second paths",
-		Subject:  Subject{Netns: v.Netns},
-		Evidence: []string{fmt.Sprintf("IPReversePathFilter: %d in %s", n, v.TCP.Window), fmt.Sprintf("rp_filter is 1 on %q", strict)},
-		Fix:      []string{"sysctl -w net.ipv4.conf.DEVICE.rp_filter=2"},
+		Title:   "the reverse path filter dropped packets, perhaps those of peers' second paths",
+		Subject: Subject{Netns: v.Netns},
+		Evidence: []string{
+			fmt.Sprintf("IPReversePathFilter: %d in %s", n, v.TCP.Window),
+			fmt.Sprintf("rp_filter is 1 on %q", strict),
+		},
+		Fix: []string{"sysctl -w net.ipv4.conf.DEVICE.rp_filter=2"},
 	}}
 }
 

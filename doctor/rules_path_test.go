@@ -35,7 +35,15 @@ func routeCases() []ruleCase {
 			plainly(func(f *Facts) {
 				alone(f)
 				bound(f).Route.Gateway = netip.Addr{}
-				f.Network.Routes = append(f.Network.Routes[:1], hostnet.Route{Dst: netip.MustParsePrefix("0.0.0.0/0"), IfIndex: wlan, Type: "unicast", Table: hostnet.TableMain})
+				f.Network.Routes = append(
+					f.Network.Routes[:1],
+					hostnet.Route{
+						Dst:     netip.MustParsePrefix("0.0.0.0/0"),
+						IfIndex: wlan,
+						Type:    "unicast",
+						Table:   hostnet.TableMain,
+					},
+				)
 			}),
 		},
 		{
@@ -73,11 +81,15 @@ func routeCases() []ruleCase {
 				f.IPv4["eth0"], f.IPv4["wlan0"] = counters.IPv4Conf{}, counters.IPv4Conf{}
 				setCounters(&f.TCP, nil, map[string]uint64{"IPReversePathFilter": 3})
 			}),
-			plainly(func(f *Facts) { accepted(f); setCounters(&f.TCP, nil, map[string]uint64{"IPReversePathFilter": 3}) }),
+			plainly(
+				func(f *Facts) { accepted(f); setCounters(&f.TCP, nil, map[string]uint64{"IPReversePathFilter": 3}) },
+			),
 		},
 		{
 			"D30", "", Warn, track.Likely,
-			plainly(func(f *Facts) { alone(f); unbind(f); f.Network.Addresses[1].Prefix = f.Network.Addresses[2].Prefix }),
+			plainly(
+				func(f *Facts) { alone(f); unbind(f); f.Network.Addresses[1].Prefix = f.Network.Addresses[2].Prefix },
+			),
 			plainly(func(f *Facts) { f.Network.Addresses[1].Prefix = f.Network.Addresses[2].Prefix }),
 		},
 		{
@@ -85,11 +97,17 @@ func routeCases() []ruleCase {
 			plainly(func(f *Facts) {
 				alone(f)
 				unbind(f)
-				f.Network.Links = append(f.Network.Links, hostnet.Link{Index: 9, Name: "wg0", Kind: "wireguard", Up: true, Carrier: true, Tunnel: true})
+				f.Network.Links = append(
+					f.Network.Links,
+					hostnet.Link{Index: 9, Name: "wg0", Kind: "wireguard", Up: true, Carrier: true, Tunnel: true},
+				)
 				free(f).Route.IfIndex = 9
 			}),
 			plainly(func(f *Facts) {
-				f.Network.Links = append(f.Network.Links, hostnet.Link{Index: 9, Name: "wg0", Kind: "wireguard", Up: true, Carrier: true, Tunnel: true})
+				f.Network.Links = append(
+					f.Network.Links,
+					hostnet.Link{Index: 9, Name: "wg0", Kind: "wireguard", Up: true, Carrier: true, Tunnel: true},
+				)
 				free(f).Route.IfIndex = 9
 			}),
 		},
@@ -174,7 +192,9 @@ func joinCases() []ruleCase {
 			"D32", "", Info, track.Possible,
 			plainly(func(f *Facts) {
 				pend(f)
-				f.Network.Rules = []hostnet.Rule{{UIDs: &hostnet.UIDRange{First: 1000, Last: 1000}, Table: 100, Priority: 10}}
+				f.Network.Rules = []hostnet.Rule{
+					{UIDs: &hostnet.UIDRange{First: 1000, Last: 1000}, Table: 100, Priority: 10},
+				}
 				f.Events = nil
 				f.Endpoints[0].ID = 1
 				f.Connections[0].UID = 1000
@@ -184,7 +204,10 @@ func joinCases() []ruleCase {
 				pend(f)
 				f.Connections[0].UID = 1000
 				// One by mark applies to joins, one by user to other users.
-				f.Network.Rules = []hostnet.Rule{{Mark: 5, Table: 100, Priority: 10}, {UIDs: &hostnet.UIDRange{First: 1, Last: 999}, Table: 100, Priority: 11}}
+				f.Network.Rules = []hostnet.Rule{
+					{Mark: 5, Table: 100, Priority: 10},
+					{UIDs: &hostnet.UIDRange{First: 1, Last: 999}, Table: 100, Priority: 11},
+				}
 			}),
 		},
 		{
@@ -195,7 +218,9 @@ func joinCases() []ruleCase {
 		{
 			"D35", "timed out", Fail, track.Likely,
 			plainly(func(f *Facts) { closed(f, closedWith(110, 0)) }),
-			plainly(func(f *Facts) { closed(f, closedWith(110, 0), event(mptcp.EventSubflowEstablished, time.Second)) }),
+			plainly(
+				func(f *Facts) { closed(f, closedWith(110, 0), event(mptcp.EventSubflowEstablished, time.Second)) },
+			),
 		},
 		{
 			"D36", "reset", Fail, track.Likely,
@@ -224,7 +249,13 @@ func joinCases() []ruleCase {
 			"D42", "event", Warn, track.Certain,
 			plainly(func(f *Facts) { closed(f, up(), closedWith(110, time.Minute)) }),
 			plainly(func(f *Facts) {
-				listening(f, created(), up(), closedWith(110, time.Minute), event(mptcp.EventSubflowEstablished, 2*time.Minute))
+				listening(
+					f,
+					created(),
+					up(),
+					closedWith(110, time.Minute),
+					event(mptcp.EventSubflowEstablished, 2*time.Minute),
+				)
 			}),
 		},
 		{
@@ -250,7 +281,12 @@ func joinCases() []ruleCase {
 
 func fallbackCases() []ruleCase {
 	orphan := func(f *Facts, counter string) {
-		ev := mptcp.Event{Type: mptcp.EventClosed, Token: 77, Fields: mptcp.FieldToken, Time: now.Add(-time.Millisecond)}
+		ev := mptcp.Event{
+			Type:   mptcp.EventClosed,
+			Token:  77,
+			Fields: mptcp.FieldToken,
+			Time:   now.Add(-time.Millisecond),
+		}
 		listening(f, ev)
 		setCounters(&f.MPTCP, nil, map[string]uint64{counter: 1})
 	}
@@ -268,7 +304,9 @@ func fallbackCases() []ruleCase {
 		{
 			"D33", "connection", Warn, track.Certain,
 			plainly(func(f *Facts) { fellBack(f, "MPCapableSYNTXDrop") }),
-			plainly(func(f *Facts) { setCounters(&f.MPTCP, map[string]uint64{"MPCapableSYNTXDrop": 4, "Blackhole": 4}, nil) }),
+			plainly(
+				func(f *Facts) { setCounters(&f.MPTCP, map[string]uint64{"MPCapableSYNTXDrop": 4, "Blackhole": 4}, nil) },
+			),
 		},
 		{
 			"D33", "later ones", Fail, track.Certain,
@@ -327,7 +365,9 @@ func pathCases() []ruleCase {
 		},
 		{
 			"D40", "before", Info, track.Possible,
-			plainly(func(f *Facts) { accepted(f); setCounters(&f.MPTCP, map[string]uint64{"MPJoinNoTokenFound": 1}, nil) }),
+			plainly(
+				func(f *Facts) { accepted(f); setCounters(&f.MPTCP, map[string]uint64{"MPJoinNoTokenFound": 1}, nil) },
+			),
 			plainly(func(f *Facts) {
 				accepted(f)
 				setCounters(&f.MPTCP, map[string]uint64{"MPJoinNoTokenFound": 1, "MPJoinSynRx": 9}, nil)
@@ -454,16 +494,21 @@ func TestRoutesOfMarkedConnections(t *testing.T) {
 		if q.Mark != 5 {
 			t.Errorf("lookup %v without the mark", q)
 		}
-		answer := Lookup{Request: q, Route: hostnet.Route{IfIndex: wlan, Gateway: netip.MustParseAddr("198.51.100.254"), Type: "unicast"}}
+		answer := Lookup{
+			Request: q,
+			Route:   hostnet.Route{IfIndex: wlan, Gateway: netip.MustParseAddr("198.51.100.254"), Type: "unicast"},
+		}
 		f.Lookups = append(f.Lookups, answer)
 	}
-	if found := ids(Diagnose(*f)); strings.Contains(found, "D28") || strings.Contains(found, "D32") || !strings.Contains(found, "D35") {
+	if found := ids(Diagnose(*f)); strings.Contains(found, "D28") || strings.Contains(found, "D32") ||
+		!strings.Contains(found, "D35") {
 		t.Errorf("with the mark's route: %s", found)
 	}
 	f.Marks = nil
 	report := Diagnose(*f)
 	i := slices.IndexFunc(report.Findings, func(x Finding) bool { return x.Rule == rule.NoRoute })
-	if i < 0 || report.Findings[i].Confidence != track.Likely || !slices.Contains(report.Findings[i].Alternatives, rule.JoinUnanswered) {
+	if i < 0 || report.Findings[i].Confidence != track.Likely ||
+		!slices.Contains(report.Findings[i].Alternatives, rule.JoinUnanswered) {
 		t.Errorf("with an unknown mark: %s", ids(report))
 	}
 	f.Marks = map[mptcp.Token]uint32{token: 0}
@@ -500,7 +545,11 @@ func TestDeadPathIsNoBlackhole(t *testing.T) {
 		s := &c.Subflows[0]
 		s.TCP, s.State, s.Backoff, s.FullyEstablished = mptcp.StateSynSent, mptcp.SubflowPending, tt.backoff, false
 		f.Endpoints = nil
-		setCounters(&f.MPTCP, map[string]uint64{"MPCapableSYNTXDrop": tt.drops}, map[string]uint64{"MPCapableSYNTXDrop": tt.drops})
+		setCounters(
+			&f.MPTCP,
+			map[string]uint64{"MPCapableSYNTXDrop": tt.drops},
+			map[string]uint64{"MPCapableSYNTXDrop": tt.drops},
+		)
 		if found := ids(Diagnose(*f)); found != tt.want {
 			t.Errorf("%+v: %q", tt, found)
 		}
@@ -513,16 +562,23 @@ func TestFixOfBackup(t *testing.T) {
 		change func(*mptcp.Subflow)
 		want   string
 	}{
-		"here":        {func(s *mptcp.Subflow) { s.BackupLocal = true }, "mptcpctl endpoint change id 2 nobackup fullmesh   (if it should carry data)"},
-		"by the peer": {func(s *mptcp.Subflow) { s.BackupRemote = true }, "on the peer: mptcpctl endpoint change 203.0.113.1 nobackup   (if it should carry data)"},
-		"stale":       {func(s *mptcp.Subflow) { s.State = mptcp.SubflowStale }, "traceroute -n -s 198.51.100.2 203.0.113.1   (shows where the path ends)"},
-		"slow":        {func(*mptcp.Subflow) {}, "nothing is wrong: the kernel prefers the faster subflow while that has room"},
+		"here": {func(s *mptcp.Subflow) { s.BackupLocal = true }, "mptcpctl endpoint change id 2 nobackup " +
+			"fullmesh   (if it should carry data)"},
+		"by the peer": {func(s *mptcp.Subflow) { s.BackupRemote = true }, "on the peer: mptcpctl endpoint change " +
+			"203.0.113.1 nobackup   (if it should carry data)"},
+		"stale": {func(s *mptcp.Subflow) { s.State = mptcp.SubflowStale }, "traceroute -n -s 198.51.100.2 " +
+			"203.0.113.1   (shows where the path ends)"},
+		"slow": {func(*mptcp.Subflow) {}, "nothing is wrong: the kernel prefers the faster subflow while that has " +
+			"room"},
 	} {
 		f := healthy(t)
 		f.Endpoints[0].ID = 2
 		f.Endpoints[0].Flags |= mptcp.FlagBackup | mptcp.FlagFullmesh
 		s := mptcp.Subflow{
-			Local: netip.AddrPortFrom(f.Endpoints[0].Address, 1), Remote: netip.MustParseAddrPort("203.0.113.1:443"), State: mptcp.SubflowEstablished,
+			Local: netip.AddrPortFrom(
+				f.Endpoints[0].Address,
+				1,
+			), Remote: netip.MustParseAddrPort("203.0.113.1:443"), State: mptcp.SubflowEstablished,
 		}
 		tt.change(&s)
 		if fix := newView(f).carryAgain(&s); len(fix) != 1 || fix[0] != tt.want {
@@ -535,19 +591,30 @@ func TestFixOfBackup(t *testing.T) {
 // gateway that other routes of the link name.
 func TestDefaultRoutesFitTogether(t *testing.T) {
 	f := healthy(t)
-	f.Network.Routes = append(f.Network.Routes,
-		hostnet.Route{Dst: netip.MustParsePrefix("10.8.0.0/16"), Gateway: netip.MustParseAddr("198.51.100.9"), IfIndex: wlan, Type: "unicast"},
-		hostnet.Route{Dst: netip.MustParsePrefix("0.0.0.0/0"), IfIndex: eth, Type: "unicast", Metric: 1000 + eth})
+	f.Network.Routes = append(
+		f.Network.Routes,
+		hostnet.Route{
+			Dst:     netip.MustParsePrefix("10.8.0.0/16"),
+			Gateway: netip.MustParseAddr("198.51.100.9"),
+			IfIndex: wlan,
+			Type:    "unicast",
+		},
+		hostnet.Route{Dst: netip.MustParsePrefix("0.0.0.0/0"), IfIndex: eth, Type: "unicast", Metric: 1000 + eth},
+	)
 	v := newView(f)
 	first := v.defaultRoute(v.links[eth], server.Addr())
 	second := v.defaultRoute(v.links[wlan], server.Addr())
-	if _, metric, _ := strings.Cut(first, "metric "); strings.HasSuffix(second, metric) || metric == fmt.Sprint(1000+eth) {
+	if _, metric, _ := strings.Cut(first, "metric "); strings.HasSuffix(second, metric) ||
+		metric == fmt.Sprint(1000+eth) {
 		t.Errorf("%s\n%s", first, second)
 	}
 	if !strings.Contains(second, "default via ") || strings.Contains(second, "GATEWAY") {
 		t.Errorf("the gateway is known: %s", second)
 	}
-	if six := v.defaultRoute(v.links[wlan], netip.MustParseAddr("2001:db8::1")); !strings.HasPrefix(six, "ip -6 route add default via GATEWAY") {
+	if six := v.defaultRoute(v.links[wlan], netip.MustParseAddr("2001:db8::1")); !strings.HasPrefix(
+		six,
+		"ip -6 route add default via GATEWAY",
+	) {
 		t.Errorf("for IPv6: %s", six)
 	}
 }

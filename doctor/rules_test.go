@@ -31,13 +31,36 @@ func plainly(change func(*Facts)) func(*testing.T, *Facts) {
 }
 
 func ruleCases() []ruleCase {
-	return slices.Concat(hostCases(), applicationCases(), limitCases(), endpointCases(), routeCases(), joinCases(), fallbackCases(), pathCases())
+	return slices.Concat(
+		hostCases(),
+		applicationCases(),
+		limitCases(),
+		endpointCases(),
+		routeCases(),
+		joinCases(),
+		fallbackCases(),
+		pathCases(),
+	)
 }
 
 func hostCases() []ruleCase {
 	return []ruleCase{
-		{"D01", "", Fail, track.Certain, plainly(errnoSocket(syscall.EPROTONOSUPPORT)), plainly(errnoSocket(syscall.EMFILE))},
-		{"D02", "refused", Fail, track.Certain, plainly(errnoSocket(syscall.ENOPROTOOPT)), plainly(errnoSocket(syscall.EINVAL))},
+		{
+			"D01",
+			"",
+			Fail,
+			track.Certain,
+			plainly(errnoSocket(syscall.EPROTONOSUPPORT)),
+			plainly(errnoSocket(syscall.EMFILE)),
+		},
+		{
+			"D02",
+			"refused",
+			Fail,
+			track.Certain,
+			plainly(errnoSocket(syscall.ENOPROTOOPT)),
+			plainly(errnoSocket(syscall.EINVAL)),
+		},
 		{
 			"D02", "sysctl", Fail, track.Certain,
 			func(t *testing.T, f *Facts) { f.Sysctls = sysctls(t, map[string]string{"enabled": "0"}) },
@@ -48,7 +71,14 @@ func hostCases() []ruleCase {
 			plainly(func(f *Facts) { f.Kernel.Events = new(bool); f.Kernel.Release = "5.10" }),
 			plainly(func(f *Facts) { f.Kernel.Events = nil }),
 		},
-		{"D04", "", Fail, track.Certain, plainly(errnoSocket(syscall.EACCES)), plainly(errnoSocket(syscall.ENOPROTOOPT))},
+		{
+			"D04",
+			"",
+			Fail,
+			track.Certain,
+			plainly(errnoSocket(syscall.EACCES)),
+			plainly(errnoSocket(syscall.ENOPROTOOPT)),
+		},
 		{
 			"D13", "nobody listens", Fail, track.Certain,
 			func(t *testing.T, f *Facts) { f.Sysctls = sysctls(t, map[string]string{"path_manager": "userspace"}) },
@@ -160,7 +190,13 @@ func hostCases() []ruleCase {
 }
 
 func applicationCases() []ruleCase {
-	flows := []Flow{{Local: netip.MustParseAddrPort("192.0.2.2:5000"), Remote: server, Processes: []mptcp.Process{{PID: 9, Name: "curl"}}}}
+	flows := []Flow{
+		{
+			Local:     netip.MustParseAddrPort("192.0.2.2:5000"),
+			Remote:    server,
+			Processes: []mptcp.Process{{PID: 9, Name: "curl"}},
+		},
+	}
 	return []ruleCase{
 		{
 			"D06", "asked for", Warn, track.Certain,
@@ -220,7 +256,9 @@ func limitCases() []ruleCase {
 		},
 		{
 			"D15", "reached", Warn, track.Certain,
-			plainly(func(f *Facts) { thirdEndpoint(f, 4); f.Connections[0].Limits.SubflowsMax = 1; f.Limits.Subflows = 1 }),
+			plainly(
+				func(f *Facts) { thirdEndpoint(f, 4); f.Connections[0].Limits.SubflowsMax = 1; f.Limits.Subflows = 1 },
+			),
 			plainly(func(f *Facts) {
 				thirdEndpoint(f, wlan) // adds no path
 				f.Connections[0].Limits.SubflowsMax = 1
@@ -230,7 +268,9 @@ func limitCases() []ruleCase {
 		{
 			"D15", "no connection", Warn, track.Certain,
 			plainly(func(f *Facts) { f.Connections = nil; f.PlainFlows = nil; f.Limits.Subflows = 0 }),
-			plainly(func(f *Facts) { f.Connections = nil; f.PlainFlows = nil; f.Limits.Subflows = 0; f.Endpoints = nil }),
+			plainly(
+				func(f *Facts) { f.Connections = nil; f.PlainFlows = nil; f.Limits.Subflows = 0; f.Endpoints = nil },
+			),
 		},
 		{
 			"D15", "server", Fail, track.Likely,
@@ -322,15 +362,33 @@ func thirdEndpoint(f *Facts, link int) {
 	addr := netip.MustParseAddr("198.51.100.3")
 	if link == 4 {
 		addr = netip.MustParseAddr("10.9.0.2")
-		f.Network.Links = append(f.Network.Links, hostnet.Link{Index: 4, Name: "wwan0", Type: "ether", Up: true, Carrier: true})
+		f.Network.Links = append(
+			f.Network.Links,
+			hostnet.Link{Index: 4, Name: "wwan0", Type: "ether", Up: true, Carrier: true},
+		)
 	}
-	f.Network.Addresses = append(f.Network.Addresses, hostnet.Address{Addr: addr, Prefix: netip.PrefixFrom(addr, 24).Masked(), IfIndex: link, Scope: "global"})
-	f.Endpoints = append(f.Endpoints, mptcp.Endpoint{ID: 3, Address: addr, Flags: mptcp.FlagSubflow, IfIndex: int32(link)})
+	f.Network.Addresses = append(
+		f.Network.Addresses,
+		hostnet.Address{Addr: addr, Prefix: netip.PrefixFrom(addr, 24).Masked(), IfIndex: link, Scope: "global"},
+	)
+	f.Endpoints = append(
+		f.Endpoints,
+		mptcp.Endpoint{ID: 3, Address: addr, Flags: mptcp.FlagSubflow, IfIndex: int32(link)},
+	)
 }
 
 func manyEndpoints(f *Facts, n int) {
 	for i := len(f.Endpoints); i < n; i++ {
-		f.Endpoints = append(f.Endpoints, mptcp.Endpoint{ID: mptcp.AddressID(i + 1), Address: wlanIP, Port: uint16(1000 + i), Flags: mptcp.FlagSubflow, IfIndex: wlan})
+		f.Endpoints = append(
+			f.Endpoints,
+			mptcp.Endpoint{
+				ID:      mptcp.AddressID(i + 1),
+				Address: wlanIP,
+				Port:    uint16(1000 + i),
+				Flags:   mptcp.FlagSubflow,
+				IfIndex: wlan,
+			},
+		)
 	}
 }
 
@@ -388,7 +446,10 @@ func endpointCases() []ruleCase {
 			"D20", "", Info, track.Certain,
 			plainly(func(f *Facts) { alone(f); f.Endpoints[0].Address, f.Endpoints[0].IfIndex = ethIP, eth }),
 			plainly(func(f *Facts) {
-				f.Endpoints = append(f.Endpoints, mptcp.Endpoint{ID: 2, Address: ethIP, Flags: mptcp.FlagSubflow, IfIndex: eth})
+				f.Endpoints = append(
+					f.Endpoints,
+					mptcp.Endpoint{ID: 2, Address: ethIP, Flags: mptcp.FlagSubflow, IfIndex: eth},
+				)
 			}),
 		},
 		{
@@ -408,7 +469,10 @@ func endpointCases() []ruleCase {
 				alone(f)
 				f.Connections[0].Limits.LocalAddrUsed = 0
 				f.Endpoints[0].Address = netip.MustParseAddr("10.1.1.1")
-				f.Network.Routes = append(f.Network.Routes, hostnet.Route{Dst: netip.MustParsePrefix("10.0.0.0/8"), Type: "local", IfIndex: lo, Table: 100})
+				f.Network.Routes = append(
+					f.Network.Routes,
+					hostnet.Route{Dst: netip.MustParsePrefix("10.0.0.0/8"), Type: "local", IfIndex: lo, Table: 100},
+				)
 			}),
 		},
 		{
@@ -426,11 +490,22 @@ func endpointCases() []ruleCase {
 			plainly(func(f *Facts) {
 				alone(f)
 				f.Endpoints[0].Address = v6
-				f.Network.Addresses[2] = hostnet.Address{Addr: v6, Prefix: netip.MustParsePrefix("2001:db8::/64"), IfIndex: wlan, Scope: "global"}
+				f.Network.Addresses[2] = hostnet.Address{
+					Addr:    v6,
+					Prefix:  netip.MustParsePrefix("2001:db8::/64"),
+					IfIndex: wlan,
+					Scope:   "global",
+				}
 			}),
 			plainly(func(f *Facts) {
-				f.Endpoints = append(f.Endpoints, mptcp.Endpoint{ID: 2, Address: v6, Flags: mptcp.FlagSubflow, IfIndex: wlan})
-				f.Network.Addresses = append(f.Network.Addresses, hostnet.Address{Addr: v6, IfIndex: wlan, Scope: "global"})
+				f.Endpoints = append(
+					f.Endpoints,
+					mptcp.Endpoint{ID: 2, Address: v6, Flags: mptcp.FlagSubflow, IfIndex: wlan},
+				)
+				f.Network.Addresses = append(
+					f.Network.Addresses,
+					hostnet.Address{Addr: v6, IfIndex: wlan, Scope: "global"},
+				)
 			}),
 		},
 		{
@@ -474,7 +549,8 @@ func TestRules(t *testing.T) {
 			if x.Severity != tt.severity || x.Confidence != tt.sure {
 				t.Errorf("got %v, %v, want %v, %v", x.Severity, x.Confidence, tt.severity, tt.sure)
 			}
-			if x.Title == "" || len(x.Evidence) == 0 || len(x.Fix) == 0 || strings.Contains(x.Title+strings.Join(x.Evidence, "")+strings.Join(x.Fix, ""), "%!") {
+			if x.Title == "" || len(x.Evidence) == 0 || len(x.Fix) == 0 ||
+				strings.Contains(x.Title+strings.Join(x.Evidence, "")+strings.Join(x.Fix, ""), "%!") {
 				t.Errorf("incomplete: %+v", x)
 			}
 			for _, other := range report.Findings {
@@ -484,7 +560,10 @@ func TestRules(t *testing.T) {
 			}
 			f = healthy(t)
 			tt.miss(t, f)
-			if report := Diagnose(*f); slices.ContainsFunc(report.Findings, func(x Finding) bool { return x.Rule == tt.rule }) {
+			if report := Diagnose(*f); slices.ContainsFunc(
+				report.Findings,
+				func(x Finding) bool { return x.Rule == tt.rule },
+			) {
 				t.Errorf("found where it is not: %q", ids(report))
 			}
 		})

@@ -13,8 +13,10 @@ func TestEntered(t *testing.T) {
 		{"ip link set eth1 up", "ip -n blue link set eth1 up", "nsenter -n -t 42 ip link set eth1 up"},
 		{
 			"or: mptcpctl endpoint delete id 1 && mptcpctl endpoint add 10.0.0.1 signal   (mptcpctl does it: at once)",
-			"or: mptcpctl -n blue endpoint delete id 1 && mptcpctl -n blue endpoint add 10.0.0.1 signal   (mptcpctl does it: at once)",
-			"or: mptcpctl -n 42 endpoint delete id 1 && mptcpctl -n 42 endpoint add 10.0.0.1 signal   (mptcpctl does it: at once)",
+			"or: mptcpctl -n blue endpoint delete id 1 && mptcpctl -n blue endpoint add 10.0.0.1 signal   (mptcpctl " +
+				"does it: at once)",
+			"or: mptcpctl -n 42 endpoint delete id 1 && mptcpctl -n 42 endpoint add 10.0.0.1 signal   (mptcpctl " +
+				"does it: at once)",
 		},
 		{"behind a load balancer: sysctl -w a=0", "behind a load balancer: ip netns exec blue sysctl -w a=0", "behind a load balancer: nsenter -n -t 42 sysctl -w a=0"},
 		{"on the peer: mptcpctl limits set subflows 2", "", ""},

@@ -59,31 +59,42 @@ func CheckEndpoint(supposed Facts, e mptcp.Endpoint) []Problem {
 		if f.Severity == Info && f.Rule != rule.InitialAddress || !about && !slices.Contains(forAll, f.Rule) {
 			continue
 		}
-		problems = append(problems, Problem{Rule: f.Rule, Text: f.Title, Seen: supposedEvidence(f.Evidence), Fix: supposedFix(f.Fix, e)})
+		problems = append(
+			problems,
+			Problem{Rule: f.Rule, Text: f.Title, Seen: supposedEvidence(f.Evidence), Fix: supposedFix(f.Fix, e)},
+		)
 	}
-	if !slices.ContainsFunc(problems, func(p Problem) bool { return p.Rule == rule.InitialAddress }) && v.startsOnly(e) {
+	if !slices.ContainsFunc(problems, func(p Problem) bool { return p.Rule == rule.InitialAddress }) &&
+		v.startsOnly(e) {
 		problems = append(problems, Problem{
-			Rule: rule.InitialAddress, Text: fmt.Sprintf("endpoint %s is the address that the connection starts from: it adds no further subflow", e.Address),
+			Rule: rule.InitialAddress, Text: fmt.Sprintf("endpoint %s is the address that the connection starts "+
+				"from: it adds no further subflow", e.Address),
 			Fix: []string{"add an endpoint for another address: mptcpctl paths"},
 		})
 	}
 	if remote, other := v.onlyOther(e); other {
 		problems = append(problems, Problem{
-			Rule: rule.OtherFamily, Text: fmt.Sprintf("%s has another address family: no subflow goes there from %s", remote, e.Address),
-			Fix: []string{"mptcpctl paths to " + remote.String() + "   (addresses of its family)"},
+			Rule: rule.OtherFamily,
+			Text: fmt.Sprintf("%s has another address family: no subflow goes there from %s", remote, e.Address),
+			Fix:  []string{"mptcpctl paths to " + remote.String() + "   (addresses of its family)"},
 		})
 	}
 	if e.Flags.Has(mptcp.FlagFullmesh) && !e.Flags.CreatesSubflows() && !e.Flags.Has(mptcp.FlagLaminar) {
 		problems = append(problems, Problem{
-			Text: "fullmesh without subflow: no subflow goes to the peer's own address, only to addresses that the peer announces",
-			Fix:  []string{addWithSubflow(v, e)},
+			Text: "fullmesh without subflow: no subflow goes to the peer's own address, only to addresses that the " +
+				"peer announces",
+			Fix: []string{addWithSubflow(v, e)},
 		})
 	}
 	announces := e.Flags.Has(mptcp.FlagSignal) && e.Port == 0
 	if announces && v.Listeners != nil && !v.serves() {
 		problems = append(problems, Problem{
-			Rule: rule.ClientSignals, Text: "no program listens for MPTCP on this host, so subflows that peers create are refused",
-			Fix: []string{"on a client use `subflow` instead of `signal`", "on a server start the application first, on the wildcard address"},
+			Rule: rule.ClientSignals, Text: "no program listens for MPTCP on this host, so subflows that peers " +
+				"create are refused",
+			Fix: []string{
+				"on a client use `subflow` instead of `signal`",
+				"on a server start the application first, on the wildcard address",
+			},
 		})
 	}
 	for i := range problems {
@@ -144,7 +155,8 @@ func (v *view) refusals(e mptcp.Endpoint) []Problem {
 	}
 	if n >= v.maxEndpoints() {
 		problems = append(problems, Problem{
-			Rule: rule.TableFull, Text: fmt.Sprintf("the table of endpoints is full: the kernel refuses more than %d (ERANGE)", v.maxEndpoints()),
+			Rule: rule.TableFull, Text: fmt.Sprintf("the table of endpoints is full: the kernel refuses more than "+
+				"%d (ERANGE)", v.maxEndpoints()),
 			Fix: []string{"mptcpctl endpoint delete id N   (an endpoint that is not needed)"},
 		})
 	}

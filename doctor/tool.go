@@ -24,7 +24,9 @@ func foreignJoins(v *view) []Finding {
 	// A join that crosses with the end of its connection is normal: most of the
 	// joins must miss before it means anything.
 	if lost >= few && 2*lost > joins {
-		f.Evidence = []string{fmt.Sprintf("MPJoinNoTokenFound: %d of %d joins in %s", lost, max(joins, lost), v.MPTCP.Window)}
+		f.Evidence = []string{
+			fmt.Sprintf("MPJoinNoTokenFound: %d of %d joins in %s", lost, max(joins, lost), v.MPTCP.Window),
+		}
 		return []Finding{f}
 	}
 	lost, joins = v.total("MPJoinNoTokenFound"), v.total("MPJoinSynRx")
@@ -32,7 +34,9 @@ func foreignJoins(v *view) []Finding {
 		return nil
 	}
 	f.Severity, f.Confidence = Info, track.Possible
-	f.Evidence = []string{fmt.Sprintf("MPJoinNoTokenFound: %d of %d joins since the namespace was created", lost, max(joins, lost))}
+	f.Evidence = []string{
+		fmt.Sprintf("MPJoinNoTokenFound: %d of %d joins since the namespace was created", lost, max(joins, lost)),
+	}
 	return []Finding{f}
 }
 

@@ -120,7 +120,8 @@ func halfOpen(c *mptcp.Connection) []*mptcp.Subflow {
 	var list []*mptcp.Subflow
 	for i := range c.Subflows {
 		s := &c.Subflows[i]
-		if !s.Initial && s.State == mptcp.SubflowPending && s.TCP != mptcp.StateSynRecv && s.TCP != mptcp.StateNewSynRecv {
+		if !s.Initial && s.State == mptcp.SubflowPending && s.TCP != mptcp.StateSynRecv &&
+			s.TCP != mptcp.StateNewSynRecv {
 			list = append(list, s)
 		}
 	}

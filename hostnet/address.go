@@ -4,8 +4,9 @@ import "net/netip"
 
 // Address is an address of a link.
 type Address struct {
-	Addr       netip.Addr   `json:"local"`
-	Prefix     netip.Prefix `json:"prefix"`              // reached without a gateway; of a point-to-point link the peer's
+	Addr netip.Addr `json:"local"`
+	// reached without a gateway; of a point-to-point link the peer's
+	Prefix     netip.Prefix `json:"prefix"`
 	Peer       netip.Addr   `json:"peer,omitzero"`       // of a point-to-point link
 	IfIndex    int          `json:"ifindex"`             // of the link
 	Scope      string       `json:"scope"`               // "global", "link", "host", "site"

@@ -16,12 +16,34 @@ func ExampleCandidates() {
 			{Index: 3, Name: "wlp1s0", Up: true, Carrier: true},
 		},
 		Addresses: []hostnet.Address{
-			{Addr: netip.MustParseAddr("192.0.2.2"), Prefix: netip.MustParsePrefix("192.0.2.0/24"), IfIndex: 2, Scope: "global"},
-			{Addr: netip.MustParseAddr("192.0.2.3"), Prefix: netip.MustParsePrefix("192.0.2.0/24"), IfIndex: 3, Scope: "global"},
+			{
+				Addr:    netip.MustParseAddr("192.0.2.2"),
+				Prefix:  netip.MustParsePrefix("192.0.2.0/24"),
+				IfIndex: 2,
+				Scope:   "global",
+			},
+			{
+				Addr:    netip.MustParseAddr("192.0.2.3"),
+				Prefix:  netip.MustParsePrefix("192.0.2.0/24"),
+				IfIndex: 3,
+				Scope:   "global",
+			},
 		},
 		Routes: []hostnet.Route{
-			{Dst: netip.MustParsePrefix("192.0.2.0/24"), IfIndex: 2, Metric: 100, Table: hostnet.TableMain, Type: "unicast"},
-			{Dst: netip.MustParsePrefix("192.0.2.0/24"), IfIndex: 3, Metric: 600, Table: hostnet.TableMain, Type: "unicast"},
+			{
+				Dst:     netip.MustParsePrefix("192.0.2.0/24"),
+				IfIndex: 2,
+				Metric:  100,
+				Table:   hostnet.TableMain,
+				Type:    "unicast",
+			},
+			{
+				Dst:     netip.MustParsePrefix("192.0.2.0/24"),
+				IfIndex: 3,
+				Metric:  600,
+				Table:   hostnet.TableMain,
+				Type:    "unicast",
+			},
 		},
 	}
 	lookup := func(q hostnet.LookupRequest) (hostnet.Route, error) {

@@ -86,7 +86,10 @@ func BenchmarkDevices(b *testing.B) {
 	defer r.Close()
 	flows := make([]hostnet.Flow, 1000)
 	for i := range flows {
-		flows[i] = hostnet.Flow{Source: netip.MustParseAddr("127.0.0.1"), Destination: netip.AddrFrom4([4]byte{127, 0, byte(i >> 8), byte(i)})}
+		flows[i] = hostnet.Flow{
+			Source:      netip.MustParseAddr("127.0.0.1"),
+			Destination: netip.AddrFrom4([4]byte{127, 0, byte(i >> 8), byte(i)}),
+		}
 	}
 	for b.Loop() {
 		if _, err := r.Devices(b.Context(), flows); err != nil {

@@ -46,7 +46,12 @@ func disturb(t *testing.T, full bool) {
 	sent := 0
 	for _, port := range routePorts(t) {
 		for size := 9000; size >= unix.SizeofNlMsghdr; {
-			err := unix.Sendto(fd, make([]byte, size), unix.MSG_DONTWAIT, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: port})
+			err := unix.Sendto(
+				fd,
+				make([]byte, size),
+				unix.MSG_DONTWAIT,
+				&unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: port},
+			)
 			switch {
 			case err == unix.EAGAIN:
 				size /= 3

@@ -14,7 +14,14 @@ import (
 // Which links are wireless is in sysfs, which may be that of another namespace.
 func TestWirelessLinks(t *testing.T) {
 	client, server := labtest.Namespace(t), labtest.Namespace(t)
-	connect(t, client, server, cable{"wlan0", "10.1.0.2/24", 0}, cable{"wlan1", "10.2.0.2/24", 0}, cable{"eth0", "10.3.0.2/24", 0})
+	connect(
+		t,
+		client,
+		server,
+		cable{"wlan0", "10.1.0.2/24", 0},
+		cable{"wlan1", "10.2.0.2/24", 0},
+		cable{"eth0", "10.3.0.2/24", 0},
+	)
 	n, err := reader(t, client).Network(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -155,7 +155,8 @@ func TestNamespaces(t *testing.T) {
 	if i < 0 {
 		t.Fatalf("not in %+v", list.Namespaces)
 	}
-	if n := list.Namespaces[i]; n.Name != "blue" || n.PID != child || n.Current || n.String() != "blue" || n.Process == "" {
+	if n := list.Namespaces[i]; n.Name != "blue" || n.PID != child || n.Current || n.String() != "blue" ||
+		n.Process == "" {
 		t.Errorf("%+v", n)
 	}
 	seen := map[uint64]bool{}

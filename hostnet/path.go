@@ -23,8 +23,9 @@ const (
 	ProblemFamily        PathProblem = "other address family than the destination"
 	ProblemNoDestination PathProblem = "no default route: name a destination"
 	ProblemNoRoute       PathProblem = "no route to the destination through this device"
-	ProblemNotOnLink     PathProblem = "no gateway on this device: the kernel would look for the destination on the link itself"
-	ProblemLocal         PathProblem = "the destination is this host"
+	ProblemNotOnLink     PathProblem = "no gateway on this device: the kernel would look for the destination on the " +
+		"link itself"
+	ProblemLocal PathProblem = "the destination is this host"
 )
 
 // Path is a local address seen as the source of a subflow to the destination: a
@@ -165,10 +166,8 @@ func comparePaths(a, b Path) int {
 // there, and nothing is sent.
 func (n Network) beyondDefault(family mptcp.Family) netip.Addr {
 	candidates := [...]netip.Addr{
-		netip.AddrFrom4([4]byte{203, 0, 113, 1}),
-		netip.AddrFrom4([4]byte{198, 51, 100, 1}),
-		netip.AddrFrom4([4]byte{192, 0, 2, 1}),
-		netip.AddrFrom4([4]byte{8, 8, 8, 8}),
+		netip.AddrFrom4([4]byte{203, 0, 113, 1}), netip.AddrFrom4([4]byte{198, 51, 100, 1}),
+		netip.AddrFrom4([4]byte{192, 0, 2, 1}), netip.AddrFrom4([4]byte{8, 8, 8, 8}),
 		netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: 1}),
 		netip.AddrFrom16([16]byte{0x20, 0x01, 0x48, 0x60, 15: 1}),
 	}

@@ -100,7 +100,15 @@ func lookupIn(n Network, tables map[string]int) LookupFunc {
 				if r.Dst.Addr().Is4() {
 					metric = 0
 				}
-				return Route{Dst: r.Dst, Gateway: r.Gateway, IfIndex: r.IfIndex, Source: r.Source, Table: table, Type: "unicast", Metric: metric}, nil
+				return Route{
+					Dst:     r.Dst,
+					Gateway: r.Gateway,
+					IfIndex: r.IfIndex,
+					Source:  r.Source,
+					Table:   table,
+					Type:    "unicast",
+					Metric:  metric,
+				}, nil
 			}
 		}
 		if q.OIF != 0 && q.Dst.Is4() {
@@ -176,11 +184,13 @@ func TestCandidates(t *testing.T) {
 			want: []string{
 				"10.1.0.2 eth0 metric 100 initial ownlink via 10.1.0.1",
 				"127.0.0.1 lo metric 0: loopback address",
-				"10.2.0.2 wlan0 metric 0: no gateway on this device: the kernel would look for the destination on the link itself",
+				"10.2.0.2 wlan0 metric 0: no gateway on this device: the kernel would look for the destination on " +
+					"the link itself",
 			},
 		},
 		{
-			name: "second default route with a greater metric", network: two + "route 0.0.0.0/0 dev 3 via 10.2.0.1 metric 600",
+			name:    "second default route with a greater metric",
+			network: two + "route 0.0.0.0/0 dev 3 via 10.2.0.1 metric 600",
 			assumed: "203.0.113.1",
 			want: []string{
 				"10.1.0.2 eth0 metric 100 initial ownlink via 10.1.0.1",
@@ -230,7 +240,8 @@ func TestCandidates(t *testing.T) {
 			want: []string{
 				"2001:db8:1::2 eth0 metric 1024 initial ownlink via fe80::1",
 				"10.1.0.2 eth0 metric 0: other address family than the destination",
-				"2001:db8:1::3 eth0 metric 0 sharesdev: address is tentative: duplicate address detection is not finished",
+				"2001:db8:1::3 eth0 metric 0 sharesdev: address is tentative: duplicate address detection is not " +
+					"finished",
 				"2001:db8:1::4 eth0 metric 0 sharesdev: another host has this address",
 				"fe80::2 eth0 metric 0 sharesdev: link-local address",
 			},
@@ -240,7 +251,8 @@ func TestCandidates(t *testing.T) {
 			want: []string{
 				"10.1.0.2 eth0 metric 0 initial ownlink",
 				"127.0.0.1 lo metric 0: loopback address",
-				"10.2.0.2 wlan0 metric 0: no gateway on this device: the kernel would look for the destination on the link itself",
+				"10.2.0.2 wlan0 metric 0: no gateway on this device: the kernel would look for the destination on " +
+					"the link itself",
 			},
 		},
 		{
@@ -258,7 +270,8 @@ func TestCandidates(t *testing.T) {
 			},
 		},
 		{
-			name: "no default route, no destination", network: "link 2 eth0\naddr 2 10.1.0.2/24\nroute 10.1.0.0/24 dev 2",
+			name: "no default route, no destination", network: "link 2 eth0\naddr 2 10.1.0.2/24\nroute 10.1.0.0/24 " +
+				"dev 2",
 			want: []string{"10.1.0.2 eth0 metric 0: no default route: name a destination"},
 		},
 		{
@@ -355,7 +368,15 @@ func TestCandidatesOfAnyNetwork(t *testing.T) {
 		n := Network{}
 		index := rapid.IntRange(1, 4)
 		for i := range rapid.IntRange(0, 4).Draw(t, "links") {
-			n.Links = append(n.Links, Link{Index: i + 1, Name: fmt.Sprintf("eth%d", i), Up: rapid.Bool().Draw(t, "up"), Carrier: rapid.Bool().Draw(t, "carrier")})
+			n.Links = append(
+				n.Links,
+				Link{
+					Index:   i + 1,
+					Name:    fmt.Sprintf("eth%d", i),
+					Up:      rapid.Bool().Draw(t, "up"),
+					Carrier: rapid.Bool().Draw(t, "carrier"),
+				},
+			)
 		}
 		address := rapid.Custom(func(t *rapid.T) netip.Addr {
 			octet := rapid.ByteRange(0, 3)
@@ -363,11 +384,21 @@ func TestCandidatesOfAnyNetwork(t *testing.T) {
 		})
 		for range rapid.IntRange(0, 6).Draw(t, "addresses") {
 			p := netip.PrefixFrom(address.Draw(t, "address"), rapid.SampledFrom([]int{8, 24, 32}).Draw(t, "bits"))
-			n.Addresses = append(n.Addresses, Address{Addr: p.Addr(), Prefix: p.Masked(), IfIndex: index.Draw(t, "dev"), Scope: "global"})
+			n.Addresses = append(
+				n.Addresses,
+				Address{Addr: p.Addr(), Prefix: p.Masked(), IfIndex: index.Draw(t, "dev"), Scope: "global"},
+			)
 		}
 		for range rapid.IntRange(0, 6).Draw(t, "routes") {
 			p := netip.PrefixFrom(address.Draw(t, "dst"), rapid.SampledFrom([]int{0, 8, 24}).Draw(t, "bits"))
-			r := Route{Dst: p.Masked(), IfIndex: index.Draw(t, "oif"), Table: TableMain, Type: "unicast", Source: address.Draw(t, "src"), Metric: rapid.IntRange(0, 3).Draw(t, "metric")}
+			r := Route{
+				Dst:     p.Masked(),
+				IfIndex: index.Draw(t, "oif"),
+				Table:   TableMain,
+				Type:    "unicast",
+				Source:  address.Draw(t, "src"),
+				Metric:  rapid.IntRange(0, 3).Draw(t, "metric"),
+			}
 			if rapid.Bool().Draw(t, "gateway") {
 				r.Gateway = address.Draw(t, "via")
 			}

@@ -176,7 +176,9 @@ func withoutFamily(err error) bool {
 }
 
 // dumpFamilies runs a dump for IPv4 and for IPv6, which may be absent.
-func dumpFamilies[T any](ctx context.Context, r *Reader, op string, list func(h *netlink.Handle, family int) ([]T, error)) ([]T, error) {
+func dumpFamilies[T any](
+	ctx context.Context, r *Reader, op string, list func(h *netlink.Handle, family int) ([]T, error),
+) ([]T, error) {
 	var all []T
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		items, err := dump(ctx, r, op, func(h *netlink.Handle) ([]T, error) { return list(h, family) })

@@ -33,7 +33,11 @@ func connect(t *testing.T, client, server *lab.Namespace, cables ...cable) {
 	t.Helper()
 	do(t, client, func() error {
 		for _, c := range cables {
-			veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: c.name, Namespace: netlink.NsFd(client.Fd())}, PeerName: "peer-" + c.name, PeerNamespace: netlink.NsFd(server.Fd())}
+			veth := &netlink.Veth{
+				LinkAttrs:     netlink.LinkAttrs{Name: c.name, Namespace: netlink.NsFd(client.Fd())},
+				PeerName:      "peer-" + c.name,
+				PeerNamespace: netlink.NsFd(server.Fd()),
+			}
 			if err := netlink.LinkAdd(veth); err != nil {
 				return fmt.Errorf("link %s: %w", c.name, err)
 			}
@@ -146,7 +150,15 @@ func route(dev, dst, via string, metric, table int) error {
 	if err != nil {
 		return err
 	}
-	return netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: prefix, Gw: net.ParseIP(via), Priority: metric, Table: table})
+	return netlink.RouteAdd(
+		&netlink.Route{
+			LinkIndex: link.Attrs().Index,
+			Dst:       prefix,
+			Gw:        net.ParseIP(via),
+			Priority:  metric,
+			Table:     table,
+		},
+	)
 }
 
 // path returns the candidate with the address.
@@ -185,10 +197,12 @@ func TestPathsOfRedHatsProcedure(t *testing.T) {
 		t.Errorf("destination %+v", d)
 	}
 	first, second := report.Paths[0], report.Paths[1]
-	if first.Address.String() != "192.0.2.2" || !first.Initial || first.Metric != 100 || first.Device != "enp1s0" || !first.Usable {
+	if first.Address.String() != "192.0.2.2" || !first.Initial || first.Metric != 100 || first.Device != "enp1s0" ||
+		!first.Usable {
 		t.Errorf("initial %+v", first)
 	}
-	if second.Address.String() != "192.0.2.3" || second.Initial || second.Metric != 600 || second.Device != "wlp1s0" || !second.Usable {
+	if second.Address.String() != "192.0.2.3" || second.Initial || second.Metric != 600 || second.Device != "wlp1s0" ||
+		!second.Usable {
 		t.Errorf("second %+v", second)
 	}
 	if second.OwnLink || second.LeavesBy != "enp1s0" || !slices.Equal(second.SharesPrefixWith, []string{"enp1s0"}) {
@@ -213,16 +227,21 @@ func TestPathsWithRoutesAndRules(t *testing.T) {
 	do(t, client, func() error { return route("eth0", "0.0.0.0/0", "10.1.0.1", 100, 0) })
 	r := reader(t, client)
 
-	if p := path(t, r, "10.2.0.2", ""); p.Problem != hostnet.ProblemNotOnLink || p.Destination.String() != "203.0.113.1" {
+	if p := path(t, r, "10.2.0.2", ""); p.Problem != hostnet.ProblemNotOnLink ||
+		p.Destination.String() != "203.0.113.1" {
 		t.Errorf("no route by wlan0: %+v", p)
 	}
 	do(t, client, func() error { return route("wlan0", "0.0.0.0/0", "10.2.0.1", 600, 0) })
-	if p := path(t, r, "10.2.0.2", ""); !p.Usable || p.OwnLink || p.LeavesBy != "eth0" || p.Metric != 600 || p.Gateway.String() != "10.2.0.1" {
+	if p := path(t, r, "10.2.0.2", ""); !p.Usable || p.OwnLink || p.LeavesBy != "eth0" || p.Metric != 600 ||
+		p.Gateway.String() != "10.2.0.1" {
 		t.Errorf("second default route: %+v", p)
 	}
 	do(t, client, func() error {
 		rule := netlink.NewRule()
-		rule.Src, rule.Table, rule.Priority = &net.IPNet{IP: net.IPv4(10, 2, 0, 2).To4(), Mask: net.CIDRMask(32, 32)}, 100, 1000
+		rule.Src, rule.Table, rule.Priority = &net.IPNet{
+			IP:   net.IPv4(10, 2, 0, 2).To4(),
+			Mask: net.CIDRMask(32, 32),
+		}, 100, 1000
 		if err := netlink.RuleAdd(rule); err != nil {
 			return err
 		}
@@ -250,10 +269,12 @@ func TestPathsOfIPv6(t *testing.T) {
 		return route("wlan0", "::/0", "2001:db8:2::1", 600, 0)
 	})
 	r := reader(t, client)
-	if p := path(t, r, "2001:db8:1::2", "2001:4860::1"); !p.Initial || !p.Usable || p.Metric != 100 || p.Device != "eth0" {
+	if p := path(t, r, "2001:db8:1::2", "2001:4860::1"); !p.Initial || !p.Usable || p.Metric != 100 ||
+		p.Device != "eth0" {
 		t.Errorf("initial: %+v", p)
 	}
-	if p := path(t, r, "2001:db8:2::2", "2001:4860::1"); p.Initial || !p.Usable || p.Metric != 600 || p.Gateway.String() != "2001:db8:2::1" {
+	if p := path(t, r, "2001:db8:2::2", "2001:4860::1"); p.Initial || !p.Usable || p.Metric != 600 ||
+		p.Gateway.String() != "2001:db8:2::1" {
 		t.Errorf("second: %+v", p)
 	}
 	if p := path(t, r, "10.1.0.2", "2001:4860::1"); p.Problem != hostnet.ProblemFamily {
@@ -294,13 +315,17 @@ func TestLookupErrors(t *testing.T) {
 		}
 		_, err := r.Lookup(t.Context(), q)
 		typed, ok := errors.AsType[*hostnet.Error](err)
-		if !(errors.Is(err, tt.want) || tt.older != 0 && errors.Is(err, tt.older)) || !ok || !strings.HasPrefix(err.Error(), "route lookup "+tt.dst) {
+		if !(errors.Is(err, tt.want) || tt.older != 0 && errors.Is(err, tt.older)) || !ok ||
+			!strings.HasPrefix(err.Error(), "route lookup "+tt.dst) {
 			t.Errorf("%+v: %v (%+v)", tt, err, typed)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := r.Lookup(ctx, hostnet.LookupRequest{Dst: netip.MustParseAddr("10.1.0.1")}); !errors.Is(err, context.Canceled) {
+	if _, err := r.Lookup(ctx, hostnet.LookupRequest{Dst: netip.MustParseAddr("10.1.0.1")}); !errors.Is(
+		err,
+		context.Canceled,
+	) {
 		t.Errorf("cancelled: %v", err)
 	}
 	if _, err := r.Links(ctx); !errors.Is(err, context.Canceled) {
@@ -342,7 +367,8 @@ func TestReaderSeesTheWholeNetwork(t *testing.T) {
 	}
 	eth0, _ := n.LinkByName("eth0")
 	wlan0, _ := n.LinkByName("wlan0")
-	if eth0.Kind != "veth" || eth0.Type != "ether" || eth0.State() != "up" || eth0.Tunnel || eth0.Wireless || eth0.MTU < 576 {
+	if eth0.Kind != "veth" || eth0.Type != "ether" || eth0.State() != "up" || eth0.Tunnel || eth0.Wireless ||
+		eth0.MTU < 576 {
 		t.Errorf("%+v", eth0)
 	}
 	if lo, ok := n.LinkByName("lo"); !ok || !lo.Loopback || lo.Kind != "" {
@@ -352,11 +378,18 @@ func TestReaderSeesTheWholeNetwork(t *testing.T) {
 	if i < 0 {
 		t.Fatalf("no route of table 77 in %+v", n.Routes)
 	}
-	want := []hostnet.NextHop{{netip.MustParseAddr("10.1.0.1"), eth0.Index, 1}, {netip.MustParseAddr("10.2.0.1"), wlan0.Index, 4}}
-	if r := n.Routes[i]; !slices.Equal(r.NextHops, want) || !r.Uses(wlan0.Index) || r.Dst.String() != "10.50.0.0/16" || r.Type != "unicast" {
+	want := []hostnet.NextHop{
+		{netip.MustParseAddr("10.1.0.1"), eth0.Index, 1},
+		{netip.MustParseAddr("10.2.0.1"), wlan0.Index, 4},
+	}
+	if r := n.Routes[i]; !slices.Equal(r.NextHops, want) || !r.Uses(wlan0.Index) || r.Dst.String() != "10.50.0.0/16" ||
+		r.Type != "unicast" {
 		t.Errorf("multipath %+v", r)
 	}
-	if !slices.ContainsFunc(n.Routes, func(r hostnet.Route) bool { return r.Table == hostnet.TableLocal && r.Type == "local" }) {
+	if !slices.ContainsFunc(
+		n.Routes,
+		func(r hostnet.Route) bool { return r.Table == hostnet.TableLocal && r.Type == "local" },
+	) {
 		t.Error("no routes of the table local")
 	}
 	j := slices.IndexFunc(n.Rules, func(r hostnet.Rule) bool { return r.Priority == 500 })
@@ -364,7 +397,10 @@ func TestReaderSeesTheWholeNetwork(t *testing.T) {
 		t.Fatalf("no rule 500 in %+v", n.Rules)
 	}
 	if r := n.Rules[j]; r.Mark != 0x10 || r.MarkMask != 0 || r.Table != 77 || r.UIDs == nil || *r.UIDs != (hostnet.UIDRange{}) ||
-		r.IIF != "lo" || r.OIF != "wlan0" || r.Family != "inet" || r.SuppressPrefixLen != nil {
+		r.IIF != "lo" ||
+		r.OIF != "wlan0" ||
+		r.Family != "inet" ||
+		r.SuppressPrefixLen != nil {
 		t.Errorf("%+v", r)
 	}
 }

@@ -81,19 +81,20 @@ func BestRoute(routes []Route, table, ifIndex int, dst netip.Addr) (Route, bool)
 
 // Rule tells which packets look into which routing table.
 type Rule struct {
-	Family            string       `json:"family"` // "inet" or "inet6"
-	Priority          int          `json:"priority"`
-	Not               bool         `json:"not,omitempty"` // for packets that the rest does not fit
-	Src               netip.Prefix `json:"src,omitzero"`
-	Dst               netip.Prefix `json:"dst,omitzero"`
-	Mark              uint32       `json:"fwmark,omitempty"`
-	MarkMask          uint32       `json:"fwmask,omitempty"` // 0: all bits
-	IIF               string       `json:"iif,omitempty"`
-	OIF               string       `json:"oif,omitempty"`
-	UIDs              *UIDRange    `json:"uidrange,omitempty"`
-	Table             int          `json:"table,omitempty"`              // 0: the rule does something else
-	Goto              int          `json:"goto,omitempty"`               // priority of the rule to go on with
-	SuppressPrefixLen *int         `json:"suppress_prefixlen,omitempty"` // routes with a prefix no longer are passed over
+	Family   string       `json:"family"` // "inet" or "inet6"
+	Priority int          `json:"priority"`
+	Not      bool         `json:"not,omitempty"` // for packets that the rest does not fit
+	Src      netip.Prefix `json:"src,omitzero"`
+	Dst      netip.Prefix `json:"dst,omitzero"`
+	Mark     uint32       `json:"fwmark,omitempty"`
+	MarkMask uint32       `json:"fwmask,omitempty"` // 0: all bits
+	IIF      string       `json:"iif,omitempty"`
+	OIF      string       `json:"oif,omitempty"`
+	UIDs     *UIDRange    `json:"uidrange,omitempty"`
+	Table    int          `json:"table,omitempty"` // 0: the rule does something else
+	Goto     int          `json:"goto,omitempty"`  // priority of the rule to go on with
+	// routes with a prefix no longer are passed over
+	SuppressPrefixLen *int `json:"suppress_prefixlen,omitempty"`
 }
 
 // UIDRange is the users whose sockets a rule is for, first and last included.

@@ -11,8 +11,7 @@ import (
 var endings = [...]Reach{
 	{NotDue, PeerForbids}, {NotDue, UsedOtherwise},
 	{NotPossible, AddressMissing}, {NotPossible, AddressTentative}, {NotPossible, NoPort},
-	{NotPossible, NoRoute}, {NotPossible, DeviceDown}, {NotPossible, DeviceMissing},
-	{NoAnswer, Unanswered},
+	{NotPossible, NoRoute}, {NotPossible, DeviceDown}, {NotPossible, DeviceMissing}, {NoAnswer, Unanswered},
 	{NotMPTCP, WithoutMPJoin},
 	{Refused, ResetBySomebody}, {Refused, Unreachable}, {Refused, PeerLimit}, {Refused, PeerProhibits},
 	{Died, TimedOut}, {Died, ResetLater}, {Died, Ended},

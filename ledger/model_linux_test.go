@@ -35,7 +35,19 @@ func TestModel(t *testing.T) {
 	if labtest.KernelBefore(t, 6, 18) {
 		labtest.Skip(t, "the algorithm is that of Linux 6.18")
 	}
-	worlds, seed, hosts := setting(t, "LEDGER_WORLDS", labtest.Rounds(40, 400)), setting(t, "LEDGER_SEED", 1), setting(t, "LEDGER_HOSTS", 4)
+	worlds, seed, hosts := setting(
+		t,
+		"LEDGER_WORLDS",
+		labtest.Rounds(40, 400),
+	), setting(
+		t,
+		"LEDGER_SEED",
+		1,
+	), setting(
+		t,
+		"LEDGER_HOSTS",
+		4,
+	)
 	only := setting(t, "LEDGER_ONLY", 0) // run that world again and again
 	var next, several, skipped, different, unsteady atomic.Int64
 	start := time.Now()
@@ -70,10 +82,17 @@ func TestModel(t *testing.T) {
 	}
 	wg.Wait()
 	took := time.Since(start)
-	t.Logf("%d worlds in %v (%.1f a second): %d differ, %d differed once and not again, %d may end in several ways, %d were too large to explore",
-		worlds, took.Round(time.Millisecond), float64(worlds)/took.Seconds(), different.Load(), unsteady.Load(),
+	t.Logf(
+		"%d worlds in %v (%.1f a second): %d differ, %d differed once and not again, %d may end in several ways, %d "+
+			"were too large to explore",
+		worlds,
+		took.Round(time.Millisecond),
+		float64(worlds)/took.Seconds(),
+		different.Load(),
+		unsteady.Load(),
 		several.Load(),
-		skipped.Load())
+		skipped.Load(),
+	)
 }
 
 func setting(t *testing.T, name string, usual int) int {

@@ -137,12 +137,13 @@ type Subflow struct {
 	State   SubflowState `json:"state"`
 	TCP     SocketState  `json:"tcp_state"`
 
-	BackupLocal  bool   `json:"backup_local"`  // this host asked for it
-	BackupRemote bool   `json:"backup_remote"` // the peer asked for it
-	Device       string `json:"device"`        // that it is bound to, else by which the routes send its packets; "" where neither is known
-	Bound        bool   `json:"bound"`         // the socket is bound to Device
-	IfIndex      uint32 `json:"-"`
-	TokenRemote  Token  `json:"token_remote,omitzero"` // the peer's token, on joins made here
+	BackupLocal  bool `json:"backup_local"`  // this host asked for it
+	BackupRemote bool `json:"backup_remote"` // the peer asked for it
+	// that it is bound to, else by which the routes send its packets; "" where neither is known
+	Device      string `json:"device"`
+	Bound       bool   `json:"bound"` // the socket is bound to Device
+	IfIndex     uint32 `json:"-"`
+	TokenRemote Token  `json:"token_remote,omitzero"` // the peer's token, on joins made here
 
 	FullyEstablished bool   `json:"fully_established"`
 	Inode            uint32 `json:"-"`

@@ -137,7 +137,12 @@ func (w *world) try(t *testing.T, e mptcp.Endpoint) bool {
 	if err := w.pm.AddEndpoint(ctx, mptcp.Endpoint{ID: 202, Address: lastAddress, Flags: mptcp.FlagSubflow}); err != nil {
 		t.Fatal(err)
 	}
-	c, err := lab.Connect(ctx, w.client.Namespace, netip.AddrPortFrom(serverAddress, 7000), &lab.ConnectConfig{From: netip.AddrPortFrom(startAddress, 0)})
+	c, err := lab.Connect(
+		ctx,
+		w.client.Namespace,
+		netip.AddrPortFrom(serverAddress, 7000),
+		&lab.ConnectConfig{From: netip.AddrPortFrom(startAddress, 0)},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +160,12 @@ func (w *world) try(t *testing.T, e mptcp.Endpoint) bool {
 	if err := w.peer.AddEndpoint(ctx, mptcp.Endpoint{Address: announcedAddress, Flags: mptcp.FlagSignal}); err != nil {
 		t.Fatal(err)
 	}
-	seen := w.await(t, e, token, func(_, to netip.Addr) bool { return to == announcedAddress || !joins && !routed && settled() })
+	seen := w.await(
+		t,
+		e,
+		token,
+		func(_, to netip.Addr) bool { return to == announcedAddress || !joins && !routed && settled() },
+	)
 
 	for _, expected := range []struct {
 		from, to netip.Addr
@@ -209,7 +219,12 @@ func (w *world) settled(t *testing.T) func() bool {
 
 // await polls the connection's subflows until one is as wanted, and returns all of
 // them, from which address to which.
-func (w *world) await(t *testing.T, e mptcp.Endpoint, token mptcp.Token, wanted func(from, to netip.Addr) bool) map[[2]netip.Addr]bool {
+func (w *world) await(
+	t *testing.T,
+	e mptcp.Endpoint,
+	token mptcp.Token,
+	wanted func(from, to netip.Addr) bool,
+) map[[2]netip.Addr]bool {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()

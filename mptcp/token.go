@@ -16,7 +16,9 @@ const hexDigits = "0123456789abcdef"
 // Append appends the token as eight hexadecimal digits.
 func (t Token) Append(b []byte) []byte {
 	const d = hexDigits
-	return append(b, d[t>>28], d[t>>24&0xf], d[t>>20&0xf], d[t>>16&0xf], d[t>>12&0xf], d[t>>8&0xf], d[t>>4&0xf], d[t&0xf])
+	return append(
+		b, d[t>>28], d[t>>24&0xf], d[t>>20&0xf], d[t>>16&0xf], d[t>>12&0xf], d[t>>8&0xf], d[t>>4&0xf], d[t&0xf],
+	)
 }
 
 // String returns the token as eight hexadecimal digits, as `ip mptcp monitor`

@@ -36,7 +36,8 @@ func TestEncodeRequests(t *testing.T) {
 		{
 			"add", request{command: CommandAddEndpoint, local: &endpoint},
 			"48000000 1c000500 00000000 00000000 01010000 34000180" +
-				"06000100 02000000 08000300 0a000001 05000200 03000000 06000500 0f270000 08000600 05000000 08000700 02000000",
+				"06000100 02000000 08000300 0a000001 05000200 03000000 06000500 0f270000 08000600 05000000 08000700 " +
+				"02000000",
 		},
 		{
 			"limits", request{command: CommandSetLimits, limits: LimitsUpdate{Subflows: new(uint32(4))}},
@@ -114,7 +115,11 @@ func TestDecodeFamily(t *testing.T) {
 	b = nlmsg.AppendUint32(b, ctrlAttrVersion, 1)
 	b = nlmsg.AppendNested(b, ctrlAttrOps, func(b []byte) []byte {
 		for i := range uint16(3) {
-			b = nlmsg.AppendNested(b, i+1, func(b []byte) []byte { return nlmsg.AppendUint32(b, ctrlAttrOpID, uint32(i+1)) })
+			b = nlmsg.AppendNested(
+				b,
+				i+1,
+				func(b []byte) []byte { return nlmsg.AppendUint32(b, ctrlAttrOpID, uint32(i+1)) },
+			)
 		}
 		return b
 	})

@@ -110,7 +110,14 @@ func assertRefusals(t *testing.T, list []refusal) {
 	t.Helper()
 	// Before Linux 6.13 many refusals have no words, and the words tell what they are.
 	worded := !labtest.KernelBefore(t, 6, 13)
-	all := []error{fs.ErrNotExist, fs.ErrExist, fs.ErrPermission, fs.ErrInvalid, mptcp.ErrTooMany, mptcp.ErrNotSupported}
+	all := []error{
+		fs.ErrNotExist,
+		fs.ErrExist,
+		fs.ErrPermission,
+		fs.ErrInvalid,
+		mptcp.ErrTooMany,
+		mptcp.ErrNotSupported,
+	}
 	for _, r := range list {
 		for _, kind := range all {
 			if got := errors.Is(r.err, kind); got != (kind == r.is) && (worded || r.errno != syscall.EINVAL) {
@@ -184,9 +191,16 @@ func TestRefusalsOfEndpointCommands(t *testing.T) {
 			syscall.EINVAL,
 			"endpoint change 10.0.0.2:3: address not found",
 		},
-		{"change nothing", c.SetEndpointFlags(ctx, Selector{}, 0), fs.ErrInvalid, 0, "endpoint change: an address is needed"},
 		{
-			"no ADDR", c.do(ctx, "endpoint add", "", request{command: CommandAddEndpoint}, nil), fs.ErrInvalid, syscall.EINVAL,
+			"change nothing",
+			c.SetEndpointFlags(ctx, Selector{}, 0),
+			fs.ErrInvalid,
+			0,
+			"endpoint change: an address is needed",
+		},
+		{
+			"no ADDR", c.do(ctx, "endpoint add", "", request{command: CommandAddEndpoint}, nil),
+			fs.ErrInvalid, syscall.EINVAL,
 			"endpoint add: missing attribute addr",
 		},
 		{"unknown command", c.do(ctx, "command 77", "", request{command: 77}, nil), mptcp.ErrNotSupported,
@@ -389,9 +403,27 @@ func TestWithoutPrivilege(t *testing.T) {
 				"endpoint add 10.77.1.1: operation not permitted"},
 			{"remove", c.RemoveEndpoint(ctx, 1), fs.ErrPermission, syscall.EPERM,
 				"endpoint delete id 1: operation not permitted"},
-			{"flush", c.FlushEndpoints(ctx), fs.ErrPermission, syscall.EPERM, "endpoint flush: operation not permitted"},
-			{"limits", c.SetLimits(ctx, LimitsUpdate{}), fs.ErrPermission, syscall.EPERM, "limits set: operation not permitted"},
-			{"listen", listenErr, fs.ErrPermission, syscall.EPERM, "subscribe to mptcp events: operation not permitted"},
+			{
+				"flush",
+				c.FlushEndpoints(ctx),
+				fs.ErrPermission,
+				syscall.EPERM,
+				"endpoint flush: operation not permitted",
+			},
+			{
+				"limits",
+				c.SetLimits(ctx, LimitsUpdate{}),
+				fs.ErrPermission,
+				syscall.EPERM,
+				"limits set: operation not permitted",
+			},
+			{
+				"listen",
+				listenErr,
+				fs.ErrPermission,
+				syscall.EPERM,
+				"subscribe to mptcp events: operation not permitted",
+			},
 		})
 		return nil
 	})

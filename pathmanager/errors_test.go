@@ -66,7 +66,8 @@ func TestDecodeAckKeepsWhatTheKernelSaid(t *testing.T) {
 			Error{Missing: "token", Err: syscall.EINVAL}, "endpoint add 10.0.0.1: missing attribute token",
 		},
 		{
-			"missing in nest", ack(nlmsg.TypeError, nlmsg.FlagAckTLVs, syscall.EINVAL, missing(uapi.PMAddrAttrFamily, 20)),
+			"missing in nest",
+			ack(nlmsg.TypeError, nlmsg.FlagAckTLVs, syscall.EINVAL, missing(uapi.PMAddrAttrFamily, 20)),
 			Error{Missing: "addr-remote.family", Err: syscall.EINVAL},
 			"endpoint add 10.0.0.1: missing attribute addr-remote.family",
 		},
@@ -121,7 +122,14 @@ func TestDecodeAckTruncatedAtEachByte(t *testing.T) {
 
 // The answers of older kernels, which the kernel at hand does not give.
 func TestErrorKinds(t *testing.T) {
-	all := []error{fs.ErrNotExist, fs.ErrExist, fs.ErrPermission, fs.ErrInvalid, mptcp.ErrTooMany, mptcp.ErrNotSupported}
+	all := []error{
+		fs.ErrNotExist,
+		fs.ErrExist,
+		fs.ErrPermission,
+		fs.ErrInvalid,
+		mptcp.ErrTooMany,
+		mptcp.ErrNotSupported,
+	}
 	for _, tt := range []struct {
 		errno syscall.Errno
 		words string

@@ -229,7 +229,11 @@ func TestAbsentFieldsAreNotZero(t *testing.T) {
 
 // The kernel shows one address as IPv4 and as v4-mapped: Local and Remote agree.
 func TestMappedAddressesCompareEqual(t *testing.T) {
-	plain := mptcp.Event{Fields: mptcp.FieldSaddr4 | mptcp.FieldSport, Sport: 7, Source: netip.MustParseAddr("10.77.1.1")}
+	plain := mptcp.Event{
+		Fields: mptcp.FieldSaddr4 | mptcp.FieldSport,
+		Sport:  7,
+		Source: netip.MustParseAddr("10.77.1.1"),
+	}
 	mapped := mptcp.Event{Fields: mptcp.FieldSaddr6 | mptcp.FieldSport, Sport: 7,
 		Source: netip.MustParseAddr("::ffff:10.77.1.1")}
 	for _, e := range []*mptcp.Event{&plain, &mapped} {

@@ -179,7 +179,11 @@ func connect(t testing.TB, ns *lab.Namespace, listener int, to netip.AddrPort) *
 	t.Helper()
 	p := &pair{t: t}
 	inside(t, ns, func() (err error) {
-		p.client, err = unix.Socket(int(mptcp.FamilyOf(to.Addr())), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, uapi.IPPROTO_MPTCP)
+		p.client, err = unix.Socket(
+			int(mptcp.FamilyOf(to.Addr())),
+			unix.SOCK_STREAM|unix.SOCK_CLOEXEC,
+			uapi.IPPROTO_MPTCP,
+		)
 		if err != nil {
 			return err
 		}

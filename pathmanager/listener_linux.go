@@ -156,7 +156,11 @@ func (l *Listener) openEngine() (engine, error) {
 		return l.socket, errors.Join(l.socket.enlarge(c.Buffer), l.socket.filter(c.Types))
 	}
 	if c.AllNamespaces {
-		return nil, &Error{Op: "ring engine", Message: "it cannot tell network namespaces apart", kind: mptcp.ErrNotSupported}
+		return nil, &Error{
+			Op:      "ring engine",
+			Message: "it cannot tell network namespaces apart",
+			kind:    mptcp.ErrNotSupported,
+		}
 	}
 	if err := l.socket.enlarge(0); err != nil {
 		return nil, err

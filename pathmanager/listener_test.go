@@ -220,7 +220,11 @@ func testForgedMessagesAreRefused(t *testing.T, engine Engine) {
 			ns := labtest.MPTCP(t)
 			addAddresses(t, ns, first)
 			tapped := 0
-			l := listen(t, ns, &ListenConfig{Engine: engine, pktinfo: pktinfo, Tap: func(time.Time, int32, []byte) { tapped++ }})
+			l := listen(
+				t,
+				ns,
+				&ListenConfig{Engine: engine, pktinfo: pktinfo, Tap: func(time.Time, int32, []byte) { tapped++ }},
+			)
 			s := follow(t, l)
 			self, err := unix.Getsockname(l.socket.fd)
 			if err != nil {

@@ -189,9 +189,13 @@ func TestMoveInStorm(t *testing.T) {
 		var readers sync.WaitGroup
 		for i, engine := range []Engine{EngineNetlink, EngineAuto} {
 			var all [][]byte
-			l := listen(t, ns, &ListenConfig{Engine: engine, moveAfter: 2000, Tap: func(_ time.Time, _ int32, msg []byte) {
-				all = append(all, slices.Clone(msg))
-			}})
+			l := listen(
+				t,
+				ns,
+				&ListenConfig{Engine: engine, moveAfter: 2000, Tap: func(_ time.Time, _ int32, msg []byte) {
+					all = append(all, slices.Clone(msg))
+				}},
+			)
 			moving = l
 			readers.Go(func() {
 				for e, err := range l.Events(t.Context()) {
@@ -232,7 +236,13 @@ func TestMoveInStorm(t *testing.T) {
 		for token, ours := range messages[0] {
 			n := min(len(ours), len(theirs[token])) // what ends after the listener may be in one of them
 			if token != 0 && (n < len(ours)-3 || !slices.EqualFunc(ours[:n], theirs[token][:n], slices.Equal)) {
-				t.Errorf("round %d, token %v: %d and %d messages, and not the same", round, token, len(ours), len(theirs[token]))
+				t.Errorf(
+					"round %d, token %v: %d and %d messages, and not the same",
+					round,
+					token,
+					len(ours),
+					len(theirs[token]),
+				)
 			}
 		}
 		if a, b := len(messages[0][0]), len(theirs[0]); a != b {

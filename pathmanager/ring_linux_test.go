@@ -20,10 +20,13 @@ import (
 // eachEngine runs the test with each engine that this process may use.
 func eachEngine(t *testing.T, test func(t *testing.T, engine Engine)) {
 	for _, engine := range []Engine{EngineNetlink, EngineRing, engineMoving, engineMoved} {
-		t.Run(map[Engine]string{engineMoving: "moving", engineMoved: "moved"}[engine]+engine.String(), func(t *testing.T) {
-			needEngine(t, engine)
-			test(t, engine)
-		})
+		t.Run(
+			map[Engine]string{engineMoving: "moving", engineMoved: "moved"}[engine]+engine.String(),
+			func(t *testing.T) {
+				needEngine(t, engine)
+				test(t, engine)
+			},
+		)
 	}
 }
 
@@ -83,9 +86,12 @@ func TestEnginesAgree(t *testing.T) {
 	var messages [2][][]byte
 	var followed [2]*stream
 	for i, engine := range []Engine{EngineNetlink, EngineRing} {
-		followed[i] = follow(t, listen(t, ns, &ListenConfig{Engine: engine, Tap: func(_ time.Time, _ int32, msg []byte) {
-			messages[i] = append(messages[i], slices.Clone(msg))
-		}}))
+		followed[i] = follow(
+			t,
+			listen(t, ns, &ListenConfig{Engine: engine, Tap: func(_ time.Time, _ int32, msg []byte) {
+				messages[i] = append(messages[i], slices.Clone(msg))
+			}}),
+		)
 	}
 	fd, addr := mptcpListener(t, ns, anywhere)
 	for range 20 {

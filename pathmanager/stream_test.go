@@ -36,7 +36,13 @@ func testLossIsExact(t *testing.T, engine Engine) {
 		s := follow(t, l)
 		before := s.until(mptcp.EventLost)
 		if got := uint64(len(before)-1) + before[len(before)-1].Lost; got != produced {
-			t.Errorf("%d slots: %d events and %d lost, produced %d", slots, len(before)-1, before[len(before)-1].Lost, produced)
+			t.Errorf(
+				"%d slots: %d events and %d lost, produced %d",
+				slots,
+				len(before)-1,
+				before[len(before)-1].Lost,
+				produced,
+			)
 		}
 		if got := before[len(before)-1].Lost; got != lost || l.Lost() != lost {
 			t.Errorf("%d slots: lost %d in the stream, %d and %d by the counter", slots, got, lost, l.Lost())

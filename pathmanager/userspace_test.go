@@ -137,12 +137,24 @@ func TestRefusalsOfUserspaceCommands(t *testing.T) {
 		return refusal{name, err, fs.ErrNotExist, errno, text}
 	}
 	assertRefusals(t, []refusal{
-		invalid("announce, no ADDR", pm(request{command: CommandAnnounce, token: &client}), "pm: missing attribute addr"),
-		invalid("announce, no TOKEN", pm(request{command: CommandAnnounce, local: &part}), "pm: missing attribute token"),
+		invalid(
+			"announce, no ADDR",
+			pm(request{command: CommandAnnounce, token: &client}),
+			"pm: missing attribute addr",
+		),
+		invalid(
+			"announce, no TOKEN",
+			pm(request{command: CommandAnnounce, local: &part}),
+			"pm: missing attribute token",
+		),
 		absent("announce, token", c.Announce(ctx, nobody, signal), syscall.EINVAL,
 			"pm announce 10.77.2.1 token 00000000: invalid token"),
 		invalid("announce, no id", c.Announce(ctx, client, noID), "pm announce 10.77.2.1 "+name+": invalid addr id"),
-		invalid("announce, no signal", c.Announce(ctx, client, noFlag), "pm announce 10.77.2.1 "+name+": invalid addr flags"),
+		invalid(
+			"announce, no signal",
+			c.Announce(ctx, client, noFlag),
+			"pm announce 10.77.2.1 "+name+": invalid addr flags",
+		),
 		invalid("announce, no address",
 			pm(request{command: CommandAnnounce, token: &client, local: &address{id: 5, flags: 1}}),
 			"pm: missing family"),
@@ -152,11 +164,18 @@ func TestRefusalsOfUserspaceCommands(t *testing.T) {
 			"pm remove id 77 "+name+": address with id 77 not found"),
 		absent("remove, token", c.RemoveAddress(ctx, nobody, 77), syscall.EINVAL,
 			"pm remove id 77 token 00000000: invalid token"),
-		invalid("create, no ADDR", pm(request{command: CommandCreateSubflow, token: &client}), "pm: missing attribute addr"),
+		invalid(
+			"create, no ADDR",
+			pm(request{command: CommandCreateSubflow, token: &client}),
+			"pm: missing attribute addr",
+		),
 		invalid("create, no ADDR_REMOTE", pm(request{command: CommandCreateSubflow, token: &client, local: &part}),
 			"pm: missing attribute addr-remote"),
-		invalid("create, families", c.CreateSubflow(ctx, client, noFlag, RemoteAddress{Addr: netip.AddrPortFrom(six, 1)}),
-			"pm subflow-create 10.77.2.1 "+name+": families mismatch"),
+		invalid(
+			"create, families",
+			c.CreateSubflow(ctx, client, noFlag, RemoteAddress{Addr: netip.AddrPortFrom(six, 1)}),
+			"pm subflow-create 10.77.2.1 "+name+": families mismatch",
+		),
 		{
 			"create, not local", c.CreateSubflow(ctx, client,
 				mptcp.Endpoint{ID: 4, Address: netip.MustParseAddr("10.99.0.1")}, RemoteAddress{Addr: remote}),
@@ -170,8 +189,12 @@ func TestRefusalsOfUserspaceCommands(t *testing.T) {
 			"pm subflow-destroy 10.77.2.1:1 "+name+": subflow not found"),
 		invalid("flags, no ADDR_REMOTE", pm(request{command: CommandSetFlags, token: &client, local: &part}),
 			"pm: missing attribute addr-remote"),
-		absent("flags, unknown", c.SetSubflowFlags(ctx, client, mptcp.Endpoint{Address: second}, remote), syscall.EINVAL,
-			"pm set-flags 10.77.2.1 "+name+": subflow not found"),
+		absent(
+			"flags, unknown",
+			c.SetSubflowFlags(ctx, client, mptcp.Endpoint{Address: second}, remote),
+			syscall.EINVAL,
+			"pm set-flags 10.77.2.1 "+name+": subflow not found",
+		),
 	})
 	if !labtest.KernelBefore(t, 6, 12) { // 6.1 takes the flag, and makes the subflow
 		assertRefusals(t, []refusal{

@@ -56,7 +56,8 @@ func hostCondition(c []byte, s *Socket, a netip.Addr) bool {
 			return false
 		}
 		raw := a.As16()
-		return netip.PrefixFrom(addr, int(c[1])).Contains(netip.AddrFrom16(raw)) || prefix16(raw, addr.As16(), int(c[1]))
+		return netip.PrefixFrom(addr, int(c[1])).Contains(netip.AddrFrom16(raw)) ||
+			prefix16(raw, addr.As16(), int(c[1]))
 	}
 	return a.Is4() && netip.PrefixFrom(addr, int(c[1])).Contains(a)
 }
@@ -113,7 +114,8 @@ func (m *Match) holds(s *Socket) bool {
 // Few values make conditions that hold about as often as not.
 func randomMatch(r *rand.Rand) Match {
 	prefixes := []netip.Prefix{
-		{}, {}, netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("0.0.0.0/0"),
+		{}, {}, netip.MustParsePrefix("10.0.0.0/8"),
+		netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("0.0.0.0/0"),
 		netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("2001:db8::1/128"),
 		netip.MustParsePrefix("::ffff:10.0.0.0/104"),
 	}

@@ -18,7 +18,8 @@ type Connection struct {
 // kernel: fields that the running kernel does not have are 0, and Size is the number of
 // bytes that it sent. A listener has 0 in nearly all.
 type Info struct {
-	Size int // bytes that the kernel sent: 40 (Linux 5.9), 48 (5.12), 80 (6.5), 88 (6.8), 96 (6.10); 0: none was asked for
+	// bytes that the kernel sent: 40 (Linux 5.9), 48 (5.12), 80 (6.5), 88 (6.8), 96 (6.10); 0: none was asked for
+	Size int
 
 	Token mptcp.Token
 	Flags InfoFlags

@@ -29,8 +29,13 @@ func sampleInfo(size int) Info {
 	return Info{
 		Size: size, Token: 0xdeadbeef, Flags: FlagRemoteKeyReceived,
 		Subflows: 1, AddAddrSignal: 2, AddAddrAccepted: 3, SubflowsMax: 4, AddAddrSignalMax: 5, AddAddrAcceptedMax: 6,
-		LocalAddrUsed: 7, LocalAddrMax: 8, Checksum: true, SubflowsTotal: 9, EndpointLaminarMax: 10, EndpointFullMax: 11,
-		WriteSeq: 12 << 32, SndUna: 13 << 32, RcvNxt: 14 << 32,
+		LocalAddrUsed:      7,
+		LocalAddrMax:       8,
+		Checksum:           true,
+		SubflowsTotal:      9,
+		EndpointLaminarMax: 10,
+		EndpointFullMax:    11,
+		WriteSeq:           12 << 32, SndUna: 13 << 32, RcvNxt: 14 << 32,
 		Retransmits: 15, BytesRetransmitted: 16, BytesSent: 17, BytesReceived: 18, BytesAcked: 19,
 		LastDataSentMS: 20, LastDataRecvMS: 21, LastAckRecvMS: 22,
 	}
@@ -81,7 +86,15 @@ func TestDecodeInfoOfEverySize(t *testing.T) {
 
 func sampleTCPInfo(size int) TCPInfo {
 	return TCPInfo{
-		Size: size, State: 1, CAState: 2, Retransmits: 3, Backoff: 4, Options: 5, RTOMicros: 6, ATOMicros: 7, RTTMicros: 8,
+		Size:         size,
+		State:        1,
+		CAState:      2,
+		Retransmits:  3,
+		Backoff:      4,
+		Options:      5,
+		RTOMicros:    6,
+		ATOMicros:    7,
+		RTTMicros:    8,
 		RTTVarMicros: 9, MinRTTMicros: 10, RcvRTTMicros: 11, SndMSS: 12, RcvMSS: 13, AdvMSS: 14, PMTU: 15, Cwnd: 16,
 		SndSsthresh: 17, RcvSsthresh: 18, SndWnd: 19, Unacked: 20, Sacked: 21, Lost: 22, Retrans: 23, TotalRetrans: 24,
 		SegsOut: 25, SegsIn: 26, Delivered: 27, LastDataSentMS: 28, LastDataRecvMS: 29, LastAckRecvMS: 30,
@@ -180,7 +193,15 @@ func TestDecodeAddresses(t *testing.T) {
 			t.Fatal("too short")
 		}
 		if s.Local.Addr().String() != test.local || s.Remote.Addr().String() != test.remote || s.Mapped != test.mapped {
-			t.Errorf("%v %v mapped %v, want %s %s %v", s.Local, s.Remote, s.Mapped, test.local, test.remote, test.mapped)
+			t.Errorf(
+				"%v %v mapped %v, want %s %s %v",
+				s.Local,
+				s.Remote,
+				s.Mapped,
+				test.local,
+				test.remote,
+				test.mapped,
+			)
 		}
 		if again := encodeSocket(&s); !bytes.Equal(again, test.payload) {
 			t.Errorf("back: %x, want %x", again, test.payload)

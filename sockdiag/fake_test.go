@@ -132,7 +132,8 @@ func TestKernelWithoutMPTCPDiagAnswersWithTCP(t *testing.T) {
 	if n != 1 {
 		t.Errorf("%d results, want the error", n)
 	}
-	if _, err := c.Connection(t.Context(), 1); !errors.Is(err, mptcp.ErrNotSupported) || errors.Is(err, fs.ErrNotExist) {
+	if _, err := c.Connection(t.Context(), 1); !errors.Is(err, mptcp.ErrNotSupported) ||
+		errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("lookup: %v, want mptcp.ErrNotSupported", err)
 	}
 	if rows := collect(t, c.Subflows(t.Context(), nil)); len(rows) != 1 {
@@ -151,7 +152,8 @@ func TestKernelWithoutMPTCPDiagModule(t *testing.T) {
 		return [][]byte{encodeError(typ, r.seq, int(unix.ENOENT))}
 	}
 	c := k.client()
-	if _, err := c.Connection(t.Context(), 1); !errors.Is(err, mptcp.ErrNotSupported) || errors.Is(err, fs.ErrNotExist) {
+	if _, err := c.Connection(t.Context(), 1); !errors.Is(err, mptcp.ErrNotSupported) ||
+		errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("lookup: %v, want mptcp.ErrNotSupported", err)
 	}
 	for _, err := range c.Connections(t.Context(), nil) {
@@ -199,7 +201,11 @@ func TestRowsThatComeTwice(t *testing.T) {
 		row := func(s Socket) []byte {
 			return encodeMessage(uapi.SockDiagByFamily, r.seq, encodeConnection(&Connection{Socket: s}))
 		}
-		return [][]byte{slices.Concat(row(a), row(b)), slices.Concat(row(b), row(a)), encodeError(nlmsg.TypeDone, r.seq, 0)}
+		return [][]byte{
+			slices.Concat(row(a), row(b)),
+			slices.Concat(row(b), row(a)),
+			encodeError(nlmsg.TypeDone, r.seq, 0),
+		}
 	})
 	rows := collect(t, k.client().Connections(t.Context(), nil))
 	if len(rows) != 2 || rows[0].Cookie != a.Cookie || rows[1].Cookie != b.Cookie {
@@ -320,7 +326,8 @@ func TestCookieSet(t *testing.T) {
 	var s cookieSet
 	for round := range 3 {
 		s.reset()
-		key := func(i uint64) uint64 { return (i + 1) << (16 * (i % 3)) } // small ones and such as differ in high bits alone
+		// small ones and such as differ in high bits alone
+		key := func(i uint64) uint64 { return (i + 1) << (16 * (i % 3)) }
 		for i := range uint64(5000) {
 			if !s.add(key(i)) || s.add(key(i)) {
 				t.Fatalf("round %d: cookie %#x", round, key(i))

@@ -84,7 +84,10 @@ func TestManyMatches(t *testing.T) {
 	client, _ := w.pair(l, "tcp4", l.Addr().String(), true)
 	var matches []Match
 	for i := range 1000 {
-		matches = append(matches, Match{Local: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32)})
+		matches = append(
+			matches,
+			Match{Local: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32)},
+		)
 	}
 	request := &Request{Match: matches}
 	if rows := collect(t, w.client.Connections(t.Context(), request)); len(rows) != 0 {

@@ -9,7 +9,8 @@ import (
 
 // What the kernel does not count is not taken for absent.
 func TestOnlyIPv4(t *testing.T) {
-	const head = "protocol  size sockets  memory press maxhdr  slab module     cl co di ac io in de sh ss gs se re bi br ha uh gp em\n"
+	const head = "protocol  size sockets  memory press maxhdr  slab module     cl co di ac io in de sh ss gs se re " +
+		"bi br ha uh gp em\n"
 	const v4, v6 = "MPTCP     1936      2   17784   no       0   yes  kernel      y  y  y\n",
 		"MPTCPv6   2064      0   17784   no       0   yes  kernel      y\n"
 	for _, tt := range []struct {

@@ -101,14 +101,20 @@ func newSubflowLayout(all []bpf.Layout, tick time.Duration) (*subflowLayout, err
 	l := &subflowLayout{
 		program: program.ID,
 		remote4: common.Offset("skc_daddr"), remotePort: common.Offset("skc_dport"),
-		family: common.Offset("skc_family"), state: common.Offset("skc_state"), device: common.Offset("skc_bound_dev_if"),
+		family: common.Offset(
+			"skc_family",
+		), state: common.Offset("skc_state"), device: common.Offset("skc_bound_dev_if"),
 		remote6: common.Offset("skc_v6_daddr"), local6: common.Offset("skc_v6_rcv_saddr"),
 		ulpData: inet.Offset("icsk_ulp_data"), backoff: inet.Offset("icsk_backoff"),
 		isMPTCP: tcp.Offset("is_mptcp"), cwnd: tcp.Offset("snd_cwnd"),
 		rtt: tcp.Offset("srtt_us"), rttVar: tcp.Offset("mdev_us"),
-		sent: tcp.Offset("bytes_sent"), received: tcp.Offset("bytes_received"), retransmitted: tcp.Offset("bytes_retrans"),
+		sent: tcp.Offset(
+			"bytes_sent",
+		), received: tcp.Offset("bytes_received"), retransmitted: tcp.Offset("bytes_retrans"),
 		acknowledged: tcp.Offset("rcv_tstamp"),
-		token:        context.Offset("token"), localID: context.Offset("local_id"), remoteID: context.Offset("remote_id"),
+		token: context.Offset(
+			"token",
+		), localID: context.Offset("local_id"), remoteID: context.Offset("remote_id"),
 		hertz: uint32((time.Second + tick/2) / tick),
 	}
 	for i, name := range flagNames() {

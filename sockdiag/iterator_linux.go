@@ -163,7 +163,8 @@ func agree(before, after *Subflow) bool {
 	if a.LastAckRecvMS-b.LastAckRecvMS+moment > 2*moment {
 		return false
 	}
-	if a.BytesSent != b.BytesSent || a.BytesReceived != b.BytesReceived || a.BytesRetransmitted != b.BytesRetransmitted {
+	if a.BytesSent != b.BytesSent || a.BytesReceived != b.BytesReceived ||
+		a.BytesRetransmitted != b.BytesRetransmitted {
 		return true // the other figures may have changed too
 	}
 	return a.RTTMicros == b.RTTMicros && a.RTTVarMicros == b.RTTVarMicros && a.Cwnd == b.Cwnd && a.Backoff == b.Backoff

@@ -60,7 +60,9 @@ func brief(s Subflow) Subflow {
 			Flags: s.MPTCP.Flags},
 		TCP: TCPInfo{
 			RTTMicros: s.TCP.RTTMicros, RTTVarMicros: s.TCP.RTTVarMicros, Cwnd: s.TCP.Cwnd, Backoff: s.TCP.Backoff,
-			BytesSent: s.TCP.BytesSent, BytesReceived: s.TCP.BytesReceived, BytesRetransmitted: s.TCP.BytesRetransmitted,
+			BytesSent:          s.TCP.BytesSent,
+			BytesReceived:      s.TCP.BytesReceived,
+			BytesRetransmitted: s.TCP.BytesRetransmitted,
 		},
 	}
 }
@@ -108,7 +110,11 @@ func TestIteratorAgreesWithDump(t *testing.T) {
 			if n := len(want); n < len(got) { // time passes
 				late := int(s.TCP.LastAckRecvMS) - int(got[n].TCP.LastAckRecvMS)
 				if late < 0 || late > int(time.Since(began).Milliseconds())+10 {
-					return fmt.Errorf("last acknowledgements %d and %d ms ago", got[n].TCP.LastAckRecvMS, s.TCP.LastAckRecvMS)
+					return fmt.Errorf(
+						"last acknowledgements %d and %d ms ago",
+						got[n].TCP.LastAckRecvMS,
+						s.TCP.LastAckRecvMS,
+					)
 				}
 				got[n].TCP.LastAckRecvMS = 0
 			}
@@ -219,7 +225,9 @@ func TestIteratorRecords(t *testing.T) {
 		want.State = mptcp.SocketState(rapid.Uint8Range(1, 12).Draw(t, "state"))
 		want.IfIndex = rapid.Uint32().Draw(t, "device")
 		want.MPTCP = SubflowInfo{
-			TokenLocal: mptcp.Token(rapid.Uint32().Draw(t, "token")), LocalID: mptcp.AddressID(rapid.Byte().Draw(t, "local id")),
+			TokenLocal: mptcp.Token(
+				rapid.Uint32().Draw(t, "token"),
+			), LocalID: mptcp.AddressID(rapid.Byte().Draw(t, "local id")),
 			RemoteID: mptcp.AddressID(rapid.Byte().Draw(t, "remote id")),
 			Flags:    SubflowFlags(rapid.Uint32Range(0, 1<<9-1).Draw(t, "flags")),
 		}
@@ -296,7 +304,14 @@ func TestIteratorAgrees(t *testing.T) {
 		Socket: Socket{Family: mptcp.FamilyINET, State: mptcp.StateEstablished,
 			Local: netip.MustParseAddrPort("10.0.0.1:1"), Remote: netip.MustParseAddrPort("10.0.0.2:2")},
 		MPTCP: SubflowInfo{TokenLocal: 5, LocalID: 1, Flags: SubflowJoinLocal},
-		TCP:   TCPInfo{BytesSent: 100, BytesReceived: 10, RTTMicros: 50, RTTVarMicros: 20, Cwnd: 10, LastAckRecvMS: 40_000},
+		TCP: TCPInfo{
+			BytesSent:     100,
+			BytesReceived: 10,
+			RTTMicros:     50,
+			RTTVarMicros:  20,
+			Cwnd:          10,
+			LastAckRecvMS: 40_000,
+		},
 	}
 	for name, tt := range map[string]struct {
 		change func(*Subflow)

@@ -66,14 +66,23 @@ func TestConnectionAndItsSubflow(t *testing.T) {
 				c := w.connection(end.conn.LocalAddr())
 				inode, cookie := inodeOf(t, end.conn)
 				if c.Family != test.family || c.State != mptcp.StateEstablished || c.Mapped ||
-					c.Remote != addrPort(end.conn.RemoteAddr()) || c.Inode != inode || c.Cookie != cookie || c.UID != 0 {
-					t.Errorf("socket %+v, want inode %d, cookie %d, remote %v", c.Socket, inode, cookie, end.conn.RemoteAddr())
+					c.Remote != addrPort(
+						end.conn.RemoteAddr(),
+					) || c.Inode != inode || c.Cookie != cookie || c.UID != 0 {
+					t.Errorf(
+						"socket %+v, want inode %d, cookie %d, remote %v",
+						c.Socket,
+						inode,
+						cookie,
+						end.conn.RemoteAddr(),
+					)
 				}
 				i, sent, received := c.Info, end.sent, end.received
 				if i.Size < uapi.InfoSubflowsTotal && labtest.KernelBefore(t, 6, 5) {
 					sent, received = 0, 0 // it counts them for subflows only
 				}
-				if i.Token == 0 || i.Fallback() || !i.RemoteKeyReceived() || i.BytesSent != sent || i.BytesReceived != received {
+				if i.Token == 0 || i.Fallback() || !i.RemoteKeyReceived() || i.BytesSent != sent ||
+					i.BytesReceived != received {
 					t.Errorf("info %+v, want %d bytes sent, %d received", i, sent, received)
 				}
 				subflows := w.waitSubflows(i.Token, 1)
@@ -361,7 +370,8 @@ func TestBatchLookup(t *testing.T) {
 		if s.Cookie != sockets[n].Cookie || s.Local != sockets[n].Local {
 			t.Fatalf("answer %d is about %+v, want %+v", n, s.Socket, sockets[n])
 		}
-		if known := n%2 == 0; known != (err == nil) || known && !s.HasMPTCP || !known && !errors.Is(err, fs.ErrNotExist) {
+		if known := n%2 == 0; known != (err == nil) || known && !s.HasMPTCP ||
+			!known && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("answer %d: %+v, %v", n, s, err)
 		}
 		n++
@@ -407,7 +417,10 @@ func TestClientStaysInItsNamespace(t *testing.T) {
 func TestListenerOfAnEndpoint(t *testing.T) {
 	w := newWorld(t, nil)
 	w.pathManager(func(c *pathmanager.Client) error {
-		return c.AddEndpoint(t.Context(), mptcp.Endpoint{Address: netip.MustParseAddr("127.0.0.3"), Port: 4321, Flags: mptcp.FlagSignal})
+		return c.AddEndpoint(
+			t.Context(),
+			mptcp.Endpoint{Address: netip.MustParseAddr("127.0.0.3"), Port: 4321, Flags: mptcp.FlagSignal},
+		)
 	})
 	rows := collect(t, w.client.Listeners(t.Context()))
 	if len(rows) != 1 || rows[0].State != mptcp.StateListen {

@@ -181,7 +181,8 @@ func (s *conn) answers(base, count int, first uint32, answer answerFunc) (answer
 				return answered, false, errTruncated
 			}
 			batch = rest
-			if m.Sequence() != first+uint32(answered) || m.Type() != nlmsg.TypeError && m.Type() != uapi.SockDiagByFamily {
+			if m.Sequence() != first+uint32(answered) ||
+				m.Type() != nlmsg.TypeError && m.Type() != uapi.SockDiagByFamily {
 				continue
 			}
 			var refusal error

@@ -62,7 +62,9 @@ func (s *netlinkSocket) receive(b []byte) (int, error) { return s.call(unix.SYS_
 // call reads or writes b.
 func (s *netlinkSocket) call(number uintptr, b []byte) (int, error) {
 	for {
-		n, _, errno := unix.RawSyscall(number, uintptr(s.fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		n, _, errno := unix.RawSyscall(
+			number, uintptr(s.fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
+		)
 		switch errno {
 		case 0:
 			return int(n), nil

@@ -76,7 +76,10 @@ func (w *world) compareConnections(path string) error {
 	var errs []error
 	for _, c := range connections {
 		errs = append(errs, compareLine(lines, &c.Socket, map[string]string{
-			"token": fmt.Sprintf("%x", uint32(c.Info.Token)), "ino": fmt.Sprint(c.Inode), "sk": fmt.Sprintf("%x", c.Cookie),
+			"token": fmt.Sprintf(
+				"%x",
+				uint32(c.Info.Token),
+			), "ino": fmt.Sprint(c.Inode), "sk": fmt.Sprintf("%x", c.Cookie),
 			"subflows": optional(uint64(c.Info.Subflows)), "subflows_max": optional(uint64(c.Info.SubflowsMax)),
 			"write_seq": fmt.Sprintf("%x", c.Info.WriteSeq), "snd_una": fmt.Sprintf("%x", c.Info.SndUna),
 			"rcv_nxt": fmt.Sprintf("%x", c.Info.RcvNxt),
@@ -96,8 +99,14 @@ func (w *world) compareSubflows(path string) error {
 		m, info := &s.MPTCP, &s.TCP
 		errs = append(errs, compareLine(lines, &s.Socket, map[string]string{
 			"flags": m.Flags.String(), "ino": fmt.Sprint(s.Inode), "sk": fmt.Sprintf("%x", s.Cookie),
-			"token": fmt.Sprintf("%04x(id:%d)/%04x(id:%d)", uint32(m.TokenRemote), m.RemoteID, uint32(m.TokenLocal), m.LocalID),
-			"seq":   fmt.Sprintf("%x", m.MapSeq), "sfseq": fmt.Sprintf("%x", m.MapSubflowSeq),
+			"token": fmt.Sprintf(
+				"%04x(id:%d)/%04x(id:%d)",
+				uint32(m.TokenRemote),
+				m.RemoteID,
+				uint32(m.TokenLocal),
+				m.LocalID,
+			),
+			"seq": fmt.Sprintf("%x", m.MapSeq), "sfseq": fmt.Sprintf("%x", m.MapSubflowSeq),
 			"ssnoff": fmt.Sprintf("%x", m.SSNOffset), "maplen": fmt.Sprintf("%x", m.MapDataLen),
 			"cwnd": fmt.Sprint(info.Cwnd), "mss": fmt.Sprint(info.SndMSS), "pmtu": fmt.Sprint(info.PMTU),
 			"rcvmss": fmt.Sprint(info.RcvMSS), "advmss": fmt.Sprint(info.AdvMSS),

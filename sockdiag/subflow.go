@@ -11,8 +11,9 @@ import (
 // Subflow is a TCP socket: a subflow of a connection, or with AllTCP in [Request] any.
 type Subflow struct {
 	Socket
-	ULP      string      // upper layer protocol: "mptcp" for subflows and listeners of MPTCP, "" for plain TCP
-	HasMPTCP bool        // MPTCP was sent: false for listeners, for SYN-RECV and TIME-WAIT, and for what Destroyed yields
+	ULP string // upper layer protocol: "mptcp" for subflows and listeners of MPTCP, "" for plain TCP
+	// MPTCP was sent: false for listeners, for SYN-RECV and TIME-WAIT, and for what Destroyed yields
+	HasMPTCP bool
 	MPTCP    SubflowInfo // of a subflow
 	TCP      TCPInfo
 }

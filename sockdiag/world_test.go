@@ -191,7 +191,10 @@ func (w *world) pathManager(f func(*pathmanager.Client) error) {
 func (w *world) addEndpoint(address string, id uint8) {
 	w.t.Helper()
 	w.pathManager(func(c *pathmanager.Client) error {
-		err := c.SetLimits(w.t.Context(), pathmanager.LimitsUpdate{AddAddrAccepted: new(uint32(0)), Subflows: new(uint32(4))})
+		err := c.SetLimits(
+			w.t.Context(),
+			pathmanager.LimitsUpdate{AddAddrAccepted: new(uint32(0)), Subflows: new(uint32(4))},
+		)
 		if err != nil {
 			return err
 		}

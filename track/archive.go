@@ -55,7 +55,8 @@ func (a *archive) settle(netns string, s *mptcp.Subflow, kept place, now time.Ti
 
 // takeFigures copies what a socket measures.
 func takeFigures(s, from *mptcp.Subflow) {
-	s.RTTMicros, s.RTTVarMicros, s.MinRTTMicros, s.Cwnd = from.RTTMicros, from.RTTVarMicros, from.MinRTTMicros, from.Cwnd
+	s.RTTMicros, s.RTTVarMicros = from.RTTMicros, from.RTTVarMicros
+	s.MinRTTMicros, s.Cwnd = from.MinRTTMicros, from.Cwnd
 	s.BytesSent, s.BytesReceived, s.BytesRetransmitted = from.BytesSent, from.BytesReceived, from.BytesRetransmitted
 	s.LastAckMS, s.LastDataSentMS = from.LastAckMS, from.LastDataSentMS
 	s.Lost, s.Unacked, s.Backoff = from.Lost, from.Unacked, from.Backoff

@@ -32,14 +32,27 @@ func synthetic(r *record, i, subflows int) {
 		family = mptcp.FamilyINET6
 	}
 	*r = record{Connection: mptcp.Connection{
-		Token: mptcp.Token(uint32(i) * 2654435761), Family: family, Side: mptcp.SideServer, State: mptcp.StateEstablished,
-		Local: netip.AddrPortFrom(local, 443), Remote: netip.AddrPortFrom(remote, uint16(i)), Since: time.Unix(1e9, int64(i)),
+		Token: mptcp.Token(
+			uint32(i) * 2654435761,
+		), Family: family, Side: mptcp.SideServer, State: mptcp.StateEstablished,
+		Local: netip.AddrPortFrom(
+			local,
+			443,
+		), Remote: netip.AddrPortFrom(remote, uint16(i)), Since: time.Unix(1e9, int64(i)),
 		Subflows: r.Subflows[:0],
 	}, flags: coreCreated}
 	for n := range subflows {
 		s := mptcp.Subflow{
-			Local: r.Local, Remote: r.Remote, Initial: n == 0, LocalID: mptcp.AddressID(n), RemoteID: mptcp.AddressID(n),
-			State: mptcp.SubflowEstablished, TCP: mptcp.StateEstablished, RTTMicros: 1000, BytesSent: uint64(i), Cwnd: 10,
+			Local:     r.Local,
+			Remote:    r.Remote,
+			Initial:   n == 0,
+			LocalID:   mptcp.AddressID(n),
+			RemoteID:  mptcp.AddressID(n),
+			State:     mptcp.SubflowEstablished,
+			TCP:       mptcp.StateEstablished,
+			RTTMicros: 1000,
+			BytesSent: uint64(i),
+			Cwnd:      10,
 		}
 		if n > 0 {
 			s.Remote = netip.AddrPortFrom(remote.Next(), uint16(i))

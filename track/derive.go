@@ -156,8 +156,9 @@ func (t *Tracker) troubled(netns string, all bool) []mptcp.Token {
 	var out []mptcp.Token
 	in := func(f *figures) bool {
 		s := mptcp.SubflowState(f.state & 0xf)
-		return f.flags&figureHere != 0 && (s == mptcp.SubflowPending || s == mptcp.SubflowSilent || s == mptcp.SubflowStale ||
-			f.flags>>4 > 0 || all && f.unacked > 0)
+		return f.flags&figureHere != 0 &&
+			(s == mptcp.SubflowPending || s == mptcp.SubflowSilent || s == mptcp.SubflowStale ||
+				f.flags>>4 > 0 || all && f.unacked > 0)
 	}
 	for slot := range t.table.all() {
 		if len(out) == sampledAtATime {
@@ -194,7 +195,8 @@ func (t *Tracker) staleSubflows(netns string, tokens []mptcp.Token, n uint64) {
 		t.table.load(slot, r)
 		for i := range r.Subflows {
 			s := &r.Subflows[i]
-			if len(r.Subflows) > 1 && s.Backoff > 0 && (s.State == mptcp.SubflowEstablished || s.State == mptcp.SubflowSilent) {
+			if len(r.Subflows) > 1 && s.Backoff > 0 &&
+				(s.State == mptcp.SubflowEstablished || s.State == mptcp.SubflowSilent) {
 				found = append(found, candidate{slot, i, s.Backoff})
 			}
 		}
@@ -213,7 +215,9 @@ func (t *Tracker) staleSubflows(netns string, tokens []mptcp.Token, n uint64) {
 		s := &r.Subflows[c.at]
 		s.State = mptcp.SubflowStale
 		t.delivery.begin()
-		t.deriveOf(r, s, KindSubflowStale, sure, fmt.Sprintf("counter %s rose by %d", counterStale, n), retransmitting(s))
+		t.deriveOf(
+			r, s, KindSubflowStale, sure, fmt.Sprintf("counter %s rose by %d", counterStale, n), retransmitting(s),
+		)
 		t.table.update(c.slot, r)
 		t.delivery.reportWaiting(t.table, c.slot)
 	}

@@ -24,8 +24,14 @@ func ExampleJoin() {
 			subflow("10.0.2.1:5000", "10.0.1.2:80", true),
 			subflow("10.0.1.1:4000", "10.0.1.2:80", false),
 		},
-		Links:     []track.LinkFact{{Index: 2, Name: "eth0", Up: true, Carrier: true}, {Index: 3, Name: "wlan0", Up: true, Carrier: true}},
-		Addresses: []track.AddressFact{{Addr: netip.MustParseAddr("10.0.1.1"), IfIndex: 2}, {Addr: netip.MustParseAddr("10.0.2.1"), IfIndex: 3}},
+		Links: []track.LinkFact{
+			{Index: 2, Name: "eth0", Up: true, Carrier: true},
+			{Index: 3, Name: "wlan0", Up: true, Carrier: true},
+		},
+		Addresses: []track.AddressFact{
+			{Addr: netip.MustParseAddr("10.0.1.1"), IfIndex: 2},
+			{Addr: netip.MustParseAddr("10.0.2.1"), IfIndex: 3},
+		},
 	})
 	for _, c := range connections {
 		fmt.Println(c.Token, c.Side)

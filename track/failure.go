@@ -31,7 +31,8 @@ func (t *Tracker) deriveFailure(slot uint32, k mptcp.Key, e *mptcp.Event) {
 	past := t.delivery.history.view()
 	past.walk(k, t.table.core.At(slot).history, func(h *entry) bool {
 		known = sameSubflow(h, e) && (h.derived == KindSubflowFailed || h.derived == KindEvent &&
-			(mptcp.EventType(h.kind) == mptcp.EventSubflowEstablished || mptcp.EventType(h.kind) == mptcp.EventSubflowClosed))
+			(mptcp.EventType(h.kind) == mptcp.EventSubflowEstablished ||
+				mptcp.EventType(h.kind) == mptcp.EventSubflowClosed))
 		return !known
 	})
 	if sub, _ := SubflowOf(e); t.archive.hasClosed(k, &sub) {

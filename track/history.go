@@ -156,9 +156,14 @@ func packEntry(d *Delta) entry {
 	v := &d.Event
 	e := entry{
 		time: v.Time.UnixNano(), fields: v.Fields, token: uint32(d.Key.Token), instance: uint16(d.Key.Instance),
-		late:  uint32(min(v.Late.Milliseconds(), 1<<32-1)),
-		sport: v.Sport, dport: v.Dport, family: uint16(v.Family), kind: uint16(v.Type), flags: uint16(v.Flags), ifindex: v.IfIndex,
-		reset: uint16(v.ResetReason&0xff) | uint16(v.ResetFlags&0xff)<<8, derived: d.Kind, confidence: d.Confidence,
+		late:    uint32(min(v.Late.Milliseconds(), 1<<32-1)),
+		sport:   v.Sport,
+		dport:   v.Dport,
+		family:  uint16(v.Family),
+		kind:    uint16(v.Type),
+		flags:   uint16(v.Flags),
+		ifindex: v.IfIndex,
+		reset:   uint16(v.ResetReason&0xff) | uint16(v.ResetFlags&0xff)<<8, derived: d.Kind, confidence: d.Confidence,
 		localID: uint8(v.LocalID), remoteID: uint8(v.RemoteID), backup: v.Backup, errno: uint8(v.Error),
 	}
 	if v.Time.IsZero() {

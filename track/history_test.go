@@ -26,8 +26,23 @@ func TestHistoryKeepsWhatADeltaSays(t *testing.T) {
 	want := []Delta{
 		{Name: "CREATED", Key: key, Event: e},
 		{Name: "CREATED", Key: key, Event: mapped},
-		{Kind: KindFallback, Name: "FALLBACK", Key: key, Event: tracker.eventOf(&r, nil), Cause: "DssFallback", Evidence: []string{"one", "two"}, Confidence: Likely},
-		{Kind: KindSubflowSilent, Name: "SF_SILENT", Key: key, Event: tracker.eventOf(&r, &sub), Evidence: []string{"three"}, Confidence: Certain},
+		{
+			Kind:       KindFallback,
+			Name:       "FALLBACK",
+			Key:        key,
+			Event:      tracker.eventOf(&r, nil),
+			Cause:      "DssFallback",
+			Evidence:   []string{"one", "two"},
+			Confidence: Likely,
+		},
+		{
+			Kind:       KindSubflowSilent,
+			Name:       "SF_SILENT",
+			Key:        key,
+			Event:      tracker.eventOf(&r, &sub),
+			Evidence:   []string{"three"},
+			Confidence: Certain,
+		},
 	}
 	newest := uint32(0)
 	for i := range want {

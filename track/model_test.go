@@ -120,7 +120,12 @@ func (m *model) actAlive(what uint32, token mptcp.Token, c *mptcp.Connection, r 
 		m.event(mptcp.EventClosed, token, nil)
 		m.destroy(token, what == 18)
 	case 19:
-		m.event(mptcp.EventEstablished, token, &SubflowRow{Subflow: mptcp.Subflow{Local: c.Local, Remote: c.Remote}}, marked(c.Local.Addr().Is4()))
+		m.event(
+			mptcp.EventEstablished,
+			token,
+			&SubflowRow{Subflow: mptcp.Subflow{Local: c.Local, Remote: c.Remote}},
+			marked(c.Local.Addr().Is4()),
+		)
 	case 20: // a kernel before the fix repeats itself
 		zero := SubflowRow{Subflow: mptcp.Subflow{Local: ap("0.0.0.0:5"), Remote: ap("0.0.0.0:0")}}
 		m.event(mptcp.EventSubflowClosed, token, &zero)
@@ -326,7 +331,11 @@ func compareToKernel(m *model, tracker *Tracker) (o outcome) {
 }
 
 func (o *outcome) check(t interface{ Fatalf(string, ...any) }) {
-	options := cmp.Options{cmpopts.EquateComparable(netip.AddrPort{}), cmpopts.EquateEmpty(), cmpopts.IgnoreFields(mptcp.Subflow{}, "FullyEstablished")}
+	options := cmp.Options{
+		cmpopts.EquateComparable(netip.AddrPort{}),
+		cmpopts.EquateEmpty(),
+		cmpopts.IgnoreFields(mptcp.Subflow{}, "FullyEstablished"),
+	}
 	if d := cmp.Diff(o.want, o.got, options); d != "" {
 		t.Fatalf("the state is not the kernel's (-kernel +tracker):\n%s", d)
 	}

@@ -116,7 +116,13 @@ func packFigures(s *mptcp.Subflow) figures {
 func (f *figures) unpack(s *mptcp.Subflow) {
 	s.RTTMicros, s.RTTVarMicros, s.MinRTTMicros = f.rtt, f.rttvar, f.minRTT
 	s.Cwnd, s.IfIndex, s.Bound = f.cwnd, f.ifindex, f.ifindex != 0
-	s.BytesSent, s.BytesReceived, s.BytesRetransmitted = unpack48(f.sent), unpack48(f.received), unpack48(f.retransmitted)
+	s.BytesSent, s.BytesReceived, s.BytesRetransmitted = unpack48(
+		f.sent,
+	), unpack48(
+		f.received,
+	), unpack48(
+		f.retransmitted,
+	)
 	s.LastAckMS, s.LastDataSentMS = unpackAge(f.lastAck), unpackAge(f.lastSent)
 	s.Unacked, s.Lost = uint32(f.unacked), uint32(f.lost)
 	s.State, s.TCP = mptcp.SubflowState(f.state&0xf), mptcp.SocketState(f.state>>4)
@@ -139,7 +145,13 @@ func packDetail(c *mptcp.Connection) detail {
 func (d *detail) unpack(c *mptcp.Connection) {
 	c.BytesSent, c.BytesReceived, c.BytesRetransmitted, c.BytesAcked = d.sent, d.received, d.retransmitted, d.acked
 	c.Cookie, c.Inode, c.UID, c.Limits = d.cookie, d.inode, d.uid, d.limits
-	c.LastDataSentMS, c.LastDataRecvMS, c.LastAckRecvMS = unpackAge(d.ages[0]), unpackAge(d.ages[1]), unpackAge(d.ages[2])
+	c.LastDataSentMS, c.LastDataRecvMS, c.LastAckRecvMS = unpackAge(
+		d.ages[0],
+	), unpackAge(
+		d.ages[1],
+	), unpackAge(
+		d.ages[2],
+	)
 }
 
 // max48 is the largest number that 48 bits hold.

@@ -61,7 +61,8 @@ func (r *tape) Snapshots(ctx context.Context) ([]Snapshot, error) {
 
 func (r *tape) Lookup(_ context.Context, _ string, tokens []mptcp.Token) (out []mptcp.Connection, _ error) {
 	for _, token := range tokens {
-		if token == 1 && r.after(2*time.Second) && !r.after(12*time.Second) || token == 2 && r.after(3*time.Second) || token == 4 && r.after(time.Hour) {
+		if token == 1 && r.after(2*time.Second) && !r.after(12*time.Second) || token == 2 && r.after(3*time.Second) ||
+			token == 4 && r.after(time.Hour) {
 			out = append(out, connection(token, "10.0.0.1:80", "10.0.0.2:4000"))
 		}
 	}

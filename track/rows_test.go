@@ -9,7 +9,13 @@ import (
 func ap(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
 func connection(token mptcp.Token, local, remote string) mptcp.Connection {
-	return mptcp.Connection{Token: token, Family: mptcp.FamilyINET, State: mptcp.StateEstablished, Local: ap(local), Remote: ap(remote)}
+	return mptcp.Connection{
+		Token:  token,
+		Family: mptcp.FamilyINET,
+		State:  mptcp.StateEstablished,
+		Local:  ap(local),
+		Remote: ap(remote),
+	}
 }
 
 // row returns an established subflow; flags are ss' letters of which j, J make a

@@ -255,9 +255,15 @@ func (n *fakeNamespace) factLine(t *testing.T, f []string) {
 		s.Links = append(s.Links, LinkFact{Index: uint32(index), Name: f[2], Up: f[3] == "up", Carrier: f[3] == "up"})
 	case "addr":
 		index, _ := strconv.ParseUint(f[2], 10, 32)
-		s.Addresses = append(slices.Clip(s.Addresses), AddressFact{Addr: netip.MustParseAddr(f[1]), IfIndex: uint32(index)})
+		s.Addresses = append(
+			slices.Clip(s.Addresses),
+			AddressFact{Addr: netip.MustParseAddr(f[1]), IfIndex: uint32(index)},
+		)
 	case "noaddr":
-		s.Addresses = slices.DeleteFunc(slices.Clone(s.Addresses), func(a AddressFact) bool { return a.Addr == netip.MustParseAddr(f[1]) })
+		s.Addresses = slices.DeleteFunc(
+			slices.Clone(s.Addresses),
+			func(a AddressFact) bool { return a.Addr == netip.MustParseAddr(f[1]) },
+		)
 	case "endpoint":
 		id, _ := strconv.ParseUint(f[1], 10, 8)
 		e := mptcp.Endpoint{ID: mptcp.AddressID(id), Address: netip.MustParseAddr(f[2])}
@@ -316,7 +322,10 @@ func printState(s *State, began time.Time) string {
 	if s.Err() != nil {
 		fmt.Fprintf(b, "error %v\n", s.Err())
 	}
-	all := slices.SortedFunc(s.All(), func(x, y Tracked) int { return dump.CompareConnections(x.Connection, y.Connection) })
+	all := slices.SortedFunc(
+		s.All(),
+		func(x, y Tracked) int { return dump.CompareConnections(x.Connection, y.Connection) },
+	)
 	for _, t := range all {
 		fmt.Fprintf(b, "%v ", t.Key)
 		printConnection(b, &t.Connection, began)

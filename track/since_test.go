@@ -51,7 +51,8 @@ func TestSinceIsTheStateBesideAnEarlierOne(t *testing.T) {
 		if known != (b != nil) {
 			t.Fatalf("%v was known before: %v", a.Key, known)
 		}
-		if b != nil && (b.Key != a.Key || cmp.Diff(earlier, b.Connection.Subflows, cmpopts.EquateComparable(netip.AddrPort{})) != "") {
+		if b != nil &&
+			(b.Key != a.Key || cmp.Diff(earlier, b.Connection.Subflows, cmpopts.EquateComparable(netip.AddrPort{})) != "") {
 			t.Fatalf("%v before: %v, want %v", a.Key, b.Connection.Subflows, earlier)
 		}
 	}

@@ -85,9 +85,13 @@ func (n *namespace) skipped(counter string, lacks func(netip.Addr) bool) []skipp
 		found = append(found, skipped{nil, why, Likely})
 	case len(found) > 0 || len(usable) == 0:
 	case len(usable) == 1:
-		found = append(found, skipped{usable[0], fmt.Sprintf("endpoint %d: %s", usable[0].ID, failedCall(counter)), Likely})
+		found = append(
+			found, skipped{usable[0], fmt.Sprintf("endpoint %d: %s", usable[0].ID, failedCall(counter)), Likely},
+		)
 	default:
-		found = append(found, skipped{nil, fmt.Sprintf("one of %d endpoints: %s", len(usable), failedCall(counter)), Possible})
+		found = append(
+			found, skipped{nil, fmt.Sprintf("one of %d endpoints: %s", len(usable), failedCall(counter)), Possible},
+		)
 	}
 	return found
 }

@@ -176,7 +176,9 @@ func TestStatesDoNotChange(t *testing.T) {
 				if want := n <= i; known != want || known && c.Token != mptcp.Token(n) {
 					t.Fatalf("state %d: connection %d known %v, want %v", i, n, known, want)
 				}
-				if h := s.History(mptcp.Key{Token: mptcp.Token(n)}); n <= i-10 && (len(h) != 2 || h[1].Name != "CLOSED") || n > i-10 && n <= i && len(h) != 1 {
+				if h := s.History(mptcp.Key{Token: mptcp.Token(n)}); n <= i-10 &&
+					(len(h) != 2 || h[1].Name != "CLOSED") ||
+					n > i-10 && n <= i && len(h) != 1 {
 					t.Fatalf("state %d: history of %d: %v", i, n, h)
 				}
 			}
@@ -323,7 +325,12 @@ func TestLookReadsFiguresInEveryPeriodAndProcessesAreShown(t *testing.T) {
 			synctest.Wait()
 			got, _ := tracker.State().Find("", 1)
 			if got.Connection.BytesSent != 100*sent || got.Connection.Subflows[0].BytesSent != 100*sent {
-				t.Errorf("sent %d, shown %d and %d", 100*sent, got.Connection.BytesSent, got.Connection.Subflows[0].BytesSent)
+				t.Errorf(
+					"sent %d, shown %d and %d",
+					100*sent,
+					got.Connection.BytesSent,
+					got.Connection.Subflows[0].BytesSent,
+				)
 			}
 			if p := got.Connection.Processes; len(p) != 1 || p[0].PID != 5 {
 				t.Errorf("processes %v", p)
@@ -377,11 +384,20 @@ func TestChurnLeavesNothingBehind(t *testing.T) {
 		if n := table.slots.Used() + table.writable.joins.Used() + table.writable.v6.Used() + table.writable.locals.Used() + len(tracker.checks.heap) + len(tracker.checks.by); n > 0 {
 			t.Errorf("%d records are left", n)
 		}
-		if held := len(table.core) + len(table.joins) + len(table.v6) + len(table.locals); held > 4*(batches*each/10/pages.Len+3) || table.indexSize > 4*pages.Len {
+		if held := len(table.core) + len(table.joins) + len(table.v6) + len(table.locals); held > 4*(batches*each/10/pages.Len+3) ||
+			table.indexSize > 4*pages.Len {
 			t.Errorf("%d pages, index of %d", held, table.indexSize)
 		}
-		if len(tracker.archive.ended) > bound || len(tracker.archive.last) > bound || len(tracker.archive.closed) > 2*bound || len(tracker.archive.finals.by) > recentKept || len(tracker.archive.unsettled.by) > recentKept {
-			t.Errorf("%d ended, %d by token, %d subflows", len(tracker.archive.ended), len(tracker.archive.last), len(tracker.archive.closed))
+		if len(tracker.archive.ended) > bound || len(tracker.archive.last) > bound ||
+			len(tracker.archive.closed) > 2*bound ||
+			len(tracker.archive.finals.by) > recentKept ||
+			len(tracker.archive.unsettled.by) > recentKept {
+			t.Errorf(
+				"%d ended, %d by token, %d subflows",
+				len(tracker.archive.ended),
+				len(tracker.archive.last),
+				len(tracker.archive.closed),
+			)
 		}
 		if len(tracker.delivery.history.pages) > 1000/pages.Len+1 || len(tracker.delivery.history.notes) > notesKept {
 			t.Errorf("%d pages of history", len(tracker.delivery.history.pages))

@@ -278,7 +278,8 @@ func (t *table) write(slot uint32, r *record) {
 	var first figures
 	for i := len(r.Subflows) - 1; i >= 0; i-- {
 		s := &r.Subflows[i]
-		if s.Initial && first.flags == 0 && s.Local == r.Local && s.Remote == r.Remote && s.LocalID == 0 && s.RemoteID == 0 {
+		if s.Initial && first.flags == 0 && s.Local == r.Local && s.Remote == r.Remote && s.LocalID == 0 &&
+			s.RemoteID == 0 {
 			first = packFigures(s)
 			continue
 		}

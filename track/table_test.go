@@ -34,16 +34,26 @@ var genSubflow = rapid.Custom(func(t *rapid.T) mptcp.Subflow {
 	s := mptcp.Subflow{
 		Local: genAddrPort.Draw(t, "local"), Remote: genAddrPort.Draw(t, "remote"),
 		LocalID: mptcp.AddressID(rapid.Uint8().Draw(t, "lid")), RemoteID: mptcp.AddressID(rapid.Uint8().Draw(t, "rid")),
-		State: mptcp.SubflowState(rapid.IntRange(0, 6).Draw(t, "state")), TCP: mptcp.SocketState(rapid.IntRange(1, 12).Draw(t, "tcp")),
-		BackupLocal: rapid.Bool().Draw(t, "b"), BackupRemote: rapid.Bool().Draw(t, "B"), FullyEstablished: rapid.Bool().Draw(t, "e"),
+		State: mptcp.SubflowState(
+			rapid.IntRange(0, 6).Draw(t, "state"),
+		), TCP: mptcp.SocketState(rapid.IntRange(1, 12).Draw(t, "tcp")),
+		BackupLocal: rapid.Bool().
+			Draw(t, "b"),
+		BackupRemote: rapid.Bool().Draw(t, "B"), FullyEstablished: rapid.Bool().Draw(t, "e"),
 		IfIndex: rapid.Uint32().Draw(t, "ifindex"), TokenRemote: mptcp.Token(rapid.Uint32().Draw(t, "token_remote")),
-		RTTMicros: rapid.Uint32().Draw(t, "rtt"), RTTVarMicros: rapid.Uint32().Draw(t, "rttvar"), MinRTTMicros: rapid.Uint32().Draw(t, "minrtt"),
+		RTTMicros: rapid.Uint32().
+			Draw(t, "rtt"),
+		RTTVarMicros: rapid.Uint32().Draw(t, "rttvar"), MinRTTMicros: rapid.Uint32().Draw(t, "minrtt"),
 		Cwnd:      rapid.Uint32().Draw(t, "cwnd"),
 		BytesSent: rapid.Uint64Max(max48).Draw(t, "sent"), BytesReceived: rapid.Uint64Max(max48).Draw(t, "received"),
 		BytesRetransmitted: rapid.Uint64Max(max48).Draw(t, "retransmitted"),
-		LastAckMS:          rapid.Uint32Max(coarseAge-1).Draw(t, "ack"), LastDataSentMS: 1000 * rapid.Uint32Range(33, 32767).Draw(t, "data"),
-		Backoff: rapid.Uint8Max(15).Draw(t, "backoff"),
-		Unacked: rapid.Uint32Max(math.MaxUint16).Draw(t, "unacked"), Lost: rapid.Uint32Max(math.MaxUint16).Draw(t, "lost"),
+		LastAckMS: rapid.Uint32Max(coarseAge-1).
+			Draw(t, "ack"),
+		LastDataSentMS: 1000 * rapid.Uint32Range(33, 32767).Draw(t, "data"),
+		Backoff:        rapid.Uint8Max(15).Draw(t, "backoff"),
+		Unacked: rapid.Uint32Max(math.MaxUint16).
+			Draw(t, "unacked"),
+		Lost: rapid.Uint32Max(math.MaxUint16).Draw(t, "lost"),
 	}
 	s.Bound = s.IfIndex != 0
 	return s
@@ -53,17 +63,28 @@ var genRecord = rapid.Custom(func(t *rapid.T) record {
 	r := record{instance: uint32(rapid.Uint16().Draw(t, "instance")), history: rapid.Uint32().Draw(t, "history")}
 	r.flags = coreFlags(rapid.IntRange(0, 15).Draw(t, "flags")) * coreCreated
 	r.Connection = mptcp.Connection{
-		Token: mptcp.Token(rapid.Uint32Max(40).Draw(t, "token")), Netns: rapid.SampledFrom([]string{"", "blue", "red"}).Draw(t, "netns"),
+		Token: mptcp.Token(
+			rapid.Uint32Max(40).Draw(t, "token"),
+		), Netns: rapid.SampledFrom([]string{"", "blue", "red"}).Draw(t, "netns"),
 		Family: rapid.SampledFrom([]mptcp.Family{mptcp.FamilyINET, mptcp.FamilyINET6}).Draw(t, "family"),
-		Side:   mptcp.Side(rapid.IntRange(0, 2).Draw(t, "side")), State: mptcp.SocketState(rapid.IntRange(1, 12).Draw(t, "state")),
-		Fallback: rapid.Bool().Draw(t, "fallback"), FallbackCause: rapid.SampledFrom([]string{"", "DssFallback", "x"}).Draw(t, "cause"),
-		Local: genAddrPort.Draw(t, "local"), Remote: genAddrPort.Draw(t, "remote"),
-		Inode: rapid.Uint32().Draw(t, "inode"), UID: rapid.Uint32().Draw(t, "uid"), Cookie: rapid.Uint64().Draw(t, "cookie"),
+		Side: mptcp.Side(
+			rapid.IntRange(0, 2).Draw(t, "side"),
+		), State: mptcp.SocketState(rapid.IntRange(1, 12).Draw(t, "state")),
+		Fallback: rapid.Bool().
+			Draw(t, "fallback"),
+		FallbackCause: rapid.SampledFrom([]string{"", "DssFallback", "x"}).Draw(t, "cause"),
+		Local:         genAddrPort.Draw(t, "local"), Remote: genAddrPort.Draw(t, "remote"),
+		Inode: rapid.Uint32().
+			Draw(t, "inode"),
+		UID: rapid.Uint32().Draw(t, "uid"), Cookie: rapid.Uint64().Draw(t, "cookie"),
 		PathManager: rapid.SampledFrom([]string{"", "kernel", "userspace"}).Draw(t, "pm"),
 		BytesSent:   rapid.Uint64().Draw(t, "sent"), BytesReceived: rapid.Uint64().Draw(t, "received"),
 		BytesRetransmitted: rapid.Uint64().Draw(t, "retransmitted"), BytesAcked: rapid.Uint64().Draw(t, "acked"),
 		Checksum: rapid.Bool().Draw(t, "checksum"), LastDataSentMS: rapid.Uint32Max(1000).Draw(t, "age"),
-		Limits: mptcp.ConnectionLimits{Subflows: rapid.Uint8().Draw(t, "limit"), LocalAddrMax: rapid.Uint8().Draw(t, "limit2")},
+		Limits: mptcp.ConnectionLimits{
+			Subflows:     rapid.Uint8().Draw(t, "limit"),
+			LocalAddrMax: rapid.Uint8().Draw(t, "limit2"),
+		},
 	}
 	if rapid.Bool().Draw(t, "since") {
 		r.Since = time.Unix(0, rapid.Int64Min(1).Draw(t, "at"))
@@ -165,8 +186,18 @@ func TestTableIsAMapAndFrozenOnesDoNotChange(t *testing.T) {
 			slot, _ := table.find(id.netns, id.token)
 			table.remove(slot)
 		}
-		if table.slots.Used()+table.writable.joins.Used()+table.writable.v6.Used()+table.writable.locals.Used()+len(table.writable.locals.numbers)+int(table.writable.index.Used()) > 0 {
-			t.Fatalf("an empty table holds something: %d connections, %d joins, %d IPv6 addresses, %d local addresses", table.slots.Used(), table.writable.joins.Used(), table.writable.v6.Used(), table.writable.locals.Used())
+		if table.slots.Used()+table.writable.joins.Used()+table.writable.v6.Used()+table.writable.locals.Used()+len(
+			table.writable.locals.numbers,
+		)+int(
+			table.writable.index.Used(),
+		) > 0 {
+			t.Fatalf(
+				"an empty table holds something: %d connections, %d joins, %d IPv6 addresses, %d local addresses",
+				table.slots.Used(),
+				table.writable.joins.Used(),
+				table.writable.v6.Used(),
+				table.writable.locals.Used(),
+			)
 		}
 	})
 }
@@ -178,7 +209,12 @@ func TestTableShrinks(t *testing.T) {
 	r := record{}
 	r.Local = ap("10.0.0.1:80")
 	for i := range n {
-		r.Token, r.Remote = mptcp.Token(i*7919), netip.AddrPortFrom(netip.AddrFrom16([16]byte{0xfd, 14: byte(i >> 8), 15: byte(i)}), 1)
+		r.Token, r.Remote = mptcp.Token(
+			i*7919,
+		), netip.AddrPortFrom(
+			netip.AddrFrom16([16]byte{0xfd, 14: byte(i >> 8), 15: byte(i)}),
+			1,
+		)
 		r.Subflows = []mptcp.Subflow{{Local: r.Local, Remote: r.Remote, LocalID: 1}}
 		table.insert(&r)
 	}
@@ -204,7 +240,14 @@ func FuzzFigures(f *testing.F) {
 	f.Add(uint64(1), uint64(max48), uint32(31000), uint32(70000), uint32(70000), uint8(3))
 	f.Add(uint64(0), uint64(math.MaxUint64), uint32(32768), uint32(math.MaxUint32), uint32(0), uint8(200))
 	f.Fuzz(func(t *testing.T, sent, received uint64, ack, data, unacked uint32, backoff uint8) {
-		s := mptcp.Subflow{BytesSent: sent, BytesReceived: received, LastAckMS: ack, LastDataSentMS: data, Unacked: unacked, Backoff: backoff}
+		s := mptcp.Subflow{
+			BytesSent:      sent,
+			BytesReceived:  received,
+			LastAckMS:      ack,
+			LastDataSentMS: data,
+			Unacked:        unacked,
+			Backoff:        backoff,
+		}
 		packed := packFigures(&s)
 		var got mptcp.Subflow
 		packed.unpack(&got)
@@ -213,7 +256,9 @@ func FuzzFigures(f *testing.F) {
 		if packed.unpack(&again); again != got {
 			t.Errorf("unpacked again: %+v, at first %+v", again, got)
 		}
-		if got.BytesSent != min(sent, max48) || got.BytesReceived != min(received, max48) || got.Unacked != min(unacked, math.MaxUint16) || got.Backoff != min(backoff, 15) {
+		if got.BytesSent != min(sent, max48) || got.BytesReceived != min(received, max48) ||
+			got.Unacked != min(unacked, math.MaxUint16) ||
+			got.Backoff != min(backoff, 15) {
 			t.Errorf("%+v became %+v", s, got)
 		}
 		if want := ack; ack < coarseAge && got.LastAckMS != want {
@@ -229,7 +274,15 @@ func FuzzFigures(f *testing.F) {
 func TestTableTellsNamespacesApart(t *testing.T) {
 	table := newTable(0)
 	for i := range 180 {
-		r := record{Connection: mptcp.Connection{Token: 9, Netns: fmt.Sprint("ns", i), Local: ap("10.0.0.1:80"), Remote: ap("10.0.0.2:1"), UID: uint32(i)}}
+		r := record{
+			Connection: mptcp.Connection{
+				Token:  9,
+				Netns:  fmt.Sprint("ns", i),
+				Local:  ap("10.0.0.1:80"),
+				Remote: ap("10.0.0.2:1"),
+				UID:    uint32(i),
+			},
+		}
 		r.Local = netip.AddrPortFrom(r.Local.Addr(), uint16(i))
 		table.insert(&r)
 	}

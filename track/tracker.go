@@ -239,7 +239,10 @@ func (t *Tracker) pause() time.Duration {
 
 // deadline returns when something is due, zero where nothing is.
 func (t *Tracker) deadline() (first time.Time) {
-	for _, d := range []time.Time{t.checks.due(), t.sampler.next, t.reconciler.due(), t.archive.due(t.config.KeepTime)} {
+	dues := [...]time.Time{
+		t.checks.due(), t.sampler.next, t.reconciler.due(), t.archive.due(t.config.KeepTime),
+	}
+	for _, d := range dues {
 		if !d.IsZero() && (first.IsZero() || d.Before(first)) {
 			first = d
 		}

@@ -17,5 +17,10 @@ import (
 )
 
 func main() {
-	os.Exit(cli.Main(os.Args, cli.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}, cli.Faces{Top: live.Top, Serve: live.Serve}))
+	os.Exit(
+		cli.Main(
+			os.Args, cli.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr},
+			cli.Faces{Top: live.Top, Serve: live.Serve},
+		),
+	)
 }

@@ -20,7 +20,14 @@ func installed(t *testing.T) (folder string) {
 	}
 	folder = t.TempDir()
 	for program, into := range map[string]string{"mptcpctl": "bin", "mptcpctl-full": "whole"} {
-		build := exec.Command(compiler, "build", "-buildvcs=false", "-o", filepath.Join(folder, into, program), "../"+program)
+		build := exec.Command(
+			compiler,
+			"build",
+			"-buildvcs=false",
+			"-o",
+			filepath.Join(folder, into, program),
+			"../"+program,
+		)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
@@ -61,7 +68,8 @@ func TestQuickProgramBecomesTheWhole(t *testing.T) {
 
 	for _, line := range [][]string{show, {"serve", "--listen", "127.0.0.1:0"}} {
 		out, err := run(quick, line...)
-		if err == nil || strings.Count(out, "\n") != 1 || !strings.Contains(out, "needs the program mptcpctl-full") || !strings.Contains(out, "go build") {
+		if err == nil || strings.Count(out, "\n") != 1 || !strings.Contains(out, "needs the program mptcpctl-full") ||
+			!strings.Contains(out, "go build") {
 			t.Errorf("%q without the whole program: %v, %q", line, err, out)
 		}
 	}
@@ -95,7 +103,8 @@ func TestQuickProgramBecomesTheWhole(t *testing.T) {
 	if err == nil || !strings.Contains(out, "mptcpctl-full -batch "+batch) {
 		t.Errorf("in a batch: %v, %q", err, out)
 	}
-	if out, err := run(filepath.Join(behind, "mptcpctl-full"), "-batch", batch); err != nil || !strings.Contains(out, "connections") {
+	if out, err := run(filepath.Join(behind, "mptcpctl-full"), "-batch", batch); err != nil ||
+		!strings.Contains(out, "connections") {
 		t.Errorf("the whole program in a batch: %v, %q", err, out)
 	}
 }

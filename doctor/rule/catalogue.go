@@ -62,7 +62,10 @@ type Rule struct {
 
 // All returns the catalogue in the order of the ids.
 func All() []Rule {
-	all := slices.Concat(hostRules[:], applicationRules[:], limitRules[:], endpointRules[:], routeRules[:], pathRules[:], peerRules[:], toolRules[:])
+	all := slices.Concat(
+		hostRules[:], applicationRules[:], limitRules[:], endpointRules[:], routeRules[:], pathRules[:],
+		peerRules[:], toolRules[:],
+	)
 	slices.SortFunc(all, func(a, b Rule) int {
 		if a.ID < b.ID {
 			return -1

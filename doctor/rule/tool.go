@@ -2,7 +2,8 @@ package rule
 
 var toolRules = [...]Rule{
 	{EventsLost, FamilyTool, "Events were lost",
-		"The kernel drops events that do not fit into the reader's buffer. The output has a gap; the state was read again.",
+		"The kernel drops events that do not fit into the reader's buffer. The output has a gap; the state was read " +
+			"again.",
 		"The socket counts the exact number.",
 		"Raise net.core.rmem_max, or run with CAP_NET_ADMIN of the host.", NeedsHost, true},
 	{OldIPRoute2, FamilyTool, "The ip command is older than the kernel",

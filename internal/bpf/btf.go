@@ -64,7 +64,8 @@ func partsOf() *[32]parts {
 	for _, kind := range []Kind{1, 14, 17} { // INT, VAR, DECL_TAG
 		kinds[kind] = parts{true, 4, 0}
 	}
-	for _, kind := range []Kind{2, 7, 8, 9, 10, 11, KindFunction, 16, 18} { // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FLOAT, TYPE_TAG
+	// PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FLOAT, TYPE_TAG
+	for _, kind := range []Kind{2, 7, 8, 9, 10, 11, KindFunction, 16, 18} {
 		kinds[kind] = parts{true, 0, 0}
 	}
 	kinds[3] = parts{true, 12, 0}                                // ARRAY

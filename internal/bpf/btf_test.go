@@ -79,8 +79,17 @@ func TestLayouts(t *testing.T) {
 		{kind: 1, name: "int"},
 		{kind: KindStruct, name: "file", members: []member{{name: "other"}}}, // another one of the name
 		{kind: 6, name: "task", parts: 3},
-		{kind: KindStruct, name: "task", fields: true, members: []member{{name: "flag", bits: 8, size: 1}, {name: "pid", bits: 64}, {name: "odd", bits: 65}}},
-		{kind: KindStruct, name: "file", members: []member{{name: "", bits: 0}, {name: "f_inode", bits: 320}, {name: "pid", bits: 0x1000000}}},
+		{
+			kind:    KindStruct,
+			name:    "task",
+			fields:  true,
+			members: []member{{name: "flag", bits: 8, size: 1}, {name: "pid", bits: 64}, {name: "odd", bits: 65}},
+		},
+		{
+			kind:    KindStruct,
+			name:    "file",
+			members: []member{{name: "", bits: 0}, {name: "f_inode", bits: 320}, {name: "pid", bits: 0x1000000}},
+		},
 		{kind: 13, parts: 4},
 		{kind: KindFunction, name: "task"},
 	})
@@ -114,7 +123,11 @@ func TestLayouts(t *testing.T) {
 func TestLayoutsDeep(t *testing.T) {
 	list := []typ{
 		{kind: 1, name: "int"},
-		{kind: KindStruct, name: "flow", members: []member{{name: "plain", bits: 8}, {bits: 128, typ: 600}, {name: "named", bits: 512, typ: 4}}},
+		{
+			kind:    KindStruct,
+			name:    "flow",
+			members: []member{{name: "plain", bits: 8}, {bits: 128, typ: 600}, {name: "named", bits: 512, typ: 4}},
+		},
 		{kind: KindStruct, name: "flow", members: []member{{name: "plain", bits: 32}, {bits: 64, typ: 600}}},
 		{kind: KindStruct, members: []member{{name: "inside", bits: 8}}},
 		{kind: KindStruct, name: "loop", members: []member{{bits: 8, typ: 5}}},
@@ -122,8 +135,19 @@ func TestLayoutsDeep(t *testing.T) {
 	for len(list) < 599 { // more than one place of the index
 		list = append(list, typ{kind: 2, name: "pointer"})
 	}
-	list = append(list, typ{kind: kindUnion, members: []member{{name: "whole", bits: 0}, {bits: 32, typ: 601}}},
-		typ{kind: KindStruct, fields: true, members: []member{{name: "first", bits: 0, size: 1}, {name: "tenth", bits: 9, size: 1}, {name: "word", bits: 32}}})
+	list = append(
+		list,
+		typ{kind: kindUnion, members: []member{{name: "whole", bits: 0}, {bits: 32, typ: 601}}},
+		typ{
+			kind:   KindStruct,
+			fields: true,
+			members: []member{
+				{name: "first", bits: 0, size: 1},
+				{name: "tenth", bits: 9, size: 1},
+				{name: "word", bits: 32},
+			},
+		},
+	)
 	questions := []Layout{
 		{Kind: KindStruct, Name: "flow", Deep: true, Members: []string{"plain", "whole", "first", "tenth", "word"}},
 		{Kind: KindStruct, Name: "flow", Members: []string{"whole"}},
@@ -138,15 +162,25 @@ func TestLayoutsDeep(t *testing.T) {
 			t.Errorf("%v: type %d, want %d", questions[i].Members, questions[i].ID, id)
 		}
 	}
-	if q := questions[0]; !slices.Equal(q.Offsets, []uint32{1, 16, 20, 21, 24}) || !slices.Equal(q.Bits, []uint8{0, 0, 0, 1, 0}) {
+	if q := questions[0]; !slices.Equal(q.Offsets, []uint32{1, 16, 20, 21, 24}) ||
+		!slices.Equal(q.Bits, []uint8{0, 0, 0, 1, 0}) {
 		t.Errorf("offsets %v, bits %v", q.Offsets, q.Bits)
 	}
 }
 
 func TestLayoutsOfBrokenDescriptions(t *testing.T) {
-	whole := describe([]typ{{kind: 1, name: "int"}, {kind: KindStruct, name: "a", members: []member{{name: "b"}}}, {kind: 30, name: "new"}})
+	whole := describe(
+		[]typ{
+			{kind: 1, name: "int"},
+			{kind: KindStruct, name: "a", members: []member{{name: "b"}}},
+			{kind: 30, name: "new"},
+		},
+	)
 	for name, b := range map[string][]byte{
-		"nothing": nil, "a head": whole[:24], "cut short": whole[:len(whole)-1], "no magic": append([]byte{0, 0}, whole[2:]...),
+		"nothing":         nil,
+		"a head":          whole[:24],
+		"cut short":       whole[:len(whole)-1],
+		"no magic":        append([]byte{0, 0}, whole[2:]...),
 		"a newer version": append(append(slices.Clone(whole[:2]), 2), whole[3:]...), "an unknown kind": whole,
 	} {
 		if err := Layouts(b, []Layout{{Kind: KindStruct, Name: "new"}}); !errors.Is(err, errBTF) {
@@ -161,11 +195,18 @@ func TestLayoutsFindsAll(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		names := rapid.StringMatching(`[a-c]{1,3}`)
 		list := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) typ {
-			x := typ{kind: rapid.SampledFrom(kinds).Draw(t, "kind"), name: names.Draw(t, "name"), parts: rapid.IntRange(0, 5).Draw(t, "parts")}
+			x := typ{
+				kind:  rapid.SampledFrom(kinds).Draw(t, "kind"),
+				name:  names.Draw(t, "name"),
+				parts: rapid.IntRange(0, 5).Draw(t, "parts"),
+			}
 			if x.kind == KindStruct {
 				x.fields = rapid.Bool().Draw(t, "fields")
 				for _, name := range rapid.SliceOfNDistinct(names, 0, 4, rapid.ID[string]).Draw(t, "members") {
-					x.members = append(x.members, member{name: name, bits: 8 * rapid.Uint32Range(0, 1<<20).Draw(t, "offset")})
+					x.members = append(
+						x.members,
+						member{name: name, bits: 8 * rapid.Uint32Range(0, 1<<20).Draw(t, "offset")},
+					)
 				}
 			}
 			return x
@@ -200,7 +241,11 @@ func TestLayoutsFindsAll(t *testing.T) {
 
 // FuzzLayouts: no description leads out of it, and an answer is one that it holds.
 func FuzzLayouts(f *testing.F) {
-	f.Add(describe([]typ{{kind: KindStruct, name: "file", members: []member{{name: "f_inode", bits: 64}}}}), "file", "f_inode")
+	f.Add(
+		describe([]typ{{kind: KindStruct, name: "file", members: []member{{name: "f_inode", bits: 64}}}}),
+		"file",
+		"f_inode",
+	)
 	f.Add(describe([]typ{{kind: 30}}), "file", "f_inode")
 	f.Fuzz(func(t *testing.T, btf []byte, name, part string) {
 		if strings.Contains(name+part, "\x00") {
@@ -269,7 +314,8 @@ func TestProgramBytes(t *testing.T) {
 		return dst<<4 | src
 	}
 	for i, want := range []in{
-		{0xb7, turn(3, 0), 0, -1}, {0x15, turn(1, 0), 3, 7}, {0x18, turn(2, 1), 0, 5}, {0, 0, 0, 6}, {0x5d, turn(1, 2), 0, 0}, {0x95, 0, 0, 0},
+		{0xb7, turn(3, 0), 0, -1}, {0x15, turn(1, 0), 3, 7}, {0x18, turn(2, 1), 0, 5},
+		{0, 0, 0, 6}, {0x5d, turn(1, 2), 0, 0}, {0x95, 0, 0, 0},
 	} {
 		g := b[8*i:]
 		if got := (in{g[0], g[1], int16(ne.Uint16(g[2:])), int32(ne.Uint32(g[4:]))}); got != want {

@@ -44,7 +44,9 @@ func Load(typ uint32, code []byte, attach, target uint32) (int, error) {
 		lineCount, attachBTF uint32
 	}{
 		typ: typ, count: uint32(len(code) / 8),
-		code: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(code)))), license: uint64(uintptr(unsafe.Pointer(&license[0]))),
+		code: uint64(
+			uintptr(unsafe.Pointer(unsafe.SliceData(code))),
+		), license: uint64(uintptr(unsafe.Pointer(&license[0]))),
 		attach: attach, attachBTF: target,
 	}
 	fd, err := Syscall(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))

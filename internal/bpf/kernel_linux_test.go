@@ -54,7 +54,8 @@ func TestKernelLayoutsByReading(t *testing.T) {
 	if err := errors.Join(bpf.Layouts(btf, read), bpf.KernelLayouts(mapped)); err != nil {
 		t.Fatal(err)
 	}
-	if read[0].ID == 0 || read[0].ID != mapped[0].ID || read[0].Offsets[1] != mapped[0].Offsets[1] || read[0].Offsets[1] != read[0].Offsets[0]+4 {
+	if read[0].ID == 0 || read[0].ID != mapped[0].ID || read[0].Offsets[1] != mapped[0].Offsets[1] ||
+		read[0].Offsets[1] != read[0].Offsets[0]+4 {
 		t.Errorf("read %+v, mapped %+v", read[0], mapped[0])
 	}
 }

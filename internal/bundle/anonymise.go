@@ -63,9 +63,18 @@ const (
 // meanings are those of the texts in facts, by type and field.
 func meanings() map[string]meaning {
 	return map[string]meaning{
-		"Facts.Netns": namespace, "Facts.Enter": namespace, "Connection.Netns": namespace, "Event.Netns": namespace, "Namespace.Name": namespace,
-		"Process.Name": process, "Namespace.Hint": process,
-		"Link.Name": device, "Subflow.Device": device, "Address.Label": device, "Rule.IIF": device, "Rule.OIF": device, "Facts.IPv4": device,
+		"Facts.Netns":      namespace,
+		"Facts.Enter":      namespace,
+		"Connection.Netns": namespace,
+		"Event.Netns":      namespace,
+		"Namespace.Name":   namespace,
+		"Process.Name":     process, "Namespace.Hint": process,
+		"Link.Name":      device,
+		"Subflow.Device": device,
+		"Address.Label":  device,
+		"Rule.IIF":       device,
+		"Rule.OIF":       device,
+		"Facts.IPv4":     device,
 		"Kernel.Release": release, "Lookup.Error": prose, "Gap.What": prose, "Gap.Why": prose,
 		"Facts.IPRoute2": word, "Sysctls.Raw": word, "Sysctls.PathManager": word, "Sysctls.Scheduler": word,
 		"Sysctls.AvailablePathManagers": word, "Sysctls.AvailableSchedulers": word,
@@ -244,9 +253,15 @@ func longestAddress(s string) (int, netip.Addr) {
 // addresses the first 8 or 16 bits do.
 func kinds() []netip.Prefix {
 	return []netip.Prefix{
-		netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("172.16.0.0/12"),
-		netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24"),
-		netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("2001:db8::/32"),
+		netip.MustParsePrefix(
+			"100.64.0.0/10",
+		), netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("172.16.0.0/12"),
+		netip.MustParsePrefix(
+			"192.168.0.0/16",
+		), netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24"),
+		netip.MustParsePrefix(
+			"203.0.113.0/24",
+		), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("2001:db8::/32"),
 		netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("fe80::/64"),
 	}
 }

@@ -74,7 +74,8 @@ func somewhere(t *rapid.T) netip.Addr {
 		}
 		return netip.AddrFrom16(b)
 	}
-	first := rapid.SampledFrom([][]byte{{10}, {172, 16}, {172, 20}, {172, 40}, {192, 168}, {192, 160}, {100, 64}, {100, 0}, {81}, {169, 254}}).Draw(t, "net")
+	first := rapid.SampledFrom([][]byte{{10}, {172, 16}, {172, 20}, {172, 40}, {192, 168}, {192, 160}, {100, 64}, {100, 0}, {81}, {169, 254}}).
+		Draw(t, "net")
 	b := [4]byte{0, 77, 7, 9}
 	copy(b[len(b)-3:], rapid.SliceOfN(rapid.Byte(), 3, 3).Draw(t, "bytes"))
 	copy(b[:], first)
@@ -102,7 +103,9 @@ func TestAnonymisedAddresses(t *testing.T) {
 		addrs = append(addrs, netip.AddrFrom16(near).Unmap())
 		for _, x := range addrs {
 			hx := a.addr(x)
-			if hx != a.addr(x) || hx.Is4() != x.Is4() || hx.IsPrivate() != x.IsPrivate() || hx.IsLinkLocalUnicast() != x.IsLinkLocalUnicast() || hx.IsMulticast() != x.IsMulticast() {
+			if hx != a.addr(x) || hx.Is4() != x.Is4() || hx.IsPrivate() != x.IsPrivate() ||
+				hx.IsLinkLocalUnicast() != x.IsLinkLocalUnicast() ||
+				hx.IsMulticast() != x.IsMulticast() {
 				t.Fatalf("%v becomes %v", x, hx)
 			}
 			if mapped := a.addr(netip.AddrFrom16(x.As16())); mapped.Unmap() != hx {
@@ -110,7 +113,15 @@ func TestAnonymisedAddresses(t *testing.T) {
 			}
 			for _, y := range addrs {
 				if x.Is4() == y.Is4() && common(x, y) != common(hx, a.addr(y)) {
-					t.Fatalf("%v and %v have %d bits in common, %v and %v %d", x, y, common(x, y), hx, a.addr(y), common(hx, a.addr(y)))
+					t.Fatalf(
+						"%v and %v have %d bits in common, %v and %v %d",
+						x,
+						y,
+						common(x, y),
+						hx,
+						a.addr(y),
+						common(hx, a.addr(y)),
+					)
 				}
 			}
 			bits := rapid.IntRange(0, x.BitLen()).Draw(t, "bits")
@@ -127,7 +138,26 @@ func TestAnonymisedAddresses(t *testing.T) {
 func TestAnonymisedWords(t *testing.T) {
 	addressLike := regexp.MustCompile(`[0-9A-Fa-f:.]*[:.][0-9A-Fa-f:.]*(%[^\s/\]]+)?(/[0-9]+)?`)
 	rapid.Check(t, func(t *rapid.T) {
-		parts := []string{"192.0.2.1", "2001:db8::1", "fe80::1", "%", "eth0", "/", "/24", "]", " ", "\n", ":", ".", "9", "be", "é", "\xff", "x", "443"}
+		parts := []string{
+			"192.0.2.1",
+			"2001:db8::1",
+			"fe80::1",
+			"%",
+			"eth0",
+			"/",
+			"/24",
+			"]",
+			" ",
+			"\n",
+			":",
+			".",
+			"9",
+			"be",
+			"é",
+			"\xff",
+			"x",
+			"443",
+		}
 		s := strings.Join(rapid.SliceOfN(rapid.SampledFrom(parts), 0, 12).Draw(t, "parts"), "")
 		a := newAnonymiser(make([]byte, 32))
 		want := addressLike.ReplaceAllStringFunc(s, func(word string) string {
@@ -158,26 +188,58 @@ func factsOfSecrets(t *rapid.T) (f doctor.Facts, addrs []netip.Addr) {
 	dev := secret()
 	where := netip.PrefixFrom(addr(), 24)
 	f = doctor.Facts{
-		Time: time.Unix(1700000000, 0).UTC(), Netns: secret(), Focus: "process " + secret() + " and dst " + addr().String(), Firewall: &firewall.Firewall{Chains: []firewall.Chain{{Name: secret()}}},
-		Kernel: doctor.Kernel{Release: "6.18.4-" + secret()}, Endpoints: []mptcp.Endpoint{{ID: 1, Address: addr(), Flags: mptcp.FlagSubflow}},
+		Time: time.Unix(1700000000, 0).
+			UTC(),
+		Netns:    secret(),
+		Focus:    "process " + secret() + " and dst " + addr().String(),
+		Firewall: &firewall.Firewall{Chains: []firewall.Chain{{Name: secret()}}},
+		Kernel: doctor.Kernel{
+			Release: "6.18.4-" + secret(),
+		}, Endpoints: []mptcp.Endpoint{{ID: 1, Address: addr(), Flags: mptcp.FlagSubflow}},
 		Connections: []mptcp.Connection{{
 			Token: 7, Netns: secret(), Local: flow(), Remote: flow(), Processes: processes(),
 			Subflows: []mptcp.Subflow{{Local: flow(), Remote: flow(), Device: dev}},
 		}},
-		Listeners: []doctor.Listener{{Local: flow(), Processes: processes()}}, PlainListeners: []doctor.Listener{{Local: flow(), Processes: processes()}},
-		PlainFlows: []doctor.Flow{{Local: flow(), Remote: flow(), Processes: processes()}}, Blackholed: []doctor.Flow{{Local: flow(), Remote: flow()}},
+		Listeners: []doctor.Listener{
+			{Local: flow(), Processes: processes()},
+		}, PlainListeners: []doctor.Listener{{Local: flow(), Processes: processes()}},
+		PlainFlows: []doctor.Flow{
+			{Local: flow(), Remote: flow(), Processes: processes()},
+		}, Blackholed: []doctor.Flow{{Local: flow(), Remote: flow()}},
 		Network: hostnet.Network{
-			Links: []hostnet.Link{{Index: 1, Name: dev}}, Addresses: []hostnet.Address{{Addr: addr(), Prefix: where.Masked(), Peer: addr(), Label: dev + ":1"}},
-			Routes: []hostnet.Route{{Dst: netip.PrefixFrom(addr(), 20), Gateway: addr(), Source: addr(), NextHops: []hostnet.NextHop{{Gateway: addr()}}}},
-			Rules:  []hostnet.Rule{{Src: netip.PrefixFrom(addr(), 32), Dst: netip.PrefixFrom(addr(), 25), IIF: secret(), OIF: secret()}},
+			Links: []hostnet.Link{
+				{Index: 1, Name: dev},
+			}, Addresses: []hostnet.Address{{Addr: addr(), Prefix: where.Masked(), Peer: addr(), Label: dev + ":1"}},
+			Routes: []hostnet.Route{
+				{
+					Dst:      netip.PrefixFrom(addr(), 20),
+					Gateway:  addr(),
+					Source:   addr(),
+					NextHops: []hostnet.NextHop{{Gateway: addr()}},
+				},
+			},
+			Rules: []hostnet.Rule{
+				{Src: netip.PrefixFrom(addr(), 32), Dst: netip.PrefixFrom(addr(), 25), IIF: secret(), OIF: secret()},
+			},
 		},
 		Lookups: []doctor.Lookup{{
 			Request: hostnet.LookupRequest{Dst: addr(), Src: addr()}, Route: hostnet.Route{Dst: where, Source: addr()},
-			Error: rapid.SampledFrom([]string{"no route to %v", "to:%v: refused", "dst=[%v]:80.", "(%v/24)"}).Draw(t, "form"),
+			Error: rapid.SampledFrom([]string{"no route to %v", "to:%v: refused", "dst=[%v]:80.", "(%v/24)"}).
+				Draw(t, "form"),
 		}},
-		Events:    []mptcp.Event{{Type: mptcp.EventAnnounced, Netns: secret(), Source: addr(), Destination: addr(), Fields: mptcp.FieldToken}},
-		Managers:  []mptcp.Process{{PID: 9, Name: "mptcpd"}},
-		Elsewhere: []doctor.Namespace{{Name: secret(), Hint: secret(), Connections: 1}}, Probes: []doctor.Probe{{Local: flow(), Remote: flow()}},
+		Events: []mptcp.Event{
+			{
+				Type:        mptcp.EventAnnounced,
+				Netns:       secret(),
+				Source:      addr(),
+				Destination: addr(),
+				Fields:      mptcp.FieldToken,
+			},
+		},
+		Managers: []mptcp.Process{{PID: 9, Name: "mptcpd"}},
+		Elsewhere: []doctor.Namespace{
+			{Name: secret(), Hint: secret(), Connections: 1},
+		}, Probes: []doctor.Probe{{Local: flow(), Remote: flow()}},
 	}
 	f.Lookups[0].Error = fmt.Sprintf(f.Lookups[0].Error, addr())
 	f.Unseen = []doctor.Gap{{What: "the sockets of " + addr().String(), Why: "to " + addr().String() + ": refused"}}
@@ -246,7 +308,10 @@ func linesOf(t *testing.T, r doctor.Report, rename func(string) string) []string
 		if err != nil {
 			t.Fatal(err)
 		}
-		lines = append(lines, regexp.MustCompile(`(kernel [0-9.]+)-[^: "]*`).ReplaceAllString(rename(string(text)), "$1"))
+		lines = append(
+			lines,
+			regexp.MustCompile(`(kernel [0-9.]+)-[^: "]*`).ReplaceAllString(rename(string(text)), "$1"),
+		)
 	}
 	for i := range r.Findings {
 		add(r.Findings[i])

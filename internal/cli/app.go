@@ -45,7 +45,13 @@ func Main(args []string, s Streams, faces Faces) int {
 		return force.Stub()
 	}
 	s.Stdout = process.Output(s.Stdout)
-	a := &app{Streams: s, faces: faces, program: "mptcpctl", interruptIgnored: signal.Ignored(os.Interrupt), dial: dialPathManager}
+	a := &app{
+		Streams:          s,
+		faces:            faces,
+		program:          "mptcpctl",
+		interruptIgnored: signal.Ignored(os.Interrupt),
+		dial:             dialPathManager,
+	}
 	ctx := newSignals()
 	defer ctx.end()
 	defer a.close()

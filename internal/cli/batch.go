@@ -13,10 +13,16 @@ import (
 // is then 1.
 func (a *app) batch(ctx context.Context, o grammar.Options, operands int) int {
 	if operands > 0 {
-		return a.report(nil, &grammar.UsageError{Message: "-batch takes its commands from the file: nothing may follow it"})
+		return a.report(
+			nil, &grammar.UsageError{Message: "-batch takes its commands from the file: nothing may follow it"},
+		)
 	}
 	batch := &iproute.Batch{
-		Name: o.Batch, Force: o.Force, Stdin: a.Stdin, Stderr: a.Stderr, Report: func(err error) int { return a.report(nil, err) },
+		Name:   o.Batch,
+		Force:  o.Force,
+		Stdin:  a.Stdin,
+		Stderr: a.Stderr,
+		Report: func(err error) int { return a.report(nil, err) },
 	}
 	lines, done, err := batch.Open()
 	if err != nil {

@@ -23,10 +23,21 @@ func (a *app) completionCommand() grammar.Command {
 		},
 		Synopsis: []string{"bash", "zsh", "fish"},
 		Verbs: []grammar.Command{
-			{Name: "bash", Summary: "the script for bash 4 or later", Synopsis: []string{""}, Run: a.completionScript("bash")},
+			{
+				Name:     "bash",
+				Summary:  "the script for bash 4 or later",
+				Synopsis: []string{""},
+				Run:      a.completionScript("bash"),
+			},
 			{Name: "zsh", Summary: "the script for zsh", Synopsis: []string{""}, Run: a.completionScript("zsh")},
 			{Name: "fish", Summary: "the script for fish", Synopsis: []string{""}, Run: a.completionScript("fish")},
-			{Name: "words", Hidden: true, Summary: "the words that may follow", Synopsis: []string{"-- WORD..."}, Run: a.completionWords},
+			{
+				Name:     "words",
+				Hidden:   true,
+				Summary:  "the words that may follow",
+				Synopsis: []string{"-- WORD..."},
+				Run:      a.completionWords,
+			},
 		},
 	}
 }

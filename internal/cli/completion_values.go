@@ -55,7 +55,10 @@ func (a *app) idCandidates(ctx context.Context) []grammar.Candidate {
 	}
 	var ids []grammar.Candidate
 	for _, e := range all {
-		ids = append(ids, grammar.Candidate{Word: strconv.Itoa(int(e.ID)), Summary: e.Address.String() + " " + e.Flags.String()})
+		ids = append(
+			ids,
+			grammar.Candidate{Word: strconv.Itoa(int(e.ID)), Summary: e.Address.String() + " " + e.Flags.String()},
+		)
 	}
 	return ids
 }
@@ -110,7 +113,10 @@ func tokenCandidates(ctx context.Context) []grammar.Candidate {
 			return tokens
 		}
 		if c.Info.Token != 0 {
-			tokens = append(tokens, grammar.Candidate{Word: c.Info.Token.String(), Summary: c.Local.String() + " - " + c.Remote.String()})
+			tokens = append(
+				tokens,
+				grammar.Candidate{Word: c.Info.Token.String(), Summary: c.Local.String() + " - " + c.Remote.String()},
+			)
 		}
 	}
 	return tokens

@@ -15,16 +15,23 @@ import (
 
 func (a *app) connectionCommand() grammar.Command {
 	return grammar.Command{
-		Name:      "connection",
-		Summary:   "list connections with their subflows, as trees",
-		Synopsis:  []string{"[ show ] [ FILTER ]", "[ show ] listen [ FILTER ]", "close-subflow CONNECTION ...", "close CONNECTION ..."},
-		Help:      connectionHelp,
-		Privilege: "none; only root (CAP_SYS_PTRACE) sees the processes of other users, and long lists are cheaper with CAP_BPF and CAP_PERFMON; close and close-subflow: CAP_NET_ADMIN",
-		Default:   "show",
-		Lenient:   true,
+		Name:    "connection",
+		Summary: "list connections with their subflows, as trees",
+		Synopsis: []string{
+			"[ show ] [ FILTER ]", "[ show ] listen [ FILTER ]", "close-subflow CONNECTION ...",
+			"close CONNECTION ...",
+		},
+		Help: connectionHelp,
+		Privilege: "none; only root (CAP_SYS_PTRACE) sees the processes of other users, and long lists are cheaper " +
+			"with CAP_BPF and CAP_PERFMON; close and close-subflow: CAP_NET_ADMIN",
+		Default: "show",
+		Lenient: true,
 		Examples: []grammar.Example{
 			{Line: "connection", Meaning: "all connections"},
-			{Line: "connection show dst :443 and subflows '<' 2", Meaning: "connections to port 443 without a second subflow"},
+			{
+				Line:    "connection show dst :443 and subflows '<' 2",
+				Meaning: "connections to port 443 without a second subflow",
+			},
 			{Line: "-j connection show token 63c070d2", Meaning: "one connection, as JSON"},
 			{Line: "connection show listen", Meaning: "the MPTCP listeners"},
 		},
@@ -32,7 +39,9 @@ func (a *app) connectionCommand() grammar.Command {
 			Name:     "show",
 			Summary:  "list connections with their subflows, as trees",
 			Synopsis: []string{"[ FILTER ]", "listen [ FILTER ]"},
-			Flags:    []grammar.Flag{{Name: "no-processes", Summary: "do not show processes: cheaper on a host with many processes"}},
+			Flags: []grammar.Flag{
+				{Name: "no-processes", Summary: "do not show processes: cheaper on a host with many processes"},
+			},
 			Keywords: []grammar.Keyword{{Name: "listen", Summary: "the MPTCP listeners"}},
 			Operand:  grammar.Filter,
 			Quick:    true,
@@ -74,7 +83,12 @@ func (a *app) connectionShow(ctx context.Context, inv *grammar.Invocation) error
 		line.LeftOut(inv, errors.New("`connection show listen` shows listeners"))
 	}
 	if shown.Count() == 0 && !inv.Options.JSON && line.IsTerminal(inv.Stdout) {
-		fmt.Fprintf(inv.Stderr, "no MPTCP connection%s (plain TCP is not listed; mptcpctl doctor explains why a program does not use MPTCP)\n", ofFilter(expr))
+		fmt.Fprintf(
+			inv.Stderr,
+			"no MPTCP connection%s (plain TCP is not listed; mptcpctl doctor explains why a program does not use "+
+				"MPTCP)\n",
+			ofFilter(expr),
+		)
 	}
 	return shown.Close()
 }

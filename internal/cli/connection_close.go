@@ -29,7 +29,11 @@ func (a *app) connectionCloseSubflowCommand() grammar.Command {
 		Flags:     []grammar.Flag{yesFlag("do not ask for confirmation")},
 		Keywords: []grammar.Keyword{
 			tokenKeyword(),
-			{Name: "id", Value: grammar.ID, Summary: "the subflow's address ids, as `connection` shows them: local, or local:remote"},
+			{
+				Name:    "id",
+				Value:   grammar.ID,
+				Summary: "the subflow's address ids, as `connection` shows them: local, or local:remote",
+			},
 			fromKeyword("its address on this host"), toKeyword("its address at the peer"),
 		},
 		Operand: grammar.Token,
@@ -48,11 +52,17 @@ func (a *app) connectionCloseCommand() grammar.Command {
 		Synopsis:  []string{"{ TOKEN | FILTER } [ --all ] [ -y ]"},
 		Help:      connectionCloseHelp,
 		Privilege: "CAP_NET_ADMIN in the network namespace",
-		Flags:     []grammar.Flag{yesFlag("do not ask for confirmation"), {Name: "all", Summary: "every connection that the filter matches"}},
-		Operand:   grammar.Filter,
+		Flags: []grammar.Flag{
+			yesFlag("do not ask for confirmation"),
+			{Name: "all", Summary: "every connection that the filter matches"},
+		},
+		Operand: grammar.Filter,
 		Examples: []grammar.Example{
 			{Line: "connection close 63c070d2", Meaning: "one connection, by its token"},
-			{Line: "connection close dst 203.0.113.7 --all -y", Meaning: "all connections to an address, without confirmation"},
+			{
+				Line:    "connection close dst 203.0.113.7 --all -y",
+				Meaning: "all connections to an address, without confirmation",
+			},
 		},
 		Run: a.connectionClose,
 	}
@@ -68,7 +78,8 @@ type subflowChoice struct {
 // Is reports whether the subflow is as chosen.
 func (c *subflowChoice) Is(s *sockdiag.Subflow) bool {
 	at := func(wanted, has netip.AddrPort) bool {
-		return !wanted.IsValid() || wanted.Addr().Unmap() == has.Addr() && (wanted.Port() == 0 || wanted.Port() == has.Port())
+		return !wanted.IsValid() ||
+			wanted.Addr().Unmap() == has.Addr() && (wanted.Port() == 0 || wanted.Port() == has.Port())
 	}
 	return at(c.from, s.Local) && at(c.to, s.Remote) &&
 		(c.localID == nil || *c.localID == s.MPTCP.LocalID) && (c.remoteID == nil || *c.remoteID == s.MPTCP.RemoteID)
@@ -106,7 +117,10 @@ func (a *app) connectionCloseSubflow(ctx context.Context, inv *grammar.Invocatio
 		}
 	}
 	if len(chosen) != 1 {
-		return fmt.Errorf("%s: %d subflows of %v match, want exactly one; it has: %s", inv.Path, len(chosen), token, subflowNames(all))
+		return fmt.Errorf(
+			"%s: %d subflows of %v match, want exactly one; it has: %s", inv.Path, len(chosen), token,
+			subflowNames(all),
+		)
 	}
 	question := fmt.Sprintf("End the subflow %s of %v?", subflowNames(chosen), token)
 	if len(all) == 1 {
@@ -131,7 +145,13 @@ func parseSubflowChoice(inv *grammar.Invocation, words []string) (*subflowChoice
 	for ; len(words) > 0; words = words[2:] {
 		i := grammar.Match(words[0], names)
 		if i < 0 {
-			return nil, inv.Usage(fmt.Sprintf("unknown word %q: want id, from or to after the connection, which must be one word: a token, or a quoted filter such as 'dst :443'", words[0]))
+			return nil, inv.Usage(
+				fmt.Sprintf(
+					"unknown word %q: want id, from or to after the connection, which must be one word: a token, or "+
+						"a quoted filter such as 'dst :443'",
+					words[0],
+				),
+			)
 		}
 		if len(words) == 1 {
 			return nil, inv.Usage(names[i] + " needs a value")
@@ -239,7 +259,9 @@ func endSubflows(ctx context.Context, diag *sockdiag.Client, token mptcp.Token) 
 // subflowsOf lists the subflows of a connection that are as chosen. Those that have
 // been closed already are left out. Where no connection shows one it is an error if the
 // kernel keeps them back.
-func subflowsOf(ctx context.Context, diag *sockdiag.Client, token mptcp.Token, choice *subflowChoice) ([]sockdiag.Subflow, error) {
+func subflowsOf(
+	ctx context.Context, diag *sockdiag.Client, token mptcp.Token, choice *subflowChoice,
+) ([]sockdiag.Subflow, error) {
 	var found []sockdiag.Subflow
 	seen := false
 	for s, err := range diag.Subflows(ctx, nil) {
@@ -314,7 +336,10 @@ func writeClosed(inv *grammar.Invocation, closed []closedConnection) error {
 // lingering tells how long the kernel keeps a connection without subflows.
 func lingering() string {
 	if settings, err := counters.New("").Sysctls(); err == nil && settings.CloseTimeout != nil {
-		return fmt.Sprintf("it stays without a subflow for up to %v (net.mptcp.close_timeout); its program notices the end only then", *settings.CloseTimeout)
+		return fmt.Sprintf(
+			"it stays without a subflow for up to %v (net.mptcp.close_timeout); its program notices the end only then",
+			*settings.CloseTimeout,
+		)
 	}
 	return "this kernel ends it when the last subflow is gone (no net.mptcp.close_timeout)"
 }

@@ -93,7 +93,11 @@ func TestCloseSubflow(t *testing.T) {
 		t.Fatalf("%d subflows after refusals", n)
 	}
 	// By a filter; the other one carries on.
-	out, errs, code := ran(t, w.client.Namespace, tool("connection", "close-subflow", "dst :7007", "from", "10.0.2.2", "id", "1:0", "-y"))
+	out, errs, code := ran(
+		t,
+		w.client.Namespace,
+		tool("connection", "close-subflow", "dst :7007", "from", "10.0.2.2", "id", "1:0", "-y"),
+	)
 	if code != 0 || !strings.HasPrefix(out, token+": ended 10.0.2.2:") || !strings.Contains(out, "subflows left: 1") {
 		t.Errorf("exit %d, %q, %q", code, out, errs)
 	}
@@ -121,7 +125,8 @@ func TestCloseConnection(t *testing.T) {
 	closes := func(args ...string) (string, string, int) {
 		return ran(t, w.client.Namespace, tool(append([]string{"connection", "close"}, args...)...))
 	}
-	if _, errs, code := closes("dst", ":7007", "-y"); code != 1 || !strings.Contains(errs, "2 connections match") || !strings.Contains(errs, w.token.String()) {
+	if _, errs, code := closes("dst", ":7007", "-y"); code != 1 || !strings.Contains(errs, "2 connections match") ||
+		!strings.Contains(errs, w.token.String()) {
 		t.Errorf("several: exit %d, %q", code, errs)
 	}
 	if _, errs, code := closes("-y"); code != 2 || !strings.Contains(errs, "which connection") {
@@ -161,7 +166,13 @@ func TestCloseWithoutPrivilege(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	w := newCloseWorld(t, ctx)
-	argv := append([]string{"setpriv", "--bounding-set", "-net_admin", toolPath(t)}, "connection", "close", w.token.String(), "-y")
+	argv := append(
+		[]string{"setpriv", "--bounding-set", "-net_admin", toolPath(t)},
+		"connection",
+		"close",
+		w.token.String(),
+		"-y",
+	)
 	if _, err := exec.LookPath(argv[0]); err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +199,8 @@ func TestPMByFilter(t *testing.T) {
 	}
 	h.run("mptcpctl", "pm addresses token "+server.String(), 0, secondAddress+" id 5 signal \n", "")
 	got = ask(t, h.ns, self(t), announce[0], append(announce[1:], "dst "+firstAddress)...)
-	if got.code != 1 || !strings.Contains(got.stderr, `2 connections match "dst `+firstAddress) || !strings.Contains(got.stderr, "(server, ") {
+	if got.code != 1 || !strings.Contains(got.stderr, `2 connections match "dst `+firstAddress) ||
+		!strings.Contains(got.stderr, "(server, ") {
 		t.Errorf("%v", got)
 	}
 }

@@ -106,7 +106,13 @@ func agreesWithSS(t *testing.T, wait time.Duration) bool {
 func checkAgainstSS(t *testing.T, connections []mptcp.Connection, ours, theirs []string) {
 	t.Helper()
 	if !slices.Equal(ours, theirs) {
-		t.Errorf("%d subflows here, ss has %d:\n%s\n--- ss:\n%s", len(ours), len(theirs), strings.Join(ours, "\n"), strings.Join(theirs, "\n"))
+		t.Errorf(
+			"%d subflows here, ss has %d:\n%s\n--- ss:\n%s",
+			len(ours),
+			len(theirs),
+			strings.Join(ours, "\n"),
+			strings.Join(theirs, "\n"),
+		)
 	}
 	if len(connections) != 20 {
 		t.Errorf("%d connections, want 20", len(connections))
@@ -116,7 +122,14 @@ func checkAgainstSS(t *testing.T, connections []mptcp.Connection, ours, theirs [
 			t.Errorf("%s: processes %v, want the foreign program", c.Token, c.Processes)
 		}
 		if c.Side == mptcp.SideUnknown || c.Fallback || !c.Subflows[0].Initial || c.Subflows[1].Initial {
-			t.Errorf("%s: side %v, fallback %v, initial %v %v", c.Token, c.Side, c.Fallback, c.Subflows[0].Initial, c.Subflows[1].Initial)
+			t.Errorf(
+				"%s: side %v, fallback %v, initial %v %v",
+				c.Token,
+				c.Side,
+				c.Fallback,
+				c.Subflows[0].Initial,
+				c.Subflows[1].Initial,
+			)
 		}
 	}
 }
@@ -155,7 +168,20 @@ func subflowFacts(connections []mptcp.Connection) []string {
 			if s.Bound {
 				device = "%" + s.Device
 			}
-			facts = append(facts, fmt.Sprintf("%s %v%s %v id %d/%d sent %d received %d", c.Token, s.Local, device, s.Remote, s.RemoteID, s.LocalID, s.BytesSent, s.BytesReceived))
+			facts = append(
+				facts,
+				fmt.Sprintf(
+					"%s %v%s %v id %d/%d sent %d received %d",
+					c.Token,
+					s.Local,
+					device,
+					s.Remote,
+					s.RemoteID,
+					s.LocalID,
+					s.BytesSent,
+					s.BytesReceived,
+				),
+			)
 		}
 	}
 	slices.Sort(facts)
@@ -190,7 +216,19 @@ func ssFacts(t *testing.T, ctx context.Context, host *lab.Host) []string {
 		}
 		unmap := strings.NewReplacer("[::ffff:10.", "10.")
 		local, remote := unmapped(unmap.Replace(fields[3])), unmapped(unmap.Replace(fields[4]))
-		facts = append(facts, fmt.Sprintf("%s %s %s id %s/%s sent %s received %s", token, local, remote, m[1], m[3], number(line.Text, "bytes_sent"), number(line.Text, "bytes_received")))
+		facts = append(
+			facts,
+			fmt.Sprintf(
+				"%s %s %s id %s/%s sent %s received %s",
+				token,
+				local,
+				remote,
+				m[1],
+				m[3],
+				number(line.Text, "bytes_sent"),
+				number(line.Text, "bytes_received"),
+			),
+		)
 	}
 	slices.Sort(facts)
 	return facts

@@ -109,7 +109,9 @@ func newConnectionWriter(inv *grammar.Invocation) *present.ConnectionWriter {
 	return &present.ConnectionWriter{
 		Out: inv.Stdout, JSON: inv.Options.JSON, Pretty: inv.Options.Pretty,
 		Text: present.ConnectionText{
-			Colors: line.Palette(inv), ASCII: line.ASCIIOnly(), OneLine: inv.Options.OneLine, Details: inv.Options.Details,
+			Colors: line.Palette(
+				inv,
+			), ASCII: line.ASCIIOnly(), OneLine: inv.Options.OneLine, Details: inv.Options.Details,
 		},
 	}
 }

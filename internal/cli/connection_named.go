@@ -35,7 +35,9 @@ func (a *app) connectionToken(ctx context.Context, inv *grammar.Invocation, word
 
 // namedConnections returns the one connection that the filter matches, or with all
 // set every one. None, and several that were not asked for, are an error.
-func namedConnections(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr, all bool) ([]mptcp.Connection, error) {
+func namedConnections(
+	ctx context.Context, inv *grammar.Invocation, expr *filter.Expr, all bool,
+) ([]mptcp.Connection, error) {
 	connections, err := readConnections(ctx, inv)
 	if err != nil {
 		return nil, err
@@ -45,7 +47,10 @@ func namedConnections(ctx context.Context, inv *grammar.Invocation, expr *filter
 	case len(found) == 0:
 		return nil, fmt.Errorf("%s: no connection matches %q: %s", inv.Path, expr.String(), nearest(connections))
 	case len(found) > 1 && !all:
-		return nil, fmt.Errorf("%s: %d connections match %q, want one: %s", inv.Path, len(found), expr.String(), connectionNames(found))
+		return nil, fmt.Errorf(
+			"%s: %d connections match %q, want one: %s", inv.Path, len(found), expr.String(),
+			connectionNames(found),
+		)
 	}
 	return found, nil
 }

@@ -35,9 +35,13 @@ func (a *app) countersCommand() grammar.Command {
 			Name: "show", Summary: "show the counters that are not zero", Synopsis: []string{"[ NAME ... ]"},
 			Operand: grammar.Name, Quick: true, Run: a.countersShow,
 		}, {
-			Name: "watch", Summary: "show the changes in each interval", Synopsis: []string{"[ interval TIME ] [ NAME ... ]"},
-			Keywords: []grammar.Keyword{{Name: "interval", Value: grammar.Duration, Summary: "length of an interval (default 1s)"}},
-			Operand:  grammar.Name, Run: a.countersWatch,
+			Name:     "watch",
+			Summary:  "show the changes in each interval",
+			Synopsis: []string{"[ interval TIME ] [ NAME ... ]"},
+			Keywords: []grammar.Keyword{
+				{Name: "interval", Value: grammar.Duration, Summary: "length of an interval (default 1s)"},
+			},
+			Operand: grammar.Name, Run: a.countersWatch,
 		}},
 	}
 }
@@ -62,7 +66,12 @@ func (a *app) countersShow(ctx context.Context, inv *grammar.Invocation) error {
 			objects = append(objects, present.CounterObjectsOf(place.netns, values)...)
 			continue
 		}
-		text := present.CounterText{Colors: line.Palette(inv), All: all, Details: inv.Options.Details, Netns: place.netns}
+		text := present.CounterText{
+			Colors:  line.Palette(inv),
+			All:     all,
+			Details: inv.Options.Details,
+			Netns:   place.netns,
+		}
 		if err := text.Write(inv.Stdout, values); err != nil {
 			return err
 		}
@@ -102,7 +111,9 @@ func openCounters(ctx context.Context, inv *grammar.Invocation) (*counterFacts, 
 }
 
 // selectCounters reads the counters whose names contain one of the words.
-func selectCounters(inv *grammar.Invocation, read func() (counters.Values, error), words []string) (counters.Values, error) {
+func selectCounters(
+	inv *grammar.Invocation, read func() (counters.Values, error), words []string,
+) (counters.Values, error) {
 	values, err := read()
 	if err != nil || len(words) == 0 {
 		return values, err
@@ -234,7 +245,9 @@ func writeMoved(inv *grammar.Invocation, now time.Time, netns string, delta coun
 		return nil
 	}
 	if inv.Options.JSON {
-		return present.JSON(inv.Stdout, countersMoved{now.UTC(), netns, present.CounterObjects(delta)}, inv.Options.Pretty)
+		return present.JSON(
+			inv.Stdout, countersMoved{now.UTC(), netns, present.CounterObjects(delta)}, inv.Options.Pretty,
+		)
 	}
 	text := present.CounterText{Colors: line.Palette(inv), Details: inv.Options.Details, Sign: true, Netns: netns}
 	_, err := io.WriteString(inv.Stdout, now.Local().Format("15:04:05\n"))

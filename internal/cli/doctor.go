@@ -26,18 +26,40 @@ import (
 
 func (a *app) doctorCommand() grammar.Command {
 	return grammar.Command{
-		Name:      "doctor",
-		Summary:   "explain why there is no second subflow, or why a connection fell back to TCP",
-		Synopsis:  []string{"[ FILTER ]", "--watch [ TIME ] [ FILTER ]", "--from FILE [ FILTER ]", "RULE", "explain [ RULE ]"},
+		Name:    "doctor",
+		Summary: "explain why there is no second subflow, or why a connection fell back to TCP",
+		Synopsis: []string{
+			"[ FILTER ]", "--watch [ TIME ] [ FILTER ]", "--from FILE [ FILTER ]", "RULE", "explain [ RULE ]",
+		},
 		Help:      doctorHelp,
 		Privilege: "none; with CAP_NET_ADMIN events count as evidence, and root sees the processes of other users",
 		Flags: []grammar.Flag{
 			{Name: "watch", Letter: 'w', Summary: "continue, and print what changes"},
-			{Name: "window", Value: grammar.Duration, Metavar: "TIME", Summary: "how long to watch counters and events (default 250ms)"},
-			{Name: "bundle", Value: grammar.File, Metavar: "FILE", Summary: "also write facts, findings and a recording into one file (tar.gz) that you can send to others"},
+			{
+				Name:    "window",
+				Value:   grammar.Duration,
+				Metavar: "TIME",
+				Summary: "how long to watch counters and events (default 250ms)",
+			},
+			{
+				Name:    "bundle",
+				Value:   grammar.File,
+				Metavar: "FILE",
+				Summary: "also write facts, findings and a recording into one file (tar.gz) that you can send to " +
+					"others",
+			},
 			{Name: "force", Letter: 'f', Summary: "overwrite a file of --bundle that exists"},
-			{Name: "from", Value: grammar.File, Metavar: "FILE", Summary: "judge the facts of a bundle instead of this host"},
-			{Name: "anonymise", Summary: "replace addresses and the names of processes, devices and namespaces, each always by the same substitute"},
+			{
+				Name:    "from",
+				Value:   grammar.File,
+				Metavar: "FILE",
+				Summary: "judge the facts of a bundle instead of this host",
+			},
+			{
+				Name: "anonymise",
+				Summary: "replace addresses and the names of processes, devices and namespaces, each always by the " +
+					"same substitute",
+			},
 		},
 		Operand: grammar.Filter,
 		Trouble: exit.NoVerdict,
@@ -81,7 +103,13 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 		return fmt.Errorf("doctor: %w", err)
 	}
 	if request.config.Match != nil && !slices.ContainsFunc(facts, hasFocus) {
-		line.LeftOut(inv, errors.New("no connection and no plain TCP socket matches the filter: only facts that concern the whole host were judged"))
+		line.LeftOut(
+			inv,
+			errors.New(
+				"no connection and no plain TCP socket matches the filter: only facts that concern the whole host "+
+					"were judged",
+			),
+		)
 	}
 	if inv.Has("anonymise") {
 		if err := bundle.Hide(facts); err != nil {
@@ -106,7 +134,9 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 }
 
 // writeBundle writes the file of --bundle.
-func writeBundle(inv *grammar.Invocation, name string, facts []doctor.Facts, report *doctor.Report, recording []byte) error {
+func writeBundle(
+	inv *grammar.Invocation, name string, facts []doctor.Facts, report *doctor.Report, recording []byte,
+) error {
 	err := bundle.Write(name, inv.Has("force"), facts, report, recording)
 	if errors.Is(err, fs.ErrExist) {
 		return existsAlready(name)

@@ -67,7 +67,8 @@ func TestDoctorVerdicts(t *testing.T) {
 					}
 				}
 			}
-			if test.rule != "" && (len(report.Findings) == 0 || string(report.Findings[0]["rule"]) != `"`+test.rule+`"`) {
+			if test.rule != "" &&
+				(len(report.Findings) == 0 || string(report.Findings[0]["rule"]) != `"`+test.rule+`"`) {
 				t.Errorf("want %s first: %s", test.rule, out)
 			}
 			text, _, _ := runIn(t, host, "doctor")
@@ -141,10 +142,12 @@ func TestDoctorBundle(t *testing.T) {
 			}
 		}
 	}
-	if out, errs, code := ranHere(t, "--replay", open, "limits", "show"); code != 0 || out != "add_addr_accepted 0 subflows 0 \n" {
+	if out, errs, code := ranHere(t, "--replay", open, "limits", "show"); code != 0 ||
+		out != "add_addr_accepted 0 subflows 0 \n" {
 		t.Errorf("exit %d: the recording in the bundle: %s%s", code, out, errs)
 	}
-	if _, errs, code := ranHere(t, "--replay", hidden, "limits", "show"); code == 0 || !strings.Contains(errs, "anonymised") {
+	if _, errs, code := ranHere(t, "--replay", hidden, "limits", "show"); code == 0 ||
+		!strings.Contains(errs, "anonymised") {
 		t.Errorf("exit %d: %s", code, errs)
 	}
 	facts, err := bundle.ReadFacts(hidden)
@@ -212,10 +215,18 @@ func TestDoctorExplains(t *testing.T) {
 	if out, _, code := ranHere(t, "doctor", "explain"); strings.Count(out, "\n") != len(rule.All()) || code != 0 {
 		t.Errorf("exit %d: %s", code, out)
 	}
-	if out, _, code := ranHere(t, "-j", "doctor", "D17"); !strings.HasPrefix(out, `{"id":"D17","family":"limits","title":"`) || code != 0 {
+	if out, _, code := ranHere(t, "-j", "doctor", "D17"); !strings.HasPrefix(
+		out,
+		`{"id":"D17","family":"limits","title":"`,
+	) ||
+		code != 0 {
 		t.Errorf("exit %d: %s", code, out)
 	}
-	if out, _, code := ranHere(t, "-j", "doctor", "explain"); !strings.HasPrefix(out, `[{"id":"D01","family":"host","title":"`) || code != 0 {
+	if out, _, code := ranHere(t, "-j", "doctor", "explain"); !strings.HasPrefix(
+		out,
+		`[{"id":"D01","family":"host","title":"`,
+	) ||
+		code != 0 {
 		t.Errorf("exit %d: %s", code, out)
 	}
 }
@@ -289,7 +300,8 @@ func TestWaitForEvents(t *testing.T) {
 				}
 			}
 			code, err := p.Wait(ctx)
-			if out, errs := texts(p.Lines()); err != nil || code != 0 || strings.Count(out, "\n") != 1 || !strings.Contains(out, test.want+"]") {
+			if out, errs := texts(p.Lines()); err != nil || code != 0 || strings.Count(out, "\n") != 1 ||
+				!strings.Contains(out, test.want+"]") {
 				t.Errorf("exit %d, %v: %s%s", code, err, out, errs)
 				for _, words := range [][]string{{"-d", "connection", "show"}, {"counters"}} { // did the kernel do it?
 					now, _, _ := runIn(t, trial.Lab.Host(lab.ClientHost), words...)
@@ -329,7 +341,9 @@ func TestEndpointCheck(t *testing.T) {
 	if out, _, _ := runIn(t, client, "endpoint"); out != "" {
 		t.Errorf("endpoints were made: %s", out)
 	}
-	if out, _, code := runIn(t, client, "endpoint", "check", "10.0.2.2", "dev", "eth1", "fullmesh", "to", to); code != 1 || !strings.Contains(out, "fullmesh without subflow") || !strings.Contains(out, "mptcpctl endpoint add 10.0.2.2 dev eth1 subflow fullmesh") {
+	if out, _, code := runIn(t, client, "endpoint", "check", "10.0.2.2", "dev", "eth1", "fullmesh", "to", to); code != 1 ||
+		!strings.Contains(out, "fullmesh without subflow") ||
+		!strings.Contains(out, "mptcpctl endpoint add 10.0.2.2 dev eth1 subflow fullmesh") {
 		t.Errorf("fullmesh alone: exit %d: %s", code, out)
 	}
 	// Endpoints that can make no subflow take no place under the limit.
@@ -339,7 +353,9 @@ func TestEndpointCheck(t *testing.T) {
 				t.Fatal(errs)
 			}
 		}
-		if out, _, code := runIn(t, client, "endpoint", "check", "10.0.2.2", "dev", "eth1", "to", to); code != 0 || !strings.Contains(out, "would work") || !strings.Contains(out, "; 1 endpoint without this one") {
+		if out, _, code := runIn(t, client, "endpoint", "check", "10.0.2.2", "dev", "eth1", "to", to); code != 0 ||
+			!strings.Contains(out, "would work") ||
+			!strings.Contains(out, "; 1 endpoint without this one") {
 			t.Errorf("beside an unusable endpoint with %s: exit %d: %s", flag, code, out)
 		}
 		if _, errs, code := runIn(t, client, "endpoint", "flush"); code != 0 {
@@ -349,7 +365,8 @@ func TestEndpointCheck(t *testing.T) {
 	if _, errs, code := runIn(t, client, "limits", "set", "subflows", "0"); code != 0 {
 		t.Fatal(errs)
 	}
-	if out, _, code := runIn(t, client, "endpoint", "check", "10.0.2.2", "dev", "eth1", "to", to); code != 1 || !strings.Contains(out, "mptcpctl limits set subflows 1") {
+	if out, _, code := runIn(t, client, "endpoint", "check", "10.0.2.2", "dev", "eth1", "to", to); code != 1 ||
+		!strings.Contains(out, "mptcpctl limits set subflows 1") {
 		t.Errorf("exit %d: %s", code, out)
 	}
 }

@@ -47,7 +47,9 @@ const mostLooks = 60
 
 // earlier returns the failures and warnings that were found at some time of a
 // recording, and are not in the report of its end.
-func earlier(ctx context.Context, recording *recording.Recording, r *doctorRequest, end *doctor.Report) ([]doctor.Past, error) {
+func earlier(
+	ctx context.Context, recording *recording.Recording, r *doctorRequest, end *doctor.Report,
+) ([]doctor.Past, error) {
 	first, last := recording.Span()
 	often := *r
 	often.interval = max(last.Sub(first)/mostLooks, 1)

@@ -36,7 +36,10 @@ func (f finding) toldBy(other finding) bool {
 	same := func(a, b string) bool { return a == "" || a == b }
 	return f.Rule == other.Rule && f.Severity == other.Severity && f.Title == other.Title &&
 		(f.Confidence == other.Confidence || other.Confidence == "certain") &&
-		same(f.Subject.Remote, other.Subject.Remote) && same(f.Subject.Endpoint, other.Subject.Endpoint) && same(f.Subject.Device, other.Subject.Device)
+		same(
+			f.Subject.Remote,
+			other.Subject.Remote,
+		) && same(f.Subject.Endpoint, other.Subject.Endpoint) && same(f.Subject.Device, other.Subject.Device)
 }
 
 // judged is a report as far as the tests compare it.
@@ -92,7 +95,8 @@ func recordedTrial(t *testing.T, name string, at func(*procedure.Trial)) (file s
 func TestDoctorOfRecordings(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
-		"limit-zero", "limit-of-peer", "announcement-refused", "endpoint-not-here", "join-reset", "join-stripped", "syn-stripped", "syn-dropped",
+		"limit-zero", "limit-of-peer", "announcement-refused", "endpoint-not-here",
+		"join-reset", "join-stripped", "syn-stripped", "syn-dropped",
 		"data-stripped-later", "second-link-down", "healthy-two-paths",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -160,7 +164,8 @@ func TestDoctorWatchesRecordings(t *testing.T) {
 	t.Parallel()
 	file := recordedTrial(t, "limit-zero", func(*procedure.Trial) {})
 	out, errs, code := runHere("--replay", file, "doctor", "--watch")
-	if code != 2 || !strings.HasPrefix(out, "warning:") || !strings.Contains(out, "found: FAIL D15") || !strings.Contains(out, "failure, was warning") {
+	if code != 2 || !strings.HasPrefix(out, "warning:") || !strings.Contains(out, "found: FAIL D15") ||
+		!strings.Contains(out, "failure, was warning") {
 		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
 }

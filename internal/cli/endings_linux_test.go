@@ -72,6 +72,7 @@ func catches(t *testing.T, pid int, signal syscall.Signal) {
 		}
 		_, rest, _ := strings.Cut(string(status), "SigCgt:\t")
 		mask, err := strconv.ParseUint(strings.Fields(rest)[0], 16, 64)
-		return err == nil && time.Since(began) > settled && mask&(1<<(signal-1)) != 0 && strings.Contains(string(status), "State:\tS")
+		return err == nil && time.Since(began) > settled && mask&(1<<(signal-1)) != 0 &&
+			strings.Contains(string(status), "State:\tS")
 	})
 }

@@ -25,11 +25,14 @@ func (a *app) endpointCommand() grammar.Command {
 		IPRoute:   true,
 		Default:   "show",
 		Verbs: []grammar.Command{
-			a.endpointAddCommand(), a.endpointChangeCommand(), a.endpointCheckCommand(), a.endpointDeleteCommand(), a.endpointShowCommand(),
+			a.endpointAddCommand(), a.endpointChangeCommand(), a.endpointCheckCommand(),
+			a.endpointDeleteCommand(), a.endpointShowCommand(),
 			{
 				Name: "flush", Summary: "delete all endpoints", Synopsis: []string{""},
-				Examples: []grammar.Example{{Line: "endpoint flush", Meaning: "delete all endpoints of this network namespace"}},
-				Run:      a.endpointRun((*app).flushEndpoints),
+				Examples: []grammar.Example{
+					{Line: "endpoint flush", Meaning: "delete all endpoints of this network namespace"},
+				},
+				Run: a.endpointRun((*app).flushEndpoints),
 			},
 		},
 	}
@@ -46,10 +49,13 @@ func portKeyword(summary string) grammar.Keyword {
 
 func (a *app) endpointAddCommand() grammar.Command {
 	return grammar.Command{
-		Name:     "add",
-		Summary:  "add an endpoint",
-		Synopsis: []string{"ADDRESS [ dev DEV ] [ id ID ] [ port PORT ] [ signal | subflow | backup | fullmesh | laminar ]..."},
-		Help: "Adds an address of this host. Without id the kernel chooses one. An endpoint without any of signal, subflow and laminar does nothing. " +
+		Name:    "add",
+		Summary: "add an endpoint",
+		Synopsis: []string{
+			"ADDRESS [ dev DEV ] [ id ID ] [ port PORT ] [ signal | subflow | backup | fullmesh | laminar ]...",
+		},
+		Help: "Adds an address of this host. Without id the kernel chooses one. An endpoint without any of signal, " +
+			"subflow and laminar does nothing. " +
 			"signal and fullmesh exclude each other; port needs signal.",
 		Operand: grammar.Address,
 		Keywords: []grammar.Keyword{
@@ -60,10 +66,16 @@ func (a *app) endpointAddCommand() grammar.Command {
 			{Name: "subflow", Summary: "create a subflow from this address in each connection that this host opens"},
 			{Name: "backup", Summary: "ask the peer to use its subflows only if no other works"},
 			{Name: "fullmesh", Summary: "with subflow: create one to each address of the peer"},
-			{Name: "laminar", Summary: "create a subflow from this address to an address that the peer announces (Linux 6.18)"},
+			{
+				Name:    "laminar",
+				Summary: "create a subflow from this address to an address that the peer announces (Linux 6.18)",
+			},
 		},
 		Examples: []grammar.Example{
-			{Line: "endpoint add 192.0.2.3 dev wlp1s0 subflow", Meaning: "use the second address of a client for one more subflow"},
+			{
+				Line:    "endpoint add 192.0.2.3 dev wlp1s0 subflow",
+				Meaning: "use the second address of a client for one more subflow",
+			},
 			{Line: "endpoint add 198.51.100.1 signal", Meaning: "announce the second address of a server"},
 		},
 		Run: a.endpointRun((*app).addEndpoint),
@@ -79,15 +91,19 @@ func (a *app) endpointChangeCommand() grammar.Command {
 			"To keep fullmesh while setting backup, name both.",
 		Operand: grammar.Address,
 		Keywords: []grammar.Keyword{
-			idKeyword(),
-			portKeyword("the port, if the endpoint is named by its address"),
+			idKeyword(), portKeyword("the port, if the endpoint is named by its address"),
 			{Name: "backup", Summary: "use its subflows only if no other works"},
 			{Name: "nobackup", Summary: "use its subflows like all others"},
 			{Name: "fullmesh", Summary: "create subflows to each address of the peer"},
 			{Name: "nofullmesh", Summary: "create one subflow"},
 		},
-		Examples: []grammar.Example{{Line: "endpoint change id 2 backup", Meaning: "make the subflows of endpoint 2 backups, also in existing connections"}},
-		Run:      a.endpointRun((*app).changeEndpoint),
+		Examples: []grammar.Example{
+			{
+				Line:    "endpoint change id 2 backup",
+				Meaning: "make the subflows of endpoint 2 backups, also in existing connections",
+			},
+		},
+		Run: a.endpointRun((*app).changeEndpoint),
 	}
 }
 
@@ -96,11 +112,14 @@ func (a *app) endpointDeleteCommand() grammar.Command {
 		Name:     "delete",
 		Summary:  "delete an endpoint and close its subflows",
 		Synopsis: []string{"id ID", "id 0 ADDRESS"},
-		Help: "With id 0 and an address the kernel deletes no endpoint, but closes the initial subflow of every connection that has " +
+		Help: "With id 0 and an address the kernel deletes no endpoint, but closes the initial subflow of every " +
+			"connection that has " +
 			"this local address. It reports success even if there was none.",
 		Keywords: []grammar.Keyword{idKeyword()},
-		Examples: []grammar.Example{{Line: "endpoint delete id 2", Meaning: "delete endpoint 2 and close its subflows"}},
-		Run:      a.endpointRun((*app).deleteEndpoint),
+		Examples: []grammar.Example{
+			{Line: "endpoint delete id 2", Meaning: "delete endpoint 2 and close its subflows"},
+		},
+		Run: a.endpointRun((*app).deleteEndpoint),
 	}
 }
 
@@ -169,7 +188,10 @@ func (a *app) deleteEndpoint(ctx context.Context, pm pathManager, inv *grammar.I
 		return err
 	}
 	if !a.asIP {
-		a.warn("id 0 is not an endpoint: this closes the initial subflow of every connection from %v, if there is one", r.Address)
+		a.warn(
+			"id 0 is not an endpoint: this closes the initial subflow of every connection from %v, if there is one",
+			r.Address,
+		)
 	}
 	return pm.CloseInitialSubflows(ctx, r.Address)
 }
@@ -296,7 +318,10 @@ func (a *app) warnMaskedFlags(ctx context.Context, pm pathManager, r *iproute.En
 			continue
 		}
 		if lost := r.Flags &^ e.Flags; lost != 0 {
-			a.warn("this kernel does not support the flag %v and dropped it: the endpoint is %v id %d %v", lost, e.Address, e.ID, e.Flags)
+			a.warn(
+				"this kernel does not support the flag %v and dropped it: the endpoint is %v id %d %v", lost,
+				e.Address, e.ID, e.Flags,
+			)
 		}
 	}
 }
@@ -316,7 +341,10 @@ func (a *app) warnOfChange(ctx context.Context, pm pathManager, r *iproute.Endpo
 			continue
 		}
 		if r.ID != 0 && e.ID != r.ID {
-			a.warn("the address %v names endpoint id %d, and id %d does not count: the kernel looks for the address", e.Address, e.ID, r.ID)
+			a.warn(
+				"the address %v names endpoint id %d, and id %d does not count: the kernel looks for the address",
+				e.Address, e.ID, r.ID,
+			)
 		}
 		lost := e.Flags & (mptcp.FlagBackup | mptcp.FlagFullmesh) &^ r.Flags &^ r.Cleared
 		if lost != 0 {

@@ -23,9 +23,11 @@ import (
 
 func (a *app) endpointCheckCommand() grammar.Command {
 	return grammar.Command{
-		Name:      "check",
-		Summary:   "say what would happen if you added an endpoint",
-		Synopsis:  []string{"ADDRESS [ dev DEV ] [ port PORT ] [ to PEER ] [ signal | subflow | backup | fullmesh | laminar ]..."},
+		Name:    "check",
+		Summary: "say what would happen if you added an endpoint",
+		Synopsis: []string{
+			"ADDRESS [ dev DEV ] [ port PORT ] [ to PEER ] [ signal | subflow | backup | fullmesh | laminar ]...",
+		},
 		Help:      endpointCheckHelp,
 		Privilege: "none",
 		Operand:   grammar.Address,
@@ -39,8 +41,13 @@ func (a *app) endpointCheckCommand() grammar.Command {
 			{Name: "fullmesh", Summary: "with subflow: to each address of the peer"},
 			{Name: "laminar", Summary: "to an address that the peer announces"},
 		},
-		Examples: []grammar.Example{{Line: "endpoint check 192.0.2.3 dev wlp1s0 to 198.51.100.1", Meaning: "would a second subflow come up from there?"}},
-		Run:      a.endpointCheck,
+		Examples: []grammar.Example{
+			{
+				Line:    "endpoint check 192.0.2.3 dev wlp1s0 to 198.51.100.1",
+				Meaning: "would a second subflow come up from there?",
+			},
+		},
+		Run: a.endpointCheck,
 	}
 }
 
@@ -68,7 +75,9 @@ func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error 
 	existing, lines, fine := doctor.Existing(facts, e)
 	if existing != 0 {
 		check.Endpoint.ID = existing
-		facts.Endpoints = slices.DeleteFunc(slices.Clone(facts.Endpoints), func(o mptcp.Endpoint) bool { return o.ID == existing })
+		facts.Endpoints = slices.DeleteFunc(
+			slices.Clone(facts.Endpoints), func(o mptcp.Endpoint) bool { return o.ID == existing },
+		)
 	}
 	var starts []doctor.Start
 	if e.Flags.CreatesSubflows() {
@@ -83,7 +92,13 @@ func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error 
 	supposed.Lookups = host.Lookups(ctx, &supposed)
 	check.Problems = doctor.CheckEndpoint(supposed, e)
 	if e.Flags.CreatesSubflows() && len(starts) == 0 {
-		check.Problems = append(check.Problems, doctor.Problem{Text: "no peer to check: this host has opened no connection and has no default route", Fix: []string{"name a peer: to PEER"}})
+		check.Problems = append(
+			check.Problems,
+			doctor.Problem{
+				Text: "no peer to check: this host has opened no connection and has no default route",
+				Fix:  []string{"name a peer: to PEER"},
+			},
+		)
 	}
 	check.Facts = append(lines, checkedFacts(&supposed, e)...)
 	check.Works = len(check.Problems) == 0 && fine
@@ -141,7 +156,9 @@ func deviceOf(host *live.Host, e mptcp.Endpoint) string {
 }
 
 // checkStarts returns where the initial subflows go from and to.
-func checkStarts(ctx context.Context, host *live.Host, facts *doctor.Facts, peer netip.Addr, e mptcp.Endpoint) ([]doctor.Start, error) {
+func checkStarts(
+	ctx context.Context, host *live.Host, facts *doctor.Facts, peer netip.Addr, e mptcp.Endpoint,
+) ([]doctor.Start, error) {
 	if !peer.IsValid() {
 		starts := startsOf(facts.Connections)
 		if len(starts) > 0 {
@@ -195,7 +212,9 @@ func replaceFirst(problems []doctor.Problem, id mptcp.AddressID, e mptcp.Endpoin
 	add := "mptcpctl endpoint add " + e.Address.String()
 	for i := range problems {
 		for j, fix := range problems[i].Fix {
-			problems[i].Fix[j] = strings.Replace(fix, add, fmt.Sprintf("mptcpctl endpoint delete id %d && %s", id, add), 1)
+			problems[i].Fix[j] = strings.Replace(
+				fix, add, fmt.Sprintf("mptcpctl endpoint delete id %d && %s", id, add), 1,
+			)
 		}
 	}
 }
@@ -229,7 +248,13 @@ func checkedFacts(f *doctor.Facts, e mptcp.Endpoint) []string {
 		facts = append(facts, text)
 	}
 	if f.Limits != nil {
-		facts = append(facts, fmt.Sprintf("limits: subflows %d, add_addr_accepted %d; %s without this one", f.Limits.Subflows, f.Limits.AddAddrAccepted, present.Count(len(f.Endpoints)-1, "endpoint")))
+		facts = append(
+			facts,
+			fmt.Sprintf(
+				"limits: subflows %d, add_addr_accepted %d; %s without this one", f.Limits.Subflows,
+				f.Limits.AddAddrAccepted, present.Count(len(f.Endpoints)-1, "endpoint"),
+			),
+		)
 	}
 	return facts
 }

@@ -72,9 +72,11 @@ func runFake(f *fakePathManager, line string) answer {
 func TestMaskedFlagsAreTold(t *testing.T) {
 	old := mptcp.FlagSignal | mptcp.FlagSubflow | mptcp.FlagBackup
 	for line, want := range map[string]string{
-		"endpoint add 10.0.0.1 laminar":                 "mptcpctl: warning: this kernel does not support the flag laminar and dropped it: the endpoint is 10.0.0.1 id 1 \n",
-		"endpoint add 10.0.0.1 subflow fullmesh backup": "mptcpctl: warning: this kernel does not support the flag fullmesh and dropped it: the endpoint is 10.0.0.1 id 1 subflow backup\n",
-		"endpoint add 10.0.0.1 subflow id 5":            "",
+		"endpoint add 10.0.0.1 laminar": "mptcpctl: warning: this kernel does not support the flag " +
+			"laminar and dropped it: the endpoint is 10.0.0.1 id 1 \n",
+		"endpoint add 10.0.0.1 subflow fullmesh backup": "mptcpctl: warning: this kernel does not support the flag " +
+			"fullmesh and dropped it: the endpoint is 10.0.0.1 id 1 subflow backup\n",
+		"endpoint add 10.0.0.1 subflow id 5": "",
 	} {
 		f := &fakePathManager{knows: old}
 		got := runFake(f, line)
@@ -96,12 +98,16 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		want   string
 		code   int
 	}{
-		{&pathmanager.Error{Op: "endpoint add", Object: "10.0.0.1", Err: fs.ErrPermission}, "mptcpctl: endpoint add 10.0.0.1: permission denied (this needs CAP_NET_ADMIN", 2},
+		{&pathmanager.Error{Op: "endpoint add", Object: "10.0.0.1", Err: fs.ErrPermission}, "mptcpctl: endpoint add " +
+			"10.0.0.1: permission denied (this needs CAP_NET_ADMIN", 2},
 		{mptcp.ErrNotSupported, "mptcpctl: endpoint add: not supported by this kernel (MPTCP needs Linux 5.6", 2},
 		{context.Canceled, "", exit.Interrupted},
-		{&fs.PathError{Op: "open", Path: "x", Err: fs.ErrPermission}, "mptcpctl: endpoint add: open x: permission denied\n", 2},
-		{fmt.Errorf("x: needs CAP_NET_ADMIN%w", quiet{fs.ErrPermission}), "mptcpctl: endpoint add: x: needs CAP_NET_ADMIN\n", 2},
-		{&enterError{"x", compat.CError(syscall.EPERM)}, "mptcpctl: endpoint add: setting the network namespace \"x\" failed: Operation not permitted (entering a network namespace needs CAP_SYS_ADMIN", 2},
+		{&fs.PathError{Op: "open", Path: "x", Err: fs.ErrPermission}, "mptcpctl: endpoint add: open x: permission " +
+			"denied\n", 2},
+		{fmt.Errorf("x: needs CAP_NET_ADMIN%w", quiet{fs.ErrPermission}), "mptcpctl: endpoint add: x: needs " +
+			"CAP_NET_ADMIN\n", 2},
+		{&enterError{"x", compat.CError(syscall.EPERM)}, "mptcpctl: endpoint add: setting the network namespace " +
+			"\"x\" failed: Operation not permitted (entering a network namespace needs CAP_SYS_ADMIN", 2},
 		{errors.New("odd"), "mptcpctl: endpoint add: odd\n", 2},
 	} {
 		got := runFake(&fakePathManager{refuse: c.refuse}, "endpoint add 10.0.0.1")

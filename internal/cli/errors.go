@@ -103,7 +103,8 @@ func advice(err error) string {
 	case errors.Is(err, fs.ErrPermission) && saidWhich(err):
 		return ""
 	case errors.Is(err, fs.ErrPermission):
-		return " (this needs CAP_NET_ADMIN in the network namespace: run it as root; commands that only show something work without)"
+		return " (this needs CAP_NET_ADMIN in the network namespace: run it as root; commands that only show " +
+			"something work without)"
 	case errors.Is(err, mptcp.ErrDisabled):
 		return " (enable it: sysctl -w net.mptcp.enabled=1)"
 	case errors.Is(err, mptcp.ErrNotSupported):

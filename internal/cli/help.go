@@ -16,8 +16,11 @@ func (a *app) helpCommand() grammar.Command {
 		Synopsis:  []string{"[ COMMAND [ VERB ] ]", "filter"},
 		Help:      helpHelp,
 		Privilege: "none",
-		Flags:     []grammar.Flag{{Name: "man", Summary: "write a manual page (mdoc) instead"}, {Name: "man-list", Summary: "list the manual pages, for installers"}},
-		Operand:   grammar.Subject,
+		Flags: []grammar.Flag{
+			{Name: "man", Summary: "write a manual page (mdoc) instead"},
+			{Name: "man-list", Summary: "list the manual pages, for installers"},
+		},
+		Operand: grammar.Subject,
 		Examples: []grammar.Example{
 			{Line: "help endpoint add", Meaning: "the grammar of one verb"},
 			{Line: "help --man endpoint | man -l -", Meaning: "the manual page of a command"},

@@ -17,17 +17,29 @@ func filterTopic() grammar.Topic {
 		Title:   "Terms",
 		Examples: []grammar.Example{
 			{Line: "connection dst 192.0.2.0/24 and dport 443", Meaning: "connections to port 443 of a network"},
-			{Line: "connection 'state established and subflows < 2 and not fallback'", Meaning: "connections without a second subflow"},
+			{
+				Line:    "connection 'state established and subflows < 2 and not fallback'",
+				Meaning: "connections without a second subflow",
+			},
 			{Line: "wait 'process curl and subflows >= 2' timeout 5s", Meaning: "wait until curl has a second subflow"},
-			{Line: "monitor event SF_CLOSED error ECONNRESET,ETIMEDOUT", Meaning: "subflows that end with one of two errors"},
-			{Line: "doctor '( dev wlan0 or family inet6 ) and side client'", Meaning: "what is wrong with some connections that this host opened"},
+			{
+				Line:    "monitor event SF_CLOSED error ECONNRESET,ETIMEDOUT",
+				Meaning: "subflows that end with one of two errors",
+			},
+			{
+				Line:    "doctor '( dev wlan0 or family inet6 ) and side client'",
+				Meaning: "what is wrong with some connections that this host opened",
+			},
 		},
 	}
 	for _, t := range filter.Terms() {
 		topic.Rows = append(topic.Rows, [2]string{strings.TrimSpace(t.Word + " " + t.Argument), t.Meaning})
 	}
 	for _, v := range []struct{ word, name string }{{"state", "STATE"}, {"event", "NAME"}, {"reason", "NAME"}} {
-		topic.Rows = append(topic.Rows, [2]string{v.name + ", after " + v.word, "one of " + strings.Join(filter.Values(v.word), ", ")})
+		topic.Rows = append(
+			topic.Rows,
+			[2]string{v.name + ", after " + v.word, "one of " + strings.Join(filter.Values(v.word), ", ")},
+		)
 	}
 	return topic
 }

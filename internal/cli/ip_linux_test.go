@@ -252,7 +252,8 @@ func TestBatchAsIP(t *testing.T) {
 		labtest.Skip(t, "iproute2 is not installed: %v", err)
 	}
 	for name, text := range map[string]string{
-		"good":            "# limits first\nmptcp limits set subflows 3\n\nmptcp endpoint add 10.0.0.1 \\\n  signal id 3\nmptcp endpoint show # all\n",
+		"good": "# limits first\nmptcp limits set subflows 3\n\nmptcp endpoint add 10.0.0.1 \\\n  signal " +
+			"id 3\nmptcp endpoint show # all\n",
 		"refused":         "mptcp endpoint del id 9\nmptcp limits\n",
 		"wrong argument":  "mptcp endpoint add 10.0.0.1 id 999\nmptcp limits\n",
 		"wrong address":   "mptcp endpoint add nowhere\nmptcp limits\n",

@@ -29,13 +29,26 @@ func (a *app) labCommand() grammar.Command {
 		},
 		Verbs: []grammar.Command{
 			{Name: "demo", Summary: "Red Hat's procedure, step by step", Synopsis: []string{""}, Run: a.labDemo},
-			{Name: "list", Summary: "list the networks and scenarios for `run` and `shell`", Synopsis: []string{""}, Run: a.labList},
 			{
-				Name: "run", Summary: "build a network, connect over it, and show which subflows come up, or what is wrong", Synopsis: []string{"NAME", "--all"},
+				Name:     "list",
+				Summary:  "list the networks and scenarios for `run` and `shell`",
+				Synopsis: []string{""},
+				Run:      a.labList,
+			},
+			{
+				Name: "run", Summary: "build a network, connect over it, and show which subflows come up, or what " +
+					"is wrong", Synopsis: []string{"NAME", "--all"},
 				Operand: grammar.Word, Choices: labNames(), Run: a.labRun,
 				Flags: []grammar.Flag{{Name: "all", Summary: "run all scenarios, and show what doctor finds in each"}},
 			},
-			{Name: "shell", Summary: "open a shell in the client of a network, or on the host where a scenario fails", Synopsis: []string{"[ NAME ]"}, Operand: grammar.Word, Choices: labNames(), Run: a.labShell},
+			{
+				Name:     "shell",
+				Summary:  "open a shell in the client of a network, or on the host where a scenario fails",
+				Synopsis: []string{"[ NAME ]"},
+				Operand:  grammar.Word,
+				Choices:  labNames(),
+				Run:      a.labShell,
+			},
 		},
 	}
 }
@@ -71,7 +84,13 @@ func (a *app) labList(_ context.Context, inv *grammar.Invocation) error {
 
 // labRunner runs the lab with this program's own commands.
 func labRunner(inv *grammar.Invocation) *runner.Runner {
-	return &runner.Runner{Program: ownCommand(), Stdin: inv.Stdin, Out: inv.Stdout, Stderr: inv.Stderr, Colors: line.Palette(inv)}
+	return &runner.Runner{
+		Program: ownCommand(),
+		Stdin:   inv.Stdin,
+		Out:     inv.Stdout,
+		Stderr:  inv.Stderr,
+		Colors:  line.Palette(inv),
+	}
 }
 
 func (a *app) labDemo(ctx context.Context, inv *grammar.Invocation) error {

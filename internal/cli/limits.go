@@ -20,14 +20,24 @@ func (a *app) limitsCommand() grammar.Command {
 			{
 				Name: "set", Summary: "change one limit or both",
 				Synopsis: []string{"[ subflows NUMBER ] [ add_addr_accepted NUMBER ]"},
-				Help: "The limits also apply to existing connections. The kernel refuses numbers above its maximum, which is 8 up to Linux 7.1 and 64 since then; " +
+				Help: "The limits also apply to existing connections. The kernel refuses numbers above its maximum, " +
+					"which is 8 up to Linux 7.1 and 64 since then; " +
 					"in that case nothing changes.",
 				Keywords: []grammar.Keyword{
 					{Name: "subflows", Value: grammar.Number, Summary: "additional subflows, beyond the initial one"},
-					{Name: "add_addr_accepted", Value: grammar.Number, Summary: "announced addresses of the peer to which this host connects"},
+					{
+						Name:    "add_addr_accepted",
+						Value:   grammar.Number,
+						Summary: "announced addresses of the peer to which this host connects",
+					},
 				},
-				Examples: []grammar.Example{{Line: "limits set add_addr_accepted 1 subflows 1", Meaning: "allow one additional subflow, also to an announced address"}},
-				Run:      a.endpointRun((*app).setLimits),
+				Examples: []grammar.Example{
+					{
+						Line:    "limits set add_addr_accepted 1 subflows 1",
+						Meaning: "allow one additional subflow, also to an announced address",
+					},
+				},
+				Run: a.endpointRun((*app).setLimits),
 			},
 			{
 				Name: "show", Summary: "print the limits", Synopsis: []string{""}, Privilege: "none",

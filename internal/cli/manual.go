@@ -20,14 +20,14 @@ func (a *app) manual() *grammar.Manual {
 			"Its command lines have the shape of ip(8): an object, a verb, and keywords. Objects, verbs " +
 			"and options may be shortened; a mistyped one gets a proposal. endpoint, limits and monitor " +
 			"take what follows `ip mptcp` and print the same text.\n\n" +
-			"Commands that only show something need no privilege. Changes and events need CAP_NET_ADMIN in the network " +
+			"Commands that only show something need no privilege. Changes and events need CAP_NET_ADMIN in the " +
+			"network " +
 			"namespace.",
 		Entries: a.commands(),
 		Topics:  []grammar.Topic{filterTopic()},
 		Date:    buildDate(),
 		ExitCodes: [][2]string{
-			{"0", "done"},
-			{"1", "failed"},
+			{"0", "done"}, {"1", "failed"},
 			{"2", "wrong usage; in endpoint, limits and monitor: refused by the kernel"},
 			{"3", "in doctor, where 1 and 2 mean warnings and failures: wrong usage, or no verdict"},
 			{"255", "wrong usage of endpoint, limits and monitor, or a network namespace that cannot be entered"},

@@ -29,9 +29,28 @@ func (a *app) monitorCommand() grammar.Command {
 		Privilege: "CAP_NET_ADMIN in the network namespace",
 		Flags: []grammar.Flag{
 			{Name: "json-array", Summary: "one JSON array in the form of iproute2 7.1"},
-			{Name: "coalesce", Value: grammar.Duration, Metavar: "TIME", Summary: "how long an event may wait for others if more than 1,500 arrive per second (default 2ms, only above 18,000 per second; 0: never)"},
-			{Name: "buffer", Value: grammar.Number, Metavar: "MIB", Summary: "receive buffer in MiB (default 64; 16 with --engine ring); if auto switches to the ring, the ring gets a quarter of it"},
-			{Name: "engine", Value: grammar.Name, Metavar: "ENGINE", Choices: []string{"auto", "netlink", "ring"}, Summary: "netlink, or ring: cheaper if many events arrive, needs CAP_BPF and CAP_PERFMON, not with -a (default auto: netlink, and ring once a storm of events shows that it pays, if it is allowed)"},
+			{
+				Name:    "coalesce",
+				Value:   grammar.Duration,
+				Metavar: "TIME",
+				Summary: "how long an event may wait for others if more than 1,500 arrive per second (default 2ms, " +
+					"only above 18,000 per second; 0: never)",
+			},
+			{
+				Name:    "buffer",
+				Value:   grammar.Number,
+				Metavar: "MIB",
+				Summary: "receive buffer in MiB (default 64; 16 with --engine ring); if auto switches to the ring, " +
+					"the ring gets a quarter of it",
+			},
+			{
+				Name:    "engine",
+				Value:   grammar.Name,
+				Metavar: "ENGINE",
+				Choices: []string{"auto", "netlink", "ring"},
+				Summary: "netlink, or ring: cheaper if many events arrive, needs CAP_BPF and CAP_PERFMON, not with " +
+					"-a (default auto: netlink, and ring once a storm of events shows that it pays, if it is allowed)",
+			},
 		},
 		Operand: grammar.Filter,
 		IPRoute: true,
@@ -87,7 +106,12 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 	}
 	devices := device.NewNames()
 	devices.Find = stream.Device
-	m := &monitor.Printer{Out: inv.Stdout, Form: eventFormat(inv, devices, a.lineEnd(inv)), Devices: devices, Expr: expr.WithDevices(devices.Name)}
+	m := &monitor.Printer{
+		Out:     inv.Stdout,
+		Form:    eventFormat(inv, devices, a.lineEnd(inv)),
+		Devices: devices,
+		Expr:    expr.WithDevices(devices.Name),
+	}
 	if asked.Dedicated {
 		m.Begun = process.CalmMonitor
 	}
@@ -117,7 +141,9 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 
 // openEvents opens the events that the options mean. Without derived ones, -a and
 // --replay they come straight from the listener.
-func openEvents(ctx context.Context, inv *grammar.Invocation, config *pathmanager.ListenConfig, derived bool) (stream *monitor.Stream, err error) {
+func openEvents(
+	ctx context.Context, inv *grammar.Invocation, config *pathmanager.ListenConfig, derived bool,
+) (stream *monitor.Stream, err error) {
 	switch {
 	case inv.Options.Replay != "":
 		return openRecordedEvents(inv)
@@ -181,7 +207,8 @@ func askedPace(inv *grammar.Invocation) (pace.Pace, error) {
 func subscribeError(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return exit.With(exit.IPUsage, fmt.Errorf("monitor: can't subscribe to mptcp events: Operation not permitted: "+
-			"events need CAP_NET_ADMIN in the network namespace (root); without it these commands work: connection, endpoint show, limits show, paths, counters, doctor%w", quiet{err}))
+			"events need CAP_NET_ADMIN in the network namespace (root); without it these commands work: connection, "+
+			"endpoint show, limits show, paths, counters, doctor%w", quiet{err}))
 	}
 	return exit.With(exit.IPUsage, fmt.Errorf("monitor: can't subscribe to mptcp events: %w", err))
 }
@@ -203,7 +230,14 @@ func eventFormat(inv *grammar.Invocation, devices *device.Names, lineEnd string)
 	case o.JSON:
 		return monitor.Form{Writer: &present.EventJSON{Device: devices.Name}, End: "\n"}
 	}
-	text := &present.EventText{Colors: line.Palette(inv), Details: o.Details, OneLine: o.OneLine, Device: devices.Name, Time: timeStyle(o), End: lineEnd}
+	text := &present.EventText{
+		Colors:  line.Palette(inv),
+		Details: o.Details,
+		OneLine: o.OneLine,
+		Device:  devices.Name,
+		Time:    timeStyle(o),
+		End:     lineEnd,
+	}
 	return monitor.Form{Writer: text}
 }
 

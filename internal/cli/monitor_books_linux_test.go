@@ -85,7 +85,12 @@ func stop(t *testing.T, p *lab.Process) {
 // where there are any: then it is what somebody else heard who lost nothing.
 func TestMonitorKeepsItsBooks(t *testing.T) {
 	for name, options := range map[string][]string{
-		"netlink": {"--engine", "netlink"}, "ring": {"--engine", "ring"}, "auto": nil, "derived": {"-d"}, "all": {"-a"}, "all derived": {"-a", "-d"},
+		"netlink":     {"--engine", "netlink"},
+		"ring":        {"--engine", "ring"},
+		"auto":        nil,
+		"derived":     {"-d"},
+		"all":         {"-a"},
+		"all derived": {"-a", "-d"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ns := loopback(t)
@@ -119,7 +124,15 @@ func TestMonitorKeepsItsBooks(t *testing.T) {
 			c := books(t, p, a.port)
 			said := c.printed + c.lost
 			if said < a.made || !others && (said != a.made || c.foreign != 0) || c.lost == 0 || c.overflowed != 0 {
-				t.Errorf("printed %d and %d of others, lost %d in %d places: %d of %d", c.printed, c.foreign, c.lost, c.marks, said, a.made)
+				t.Errorf(
+					"printed %d and %d of others, lost %d in %d places: %d of %d",
+					c.printed,
+					c.foreign,
+					c.lost,
+					c.marks,
+					said,
+					a.made,
+				)
 			}
 			if others { // the bystander began earlier, ends later, and may not have read everything yet
 				await.True(t, "the bystander to hear all that the monitor says", func() bool { return said <= heard() })

@@ -102,7 +102,12 @@ func TestMonitorAgreesWithIP(t *testing.T) {
 	// One of them may be late, and ip prints nothing more at its end: when both tell of
 	// one more connection they have told of all before it.
 	for i, name := range []string{lab.ClientHost, lab.ServerHost} {
-		s, err := lab.Serve(ctx, l.Host(name).Namespace, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), lastPort), nil)
+		s, err := lab.Serve(
+			ctx,
+			l.Host(name).Namespace,
+			netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), lastPort),
+			nil,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +207,12 @@ func churn(t *testing.T, ctx context.Context, l *lab.Lab) {
 			to string
 			v6 bool
 		}{{"10.0.1.1", false}, {"2001:db8:1::1", true}, {"10.0.1.1", true}} {
-			c, err := lab.Connect(ctx, client.Namespace, netip.AddrPortFrom(netip.MustParseAddr(kind.to), churnPort), &lab.ConnectConfig{V6: kind.v6})
+			c, err := lab.Connect(
+				ctx,
+				client.Namespace,
+				netip.AddrPortFrom(netip.MustParseAddr(kind.to), churnPort),
+				&lab.ConnectConfig{V6: kind.v6},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -375,7 +385,14 @@ func compareMonitors(t *testing.T, host, version string, ours, theirs []string) 
 	us, them := bySubflow(ours), bySubflow(theirs)
 	for key, lines := range us {
 		if !slices.Equal(lines, them[key]) {
-			t.Errorf("%s, %s:\nours:\n%s\niproute2 %s:\n%s", host, key, strings.Join(lines, "\n"), version, strings.Join(them[key], "\n"))
+			t.Errorf(
+				"%s, %s:\nours:\n%s\niproute2 %s:\n%s",
+				host,
+				key,
+				strings.Join(lines, "\n"),
+				version,
+				strings.Join(them[key], "\n"),
+			)
 			break
 		}
 	}

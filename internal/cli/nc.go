@@ -13,9 +13,12 @@ import (
 
 func (a *app) ncCommand() grammar.Command {
 	return grammar.Command{
-		Name:      "nc",
-		Summary:   "netcat on MPTCP sockets",
-		Synopsis:  []string{"[ -46Nnv ] [ -p PORT ] [ -s ADDRESS ] [ -w SECONDS ] HOST PORT", "-l [ -46knv ] [ -p PORT ] [ HOST ] [ PORT ]"},
+		Name:    "nc",
+		Summary: "netcat on MPTCP sockets",
+		Synopsis: []string{
+			"[ -46Nnv ] [ -p PORT ] [ -s ADDRESS ] [ -w SECONDS ] HOST PORT",
+			"-l [ -46knv ] [ -p PORT ] [ HOST ] [ PORT ]",
+		},
 		Help:      ncHelp,
 		Privilege: "none; ports below 1024 need what they need for any program",
 		Flags: []grammar.Flag{
@@ -24,8 +27,18 @@ func (a *app) ncCommand() grammar.Command {
 			{Name: "port", Letter: 'p', Value: grammar.Port, Metavar: "PORT", Summary: "the local port"},
 			{Name: "source", Letter: 's', Value: grammar.Address, Metavar: "ADDRESS", Summary: "the local address"},
 			{Name: "verbose", Letter: 'v', Summary: "report on stderr what is connected, and whether it uses MPTCP"},
-			{Name: "wait", Letter: 'w', Value: grammar.Number, Metavar: "SECONDS", Summary: "give up connecting, and idle connections, after this time"},
-			{Name: "shutdown", Letter: 'N', Summary: "shut down the sending side at the end of the input, even if nothing was sent"},
+			{
+				Name:    "wait",
+				Letter:  'w',
+				Value:   grammar.Number,
+				Metavar: "SECONDS",
+				Summary: "give up connecting, and idle connections, after this time",
+			},
+			{
+				Name:    "shutdown",
+				Letter:  'N',
+				Summary: "shut down the sending side at the end of the input, even if nothing was sent",
+			},
 			{Name: "numeric", Letter: 'n', Summary: "the host is an address, not a name"},
 			{Name: "ipv4", Letter: '4', Summary: "IPv4 only"},
 			{Name: "ipv6", Letter: '6', Summary: "IPv6 only"},

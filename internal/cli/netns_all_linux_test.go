@@ -72,7 +72,8 @@ func TestAllNamespaces(t *testing.T) {
 		if err := json.Unmarshal([]byte(stdoutOf(t, ctx, server, "-a", "-j", "connection", "show", "netns", `"`+name+`"`)), &connections); err != nil {
 			t.Fatal(err)
 		}
-		if len(connections) != 2 || connections[0].Netns != name || len(connections[0].Subflows) != 2 || len(connections[0].Processes) == 0 {
+		if len(connections) != 2 || connections[0].Netns != name || len(connections[0].Subflows) != 2 ||
+			len(connections[0].Processes) == 0 {
 			t.Errorf("connections %+v", connections)
 		}
 		file := filepath.Join(t.TempDir(), "all.pcapng")
@@ -82,7 +83,10 @@ func TestAllNamespaces(t *testing.T) {
 			want string
 		}
 		tests := []answer{
-			{[]string{"-a", "wait", "netns", `"` + name + `"`, "and", "subflows", ">=", "2", "timeout", "60s"}, " netns " + name + " "},
+			{
+				[]string{"-a", "wait", "netns", `"` + name + `"`, "and", "subflows", ">=", "2", "timeout", "60s"},
+				" netns " + name + " ",
+			},
 			{[]string{"-a", "connection"}, " netns " + name + " "},
 			{[]string{"-a", "endpoint", "show"}, "10.0.2.2 id 1 subflow dev eth1 netns " + name + " \n"},
 			{[]string{"-a", "-j", "endpoint", "show"}, `"dev":"eth1","netns":"` + name + `"}`},
@@ -95,14 +99,20 @@ func TestAllNamespaces(t *testing.T) {
 		}
 		for _, test := range tests {
 			// A recording gives the same answers under the same names.
-			if replayed := append([]string{"--replay", file}, test.args[1:]...); !strings.Contains(stdoutOf(t, ctx, server, replayed...), test.want) {
+			if replayed := append([]string{"--replay", file}, test.args[1:]...); !strings.Contains(
+				stdoutOf(t, ctx, server, replayed...),
+				test.want,
+			) {
 				t.Errorf("%q lacks %q", replayed, test.want)
 			}
 			if got := stdoutOf(t, ctx, server, test.args...); !strings.Contains(got, test.want) {
 				t.Errorf("%q: %q lacks %q", test.args, got, test.want)
 			}
 		}
-		if out := stdoutOf(t, ctx, server, "--replay", file, "top", "--plain", "--count", "1", "--screen", "connections"); !strings.Contains(out, name) {
+		if out := stdoutOf(t, ctx, server, "--replay", file, "top", "--plain", "--count", "1", "--screen", "connections"); !strings.Contains(
+			out,
+			name,
+		) {
 			t.Errorf("top does not name %q: %s", name, out)
 		}
 		for line := range strings.Lines(stdoutOf(t, ctx, server, "--replay", file, "counters", "watch")) {
@@ -201,7 +211,8 @@ func TestDerivedEvents(t *testing.T) {
 	find := func(event string, token mptcp.Token) (found object, ok bool) {
 		for _, line := range monitor.Lines() {
 			var o object
-			if line.Stream == lab.Stdout && json.Unmarshal([]byte(line.Text), &o) == nil && o.Event == event && o.Token == token.String() {
+			if line.Stream == lab.Stdout && json.Unmarshal([]byte(line.Text), &o) == nil && o.Event == event &&
+				o.Token == token.String() {
 				return o, true
 			}
 		}

@@ -74,7 +74,9 @@ func openNetns(name string) (*os.File, error) {
 		f, err = os.Open("/proc/" + name + "/ns/net")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("Cannot open network namespace %q: %w", name, compat.CError(err)) //lint:ignore ST1005 iproute2's words
+		return nil, fmt.Errorf(
+			"Cannot open network namespace %q: %w", name, compat.CError(err),
+		) //lint:ignore ST1005 iproute2's words
 	}
 	return f, nil
 }

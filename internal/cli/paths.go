@@ -12,6 +12,7 @@ import (
 	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/pathadvice"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
@@ -63,7 +64,9 @@ func (a *app) paths(ctx context.Context, inv *grammar.Invocation) error {
 }
 
 // pathsOf returns the paths of one network namespace.
-func pathsOf(ctx context.Context, inv *grammar.Invocation, view source.View, destination netip.Addr) (*present.Paths, error) {
+func pathsOf(
+	ctx context.Context, inv *grammar.Invocation, view source.View, destination netip.Addr,
+) (*present.Paths, error) {
 	report, err := view.Paths(ctx, destination)
 	if err != nil {
 		return nil, err
@@ -77,11 +80,11 @@ func pathsOf(ctx context.Context, inv *grammar.Invocation, view source.View, des
 		return nil, err
 	}
 	where := doctor.Facts{Enter: view.Enter(), Netns: view.Netns()}
-	advice := pathsAdvice{device: view.DeviceName, inside: where.Inside}
+	answers := pathadvice.Advice{Device: view.DeviceName, Inside: where.Inside}
 	if settings, err := view.Sysctls(); err == nil {
-		advice.settings = settings
+		answers.Settings = settings
 	}
-	answer := advice.of(ofPathFamilies(&inv.Options, report), endpoints, limits)
+	answer := answers.Of(ofPathFamilies(&inv.Options, report), endpoints, limits)
 	answer.Netns = view.Netns()
 	return answer, nil
 }

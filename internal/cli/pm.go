@@ -23,14 +23,20 @@ func (a *app) pmCommand() grammar.Command {
 		Help:      pmHelp,
 		Privilege: "addresses: none; the others: CAP_NET_ADMIN in the network namespace",
 		Verbs: []grammar.Command{
-			a.pmAnnounceCommand(), a.pmRemoveCommand(), a.pmCreateCommand(), a.pmDestroyCommand(), a.pmFlagsCommand(), a.pmAddressesCommand(),
+			a.pmAnnounceCommand(), a.pmRemoveCommand(), a.pmCreateCommand(),
+			a.pmDestroyCommand(), a.pmFlagsCommand(), a.pmAddressesCommand(),
 		},
 	}
 }
 
 // The keywords that the verbs share.
 func tokenKeyword() grammar.Keyword {
-	return grammar.Keyword{Name: "token", Value: grammar.Token, Summary: "the connection's token on this host, in hexadecimal, or a filter that matches one, such as 'dst :443'"}
+	return grammar.Keyword{
+		Name:  "token",
+		Value: grammar.Token,
+		Summary: "the connection's token on this host, in hexadecimal, or a filter that matches one, such as 'dst " +
+			":443'",
+	}
 }
 
 func fromKeyword(summary string) grammar.Keyword {
@@ -46,16 +52,22 @@ func (a *app) pmAnnounceCommand() grammar.Command {
 		Name:     "announce",
 		Summary:  "announce an address of this host to the peer (ADD_ADDR)",
 		Synopsis: []string{"ADDRESS token TOKEN id ID [ port PORT ] [ dev DEV ]"},
-		Help:     "The peer may then create a subflow to it, if a program listens there. Announcing it again sends the announcement again.",
-		Operand:  grammar.Address,
+		Help: "The peer may then create a subflow to it, if a program listens there. Announcing it again sends " +
+			"the announcement again.",
+		Operand: grammar.Address,
 		Keywords: []grammar.Keyword{
 			tokenKeyword(),
 			{Name: "id", Value: grammar.ID, Summary: "the address's id in this connection, 1 to 255"},
 			portKeyword("the port to connect to (default: the connection's port)"),
 			{Name: "dev", Value: grammar.Device, Summary: "the device to which subflows to it are bound"},
 		},
-		Examples: []grammar.Example{{Line: "pm announce 198.51.100.1 token 38a251e2 id 2", Meaning: "announce a second address to the peer of one connection"}},
-		Run:      a.pmRun([]string{"id"}, (*app).pmAnnounce),
+		Examples: []grammar.Example{
+			{
+				Line:    "pm announce 198.51.100.1 token 38a251e2 id 2",
+				Meaning: "announce a second address to the peer of one connection",
+			},
+		},
+		Run: a.pmRun([]string{"id"}, (*app).pmAnnounce),
 	}
 }
 
@@ -64,9 +76,14 @@ func (a *app) pmRemoveCommand() grammar.Command {
 		Name:     "remove",
 		Summary:  "remove an address (RM_ADDR); the peer closes the subflows to it",
 		Synopsis: []string{"id ID token TOKEN"},
-		Keywords: []grammar.Keyword{tokenKeyword(), {Name: "id", Value: grammar.ID, Summary: "the address's id; 0 is the id of the initial subflow"}},
-		Examples: []grammar.Example{{Line: "pm remove id 2 token 38a251e2", Meaning: "remove the address that was announced as id 2"}},
-		Run:      a.pmRun([]string{"id"}, (*app).pmRemove),
+		Keywords: []grammar.Keyword{
+			tokenKeyword(),
+			{Name: "id", Value: grammar.ID, Summary: "the address's id; 0 is the id of the initial subflow"},
+		},
+		Examples: []grammar.Example{
+			{Line: "pm remove id 2 token 38a251e2", Meaning: "remove the address that was announced as id 2"},
+		},
+		Run: a.pmRun([]string{"id"}, (*app).pmRemove),
 	}
 }
 
@@ -75,7 +92,8 @@ func (a *app) pmCreateCommand() grammar.Command {
 		Name:     "subflow-create",
 		Summary:  "start a subflow",
 		Synopsis: []string{"from ADDRESS id ID to ADDRESS:PORT token TOKEN [ remid ID ] [ dev DEV ] [ backup ]"},
-		Help:     "The command returns when the handshake has begun: `monitor` shows SF_ESTABLISHED when the subflow is up, or SF_CLOSED with the error.",
+		Help: "The command returns when the handshake has begun: `monitor` shows SF_ESTABLISHED when the " +
+			"subflow is up, or SF_CLOSED with the error.",
 		Keywords: []grammar.Keyword{
 			tokenKeyword(), fromKeyword("the address of this host"),
 			{Name: "id", Value: grammar.ID, Summary: "the id of that address in this connection"},
@@ -84,8 +102,13 @@ func (a *app) pmCreateCommand() grammar.Command {
 			{Name: "dev", Value: grammar.Device, Summary: "the device to which the subflow is bound"},
 			{Name: "backup", Summary: "ask the peer to use it only if no other subflow works"},
 		},
-		Examples: []grammar.Example{{Line: "pm subflow-create from 192.0.2.3 id 2 to 192.0.2.1:443 token 38a251e2", Meaning: "join over the second address"}},
-		Run:      a.pmRun([]string{"from", "id", "to"}, (*app).pmCreate),
+		Examples: []grammar.Example{
+			{
+				Line:    "pm subflow-create from 192.0.2.3 id 2 to 192.0.2.1:443 token 38a251e2",
+				Meaning: "join over the second address",
+			},
+		},
+		Run: a.pmRun([]string{"from", "id", "to"}, (*app).pmCreate),
 	}
 }
 
@@ -95,9 +118,17 @@ func (a *app) pmDestroyCommand() grammar.Command {
 		Summary:  "close a subflow",
 		Synopsis: []string{"from ADDRESS:PORT to ADDRESS:PORT token TOKEN"},
 		Help:     "The kernel also forgets the id of the local address: `pm remove` of that id fails afterwards.",
-		Keywords: []grammar.Keyword{tokenKeyword(), fromKeyword("the subflow's address and port on this host"), toKeyword("the peer's address and port")},
-		Examples: []grammar.Example{{Line: "pm subflow-destroy from 192.0.2.3:40112 to 192.0.2.1:443 token 38a251e2", Meaning: "close one subflow"}},
-		Run:      a.pmRun([]string{"from", "to"}, (*app).pmDestroy),
+		Keywords: []grammar.Keyword{
+			tokenKeyword(), fromKeyword("the subflow's address and port on this host"),
+			toKeyword("the peer's address and port"),
+		},
+		Examples: []grammar.Example{
+			{
+				Line:    "pm subflow-destroy from 192.0.2.3:40112 to 192.0.2.1:443 token 38a251e2",
+				Meaning: "close one subflow",
+			},
+		},
+		Run: a.pmRun([]string{"from", "to"}, (*app).pmDestroy),
 	}
 }
 
@@ -109,10 +140,18 @@ func (a *app) pmFlagsCommand() grammar.Command {
 		Help:     "The kernel informs the peer (MP_PRIO). Without a port, any port matches.",
 		Keywords: []grammar.Keyword{
 			tokenKeyword(), fromKeyword("the subflow's address on this host"), toKeyword("the peer's address"),
-			{Name: "backup", Summary: "use it only if no other subflow works"}, {Name: "nobackup", Summary: "use it like the others"},
+			{
+				Name:    "backup",
+				Summary: "use it only if no other subflow works",
+			}, {Name: "nobackup", Summary: "use it like the others"},
 		},
-		Examples: []grammar.Example{{Line: "pm set-flags from 192.0.2.3 to 192.0.2.1 token 38a251e2 backup", Meaning: "make the subflow between two addresses a backup"}},
-		Run:      a.pmRun([]string{"from", "to"}, (*app).pmSetFlags),
+		Examples: []grammar.Example{
+			{
+				Line:    "pm set-flags from 192.0.2.3 to 192.0.2.1 token 38a251e2 backup",
+				Meaning: "make the subflow between two addresses a backup",
+			},
+		},
+		Run: a.pmRun([]string{"from", "to"}, (*app).pmSetFlags),
 	}
 }
 
@@ -123,9 +162,11 @@ func (a *app) pmAddressesCommand() grammar.Command {
 		Synopsis:  []string{"token TOKEN [ id ID ]"},
 		Help:      "Prints lines like `endpoint show`. Since Linux 6.10.",
 		Privilege: "none",
-		Keywords:  []grammar.Keyword{tokenKeyword(), {Name: "id", Value: grammar.ID, Summary: "only the address with this id"}},
-		Examples:  []grammar.Example{{Line: "pm addresses token 38a251e2", Meaning: "the addresses of one connection"}},
-		Run:       a.pmRun(nil, (*app).pmAddresses),
+		Keywords: []grammar.Keyword{
+			tokenKeyword(), {Name: "id", Value: grammar.ID, Summary: "only the address with this id"},
+		},
+		Examples: []grammar.Example{{Line: "pm addresses token 38a251e2", Meaning: "the addresses of one connection"}},
+		Run:      a.pmRun(nil, (*app).pmAddresses),
 	}
 }
 
@@ -140,7 +181,9 @@ type pmRequest struct {
 
 // pmRun reads the words, sees that the needed ones are there, and opens the path
 // manager for the verb.
-func (a *app) pmRun(needed []string, verb func(*app, context.Context, pathManager, *grammar.Invocation, *pmRequest) error) grammar.Run {
+func (a *app) pmRun(
+	needed []string, verb func(*app, context.Context, pathManager, *grammar.Invocation, *pmRequest) error,
+) grammar.Run {
 	return func(ctx context.Context, inv *grammar.Invocation) error {
 		r, err := a.parsePM(ctx, inv)
 		if err != nil {
@@ -169,7 +212,11 @@ func explainPM(err error) error {
 		return fmt.Errorf("%w (the connection was created under the in-kernel path manager, which keeps managing it: "+
 			"set net.mptcp.path_manager=userspace before you open connections)", err)
 	case strings.Contains(refusal.Message, "invalid token"):
-		return fmt.Errorf("%w (no connection in this network namespace has this token: see `connection`; use this host's token, not the peer's)", err)
+		return fmt.Errorf(
+			"%w (no connection in this network namespace has this token: see `connection`; use this host's token, "+
+				"not the peer's)",
+			err,
+		)
 	}
 	return err
 }
@@ -275,7 +322,9 @@ func pmAddress(inv *grammar.Invocation, name, value string) (netip.AddrPort, err
 	}
 	a, err := netip.ParseAddrPort(value)
 	if err != nil || a.Addr().Zone() != "" {
-		return netip.AddrPort{}, inv.Usage(fmt.Sprintf("%s %q: want ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT", name, value))
+		return netip.AddrPort{}, inv.Usage(
+			fmt.Sprintf("%s %q: want ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT", name, value),
+		)
 	}
 	return a, nil
 }
@@ -334,7 +383,11 @@ func (a *app) pmSetFlags(ctx context.Context, pm pathManager, inv *grammar.Invoc
 // sameFamily refuses two addresses that no subflow can have.
 func sameFamily(inv *grammar.Invocation, r *pmRequest) error {
 	if r.local.Address.Unmap().Is4() != r.remote.Addr().Unmap().Is4() {
-		return inv.Usage(fmt.Sprintf("families mismatch: %v and %v cannot be the ends of one subflow", r.local.Address, r.remote.Addr()))
+		return inv.Usage(
+			fmt.Sprintf(
+				"families mismatch: %v and %v cannot be the ends of one subflow", r.local.Address, r.remote.Addr(),
+			),
+		)
 	}
 	return nil
 }

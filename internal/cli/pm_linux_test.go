@@ -204,7 +204,8 @@ func (h *loopHost) connect() (client, server mptcp.Token) {
 func (h *loopHost) run(program, line string, code int, stdout, stderr string) {
 	h.t.Helper()
 	got := ask(h.t, h.ns, self(h.t), program, strings.Fields(line)...)
-	if got.code != code || got.stdout != stdout || !strings.Contains(got.stderr, stderr) || (stderr == "") != (got.stderr == "") {
+	if got.code != code || got.stdout != stdout || !strings.Contains(got.stderr, stderr) ||
+		(stderr == "") != (got.stderr == "") {
 		h.t.Errorf("%s %s\n%v\nwant exit %d, stdout %q, stderr with %q", program, line, got, code, stdout, stderr)
 	}
 }
@@ -227,7 +228,13 @@ func TestUserspacePathManager(t *testing.T) {
 		t.Errorf("announced: %q, want %q", e[""], want)
 	}
 	h.run("mptcpctl", fmt.Sprintf("pm addresses token %v", server), 0, secondAddress+" id 5 signal \n", "")
-	h.run("mptcpctl", fmt.Sprintf("-j pm addr id 5 tok 0x%v", server), 0, `[{"address":"`+secondAddress+`","id":5,"signal":true}]`+"\n", "")
+	h.run(
+		"mptcpctl",
+		fmt.Sprintf("-j pm addr id 5 tok 0x%v", server),
+		0,
+		`[{"address":"`+secondAddress+`","id":5,"signal":true}]`+"\n",
+		"",
+	)
 	h.run("pm_nl_ctl", "get 5 token "+decimal(server), 0, "id 5 flags signal "+secondAddress+"\n", "")
 	h.run("pm_nl_ctl", "dump token "+decimal(server), 0, "id 5 flags signal "+secondAddress+"\n", "")
 	h.run("mptcpctl", fmt.Sprintf("pm remove id 5 token %v", server), 0, "", "")
@@ -236,19 +243,44 @@ func TestUserspacePathManager(t *testing.T) {
 	}
 	h.run("mptcpctl", fmt.Sprintf("pm remove id 5 token %v", server), 1, "", noAddress)
 
-	h.run("mptcpctl", fmt.Sprintf("pm subflow-create from %s id 9 to %s:%d token %v", secondAddress, firstAddress, port, client), 0, "", "")
+	h.run(
+		"mptcpctl",
+		fmt.Sprintf("pm subflow-create from %s id 9 to %s:%d token %v", secondAddress, firstAddress, port, client),
+		0,
+		"",
+		"",
+	)
 	e = h.next(mptcp.EventSubflowEstablished, client)
 	if e["saddr4"] != secondAddress || e["loc_id"] != "9" || e["backup"] != "0" {
 		t.Errorf("subflow: %q", e[""])
 	}
-	h.run("mptcpctl", fmt.Sprintf("pm set-flags from %s to %s token %v backup", secondAddress, firstAddress, client), 0, "", "")
+	h.run(
+		"mptcpctl",
+		fmt.Sprintf("pm set-flags from %s to %s token %v backup", secondAddress, firstAddress, client),
+		0,
+		"",
+		"",
+	)
 	if e := h.next(mptcp.EventSubflowPriority, server); e["backup"] != "1" {
 		t.Errorf("priority: %q", e[""])
 	}
-	destroy := fmt.Sprintf("pm subflow-destroy from %s:%s to %s:%d token %v", secondAddress, e["sport"], firstAddress, port, client)
+	destroy := fmt.Sprintf(
+		"pm subflow-destroy from %s:%s to %s:%d token %v",
+		secondAddress,
+		e["sport"],
+		firstAddress,
+		port,
+		client,
+	)
 	h.run("mptcpctl", destroy, 0, "", "")
 	h.next(mptcp.EventSubflowClosed, 0)
-	h.run("mptcpctl", destroy, 1, "", "mptcpctl: pm subflow-destroy "+secondAddress+":"+e["sport"]+" token "+client.String()+": "+noSubflow)
+	h.run(
+		"mptcpctl",
+		destroy,
+		1,
+		"",
+		"mptcpctl: pm subflow-destroy "+secondAddress+":"+e["sport"]+" token "+client.String()+": "+noSubflow,
+	)
 }
 
 // TestHelperDrivesPathManager does the same in the words of pm_nl_ctl.
@@ -265,13 +297,45 @@ func TestHelperDrivesPathManager(t *testing.T) {
 	}
 	h.run("pm_nl_ctl", fmt.Sprintf("rem id 4 token %s", decimal(server)), 0, "", "")
 	h.next(mptcp.EventRemoved, client)
-	h.run("pm_nl_ctl", fmt.Sprintf("csf lip %s lid 7 rip %s rport %d token %s", secondAddress, firstAddress, port, decimal(client)), 0, "", "")
+	h.run(
+		"pm_nl_ctl",
+		fmt.Sprintf("csf lip %s lid 7 rip %s rport %d token %s", secondAddress, firstAddress, port, decimal(client)),
+		0,
+		"",
+		"",
+	)
 	e := h.next(mptcp.EventSubflowEstablished, client)
-	h.run("pm_nl_ctl", fmt.Sprintf("set %s port %s flags backup token %s rip %s rport %d", secondAddress, e["sport"], decimal(client), firstAddress, port), 0, "", "")
+	h.run(
+		"pm_nl_ctl",
+		fmt.Sprintf(
+			"set %s port %s flags backup token %s rip %s rport %d",
+			secondAddress,
+			e["sport"],
+			decimal(client),
+			firstAddress,
+			port,
+		),
+		0,
+		"",
+		"",
+	)
 	if p := h.next(mptcp.EventSubflowPriority, server); p["backup"] != "1" {
 		t.Errorf("priority: %q", p[""])
 	}
-	h.run("pm_nl_ctl", fmt.Sprintf("dsf lip %s lport %s rip %s rport %d token %s", secondAddress, e["sport"], firstAddress, port, decimal(client)), 0, "", "")
+	h.run(
+		"pm_nl_ctl",
+		fmt.Sprintf(
+			"dsf lip %s lport %s rip %s rport %d token %s",
+			secondAddress,
+			e["sport"],
+			firstAddress,
+			port,
+			decimal(client),
+		),
+		0,
+		"",
+		"",
+	)
 	h.next(mptcp.EventSubflowClosed, 0)
 }
 
@@ -316,7 +380,19 @@ func TestPMRefusals(t *testing.T) {
 		h.run("mptcpctl", line, 2, "", want)
 	}
 	// The kernel's refusals, with what to do.
-	h.run("mptcpctl", "pm announce 10.77.2.1 id 3"+token, 1, "", "userspace PM not selected (the connection was created under the in-kernel path manager")
-	h.run("mptcpctl", "pm addresses token 00000001", 1, "", "invalid token (no connection in this network namespace has this token")
+	h.run(
+		"mptcpctl",
+		"pm announce 10.77.2.1 id 3"+token,
+		1,
+		"",
+		"userspace PM not selected (the connection was created under the in-kernel path manager",
+	)
+	h.run(
+		"mptcpctl",
+		"pm addresses token 00000001",
+		1,
+		"",
+		"invalid token (no connection in this network namespace has this token",
+	)
 	h.run("mptcpctl", "pm announce 10.77.2.1 id 3 dev nosuch"+token, 1, "", `device "nosuch" does not exist`)
 }

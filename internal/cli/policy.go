@@ -17,14 +17,37 @@ func (a *app) policyCommand() grammar.Command {
 		Help:      policyHelp,
 		Privilege: "plan and export: none; apply and watch: CAP_NET_ADMIN in the network namespace",
 		Verbs: []grammar.Command{
-			a.policyVerb("plan", "show show what `apply` would change", (*apply.Run).Plan,
-				grammar.Example{Line: "policy plan /etc/mptcpctl/policy.toml", Meaning: "see the changes before applying them"}),
-			a.policyVerb("apply", "set the kernel's endpoints and limits as the file says", (*apply.Run).Apply,
-				grammar.Example{Line: "policy apply /etc/mptcpctl/policy.toml", Meaning: "applying it again changes nothing"}),
-			a.policyVerb("watch", "apply, and keep it applied while links come and go", (*apply.Run).Watch,
-				grammar.Example{Line: "policy watch /etc/mptcpctl/policy.toml", Meaning: "until interrupted; the endpoints stay"}),
+			a.policyVerb(
+				"plan",
+				"show show what `apply` would change",
+				(*apply.Run).Plan,
+				grammar.Example{
+					Line:    "policy plan /etc/mptcpctl/policy.toml",
+					Meaning: "see the changes before applying them",
+				},
+			),
+			a.policyVerb(
+				"apply",
+				"set the kernel's endpoints and limits as the file says",
+				(*apply.Run).Apply,
+				grammar.Example{
+					Line:    "policy apply /etc/mptcpctl/policy.toml",
+					Meaning: "applying it again changes nothing",
+				},
+			),
+			a.policyVerb(
+				"watch",
+				"apply, and keep it applied while links come and go",
+				(*apply.Run).Watch,
+				grammar.Example{
+					Line:    "policy watch /etc/mptcpctl/policy.toml",
+					Meaning: "until interrupted; the endpoints stay",
+				},
+			),
 			{
-				Name: "export", Summary: "print the present endpoints and limits as a policy file", Synopsis: []string{""},
+				Name:     "export",
+				Summary:  "print the present endpoints and limits as a policy file",
+				Synopsis: []string{""},
 				Examples: []grammar.Example{{Line: "policy export > policy.toml", Meaning: "a file to start from"}},
 				Run:      a.policyExport,
 			},
@@ -32,7 +55,9 @@ func (a *app) policyCommand() grammar.Command {
 	}
 }
 
-func (a *app) policyVerb(name, summary string, run func(*apply.Run, context.Context) error, example grammar.Example) grammar.Command {
+func (a *app) policyVerb(
+	name, summary string, run func(*apply.Run, context.Context) error, example grammar.Example,
+) grammar.Command {
 	return grammar.Command{
 		Name: name, Summary: summary, Synopsis: []string{"FILE [ --exclusive ] [ --state DIR ]"},
 		Help: map[string]string{
@@ -41,7 +66,12 @@ func (a *app) policyVerb(name, summary string, run func(*apply.Run, context.Cont
 		Operand: grammar.File,
 		Flags: []grammar.Flag{
 			{Name: "exclusive", Summary: "also take over, change and remove endpoints that others added"},
-			{Name: "state", Value: grammar.File, Metavar: "DIR", Summary: "the folder that records which endpoints belong to the policy (" + apply.Directory + ")"},
+			{
+				Name:    "state",
+				Value:   grammar.File,
+				Metavar: "DIR",
+				Summary: "the folder that records which endpoints belong to the policy (" + apply.Directory + ")",
+			},
 		},
 		Examples: []grammar.Example{example},
 		Run: func(ctx context.Context, inv *grammar.Invocation) error {

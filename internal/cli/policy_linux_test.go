@@ -61,7 +61,13 @@ func newPolicyWorld(t *testing.T) *policyWorld {
 	}
 	t.Cleanup(func() { echo.Close() })
 	dir := t.TempDir()
-	w := &policyWorld{t: t, ctx: ctx, client: l.Host(lab.ClientHost), file: filepath.Join(dir, "policy.toml"), state: filepath.Join(dir, "state")}
+	w := &policyWorld{
+		t:      t,
+		ctx:    ctx,
+		client: l.Host(lab.ClientHost),
+		file:   filepath.Join(dir, "policy.toml"),
+		state:  filepath.Join(dir, "state"),
+	}
 	w.write(watchedPolicy)
 	return w
 }

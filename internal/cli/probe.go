@@ -24,7 +24,13 @@ func (a *app) probeCommand() grammar.Command {
 		Privilege: "none; --with-endpoints: CAP_NET_ADMIN",
 		Operand:   grammar.Host,
 		Flags: []grammar.Flag{
-			{Name: "wait", Letter: 'w', Value: grammar.Number, Metavar: "SECONDS", Summary: "how long to wait for each connection (default 5)"},
+			{
+				Name:    "wait",
+				Letter:  'w',
+				Value:   grammar.Number,
+				Metavar: "SECONDS",
+				Summary: "how long to wait for each connection (default 5)",
+			},
 			{Name: "no-data", Summary: "send nothing: then no subflow can join"},
 			{Name: "with-endpoints", Summary: "add endpoints for the other addresses while the probe runs"},
 		},
@@ -42,7 +48,9 @@ func (a *app) probe(ctx context.Context, inv *grammar.Invocation) error {
 	}
 	port, err := net.DefaultResolver.LookupPort(ctx, "tcp", inv.Args[1])
 	if err != nil || port <= 0 {
-		return inv.Usage(fmt.Sprintf("port %q: want a number from 1 to 65535, or a service of /etc/services", inv.Args[1]))
+		return inv.Usage(
+			fmt.Sprintf("port %q: want a number from 1 to 65535, or a service of /etc/services", inv.Args[1]),
+		)
 	}
 	seconds, err := inv.Int("wait", 1, 300, 5)
 	if err != nil {
@@ -58,8 +66,16 @@ func (a *app) probe(ctx context.Context, inv *grammar.Invocation) error {
 	}
 	defer host.Close()
 	p := &probe.Prober{
-		Host: host, Patience: time.Duration(seconds) * time.Second, Silent: inv.Has("no-data"), Progress: probeProgress(inv),
-		Out: present.Probe{Host: inv.Args[0], Address: netip.AddrPortFrom(to, uint16(port)), Attempts: []present.ProbeAttempt{}, Joins: []present.ProbeJoin{}},
+		Host:     host,
+		Patience: time.Duration(seconds) * time.Second,
+		Silent:   inv.Has("no-data"),
+		Progress: probeProgress(inv),
+		Out: present.Probe{
+			Host:     inv.Args[0],
+			Address:  netip.AddrPortFrom(to, uint16(port)),
+			Attempts: []present.ProbeAttempt{},
+			Joins:    []present.ProbeJoin{},
+		},
 	}
 	if inv.Has("with-endpoints") {
 		remove, err := a.lendEndpoints(ctx, host, to)

@@ -80,26 +80,51 @@ func TestProbe(t *testing.T) {
 			// it may take longer, which is told, and right: then it is asked again.
 			for deadline := time.Now().Add(await.Patience); ; {
 				var errs string
-				out, errs, code = runIn(t, trial.Lab.Host(lab.ClientHost), "-j", "probe", "-w", "3", to.String(), "12345")
+				out, errs, code = runIn(
+					t,
+					trial.Lab.Host(lab.ClientHost),
+					"-j",
+					"probe",
+					"-w",
+					"3",
+					to.String(),
+					"12345",
+				)
 				p = present.Probe{}
 				if err := json.Unmarshal([]byte(out), &p); err != nil {
 					t.Fatalf("%v: %s%s", err, out, errs)
 				}
 				got = joinsTold(p)
-				late := p.Verdict == "mptcp" && (strings.HasPrefix(got, probe.JoinNone) || strings.HasPrefix(got, probe.JoinPending))
+				late := p.Verdict == "mptcp" &&
+					(strings.HasPrefix(got, probe.JoinNone) || strings.HasPrefix(got, probe.JoinPending))
 				if test.joins != probe.JoinUp || !late || time.Now().After(deadline) {
 					break
 				}
 				t.Logf("no join yet: %s", got)
 			}
 			if p.Verdict != test.verdict || p.Rule != test.rule || got != test.joins || code != test.code {
-				t.Errorf("got %s %q joins %q exit %d, want %s %q joins %q exit %d:\n%s", p.Verdict, p.Rule, got, code, test.verdict, test.rule, test.joins, test.code, out)
+				t.Errorf(
+					"got %s %q joins %q exit %d, want %s %q joins %q exit %d:\n%s",
+					p.Verdict,
+					p.Rule,
+					got,
+					code,
+					test.verdict,
+					test.rule,
+					test.joins,
+					test.code,
+					out,
+				)
 			}
 			if len(p.Attempts) > 8 {
 				t.Errorf("%d connections", len(p.Attempts))
 			}
 			if i := slices.IndexFunc(p.Attempts, func(a present.ProbeAttempt) bool { return a.Took > 20*time.Second }); i >= 0 {
-				t.Errorf("attempt %d was not bounded, where the kernel's own patience is two minutes: %v", i, p.Attempts[i])
+				t.Errorf(
+					"attempt %d was not bounded, where the kernel's own patience is two minutes: %v",
+					i,
+					p.Attempts[i],
+				)
 			}
 		})
 	}
@@ -135,7 +160,10 @@ func TestProbeOfWhatFails(t *testing.T) {
 		}
 		return p, code
 	}
-	if p, code := probe("9"); p.Verdict != "failed" || !strings.Contains(p.Reason, "plain TCP fails too: connection refused") || len(p.Attempts) != 2 || code != 1 {
+	if p, code := probe("9"); p.Verdict != "failed" ||
+		!strings.Contains(p.Reason, "plain TCP fails too: connection refused") ||
+		len(p.Attempts) != 2 ||
+		code != 1 {
 		t.Errorf("a closed port: exit %d, %+v", code, p)
 	}
 	drop := func(device string) {
@@ -145,7 +173,11 @@ func TestProbeOfWhatFails(t *testing.T) {
 		}
 	}
 	drop("eth0")
-	if p, code := probe("12345"); p.Verdict != "failed" || !strings.Contains(p.Reason, "plain TCP fails too: connection timed out") || len(p.Attempts) != 3 || p.Attempts[2].Error != "" || code != 1 {
+	if p, code := probe("12345"); p.Verdict != "failed" ||
+		!strings.Contains(p.Reason, "plain TCP fails too: connection timed out") ||
+		len(p.Attempts) != 3 ||
+		p.Attempts[2].Error != "" ||
+		code != 1 {
 		t.Errorf("a server that is silent on the first path: exit %d, %+v", code, p)
 	}
 	drop("eth1")
@@ -166,7 +198,8 @@ func TestProbeOfWhatFails(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if p, _ := probe("12345"); len(p.Attempts) > 8 || !slices.Contains(p.Notes, "3 paths not tried: a probe makes at most eight connections") {
+	if p, _ := probe("12345"); len(p.Attempts) > 8 ||
+		!slices.Contains(p.Notes, "3 paths not tried: a probe makes at most eight connections") {
 		t.Errorf("of many addresses: %d attempts, notes %q", len(p.Attempts), p.Notes)
 	}
 }

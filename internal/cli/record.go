@@ -25,8 +25,18 @@ func (a *app) recordCommand() grammar.Command {
 		Privilege: "CAP_NET_ADMIN in the network namespace for events; without it only the dumps are recorded",
 		Flags: []grammar.Flag{
 			{Name: "force", Letter: 'f', Summary: "overwrite an existing file"},
-			{Name: "size", Value: grammar.Word, Metavar: "BYTES", Summary: "go on in another file at that size, such as 100M"},
-			{Name: "keep", Value: grammar.Word, Metavar: "N", Summary: "with --size: keep the newest N files (default all)"},
+			{
+				Name:    "size",
+				Value:   grammar.Word,
+				Metavar: "BYTES",
+				Summary: "go on in another file at that size, such as 100M",
+			},
+			{
+				Name:    "keep",
+				Value:   grammar.Word,
+				Metavar: "N",
+				Summary: "with --size: keep the newest N files (default all)",
+			},
 		},
 		Keywords: []grammar.Keyword{
 			{Name: "for", Value: grammar.Duration, Summary: "how long to record"},
@@ -38,7 +48,10 @@ func (a *app) recordCommand() grammar.Command {
 			{Line: "record trouble.pcapng.gz for 1h", Meaning: "compressed, to about a fifth"},
 			{Line: "record ring.pcapng.gz --size 100M --keep 5", Meaning: "until ^C, the newest 500 MB at most"},
 			{Line: "-a record host.pcapng for 1m", Meaning: "all network namespaces"},
-			{Line: "record trouble.pcapng every 1s", Meaning: "until ^C; `--replay trouble.pcapng -ts -d monitor` then shows what happened"},
+			{
+				Line:    "record trouble.pcapng every 1s",
+				Meaning: "until ^C; `--replay trouble.pcapng -ts -d monitor` then shows what happened",
+			},
 		},
 		Run: a.record,
 	}

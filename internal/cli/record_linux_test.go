@@ -41,7 +41,8 @@ func TestRecordCompressed(t *testing.T) {
 	replayed := func(warned bool) {
 		t.Helper()
 		stdout, stderr, code := ran(t, ns, tool("--replay", file, "limits"))
-		if code != 0 || !strings.HasPrefix(stdout, "add_addr_accepted ") || strings.Contains(stderr, "only what came before it is shown") != warned {
+		if code != 0 || !strings.HasPrefix(stdout, "add_addr_accepted ") ||
+			strings.Contains(stderr, "only what came before it is shown") != warned {
 			t.Errorf("replayed: exit code %d, %q, %q", code, stdout, stderr)
 		}
 	}

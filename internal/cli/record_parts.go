@@ -71,7 +71,9 @@ type recordPart struct {
 
 // recordParts records into one file after the other. The next one begins before the one
 // before ends: what happens meanwhile is in both.
-func (a *app) recordParts(ctx context.Context, inv *grammar.Invocation, r *recordRequest, c *live.RecordConfig) (total live.Progress, err error) {
+func (a *app) recordParts(
+	ctx context.Context, inv *grammar.Invocation, r *recordRequest, c *live.RecordConfig,
+) (total live.Progress, err error) {
 	part, err := a.startPart(ctx, inv, r, c, 0)
 	if err != nil {
 		return total, err
@@ -119,7 +121,9 @@ func sumProgress(a, b live.Progress) live.Progress {
 }
 
 // startPart begins to record into the part with the number.
-func (a *app) startPart(ctx context.Context, inv *grammar.Invocation, r *recordRequest, c *live.RecordConfig, n int) (*recordPart, error) {
+func (a *app) startPart(
+	ctx context.Context, inv *grammar.Invocation, r *recordRequest, c *live.RecordConfig, n int,
+) (*recordPart, error) {
 	p := &recordPart{begun: make(chan struct{}), full: make(chan struct{}), ended: make(chan struct{})}
 	out, done, err := createRecording(inv, partName(r.file, n), r.size, sync.OnceFunc(func() { close(p.full) }))
 	if err != nil {
@@ -156,7 +160,9 @@ func (a *app) startPart(ctx context.Context, inv *grammar.Invocation, r *recordR
 
 // createRecording creates the file. It is the owner's to read: it names users,
 // processes and peers. When it has size bytes, 0 for any number, full is called.
-func createRecording(inv *grammar.Invocation, name string, size int64, full func()) (w io.Writer, done func() error, err error) {
+func createRecording(
+	inv *grammar.Invocation, name string, size int64, full func(),
+) (w io.Writer, done func() error, err error) {
 	if name == "-" {
 		return recordingOnStdout(inv)
 	}
@@ -219,7 +225,9 @@ func hasRoom(f *os.File) error {
 	}
 	left, all := int64(s.Bavail)*int64(s.Bsize), int64(s.Blocks)*int64(s.Bsize)
 	if floor := min(mostFloor, all/20); left < floor {
-		return fmt.Errorf("%s: ended, because only %d MB are left on its file system", present.Escape(f.Name()), left/1e6)
+		return fmt.Errorf(
+			"%s: ended, because only %d MB are left on its file system", present.Escape(f.Name()), left/1e6,
+		)
 	}
 	return nil
 }

@@ -46,7 +46,8 @@ func TestRecordInParts(t *testing.T) {
 func TestRecordBoundsOnTheCommandLine(t *testing.T) {
 	for _, args := range [][]string{
 		{"record", "x", "--size", "0"}, {"record", "x", "--size", "1k"}, {"record", "x", "--keep", "3"},
-		{"record", "-", "--size", "1M"}, {"record", "x", "--size", "1M", "--keep", "0"}, {"record", "x", "--size", "99999999999G"},
+		{"record", "-", "--size", "1M"}, {"record", "x", "--size", "1M", "--keep", "0"},
+		{"record", "x", "--size", "99999999999G"},
 	} {
 		if _, errs, code := ranHere(t, args...); code != 2 {
 			t.Errorf("%v: exit %d: %s", args, code, errs)

@@ -83,7 +83,15 @@ func traffic(t *testing.T, ctx context.Context, l *lab.Lab, at func(step string)
 	}
 	if topology.Name == "redhat" {
 		manage(t, client, func(pm *pathmanager.Client) error {
-			return pm.AddEndpoint(ctx, mptcp.Endpoint{ID: 2, Address: netip.MustParseAddr("192.0.2.3"), IfIndex: int32(index(t, client, "wlp1s0")), Flags: mptcp.FlagSubflow})
+			return pm.AddEndpoint(
+				ctx,
+				mptcp.Endpoint{
+					ID:      2,
+					Address: netip.MustParseAddr("192.0.2.3"),
+					IfIndex: int32(index(t, client, "wlp1s0")),
+					Flags:   mptcp.FlagSubflow,
+				},
+			)
 		})
 	}
 	waitSubflows(t, conns)
@@ -188,7 +196,8 @@ func TestRecordFixtures(t *testing.T) {
 				r.stop(t, ctx)
 			})
 			anonymise(t, file)
-			if out, _, _ := runHere("--replay", file, "connection"); !strings.Contains(out, "client") || strings.Count(out, "initial") != 1 {
+			if out, _, _ := runHere("--replay", file, "connection"); !strings.Contains(out, "client") ||
+				strings.Count(out, "initial") != 1 {
 				t.Errorf("at the end: %s", out)
 			}
 			wireshark(t, file)
@@ -226,7 +235,22 @@ func wireshark(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command(tshark, "-n", "-X", "lua_script:"+script, "-r", absolute, "-Y", "mptcp_pm.event", "-T", "fields", "-e", "mptcp_pm.event", "-e", "mptcp_pm.token")
+	command := exec.Command(
+		tshark,
+		"-n",
+		"-X",
+		"lua_script:"+script,
+		"-r",
+		absolute,
+		"-Y",
+		"mptcp_pm.event",
+		"-T",
+		"fields",
+		"-e",
+		"mptcp_pm.event",
+		"-e",
+		"mptcp_pm.token",
+	)
 	command.Env = append(os.Environ(), "HOME="+t.TempDir())
 	out, err := command.CombinedOutput()
 	if err != nil {
@@ -251,8 +275,14 @@ func TestReplayAgreesWithLive(t *testing.T) { // not in parallel: what others fo
 	live := startMonitor(t, ctx, client, tool("monitor"))
 	r := startRecording(t, ctx, client, filepath.Join(t.TempDir(), "t.pcapng"))
 	lines := [][]string{
-		{"-j", "connection"}, {"-d", "connection"}, {"connection", "show", "listen"}, {"endpoint", "show"}, {"-j", "endpoint", "show"},
-		{"limits", "show"}, {"counters", "--all"}, {"-j", "counters"}, {"paths"}, {"-d", "paths", "to", "10.0.1.1"}, {"-j", "paths", "to", "10.0.1.1"},
+		{
+			"-j",
+			"connection",
+		}, {"-d", "connection"}, {"connection", "show", "listen"}, {"endpoint", "show"}, {"-j", "endpoint", "show"},
+		{
+			"limits",
+			"show",
+		}, {"counters", "--all"}, {"-j", "counters"}, {"paths"}, {"-d", "paths", "to", "10.0.1.1"}, {"-j", "paths", "to", "10.0.1.1"},
 	}
 	answers := make([]string, len(lines))
 	traffic(t, ctx, l, func(step string) {

@@ -75,7 +75,8 @@ func TestReplayGolden(t *testing.T) {
 func TestReplayDoctor(t *testing.T) {
 	for _, name := range fixtures(t) {
 		out, errs, code := runHere("--replay", name, "-d", "doctor")
-		if errs != "" || code == exit.NoVerdict || !strings.Contains(out, "plain TCP sockets: a recording contains only MPTCP sockets") {
+		if errs != "" || code == exit.NoVerdict ||
+			!strings.Contains(out, "plain TCP sockets: a recording contains only MPTCP sockets") {
 			t.Errorf("%s: exit %d: %s%s", name, code, out, errs)
 		}
 	}
@@ -98,7 +99,8 @@ func TestReplayDoctorReadsOnce(t *testing.T) {
 		_, _ = w.Write(data[:len(data)-10]) // a reader that ends early shows below
 	}()
 	out, errs, code := runHere("--replay", fmt.Sprintf("/dev/fd/%d", r.Fd()), "doctor")
-	if code == exit.NoVerdict || out == "" || strings.Count(errs, "ends in the middle of a block") != 1 || strings.Count(errs, "\n") != 1 {
+	if code == exit.NoVerdict || out == "" || strings.Count(errs, "ends in the middle of a block") != 1 ||
+		strings.Count(errs, "\n") != 1 {
 		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
 }
@@ -148,7 +150,15 @@ func TestReplayRefusals(t *testing.T) {
 	} {
 		stdout, stderr, code := runHere(test.args...)
 		if code != test.code || !strings.Contains(stderr, test.says) || stdout != "" {
-			t.Errorf("%q: exit code %d, want %d; %q, want %q; printed %q", test.args, code, test.code, stderr, test.says, stdout)
+			t.Errorf(
+				"%q: exit code %d, want %d; %q, want %q; printed %q",
+				test.args,
+				code,
+				test.code,
+				stderr,
+				test.says,
+				stdout,
+			)
 		}
 	}
 }
@@ -226,7 +236,8 @@ func TestReplayWaitsAsMonitorPrints(t *testing.T) {
 	found := 0
 	for _, name := range fixtures(t) {
 		for _, expr := range []string{
-			"event CREATED and subflows < 2", "event SF_ESTABLISHED and subflows >= 2", "event SF_CLOSED and subflows >= 2",
+			"event CREATED and subflows < 2", "event SF_ESTABLISHED and subflows >= 2",
+			"event SF_CLOSED and subflows >= 2",
 		} {
 			printed, _, _ := runHere("--replay", name, "-d", "monitor", expr)
 			first, _, _ := strings.Cut(printed, "\n")

@@ -16,17 +16,29 @@ import (
 
 func (a *app) runCommand() grammar.Command {
 	return grammar.Command{
-		Name:      "run",
-		Summary:   "run any program with MPTCP sockets instead of TCP sockets",
-		Synopsis:  []string{"[ -v ] [ -- ] PROGRAM [ ARGUMENT... ]", "--service UNIT [ -y ] [ --undo ] [ --directory DIR ]"},
+		Name:    "run",
+		Summary: "run any program with MPTCP sockets instead of TCP sockets",
+		Synopsis: []string{
+			"[ -v ] [ -- ] PROGRAM [ ARGUMENT... ]", "--service UNIT [ -y ] [ --undo ] [ --directory DIR ]",
+		},
 		Help:      runHelp + "\n" + strings.ReplaceAll(force.Limits, "\n  - ", "\n\n- "),
 		Privilege: "none; --service: write access to the units",
 		Flags: []grammar.Flag{
 			{Name: "verbose", Letter: 'v', Summary: "report at the end what happened to each socket"},
-			{Name: "service", Value: grammar.Name, Metavar: "UNIT", Summary: "change a systemd unit instead: NAME.service or NAME.socket"},
+			{
+				Name:    "service",
+				Value:   grammar.Name,
+				Metavar: "UNIT",
+				Summary: "change a systemd unit instead: NAME.service or NAME.socket",
+			},
 			{Name: "undo", Summary: "with --service: undo the change"},
 			yesFlag("with --service: do not ask for confirmation"),
-			{Name: "directory", Value: grammar.File, Metavar: "DIR", Summary: "with --service: the folder of the units (" + force.SystemdRoot + ")"},
+			{
+				Name:    "directory",
+				Value:   grammar.File,
+				Metavar: "DIR",
+				Summary: "with --service: the folder of the units (" + force.SystemdRoot + ")",
+			},
 		},
 		Operand:  grammar.Program,
 		Verbatim: true,

@@ -54,7 +54,11 @@ print(c.recv(6).decode().strip(), flush=True); sys.stdin.read()
 	return []foreign{
 		{name: "python", argv: []string{python, "-c", single}, report: true},
 		{name: "threads", argv: []string{python, "-c", threads}, connections: 32},
-		{name: "curl", argv: []string{"curl", "-sS", "-N", "http://" + runServer + ":" + webPort + "/"}, untilServer: true},
+		{
+			name:        "curl",
+			argv:        []string{"curl", "-sS", "-N", "http://" + runServer + ":" + webPort + "/"},
+			untilServer: true,
+		},
 		{name: "netcat-openbsd", argv: []string{"nc.openbsd", "-N", runServer, echoPort}, input: "hello\n"},
 		{name: "ncat", argv: []string{"ncat", runServer, echoPort}, input: "hello\n"},
 		{name: "static Go", argv: []string{buildStatic(t), runServer + ":" + echoPort}},
@@ -275,7 +279,11 @@ func TestRunProcedure(t *testing.T) {
 			defer cancel()
 			script := `self=$1; nc=$2; flags=$3; shift 3; case $1 in nc) shift; exec "$self" run "$nc" $flags "$@";; *) exec "$self" "$@";; esac`
 			var told strings.Builder
-			report, err := procedure.Run(ctx, procedure.TextNarrator(&told), []string{"sh", "-c", script, "tool", self, nc, flags})
+			report, err := procedure.Run(
+				ctx,
+				procedure.TextNarrator(&told),
+				[]string{"sh", "-c", script, "tool", self, nc, flags},
+			)
 			if err != nil || !report.OK() {
 				var table strings.Builder
 				_ = report.WriteTable(&table)

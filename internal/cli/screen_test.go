@@ -56,7 +56,14 @@ func withoutPrivileges() *syscall.SysProcAttr {
 }
 
 // startAs starts the program with these attributes.
-func startAs(t *testing.T, host *lab.Host, width, height int, env []string, attr *syscall.SysProcAttr, args ...string) *screen {
+func startAs(
+	t *testing.T,
+	host *lab.Host,
+	width, height int,
+	env []string,
+	attr *syscall.SysProcAttr,
+	args ...string,
+) *screen {
 	t.Helper()
 	s := &screen{t: t, ended: make(chan error, 1)}
 	s.resizeCells(width, height)

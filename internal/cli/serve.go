@@ -11,24 +11,61 @@ const defaultListen = "127.0.0.1:9099"
 
 func (a *app) serveCommand() grammar.Command {
 	return grammar.Command{
-		Name:      "serve",
-		Summary:   "serve a web page, a JSON API and metrics of the live state",
-		Synopsis:  []string{"[ --listen ADDR:PORT ] [ --token-file FILE ] [ --tls-cert FILE --tls-key FILE ] [ --client-ca FILE ]"},
+		Name:    "serve",
+		Summary: "serve a web page, a JSON API and metrics of the live state",
+		Synopsis: []string{
+			"[ --listen ADDR:PORT ] [ --token-file FILE ] [ --tls-cert FILE --tls-key FILE ] [ --client-ca FILE ]",
+		},
 		Help:      serveHelp,
 		Privilege: "none; CAP_NET_ADMIN in the network namespace for events, dropped after the start",
 		Flags: []grammar.Flag{
-			{Name: "listen", Value: grammar.Host, Metavar: "ADDR:PORT", Summary: "where to listen (default " + defaultListen + ")"},
-			{Name: "token-file", Value: grammar.File, Metavar: "FILE", Summary: "the file with the token that clients must show, at least 16 characters"},
-			{Name: "tls-cert", Value: grammar.File, Metavar: "FILE", Summary: "the TLS certificate with its chain, PEM"},
+			{
+				Name:    "listen",
+				Value:   grammar.Host,
+				Metavar: "ADDR:PORT",
+				Summary: "where to listen (default " + defaultListen + ")",
+			},
+			{
+				Name:    "token-file",
+				Value:   grammar.File,
+				Metavar: "FILE",
+				Summary: "the file with the token that clients must show, at least 16 characters",
+			},
+			{
+				Name:    "tls-cert",
+				Value:   grammar.File,
+				Metavar: "FILE",
+				Summary: "the TLS certificate with its chain, PEM",
+			},
 			{Name: "tls-key", Value: grammar.File, Metavar: "FILE", Summary: "the key of the certificate, PEM"},
-			{Name: "client-ca", Value: grammar.File, Metavar: "FILE", Summary: "accept only clients with a certificate of these authorities, PEM"},
-			{Name: "name", Value: grammar.Host, Metavar: "NAME", Summary: "a host name that clients use for this server, in addition to its addresses; may be repeated"},
-			{Name: "log-level", Value: grammar.Word, Metavar: "LEVEL", Choices: []string{"debug", "info", "warn", "error"}, Summary: "debug, info (default), warn or error"},
+			{
+				Name:    "client-ca",
+				Value:   grammar.File,
+				Metavar: "FILE",
+				Summary: "accept only clients with a certificate of these authorities, PEM",
+			},
+			{
+				Name:    "name",
+				Value:   grammar.Host,
+				Metavar: "NAME",
+				Summary: "a host name that clients use for this server, in addition to its addresses; may be repeated",
+			},
+			{
+				Name:    "log-level",
+				Value:   grammar.Word,
+				Metavar: "LEVEL",
+				Choices: []string{"debug", "info", "warn", "error"},
+				Summary: "debug, info (default), warn or error",
+			},
 		},
 		Examples: []grammar.Example{
 			{Line: "serve", Meaning: "the page at http://" + defaultListen + "/"},
 			{Line: "--replay trouble.pcapng serve", Meaning: "the page of a recording"},
-			{Line: "serve --listen 192.0.2.1:9099 --token-file /etc/mptcpctl/token --tls-cert cert.pem --tls-key key.pem", Meaning: "for other hosts, with a token over TLS"},
+			{
+				Line: "serve --listen 192.0.2.1:9099 --token-file /etc/mptcpctl/token --tls-cert cert.pem " +
+					"--tls-key key.pem",
+				Meaning: "for other hosts, with a token over TLS",
+			},
 		},
 		Run: a.serve,
 	}

@@ -226,24 +226,57 @@ func TestPageWhileTheProcedureRuns(t *testing.T) {
 	}
 	b.sees("the connection", fmt.Sprintf(`document.querySelector('a.row[data-token="%s"]')`, token))
 	b.do(chromedp.SendKeys("#filter", "dport 1"))
-	b.sees("nothing behind a filter that does not match", `document.querySelector('#total').textContent === '0 matches' && location.hash.includes('dport')`)
+	b.sees(
+		"nothing behind a filter that does not match",
+		`document.querySelector('#total').textContent === '0 matches' && location.hash.includes('dport')`,
+	)
 	b.do(chromedp.Navigate(page + "#/connections"))
 	for _, way := range []string{"descending", "ascending"} {
-		b.sees("that it is sorted by the local address, "+way, `(button => button && (button.click(), true))([...document.querySelectorAll('.head button')].find(b => b.textContent === 'Local'))`)
-		b.sees("that it is sorted "+way, fmt.Sprintf(`document.querySelectorAll('[aria-sort=%s]').length === 1 && document.querySelector('[aria-sort=%[1]s]').textContent === 'Local'`, way))
+		b.sees(
+			"that it is sorted by the local address, "+way,
+			`(button => button && (button.click(), true))([...document.querySelectorAll('.head button')].find(b => b.textContent === 'Local'))`,
+		)
+		b.sees(
+			"that it is sorted "+way,
+			fmt.Sprintf(
+				`document.querySelectorAll('[aria-sort=%s]').length === 1 && document.querySelector('[aria-sort=%[1]s]').textContent === 'Local'`,
+				way,
+			),
+		)
 	}
-	b.sees("it without a filter", fmt.Sprintf(`document.querySelector('#filter').value === '' && document.querySelector('a.row[data-token="%s"]')`, token))
-	b.sees("that what is typed is typed", `(field => { field.value = 'dport 1'; field.dispatchEvent(new Event('input')); document.querySelector('.scroll').dispatchEvent(new Event('scroll')); return true })(document.querySelector('#filter'))`)
-	b.sees("what was typed, though the table was scrolled", `document.querySelector('#total').textContent === '0 matches' && location.hash.includes('dport')`)
+	b.sees(
+		"it without a filter",
+		fmt.Sprintf(
+			`document.querySelector('#filter').value === '' && document.querySelector('a.row[data-token="%s"]')`,
+			token,
+		),
+	)
+	b.sees(
+		"that what is typed is typed",
+		`(field => { field.value = 'dport 1'; field.dispatchEvent(new Event('input')); document.querySelector('.scroll').dispatchEvent(new Event('scroll')); return true })(document.querySelector('#filter'))`,
+	)
+	b.sees(
+		"what was typed, though the table was scrolled",
+		`document.querySelector('#total').textContent === '0 matches' && location.hash.includes('dport')`,
+	)
 	b.do(chromedp.SendKeys("#filter", "x"))
 	b.sees("what is wrong with a malformed filter", `document.querySelector('#problem').textContent !== ''`)
 	b.do(chromedp.Navigate(page + "#/connections?filter=dport%205201"))
-	b.sees("it through a link with a filter", fmt.Sprintf(`document.querySelector('#filter').value === 'dport 5201' && document.querySelector('a.row[data-token="%s"]')`, token))
+	b.sees(
+		"it through a link with a filter",
+		fmt.Sprintf(
+			`document.querySelector('#filter').value === 'dport 5201' && document.querySelector('a.row[data-token="%s"]')`,
+			token,
+		),
+	)
 	b.shoot("connections")
 
 	// In one step on the page: a row is drawn anew with each change, and a click from
 	// outside may find the one before.
-	b.sees("the row to click on", fmt.Sprintf(`(row => row && (row.click(), true))(document.querySelector('a.row[data-token="%s"]'))`, token))
+	b.sees(
+		"the row to click on",
+		fmt.Sprintf(`(row => row && (row.click(), true))(document.querySelector('a.row[data-token="%s"]'))`, token),
+	)
 	b.sees("one lane", `document.querySelectorAll('#timeline .lane').length === 1`)
 	process = b.watchSecondLane(client, process, token)
 	b.zoomsAndReads(page, token)
@@ -251,13 +284,24 @@ func TestPageWhileTheProcedureRuns(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	b.sees("the close", `document.querySelector('#facts').textContent.includes('ended') && [...document.querySelectorAll('#timeline .lane')].every((l) => l.dataset.state === 'closed')`)
+	b.sees(
+		"the close",
+		`document.querySelector('#facts').textContent.includes('ended') && [...document.querySelectorAll('#timeline .lane')].every((l) => l.dataset.state === 'closed')`,
+	)
 	b.shoot("closed")
 	for _, view := range [][2]string{
-		{"events", "CLOSED"}, {"endpoints", "192.0.2.3"}, {"counters", "MPJoinSynAckRx"}, {"findings", "Verdict: "}, {"", "events lost"},
+		{"events", "CLOSED"}, {"endpoints", "192.0.2.3"}, {"counters", "MPJoinSynAckRx"},
+		{"findings", "Verdict: "}, {"", "events lost"},
 	} {
 		b.do(chromedp.Navigate(page + "#/" + view[0]))
-		b.sees("the view "+view[0], fmt.Sprintf(`document.title.startsWith('%s') && document.querySelectorAll('#nav a[aria-current]').length === 1 && document.querySelector('main').textContent.includes('%s')`, view[0], view[1]))
+		b.sees(
+			"the view "+view[0],
+			fmt.Sprintf(
+				`document.title.startsWith('%s') && document.querySelectorAll('#nav a[aria-current]').length === 1 && document.querySelector('main').textContent.includes('%s')`,
+				view[0],
+				view[1],
+			),
+		)
 		b.shoot("view-" + view[0])
 	}
 	b.do(chromedp.Navigate("about:blank"))
@@ -282,7 +326,15 @@ func (b *browser) watchSecondLane(client *lab.Host, process *lab.Process, token 
 			if err != nil {
 				return err
 			}
-			return pm.AddEndpoint(t.Context(), mptcp.Endpoint{ID: 7, Address: netip.MustParseAddr("192.0.2.3"), Flags: mptcp.FlagSubflow, IfIndex: int32(index)})
+			return pm.AddEndpoint(
+				t.Context(),
+				mptcp.Endpoint{
+					ID:      7,
+					Address: netip.MustParseAddr("192.0.2.3"),
+					Flags:   mptcp.FlagSubflow,
+					IfIndex: int32(index),
+				},
+			)
 		})
 	}
 	remove := func() {
@@ -322,11 +374,23 @@ func (b *browser) zoomsAndReads(page string, token mptcp.Token) {
 	b.sees("the zoom out", `location.hash.includes('span=60000')`)
 	b.do(chromedp.Focus("#timeline"), chromedp.KeyEvent("+"), chromedp.KeyEvent("+"))
 	b.sees("the zoom by keys", `location.hash.includes('span=10000')`)
-	eval[bool](b, `document.querySelector('#timeline').dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowLeft', bubbles: true}))`)
-	b.sees("values at the cursor", `/\d\d:\d\d:\d\d\.\d\d\d.*192\.0\.2\.2:\d+ established/.test(document.querySelector('#readout').textContent)`)
+	eval[bool](
+		b,
+		`document.querySelector('#timeline').dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowLeft', bubbles: true}))`,
+	)
+	b.sees(
+		"values at the cursor",
+		`/\d\d:\d\d:\d\d\.\d\d\d.*192\.0\.2\.2:\d+ established/.test(document.querySelector('#readout').textContent)`,
+	)
 	b.sees("times below the timeline", grid+` !== ''`)
 	b.shoot("zoomed")
 	at := eval[float64](b, `Date.now() - 2000`)
-	b.do(chromedp.Navigate("about:blank"), chromedp.Navigate(fmt.Sprintf("%s#/connection/-/%s?span=5000&at=%.0f", page, token, at)))
-	b.sees("the moment that a link names", `document.querySelector('#timeline .cursor') && /192\.0\.2\.2:\d+ /.test(document.querySelector('#readout').textContent)`)
+	b.do(
+		chromedp.Navigate("about:blank"),
+		chromedp.Navigate(fmt.Sprintf("%s#/connection/-/%s?span=5000&at=%.0f", page, token, at)),
+	)
+	b.sees(
+		"the moment that a link names",
+		`document.querySelector('#timeline .cursor') && /192\.0\.2\.2:\d+ /.test(document.querySelector('#readout').textContent)`,
+	)
 }

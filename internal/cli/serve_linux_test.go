@@ -100,12 +100,14 @@ func TestServeAnswersAndEndsInGoodOrder(t *testing.T) {
 		}
 		return missing == ""
 	})
-	if got := fetch(t, ns, "http://127.0.0.1:9099/api/v1/findings"); !strings.Contains(got, `"verdict":`) || !strings.HasSuffix(got, "200") {
+	if got := fetch(t, ns, "http://127.0.0.1:9099/api/v1/findings"); !strings.Contains(got, `"verdict":`) ||
+		!strings.HasSuffix(got, "200") {
 		t.Errorf("findings: %s", got)
 	}
 	await.True(t, "the metrics", func() bool {
 		got := fetch(t, ns, "http://127.0.0.1:9099/metrics")
-		return strings.Contains(got, `mptcp_connections{netns="",side="client",state="established"} 1`) && strings.Contains(got, `mptcp_monitor_engine_info{engine="netlink"} 1`)
+		return strings.Contains(got, `mptcp_connections{netns="",side="client",state="established"} 1`) &&
+			strings.Contains(got, `mptcp_monitor_engine_info{engine="netlink"} 1`)
 	})
 	listeners, _, _ := ran(t, ns, tool("connection", "show", "listen"))
 	if strings.Contains(listeners, ":9099") {
@@ -203,15 +205,38 @@ func TestServeWithTLSAndClientCertificates(t *testing.T) {
 	certificate(t, dir, "server")
 	certificate(t, dir, "client")
 	at := func(name string) string { return filepath.Join(dir, name) }
-	ready(t, started(t, ns, tool("serve", "--listen", "0.0.0.0:9443", "--tls-cert", at("server.pem"), "--tls-key", at("server.key"), "--client-ca", at("client.pem"))))
+	ready(
+		t,
+		started(
+			t,
+			ns,
+			tool(
+				"serve",
+				"--listen",
+				"0.0.0.0:9443",
+				"--tls-cert",
+				at("server.pem"),
+				"--tls-key",
+				at("server.key"),
+				"--client-ca",
+				at("client.pem"),
+			),
+		),
+	)
 	const url = "https://127.0.0.1:9443/api/v1/summary"
-	if got := fetch(t, ns, "--cacert", at("server.pem"), "--cert", at("client.pem"), "--key", at("client.key"), url); !strings.HasSuffix(got, "200") {
+	if got := fetch(t, ns, "--cacert", at("server.pem"), "--cert", at("client.pem"), "--key", at("client.key"), url); !strings.HasSuffix(
+		got,
+		"200",
+	) {
 		t.Errorf("with a certificate: %s", got)
 	}
 	if got := fetch(t, ns, "--cacert", at("server.pem"), url); strings.Contains(got, `"connections"`) {
 		t.Errorf("without a certificate: %s", got)
 	}
-	if got := fetch(t, ns, "--cacert", at("server.pem"), "--cert", at("server.pem"), "--key", at("server.key"), url); strings.Contains(got, `"connections"`) {
+	if got := fetch(t, ns, "--cacert", at("server.pem"), "--cert", at("server.pem"), "--key", at("server.key"), url); strings.Contains(
+		got,
+		`"connections"`,
+	) {
 		t.Errorf("with a certificate of somebody else: %s", got)
 	}
 	if got := fetch(t, ns, "http://127.0.0.1:9443/api/v1/summary"); strings.Contains(got, `"connections"`) {
@@ -227,9 +252,12 @@ func certificate(t *testing.T, dir, name string) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(
+			1,
+		), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -256,7 +284,15 @@ func TestServeGivesUpItsPrivileges(t *testing.T) {
 		labtest.Skip(t, "no Go toolchain to build the program with")
 	}
 	program := filepath.Join(t.TempDir(), "mptcpctl")
-	build := exec.CommandContext(t.Context(), compiler, "build", "-buildvcs=false", "-o", program, "../../cmd/mptcpctl-full")
+	build := exec.CommandContext(
+		t.Context(),
+		compiler,
+		"build",
+		"-buildvcs=false",
+		"-o",
+		program,
+		"../../cmd/mptcpctl-full",
+	)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -322,9 +358,13 @@ func TestServeWithoutEventsSaysSo(t *testing.T) {
 	defer connect(t, ns)()
 	await.True(t, "the connection, by polling", func() bool {
 		got := fetch(t, ns, "http://127.0.0.1:9099/api/v1/summary")
-		return strings.Contains(got, `"events_available":false`) && strings.Contains(got, "CAP_NET_ADMIN") && strings.Contains(got, `"connections":2`)
+		return strings.Contains(got, `"events_available":false`) && strings.Contains(got, "CAP_NET_ADMIN") &&
+			strings.Contains(got, `"connections":2`)
 	})
-	if got := fetch(t, ns, "http://127.0.0.1:9099/metrics"); !strings.Contains(got, `mptcp_monitor_engine_info{engine="none"} 1`) {
+	if got := fetch(t, ns, "http://127.0.0.1:9099/metrics"); !strings.Contains(
+		got,
+		`mptcp_monitor_engine_info{engine="none"} 1`,
+	) {
 		t.Errorf("metrics: %s", got)
 	}
 }

@@ -43,7 +43,8 @@ scrape_configs:
 rule_files: [%s]
 `, mustAbs(t, "../../packaging/prometheus/mptcp.yml")))
 	started(t, ns, lab.ProcessConfig{Args: []string{
-		"prometheus", "--config.file=" + config, "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:9090",
+		"prometheus", "--config.file=" + config,
+		"--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:9090",
 	}})
 	server, err := lab.Serve(t.Context(), ns, netip.MustParseAddrPort("127.0.0.1:7001"), nil)
 	if err != nil {

@@ -55,7 +55,8 @@ func TestServeReplay(t *testing.T) {
 		Time                time.Time
 	}
 	await.True(t, "the end of the recording", func() bool {
-		return asked(t, ns, "/api/v1/summary", &summary) && summary.Events == len(events) && summary.Connections == len(want)
+		return asked(t, ns, "/api/v1/summary", &summary) && summary.Events == len(events) &&
+			summary.Connections == len(want)
 	})
 	if age := summary.Time.Sub(last.Time).Abs(); summary.Replay != "redhat.pcapng" || age > time.Minute {
 		t.Errorf("summary %+v, %v from the last event", summary, age)
@@ -88,7 +89,8 @@ func TestServeReplay(t *testing.T) {
 	for path, want := range map[string]string{
 		"/api/v1/findings": `"verdict":`, "/api/v1/endpoints": `"path_manager":"kernel"`, "/metrics": `mptcp_connections{netns="",side="client"`, "/readyz": "",
 	} {
-		if got := fetch(t, ns, "http://127.0.0.1:9099"+path); !strings.Contains(got, want) || !strings.HasSuffix(got, "200") {
+		if got := fetch(t, ns, "http://127.0.0.1:9099"+path); !strings.Contains(got, want) ||
+			!strings.HasSuffix(got, "200") {
 			t.Errorf("%s: %s", path, got)
 		}
 	}
@@ -114,7 +116,11 @@ func TestServeAllNamespaces(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	p := started(t, own, tool("-a", "serve"))
-	await.True(t, "the server", func() bool { return strings.HasSuffix(fetch(t, own, "http://127.0.0.1:9099/readyz"), "200") })
+	await.True(
+		t,
+		"the server",
+		func() bool { return strings.HasSuffix(fetch(t, own, "http://127.0.0.1:9099/readyz"), "200") },
+	)
 	hold, err := other.StartProcess(ctx, lab.ProcessConfig{Args: []string{"sleep", "600"}})
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +151,8 @@ func TestServeAllNamespaces(t *testing.T) {
 		got := fetch(t, own, "http://127.0.0.1:9099/metrics")
 		return strings.Contains(got, `mptcp_connections{netns="`+name+`",side="client",state="established"} 1`)
 	})
-	if got := fetch(t, own, "http://127.0.0.1:9099/api/v1/findings"); !strings.Contains(got, `"verdict":`) || !strings.HasSuffix(got, "200") {
+	if got := fetch(t, own, "http://127.0.0.1:9099/api/v1/findings"); !strings.Contains(got, `"verdict":`) ||
+		!strings.HasSuffix(got, "200") {
 		t.Errorf("findings: %s", got)
 	}
 	stopped(t, p)

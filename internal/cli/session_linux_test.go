@@ -144,7 +144,8 @@ func TestMonitorForms(t *testing.T) {
 			connect(t, ns)()
 			await.True(t, "both ends to close", func() bool {
 				out, _ := texts(p.Lines())
-				return strings.Count(out, " CLOSED]") >= 2 || strings.Count(out, `"CLOSED"`) >= 2 || test.name == "array"
+				return strings.Count(out, " CLOSED]") >= 2 || strings.Count(out, `"CLOSED"`) >= 2 ||
+					test.name == "array"
 			})
 			if code := ended(t, p, test.signal); code != 0 {
 				t.Errorf("exit code %d", code)
@@ -174,7 +175,8 @@ func wantObjects(t *testing.T, out string) {
 			Event string    `json:"event"`
 			Time  time.Time `json:"time"`
 		}
-		if err := json.Unmarshal([]byte(line), &event); err != nil || event.Event == "" || time.Since(event.Time).Abs() > time.Hour {
+		if err := json.Unmarshal([]byte(line), &event); err != nil || event.Event == "" ||
+			time.Since(event.Time).Abs() > time.Hour {
 			t.Errorf("%v: %s", err, line)
 		}
 	}
@@ -236,7 +238,8 @@ func TestWithoutPrivilege(t *testing.T) {
 		return lab.ProcessConfig{Args: append([]string{"unshare", "-U", path}, args...)}
 	}
 	_, errs, code := ran(t, ns, unprivileged("monitor"))
-	if code != exit.IPUsage || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "CAP_NET_ADMIN") || !strings.Contains(errs, "connection") {
+	if code != exit.IPUsage || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "CAP_NET_ADMIN") ||
+		!strings.Contains(errs, "connection") {
 		t.Errorf("monitor: exit %d, %q", code, errs)
 	}
 	defer connect(t, ns)()
@@ -252,10 +255,12 @@ func TestWithoutPrivilege(t *testing.T) {
 	}
 	_, errs, code = ran(t, ns, unprivileged("-a", "wait", "event FALLBACK", "timeout", "30ms"))
 	lines := slices.Sorted(strings.Lines(errs))
-	if told := slices.Compact(slices.Clone(lines)); code != exit.Failed || len(told) != len(lines) || strings.Contains(errs, "CAP_NET_BROADCAST") {
+	if told := slices.Compact(slices.Clone(lines)); code != exit.Failed || len(told) != len(lines) ||
+		strings.Contains(errs, "CAP_NET_BROADCAST") {
 		t.Errorf("wait: exit %d, what is left out is not told once, and as it is without events: %s", code, errs)
 	}
-	if _, errs, code := ran(t, ns, unprivileged("limits", "set", "subflows", "2")); code != exit.IPRefused || !strings.Contains(errs, "CAP_NET_ADMIN") {
+	if _, errs, code := ran(t, ns, unprivileged("limits", "set", "subflows", "2")); code != exit.IPRefused ||
+		!strings.Contains(errs, "CAP_NET_ADMIN") {
 		t.Errorf("limits set: exit %d: %s", code, errs)
 	}
 }
@@ -263,7 +268,9 @@ func TestWithoutPrivilege(t *testing.T) {
 func TestWait(t *testing.T) {
 	t.Parallel()
 	ns := loopback(t)
-	if out, errs, code := ran(t, ns, tool("wait", "dport = :7001", "timeout", "30ms")); code != exit.Failed || out != "" || !strings.Contains(errs, "there is no MPTCP connection") {
+	if out, errs, code := ran(t, ns, tool("wait", "dport = :7001", "timeout", "30ms")); code != exit.Failed ||
+		out != "" ||
+		!strings.Contains(errs, "there is no MPTCP connection") {
 		t.Errorf("nothing there: exit %d, %q, %q", code, out, errs)
 	}
 	p := started(t, ns, tool("-j", "wait", "dport = :7001 and state established", "timeout", "70s"))
@@ -273,7 +280,8 @@ func TestWait(t *testing.T) {
 	if code, err := p.Wait(ctx); code != 0 || err != nil {
 		t.Fatalf("exit %d, %v: %v", code, err, p.Lines())
 	}
-	if _, errs, code := ran(t, ns, tool("wait", "subflows >= 2", "timeout", "30ms")); code != exit.Failed || !strings.Contains(errs, "has 1 subflow (") {
+	if _, errs, code := ran(t, ns, tool("wait", "subflows >= 2", "timeout", "30ms")); code != exit.Failed ||
+		!strings.Contains(errs, "has 1 subflow (") {
 		t.Errorf("too few subflows: exit %d, %q", code, errs)
 	}
 	for _, args := range [][]string{{"wait"}, {"wait", "timeout", "1s"}, {"wait", "fallback", "timeout", "soon"}, {"wait", "subflows >>> 2"}} {
@@ -321,7 +329,8 @@ func TestNetcatCommand(t *testing.T) {
 	if code := ended(t, server, syscall.SIGTERM); code != 0 {
 		t.Errorf("server: exit %d", code)
 	}
-	if _, errs, code := ran(t, ns, tool("nc", "127.0.0.1", "7003")); code != exit.Failed || !strings.Contains(errs, "Connection refused") {
+	if _, errs, code := ran(t, ns, tool("nc", "127.0.0.1", "7003")); code != exit.Failed ||
+		!strings.Contains(errs, "Connection refused") {
 		t.Errorf("refused: exit %d, %q", code, errs)
 	}
 	for _, args := range [][]string{{"nc"}, {"nc", "-l"}, {"nc", "-k", "host", "1"}, {"nc", "-w", "x", "h", "1"}, {"nc", "-l", "a", "b", "c"}} {
@@ -336,7 +345,8 @@ func TestNetcatWithoutMPTCP(t *testing.T) {
 	if err := ns.Do(func() error { return os.WriteFile("/proc/sys/net/mptcp/enabled", []byte("0"), 0) }); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, code := ran(t, ns, tool("nc", "127.0.0.1", "7003")); code != exit.Failed || strings.Count(errs, "sysctl -w net.mptcp.enabled=1") != 1 {
+	if _, errs, code := ran(t, ns, tool("nc", "127.0.0.1", "7003")); code != exit.Failed ||
+		strings.Count(errs, "sysctl -w net.mptcp.enabled=1") != 1 {
 		t.Errorf("exit %d, %q: it should name the sysctl, once", code, errs)
 	}
 }
@@ -347,7 +357,8 @@ func TestLabForbidden(t *testing.T) {
 	// A user that is not known in its user namespace may make no other.
 	// An ordinary user's test run has entered one already: the program must not know.
 	c := lab.ProcessConfig{Args: []string{"unshare", "-U", "env", "-u", "MPTCPCTL_LAB_ENTERED", toolPath(t), "lab"}}
-	if _, errs, code := ran(t, ns, c); code != exit.Failed || !strings.Contains(errs, "user namespaces missing") || strings.Contains(errs, "CAP_NET_ADMIN") {
+	if _, errs, code := ran(t, ns, c); code != exit.Failed || !strings.Contains(errs, "user namespaces missing") ||
+		strings.Contains(errs, "CAP_NET_ADMIN") {
 		t.Errorf("exit %d, %q", code, errs)
 	}
 }
@@ -383,7 +394,8 @@ func TestPathsCommand(t *testing.T) {
 		}
 	}
 	out, _, _ = ran(t, client, tool("paths", "to", "192.0.2.1"))
-	if !strings.Contains(out, "192.0.2.3 dev wlp1s0 link up metric 600, endpoint id 1 subflow") || strings.Contains(out, "to use the other paths") {
+	if !strings.Contains(out, "192.0.2.3 dev wlp1s0 link up metric 600, endpoint id 1 subflow") ||
+		strings.Contains(out, "to use the other paths") {
 		t.Errorf("after typing that:\n%s", out)
 	}
 }

@@ -9,7 +9,8 @@ import (
 )
 
 // signals is a context that ends with SIGINT, SIGTERM or SIGHUP, unless the program was
-// started with the last one ignored (nohup); the second of them ends the program at once. They are caught from when somebody first waits for the end. Until
+// started with the last one ignored (nohup); the second of them ends the program at once. They are caught from when
+// somebody first waits for the end. Until
 // then they end the program as they end ip: catching them takes threads, a tenth of
 // the processor time of a command that only asks the kernel something.
 type signals struct {

@@ -9,17 +9,36 @@ import (
 
 func (a *app) topCommand() grammar.Command {
 	return grammar.Command{
-		Name:      "top",
-		Summary:   "show a live terminal view of connections, events, endpoints and findings",
-		Synopsis:  []string{"[ --screen NAME ] [ --plain [ --interval TIME ] [ --count NUMBER ] ] [ --allow-changes ] [ FILTER ]"},
-		Help:      topHelp,
-		Privilege: "none; CAP_NET_ADMIN in the network namespace for events and changes; only root sees the processes of other users",
-		Operand:   grammar.Filter,
+		Name:    "top",
+		Summary: "show a live terminal view of connections, events, endpoints and findings",
+		Synopsis: []string{
+			"[ --screen NAME ] [ --plain [ --interval TIME ] [ --count NUMBER ] ] [ --allow-changes ] [ FILTER ]",
+		},
+		Help: topHelp,
+		Privilege: "none; CAP_NET_ADMIN in the network namespace for events and changes; only root sees the " +
+			"processes of other users",
+		Operand: grammar.Filter,
 		Flags: []grammar.Flag{
-			{Name: "screen", Value: grammar.Word, Metavar: "NAME", Choices: []string{"overview", "connections", "connection", "events", "endpoints", "doctor"}, Summary: "begin with overview, connections, connection, events, endpoints or doctor"},
+			{
+				Name:    "screen",
+				Value:   grammar.Word,
+				Metavar: "NAME",
+				Choices: []string{"overview", "connections", "connection", "events", "endpoints", "doctor"},
+				Summary: "begin with overview, connections, connection, events, endpoints or doctor",
+			},
 			{Name: "plain", Summary: "print lines, without moving the cursor"},
-			{Name: "interval", Value: grammar.Duration, Metavar: "TIME", Summary: "the time between two outputs of --plain in a pipe (default 1s)"},
-			{Name: "count", Value: grammar.Number, Metavar: "NUMBER", Summary: "how many times --plain prints (default: until interrupted)"},
+			{
+				Name:    "interval",
+				Value:   grammar.Duration,
+				Metavar: "TIME",
+				Summary: "the time between two outputs of --plain in a pipe (default 1s)",
+			},
+			{
+				Name:    "count",
+				Value:   grammar.Number,
+				Metavar: "NUMBER",
+				Summary: "how many times --plain prints (default: until interrupted)",
+			},
 			{Name: "allow-changes", Summary: "allow changing endpoints and limits from the view"},
 		},
 		Examples: []grammar.Example{

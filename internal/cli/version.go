@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"mptcpctl/internal/features"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/present"
@@ -20,20 +21,22 @@ func versionCommand() grammar.Command {
 		Synopsis:  []string{""},
 		Help:      versionHelp,
 		Privilege: "none",
-		Examples:  []grammar.Example{{Line: "version", Meaning: "the versions of this program and of the running kernel"}},
+		Examples: []grammar.Example{
+			{Line: "version", Meaning: "the versions of this program and of the running kernel"},
+		},
 		Run: func(ctx context.Context, inv *grammar.Invocation) error {
 			if len(inv.Args) > 0 {
 				return inv.Usage("takes no arguments")
 			}
 			v := readVersion()
-			v.Features = readFeatures(ctx)
+			v.Features = features.Read(ctx)
 			if inv.Options.JSON {
 				return present.JSON(inv.Stdout, v, inv.Options.Pretty)
 			}
 			if err := writeVersion(inv.Stdout, &inv.Options); err != nil {
 				return err
 			}
-			return v.Features.write(inv.Stdout)
+			return v.Features.Write(inv.Stdout)
 		},
 	}
 }
@@ -46,11 +49,16 @@ type version struct {
 	Arch     string `json:"arch"`
 	Kernel   string `json:"kernel"`
 
-	Features *features `json:"features,omitempty"`
+	Features *features.Features `json:"features,omitempty"`
 }
 
 func readVersion() *version {
-	v := &version{Version: moduleVersion(), Go: runtime.Version(), Arch: runtime.GOARCH, Kernel: cmp.Or(kernel.Release(), "(unknown)")}
+	v := &version{
+		Version: moduleVersion(),
+		Go:      runtime.Version(),
+		Arch:    runtime.GOARCH,
+		Kernel:  cmp.Or(kernel.Release(), "(unknown)"),
+	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {

@@ -31,8 +31,14 @@ func (a *app) waitCommand() grammar.Command {
 		Operand:   grammar.Filter,
 		Examples: []grammar.Example{
 			{Line: "wait 'dst :443 and subflows >= 2' timeout 5s", Meaning: "wait for a second subflow"},
-			{Line: "wait 'event SF_CLOSED,SF_FAILED and dst 192.0.2.1' timeout 5s", Meaning: "wait until a subflow to that peer ends or does not come up"},
-			{Line: "-a wait 'netns blue and subflows >= 2' timeout 5s", Meaning: "in another network namespace, which may not exist yet"},
+			{
+				Line:    "wait 'event SF_CLOSED,SF_FAILED and dst 192.0.2.1' timeout 5s",
+				Meaning: "wait until a subflow to that peer ends or does not come up",
+			},
+			{
+				Line:    "-a wait 'netns blue and subflows >= 2' timeout 5s",
+				Meaning: "in another network namespace, which may not exist yet",
+			},
 			{Line: "wait fallback timeout 1m", Meaning: "wait for a connection that falls back to TCP"},
 		},
 		Run: a.wait,
@@ -81,8 +87,10 @@ func (a *app) wait(ctx context.Context, inv *grammar.Invocation) error {
 			if parent.Err() != nil {
 				return parent.Err()
 			}
-			return fmt.Errorf("wait: no connection matched %q within %v: %s%s%s", expr.String(), timeout, nearest(connections),
-				doctorReason(parent, from, connections), hiddenSubflows(parent, from, connections))
+			return fmt.Errorf(
+				"wait: no connection matched %q within %v: %s%s%s", expr.String(), timeout, nearest(connections),
+				doctorReason(parent, from, connections), hiddenSubflows(parent, from, connections),
+			)
 		}
 		select {
 		case <-ctx.Done():
@@ -112,7 +120,9 @@ func waitRecorded(ctx context.Context, inv *grammar.Invocation, expr *filter.Exp
 			return writeFound(ctx, inv, view, connections[i])
 		}
 	}
-	return fmt.Errorf("wait: no connection matched %q in the recording; at its end: %s", expr.String(), nearest(connections))
+	return fmt.Errorf(
+		"wait: no connection matched %q in the recording; at its end: %s", expr.String(), nearest(connections),
+	)
 }
 
 // waitArguments returns the filter and the timeout, 0 for none.
@@ -158,7 +168,10 @@ func wakeups(ctx context.Context, all bool) <-chan struct{} {
 
 // lookIn returns the connections of the snapshots that -4 and -6 ask for, with their
 // processes where the filter asks for those.
-func lookIn(ctx context.Context, inv *grammar.Invocation, view source.Sockets, expr *filter.Expr, snapshots ...track.Snapshot) ([]mptcp.Connection, error) {
+func lookIn(
+	ctx context.Context, inv *grammar.Invocation, view source.Sockets, expr *filter.Expr,
+	snapshots ...track.Snapshot,
+) ([]mptcp.Connection, error) {
 	var connections []mptcp.Connection
 	for _, s := range snapshots {
 		for _, c := range track.Join(s) {
@@ -209,7 +222,8 @@ func doctorReason(ctx context.Context, from source.Source, connections []mptcp.C
 
 // hiddenSubflows says that connections may have subflows where none was seen.
 func hiddenSubflows(ctx context.Context, from source.Source, connections []mptcp.Connection) string {
-	if len(connections) == 0 || slices.ContainsFunc(connections, func(c mptcp.Connection) bool { return len(c.Subflows) > 0 }) {
+	if len(connections) == 0 ||
+		slices.ContainsFunc(connections, func(c mptcp.Connection) bool { return len(c.Subflows) > 0 }) {
 		return ""
 	}
 	for _, view := range from.Views() {
@@ -239,7 +253,9 @@ func nearest(connections []mptcp.Connection) string {
 			parts = append(parts, fmt.Sprintf("and %d more", len(connections)-i))
 			break
 		}
-		part := fmt.Sprintf("%s to %v%s has %s", c.Token, c.Remote, inNetns(c.Netns), present.Count(c.SubflowsUp(), "subflow"))
+		part := fmt.Sprintf(
+			"%s to %v%s has %s", c.Token, c.Remote, inNetns(c.Netns), present.Count(c.SubflowsUp(), "subflow"),
+		)
 		if more := len(c.Subflows) - c.SubflowsUp(); more > 0 {
 			part += fmt.Sprintf(" (and %d not up)", more)
 		}

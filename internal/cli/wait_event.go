@@ -78,7 +78,12 @@ func waitAllStream(ctx context.Context, inv *grammar.Invocation, expr *filter.Ex
 	if err != nil {
 		return nil, err
 	}
-	stream := &monitor.Stream{Device: hosts.DeviceName, Close: hosts.Close, Tracked: hosts, Views: monitor.ViewsOf(hosts)}
+	stream := &monitor.Stream{
+		Device:  hosts.DeviceName,
+		Close:   hosts.Close,
+		Tracked: hosts,
+		Views:   monitor.ViewsOf(hosts),
+	}
 	if noEvents != "" {
 		if !expr.OnlyDerived() {
 			return nil, errors.Join(errors.New(noEvents), hosts.Close())
@@ -109,7 +114,9 @@ func (w *eventWait) run(ctx context.Context) (found bool, err error) {
 	return found, errors.Join(err, <-ended)
 }
 
-func (w *eventWait) follow(ctx context.Context, tracker *track.Tracker, deltas iter.Seq2[track.Delta, error]) (bool, error) {
+func (w *eventWait) follow(
+	ctx context.Context, tracker *track.Tracker, deltas iter.Seq2[track.Delta, error],
+) (bool, error) {
 	for d, err := range deltas {
 		if err != nil {
 			return false, nil // Run returns it too

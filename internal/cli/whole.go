@@ -34,7 +34,9 @@ const wholeProgram = "mptcpctl-full"
 // with an error.
 func (a *app) becomeWhole(inv *grammar.Invocation) error {
 	if a.batchFile != "" {
-		return fmt.Errorf("%s: in a batch only the program %s has it: %[2]s -batch %[3]s", inv.Path, wholeProgram, a.batchFile)
+		return fmt.Errorf(
+			"%s: in a batch only the program %s has it: %[2]s -batch %[3]s", inv.Path, wholeProgram, a.batchFile,
+		)
 	}
 	self, err := filepath.EvalSymlinks("/proc/self/exe")
 	if err != nil {
@@ -47,7 +49,8 @@ func (a *app) becomeWhole(inv *grammar.Invocation) error {
 		}
 	}
 	return fmt.Errorf("%s needs the program %s, which is neither beside %s nor in ../libexec/mptcpctl: "+
-		"install the package mptcpctl, or build it with `go build ./cmd/%[2]s` and put it there", inv.Path, wholeProgram, self)
+		"install the package mptcpctl, or build it with `go build ./cmd/%[2]s` and put it there",
+		inv.Path, wholeProgram, self)
 }
 
 // wholePrograms returns where the whole program may be: beside this one, or where

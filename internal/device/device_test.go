@@ -38,7 +38,13 @@ func TestDevicesThatAreNotThere(t *testing.T) {
 
 func TestValidNames(t *testing.T) {
 	for name, want := range map[string]bool{
-		"eth0": true, "a-b.c:1": true, "": false, "fifteen-letters": true, "sixteen-letters-": false, "a/b": false, "a b": false,
+		"eth0":             true,
+		"a-b.c:1":          true,
+		"":                 false,
+		"fifteen-letters":  true,
+		"sixteen-letters-": false,
+		"a/b":              false,
+		"a b":              false,
 	} {
 		if ValidName(name) != want {
 			t.Errorf("%q: %v, want %v", name, !want, want)

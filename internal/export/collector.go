@@ -186,7 +186,9 @@ func (c *Collector) appendOwn(b []byte, began time.Time, overflowing float64) []
 		b = failed.append(last.append(b))
 	}
 	if c.config.Refused != nil {
-		refused := newFamily(counter, "mptcp_exporter_refused_requests_total", "Callers of the server that were refused.", "reason")
+		refused := newFamily(
+			counter, "mptcp_exporter_refused_requests_total", "Callers of the server that were refused.", "reason",
+		)
 		for reason, n := range c.config.Refused() {
 			refused.set(float64(n), reason)
 		}

@@ -67,7 +67,12 @@ func (f *fixture) Sample(context.Context, string, []mptcp.Token) ([]track.Subflo
 func (f *fixture) Namespace(context.Context, string) (*track.Snapshot, error) { return nil, nil }
 
 func (f *fixture) Counters(context.Context, string) (track.Counters, error) {
-	return track.Counters{"MPCapableSYNTX": 7, "MPJoinSynAckHMacFailure": 1, "MPCurrEstab": 2, "Foreign\n\"name\"": 3}, nil
+	return track.Counters{
+		"MPCapableSYNTX":          7,
+		"MPJoinSynAckHMacFailure": 1,
+		"MPCurrEstab":             2,
+		"Foreign\n\"name\"":       3,
+	}, nil
 }
 
 func newFixture() *fixture {
@@ -77,25 +82,46 @@ func newFixture() *fixture {
 	}
 	row := func(token mptcp.Token, k byte, port uint16, state mptcp.SubflowState, backup bool) track.SubflowRow {
 		return track.SubflowRow{Subflow: mptcp.Subflow{
-			Local: local(k, port), Remote: remote, LocalID: mptcp.AddressID(k), State: state, TCP: mptcp.StateEstablished, FullyEstablished: true, BackupLocal: backup,
+			Local: local(
+				k,
+				port,
+			), Remote: remote, LocalID: mptcp.AddressID(k), State: state, TCP: mptcp.StateEstablished, FullyEstablished: true, BackupLocal: backup,
 			Cookie: uint64(port)*10 + uint64(k), RTTMicros: 3000 * uint32(k+1), BytesSent: 1000, BytesReceived: 500,
 		}, Token: token, HasToken: true, Join: k > 0, Requested: true}
 	}
 	connection := func(token mptcp.Token, port uint16, fallback bool) mptcp.Connection {
 		return mptcp.Connection{
-			Token: token, Family: mptcp.FamilyINET, Side: mptcp.SideClient, State: mptcp.StateEstablished, Fallback: fallback,
-			Local: local(0, port), Remote: remote, Cookie: uint64(port), Inode: uint32(port),
+			Token:    token,
+			Family:   mptcp.FamilyINET,
+			Side:     mptcp.SideClient,
+			State:    mptcp.StateEstablished,
+			Fallback: fallback,
+			Local:    local(0, port), Remote: remote, Cookie: uint64(port), Inode: uint32(port),
 		}
 	}
 	return &fixture{batches: make(chan []mptcp.Event, 8), snapshot: track.Snapshot{
 		Connections: []mptcp.Connection{connection(0xabcdef01, 51234, false), connection(0xabcdef02, 51235, true)},
 		Subflows: []track.SubflowRow{
-			row(0xabcdef01, 0, 51234, mptcp.SubflowEstablished, false), row(0xabcdef01, 1, 51234, mptcp.SubflowEstablished, true), row(0xabcdef02, 0, 51235, mptcp.SubflowEstablished, false),
+			row(
+				0xabcdef01,
+				0,
+				51234,
+				mptcp.SubflowEstablished,
+				false,
+			), row(0xabcdef01, 1, 51234, mptcp.SubflowEstablished, true), row(0xabcdef02, 0, 51235, mptcp.SubflowEstablished, false),
 		},
-		Links:     []track.LinkFact{{Index: 2, Name: "eth0", Up: true, Carrier: true}, {Index: 3, Name: "wl\"a\\n0\n", Up: true, Carrier: true}},
-		Addresses: []track.AddressFact{{Addr: netip.MustParseAddr("10.0.0.1"), IfIndex: 2}, {Addr: netip.MustParseAddr("10.0.1.1"), IfIndex: 3}},
-		Endpoints: []mptcp.Endpoint{{ID: 3, Address: netip.MustParseAddr("10.0.1.1"), Flags: mptcp.FlagSubflow | mptcp.FlagBackup}},
-		Limits:    mptcp.Limits{Subflows: 2, AddAddrAccepted: 1},
+		Links: []track.LinkFact{
+			{Index: 2, Name: "eth0", Up: true, Carrier: true},
+			{Index: 3, Name: "wl\"a\\n0\n", Up: true, Carrier: true},
+		},
+		Addresses: []track.AddressFact{
+			{Addr: netip.MustParseAddr("10.0.0.1"), IfIndex: 2},
+			{Addr: netip.MustParseAddr("10.0.1.1"), IfIndex: 3},
+		},
+		Endpoints: []mptcp.Endpoint{
+			{ID: 3, Address: netip.MustParseAddr("10.0.1.1"), Flags: mptcp.FlagSubflow | mptcp.FlagBackup},
+		},
+		Limits: mptcp.Limits{Subflows: 2, AddAddrAccepted: 1},
 	}}
 }
 
@@ -104,7 +130,15 @@ func newFixture() *fixture {
 func collected(t *testing.T, f *fixture, findings func() ([]Finding, time.Time, uint64)) string {
 	t.Helper()
 	tracker := track.New(f, nil)
-	c := New(Config{Tracker: tracker, Findings: findings, Engine: func() string { return "netlink" }, Version: "v1.2.3", GoVersion: "go1.26"})
+	c := New(
+		Config{
+			Tracker:   tracker,
+			Findings:  findings,
+			Engine:    func() string { return "netlink" },
+			Version:   "v1.2.3",
+			GoVersion: "go1.26",
+		},
+	)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var running sync.WaitGroup
@@ -122,9 +156,15 @@ func collected(t *testing.T, f *fixture, findings func() ([]Finding, time.Time, 
 		}
 	})
 	closed := mptcp.Event{
-		Type: mptcp.EventSubflowClosed, Fields: mptcp.FieldToken | mptcp.FieldFamily | mptcp.FieldSaddr4 | mptcp.FieldDaddr4 | mptcp.FieldSport | mptcp.FieldDport | mptcp.FieldError | mptcp.FieldResetReason,
-		Token: 0xabcdef01, Family: mptcp.FamilyINET, Source: netip.MustParseAddr("10.0.1.1"), Destination: netip.MustParseAddr("198.51.100.77"), Sport: 51299, Dport: 4433,
-		Error: 104, ResetReason: mptcp.ResetMiddlebox, Time: time.Now(),
+		Type:        mptcp.EventSubflowClosed,
+		Fields:      mptcp.FieldToken | mptcp.FieldFamily | mptcp.FieldSaddr4 | mptcp.FieldDaddr4 | mptcp.FieldSport | mptcp.FieldDport | mptcp.FieldError | mptcp.FieldResetReason,
+		Token:       0xabcdef01,
+		Family:      mptcp.FamilyINET,
+		Source:      netip.MustParseAddr("10.0.1.1"),
+		Destination: netip.MustParseAddr("198.51.100.77"),
+		Sport:       51299,
+		Dport:       4433,
+		Error:       104, ResetReason: mptcp.ResetMiddlebox, Time: time.Now(),
 	}
 	var b bytes.Buffer
 	// The collector counts from the moment that it runs.
@@ -142,7 +182,8 @@ func collected(t *testing.T, f *fixture, findings func() ([]Finding, time.Time, 
 		if err := c.Write(&b); err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(b.String(), "mptcp_events_lost_total{netns=\"\"} 17\n") && strings.Contains(b.String(), "mptcp_connection_subflows_count{netns=\"\"}") {
+		if strings.Contains(b.String(), "mptcp_events_lost_total{netns=\"\"} 17\n") &&
+			strings.Contains(b.String(), "mptcp_connection_subflows_count{netns=\"\"}") {
 			return b.String()
 		}
 		if time.Now().After(deadline) {
@@ -156,7 +197,9 @@ func collected(t *testing.T, f *fixture, findings func() ([]Finding, time.Time, 
 var derived = regexp.MustCompile(`(?m)^mptcp_events_total\{netns="",event="(RESYNC|SF_FAILED|LISTENER_CLOSED)"\} .*\n`)
 
 // variable matches what depends on when the samples were taken.
-var variable = regexp.MustCompile(`(?m)^(mptcp_exporter_collect_duration_seconds|mptcp_subflow_rtt_seconds_\w+\{.*\}|mptcp_connection_subflows_\w+\{.*\}|mptcp_events_total\{netns="",event="[^"]*"\}|mptcp_device_\w+\{.*\}) .*$`)
+var variable = regexp.MustCompile(
+	`(?m)^(mptcp_exporter_collect_duration_seconds|mptcp_subflow_rtt_seconds_\w+\{.*\}|mptcp_connection_subflows_\w+\{.*\}|mptcp_events_total\{netns="",event="[^"]*"\}|mptcp_device_\w+\{.*\}) .*$`,
+)
 
 func TestMetricsAreAsTheyWere(t *testing.T) {
 	text := collected(t, newFixture(), func() ([]Finding, time.Time, uint64) {
@@ -212,8 +255,14 @@ func promtool(t *testing.T, input string, args ...string) {
 
 func TestCountersOfTheKernelInSnakeCase(t *testing.T) {
 	for name, want := range map[string]string{
-		"MPCapableSYNRX": "mp_capable_synrx", "AddAddr": "add_addr", "MPJoinSynAckHMacFailure": "mp_join_syn_ack_hmac_failure",
-		"MPFailTx": "mp_fail_tx", "DataCsumErr": "data_csum_err", "OFOQueueTail": "ofo_queue_tail", "a-b\n": "a_b_", "": "",
+		"MPCapableSYNRX":          "mp_capable_synrx",
+		"AddAddr":                 "add_addr",
+		"MPJoinSynAckHMacFailure": "mp_join_syn_ack_hmac_failure",
+		"MPFailTx":                "mp_fail_tx",
+		"DataCsumErr":             "data_csum_err",
+		"OFOQueueTail":            "ofo_queue_tail",
+		"a-b\n":                   "a_b_",
+		"":                        "",
 	} {
 		if got := snake(name); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
@@ -225,7 +274,9 @@ func TestCountersOfTheKernelInSnakeCase(t *testing.T) {
 func TestBytesAreCountedFromNowOn(t *testing.T) {
 	c := New(Config{})
 	state := func(sent uint64, extra ...mptcp.Subflow) *track.State {
-		flows := append([]mptcp.Subflow{{Device: "eth0", Cookie: 1, BytesSent: sent, State: mptcp.SubflowEstablished}}, extra...)
+		flows := append(
+			[]mptcp.Subflow{{Device: "eth0", Cookie: 1, BytesSent: sent, State: mptcp.SubflowEstablished}},
+			extra...)
 		return track.NewState(time.Now(), []mptcp.Connection{{Token: 1, Subflows: flows}}, track.Snapshot{})
 	}
 	sent := func() uint64 { return c.sampler.carried[place{"", "eth0"}].sent }
@@ -253,7 +304,14 @@ func TestSeriesOfNamespacesThatWent(t *testing.T) {
 		var connections []mptcp.Connection
 		var namespaces []track.Snapshot
 		for _, name := range names {
-			connections = append(connections, mptcp.Connection{Netns: name, Token: 7, Subflows: []mptcp.Subflow{{State: mptcp.SubflowEstablished, RTTMicros: 10, BytesSent: 5}}})
+			connections = append(
+				connections,
+				mptcp.Connection{
+					Netns:    name,
+					Token:    7,
+					Subflows: []mptcp.Subflow{{State: mptcp.SubflowEstablished, RTTMicros: 10, BytesSent: 5}},
+				},
+			)
 			namespaces = append(namespaces, track.Snapshot{Netns: name})
 		}
 		return track.NewState(time.Now(), connections, namespaces...)
@@ -269,7 +327,13 @@ func TestSeriesOfNamespacesThatWent(t *testing.T) {
 	c.sample(state("a", "ab", `a"`))
 	three, _ := series()
 	for i := range 100 {
-		c.count(&track.Delta{Kind: track.KindEvent, Name: "CLOSED", Event: mptcp.Event{Type: mptcp.EventClosed, Netns: "pid " + strconv.Itoa(i)}})
+		c.count(
+			&track.Delta{
+				Kind:  track.KindEvent,
+				Name:  "CLOSED",
+				Event: mptcp.Event{Type: mptcp.EventClosed, Netns: "pid " + strconv.Itoa(i)},
+			},
+		)
 		c.sample(state("ab", "pid "+strconv.Itoa(i)))
 	}
 	c.sample(state("ab"))

@@ -127,8 +127,10 @@ func subflowStateName(state int) string {
 }
 
 func gatherEndpoints(s *track.State, tallies map[string]*tally) []*family {
-	info := newFamily(gauge, "mptcp_endpoint_info",
-		"An endpoint of the in-kernel path manager; the value is always 1.", "netns", "id", "address", "device", "flags")
+	info := newFamily(
+		gauge, "mptcp_endpoint_info", "An endpoint of the in-kernel path manager; the value is always 1.", "netns",
+		"id", "address", "device", "flags",
+	)
 	used := newFamily(gauge, "mptcp_endpoint_connections",
 		"Connections with a subflow from the address of the endpoint.", "netns", "id")
 	limits := newFamily(gauge, "mptcp_limit",

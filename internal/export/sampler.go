@@ -155,9 +155,14 @@ func (p *sampler) families() []*family {
 	sent := newFamily(counter, "mptcp_device_sent_bytes_total",
 		"Bytes sent on subflows, sampled every 5 seconds: what a subflow sent after its last sample is missing.",
 		"netns", "device")
-	received := newFamily(counter, "mptcp_device_received_bytes_total",
-		"Bytes received on subflows, sampled every 5 seconds: what a subflow received after its last sample is missing.",
-		"netns", "device")
+	received := newFamily(
+		counter,
+		"mptcp_device_received_bytes_total",
+		"Bytes received on subflows, sampled every 5 seconds: what a subflow received after its last sample is "+
+			"missing.",
+		"netns",
+		"device",
+	)
 	resent := newFamily(counter, "mptcp_retransmitted_bytes_total",
 		"Bytes retransmitted on subflows, sampled every 5 seconds.", "netns", "device")
 	perConn := newFamily(histogram, "mptcp_connection_subflows",

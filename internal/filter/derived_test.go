@@ -14,7 +14,10 @@ func TestDerivedEvents(t *testing.T) {
 	delta := func(k track.Kind) *track.Delta {
 		return &track.Delta{Kind: k, Name: k.String(), Event: mptcp.Event{Token: 7, Fields: mptcp.FieldToken}}
 	}
-	closed := &track.Delta{Name: "SF_CLOSED", Event: mptcp.Event{Type: mptcp.EventSubflowClosed, Token: 7, Fields: mptcp.FieldToken}}
+	closed := &track.Delta{
+		Name:  "SF_CLOSED",
+		Event: mptcp.Event{Type: mptcp.EventSubflowClosed, Token: 7, Fields: mptcp.FieldToken},
+	}
 	lost := &track.Delta{Name: "LOST", Event: mptcp.Event{Type: mptcp.EventLost, Lost: 2}}
 	for _, tt := range []struct {
 		in          string
@@ -53,7 +56,12 @@ func TestDerivedEvents(t *testing.T) {
 		}
 	}
 	for in, want := range map[string][2]bool{
-		"": {}, "event CREATED": {}, "fallback": {}, "event FALLBACK or error 111": {true, false}, "event FALLBACK,CREATED": {true, false}, "event FALLBACK and dport 1": {true, true},
+		"":                            {},
+		"event CREATED":               {},
+		"fallback":                    {},
+		"event FALLBACK or error 111": {true, false},
+		"event FALLBACK,CREATED":      {true, false},
+		"event FALLBACK and dport 1":  {true, true},
 	} {
 		if e := mustParse(t, in); [2]bool{e.NeedsDerived(), e.OnlyDerived()} != want {
 			t.Errorf("%q: needs %v, only %v, want %v", in, e.NeedsDerived(), e.OnlyDerived(), want)

@@ -36,8 +36,11 @@ func TestNeeds(t *testing.T) {
 
 func TestTokens(t *testing.T) {
 	for in, want := range map[string][]mptcp.Token{
-		"token 1": {1}, "token 1,2": {1, 2}, "fallback and token 3": {3}, "(token 1 or token 2 and fallback) and dport 1": {1, 2},
-		"token 1 or fallback": nil, "not token 1": nil, "fallback": nil, "": nil,
+		"token 1":              {1},
+		"token 1,2":            {1, 2},
+		"fallback and token 3": {3},
+		"(token 1 or token 2 and fallback) and dport 1": {1, 2},
+		"token 1 or fallback":                           nil, "not token 1": nil, "fallback": nil, "": nil,
 	} {
 		got, ok := mustParse(t, in).Tokens()
 		if !slices.Equal(got, want) || ok != (want != nil) {
@@ -89,14 +92,19 @@ func TestEventTypes(t *testing.T) {
 }
 
 var addresses = []netip.Addr{
-	netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("::ffff:10.0.0.2"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("192.0.2.1"),
+	netip.MustParseAddr(
+		"10.0.0.1",
+	), netip.MustParseAddr("::ffff:10.0.0.2"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("192.0.2.1"),
 }
 
 func drawTerm(t *rapid.T) string {
 	return rapid.SampledFrom([]string{
-		"state established", "exclude established", "src 10.0.0.0/31", "dst 10.0.0.2", "host 2001:db8::/32", "dst 10.0.0.1:1", "sport > 1", "dport = 2",
-		"port <= 1", "dev a", "token 1", "token 2,3", "fallback", "subflows >= 1", "subflows = 0", "process a", "process 1", "event CREATED",
-		"event SF_CLOSED,LISTENER_CREATED", "reason middlebox", "error 111", "netns b", "side client", "side server", "family inet", "backup", "id 1", "event 77", "event FALLBACK",
+		"state established", "exclude established", "src 10.0.0.0/31", "dst 10.0.0.2",
+		"host 2001:db8::/32", "dst 10.0.0.1:1", "sport > 1", "dport = 2",
+		"port <= 1", "dev a", "token 1", "token 2,3", "fallback",
+		"subflows >= 1", "subflows = 0", "process a", "process 1", "event CREATED",
+		"event SF_CLOSED,LISTENER_CREATED", "reason middlebox", "error 111", "netns b", "side client", "side server",
+		"family inet", "backup", "id 1", "event 77", "event FALLBACK",
 	}).Draw(t, "term")
 }
 
@@ -119,20 +127,29 @@ func drawExpr(t *rapid.T, depth int) string {
 }
 
 func drawAddrPort(t *rapid.T) netip.AddrPort {
-	return netip.AddrPortFrom(rapid.SampledFrom(addresses).Draw(t, "addr"), uint16(rapid.IntRange(0, 2).Draw(t, "port")))
+	return netip.AddrPortFrom(
+		rapid.SampledFrom(addresses).Draw(t, "addr"),
+		uint16(rapid.IntRange(0, 2).Draw(t, "port")),
+	)
 }
 
 func drawConnection(t *rapid.T) *mptcp.Connection {
 	c := &mptcp.Connection{
-		Token: mptcp.Token(rapid.IntRange(0, 3).Draw(t, "token")), Side: mptcp.Side(rapid.IntRange(0, 2).Draw(t, "side")),
+		Token: mptcp.Token(
+			rapid.IntRange(0, 3).Draw(t, "token"),
+		), Side: mptcp.Side(rapid.IntRange(0, 2).Draw(t, "side")),
 		State: mptcp.SocketState(rapid.IntRange(1, 12).Draw(t, "state")), Fallback: rapid.Bool().Draw(t, "fallback"),
 		Netns: rapid.SampledFrom([]string{"", "b"}).Draw(t, "netns"), Local: drawAddrPort(t), Remote: drawAddrPort(t),
 		Processes: []mptcp.Process{{PID: rapid.IntRange(1, 2).Draw(t, "pid"), Name: "a"}},
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "subflows") {
 		c.Subflows = append(c.Subflows, mptcp.Subflow{
-			Local: drawAddrPort(t), Remote: drawAddrPort(t), LocalID: mptcp.AddressID(rapid.IntRange(0, 2).Draw(t, "id")),
-			State: mptcp.SubflowState(rapid.IntRange(0, 6).Draw(t, "state")), Device: rapid.SampledFrom([]string{"", "a"}).Draw(t, "dev"),
+			Local: drawAddrPort(
+				t,
+			), Remote: drawAddrPort(t), LocalID: mptcp.AddressID(rapid.IntRange(0, 2).Draw(t, "id")),
+			State: mptcp.SubflowState(
+				rapid.IntRange(0, 6).Draw(t, "state"),
+			), Device: rapid.SampledFrom([]string{"", "a"}).Draw(t, "dev"),
 			BackupLocal: rapid.Bool().Draw(t, "backup"),
 		})
 	}
@@ -167,8 +184,12 @@ func drawEvent(t *rapid.T) *mptcp.Event {
 	may := kernelFields(typ)
 	ev := &mptcp.Event{
 		Type: typ, Fields: may&mptcp.EventField(rapid.Uint32().Draw(t, "fields")) | may&mptcp.FieldToken,
-		Token: mptcp.Token(rapid.IntRange(0, 3).Draw(t, "token")), LocalID: 1, Sport: 1, Dport: 2, Error: 111, ResetReason: mptcp.ResetMiddlebox,
-		Flags: mptcp.EventFlags(rapid.IntRange(0, 3).Draw(t, "flags")), Netns: rapid.SampledFrom([]string{"", "b"}).Draw(t, "netns"),
+		Token: mptcp.Token(
+			rapid.IntRange(0, 3).Draw(t, "token"),
+		), LocalID: 1, Sport: 1, Dport: 2, Error: 111, ResetReason: mptcp.ResetMiddlebox,
+		Flags: mptcp.EventFlags(
+			rapid.IntRange(0, 3).Draw(t, "flags"),
+		), Netns: rapid.SampledFrom([]string{"", "b"}).Draw(t, "netns"),
 		Backup: uint8(rapid.IntRange(0, 1).Draw(t, "backup")), IfIndex: 3,
 	}
 	if ev.Fields&mptcp.FieldSaddr4 != 0 {
@@ -221,7 +242,9 @@ func TestLogic(t *testing.T) {
 		ev, c := drawEvent(t), drawConnection(t)
 		equal := func(x, y string) {
 			ex, ey := rapidParse(t, x), rapidParse(t, y)
-			if ex.EventOf(ev, c) != ey.EventOf(ev, c) || ex.Event(ev) != ey.Event(ev) || ex.Connection(c) != ey.Connection(c) || ex.Listener(c) != ey.Listener(c) {
+			if ex.EventOf(ev, c) != ey.EventOf(ev, c) || ex.Event(ev) != ey.Event(ev) ||
+				ex.Connection(c) != ey.Connection(c) ||
+				ex.Listener(c) != ey.Listener(c) {
 				t.Fatalf("%q and %q differ", ex, ey)
 			}
 		}

@@ -50,7 +50,8 @@ func TestParse(t *testing.T) {
 		{"dport = 443", "dport = :443"},
 		{"dport = :https", "dport = :443"},
 		{"dport ne 443", "not dport = :443"},
-		{"dport lt 5 and dport le 5 and dport gt 5 and dport ge 5 and dport eq 5", "dport < :5 and dport <= :5 and dport > :5 and dport >= :5 and dport = :5"},
+		{"dport lt 5 and dport le 5 and dport gt 5 and dport ge 5 and dport eq 5", "dport < :5 and dport <= :5 and " +
+			"dport > :5 and dport >= :5 and dport = :5"},
 		{"host 1.2.3.4 and port 443", "host 1.2.3.4 and port = :443"},
 		{"host 1.2.3.4 port 443", "host 1.2.3.4 and port = :443"},
 		{"dev wlan0 && ! backup || fallback", "dev wlan0 and not backup or fallback"},
@@ -138,7 +139,14 @@ func TestParseErrors(t *testing.T) {
 				t.Fatalf("got %v, %v, want an Error", e, err)
 			}
 			if ferr.Word != tt.word || ferr.Offset != tt.offset || ferr.Input != tt.in {
-				t.Errorf("got word %q at %d of %q, want %q at %d", ferr.Word, ferr.Offset, ferr.Input, tt.word, tt.offset)
+				t.Errorf(
+					"got word %q at %d of %q, want %q at %d",
+					ferr.Word,
+					ferr.Offset,
+					ferr.Input,
+					tt.word,
+					tt.offset,
+				)
 			}
 			if !strings.Contains(ferr.Error(), tt.expected) {
 				t.Errorf("error %q does not say %q", ferr, tt.expected)
@@ -166,7 +174,8 @@ func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"state established and ( dport = :443 or dst 10.0.0.0/8 )", "exclude all", "state a state b",
 		`not process "Web Content" netns ''`, "token 1,0x2 , 3", "dst [::ffff:1.2.3.4]/100:5", "! ! ( ( backup ) )",
-		"event SF_CLOSED,CLOSED reason 6 error 111", "subflows>=2&&id 3||side client", "family inet host ::1 port != ssh",
+		"event SF_CLOSED,CLOSED reason 6 error 111", "subflows>=2&&id 3||side client",
+		"family inet host ::1 port != ssh",
 	} {
 		f.Add(s)
 	}
@@ -219,7 +228,14 @@ func TestErrorsNameWhatCouldBeMeant(t *testing.T) {
 		}
 		if wrong.Unknown != want.unknown || (want.among == "") != (len(wrong.Names) == 0) ||
 			want.among != "" && !slices.Contains(wrong.Names, want.among) {
-			t.Errorf("%q: %q is none of %q; want %q and among the names %q", input, wrong.Unknown, wrong.Names, want.unknown, want.among)
+			t.Errorf(
+				"%q: %q is none of %q; want %q and among the names %q",
+				input,
+				wrong.Unknown,
+				wrong.Names,
+				want.unknown,
+				want.among,
+			)
 		}
 	}
 }

@@ -24,21 +24,13 @@ var stateWords = []struct {
 	word string
 	set  stateSet
 }{
-	{"established", 1 << mptcp.StateEstablished},
-	{"syn-sent", 1 << mptcp.StateSynSent},
-	{"syn-recv", 1<<mptcp.StateSynRecv | 1<<mptcp.StateNewSynRecv},
-	{"fin-wait-1", 1 << mptcp.StateFinWait1},
-	{"fin-wait-2", 1 << mptcp.StateFinWait2},
-	{"time-wait", 1 << mptcp.StateTimeWait},
-	{"closed", 1 << mptcp.StateClosed},
-	{"close-wait", 1 << mptcp.StateCloseWait},
-	{"last-ack", 1 << mptcp.StateLastAck},
-	{"listening", 1 << mptcp.StateListen},
-	{"closing", 1 << mptcp.StateClosing},
-	{"all", allStates},
-	{"connected", allStates &^ idleStates},
-	{"synchronized", allStates &^ idleStates &^ (1 << mptcp.StateSynSent)},
-	{"bucket", bucketStates},
+	{"established", 1 << mptcp.StateEstablished}, {"syn-sent", 1 << mptcp.StateSynSent},
+	{"syn-recv", 1<<mptcp.StateSynRecv | 1<<mptcp.StateNewSynRecv}, {"fin-wait-1", 1 << mptcp.StateFinWait1},
+	{"fin-wait-2", 1 << mptcp.StateFinWait2}, {"time-wait", 1 << mptcp.StateTimeWait},
+	{"closed", 1 << mptcp.StateClosed}, {"close-wait", 1 << mptcp.StateCloseWait},
+	{"last-ack", 1 << mptcp.StateLastAck}, {"listening", 1 << mptcp.StateListen},
+	{"closing", 1 << mptcp.StateClosing}, {"all", allStates}, {"connected", allStates &^ idleStates},
+	{"synchronized", allStates &^ idleStates &^ (1 << mptcp.StateSynSent)}, {"bucket", bucketStates},
 	{"big", allStates &^ bucketStates},
 }
 

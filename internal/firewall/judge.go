@@ -102,7 +102,15 @@ func (j *judgement) rule(c *Chain, r *Rule, depth int) int32 {
 		if verdict == nftBreak {
 			return undecided
 		}
-		h := Hit{Family: c.Family, Table: c.Table, Chain: c.Name, Hook: j.hook, Handle: r.Handle, Sure: j.sure && !m.maybe, MPTCP: m.mptcp}
+		h := Hit{
+			Family: c.Family,
+			Table:  c.Table,
+			Chain:  c.Name,
+			Hook:   j.hook,
+			Handle: r.Handle,
+			Sure:   j.sure && !m.maybe,
+			MPTCP:  m.mptcp,
+		}
 		if m.strips {
 			h.Deed, m.strips = Strips, false
 			j.hit(h)

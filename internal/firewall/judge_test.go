@@ -69,16 +69,20 @@ func TestJudge(t *testing.T) {
 		{"server", "port in a set: not known", incoming(packet(client, server, "eth0", "SYN", 0)), ""},
 		{"server", "loopback", incoming(packet(client, server, "lo", "SYN", 0)), ""},
 		{"server", "another link", packet(client, server, "eth0", "SYN", joins), ""},
-		{"server", "join", packet(client, server, "eth1", "SYN", joins), "drops inet filter second handle 14 (hook output)"},
+		{"server", "join", packet(client, server, "eth1", "SYN", joins), "drops inet filter second handle 14 (hook " +
+			"output)"},
 		{"server", "handshake", packet(client, server, "eth1", "SYN", 0), ""},
 		{"server", "another network", packet(client, "10.0.2.1:443", "eth1", "SYN", joins), ""},
 		{"server", "without MPTCP", packet(client, server, "eth1", "SYN", -1), ""},
-		{"server", "unknown link", packet(client, server, "", "SYN", joins), "maybe drops inet filter second handle 14 (hook output)"},
-		{"server", "range of ports", packet(client, "10.0.3.1:8443", "eth1", "SYN", joins), "rejects inet filter second handle 15 (hook output)"},
+		{"server", "unknown link", packet(client, server, "", "SYN", joins), "maybe drops inet filter second handle " +
+			"14 (hook output)"},
+		{"server", "range of ports", packet(client, "10.0.3.1:8443", "eth1", "SYN", joins), "rejects inet filter " +
+			"second handle 15 (hook output)"},
 		{"server", "goto", packet(client, "10.0.3.1:60001", "eth1", "SYN", joins), "drops inet filter third handle 18 (hook output)"},
 		{"server", "goto, established", packet(client, "10.0.3.1:60001", "eth1", "ACK", 2), ""},
 		{"server", "IPv6", packet("[2001:db8::2]:4", "[2001:db8::1]:8443", "eth1", "SYN", joins), "rejects inet filter second handle 15 (hook output)"},
-		{"strip", "SYN", packet(client, server, "eth0", "SYN", 0), "takes MPTCP out of inet mangle out handle 3 (hook postrouting)"},
+		{"strip", "SYN", packet(client, server, "eth0", "SYN", 0), "takes MPTCP out of inet mangle out handle 3 " +
+			"(hook postrouting)"},
 		{"strip", "SYN elsewhere", packet(client, "10.0.9.1:443", "eth0", "SYN", 0), ""},
 		{"strip", "data", packet(client, server, "eth0", "ACK", 2), ""},
 		{"strip", "incoming SYN", incoming(packet(client, server, "eth0", "SYN", 0)), "drops inet mangle in handle 5 (hook prerouting)"},
@@ -87,7 +91,8 @@ func TestJudge(t *testing.T) {
 		{"iptables", "by option", incoming(packet(client, server, "eth0", "SYN", 0)), "drops ip filter INPUT handle 2 (hook input)"},
 		{"iptables", "another port", incoming(packet(client, "10.0.1.1:22", "eth0", "SYN", 0)), ""},
 		{"iptables", "conntrack: not known", incoming(packet(client, "10.0.1.1:80", "eth0", "SYN", 0)), ""},
-		{"iptables", "stripped", packet(client, server, "eth1", "SYN", joins), "takes MPTCP out of ip mangle POSTROUTING handle 2 (hook postrouting)"},
+		{"iptables", "stripped", packet(client, server, "eth1", "SYN", joins), "takes MPTCP out of ip mangle " +
+			"POSTROUTING handle 2 (hook postrouting)"},
 		{"iptables", "not there", packet(client, server, "eth0", "SYN", joins), ""},
 		{"iptables", "rejected", packet(client, "10.0.9.9:443", "eth0", "SYN", 0), "rejects ip filter OUTPUT handle 7 (hook output)"},
 		{"iptables", "IPv6 passes", packet("[2001:db8::2]:4", "[2001:db8::1]:443", "eth1", "SYN", joins), ""},
@@ -102,7 +107,9 @@ func TestJudge(t *testing.T) {
 
 // A policy to drop counts where no rule accepts.
 func TestJudgePolicy(t *testing.T) {
-	f := &firewall.Firewall{Chains: []firewall.Chain{{Family: "ip", Table: "t", Name: "c", Hook: firewall.HookOutput, Drops: true}}}
+	f := &firewall.Firewall{
+		Chains: []firewall.Chain{{Family: "ip", Table: "t", Name: "c", Hook: firewall.HookOutput, Drops: true}},
+	}
 	if got, want := told(f.Judge(packet("10.0.0.1:1", "10.0.0.2:2", "eth0", "SYN", 1))), "drops ip t c policy (hook output)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -129,7 +136,13 @@ func TestJudgeEnds(t *testing.T) {
 		}}}
 	}
 	f := &firewall.Firewall{Chains: []firewall.Chain{
-		{Family: "ip", Table: "t", Name: "a", Hook: firewall.HookOutput, Rules: []firewall.Rule{jump("b"), jump("b"), jump("b")}},
+		{
+			Family: "ip",
+			Table:  "t",
+			Name:   "a",
+			Hook:   firewall.HookOutput,
+			Rules:  []firewall.Rule{jump("b"), jump("b"), jump("b")},
+		},
 		{Family: "ip", Table: "t", Name: "b", Rules: []firewall.Rule{jump("a"), jump("a"), jump("a")}},
 	}}
 	if got := told(f.Judge(packet("10.0.0.1:1", "10.0.0.2:2", "eth0", "SYN", 1))); got != "" {
@@ -150,15 +163,24 @@ func FuzzJudge(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, name string, data []byte, name2 string, data2 []byte) {
-		rule := firewall.Rule{Handle: 1, Expressions: []firewall.Expression{{Name: name, Data: data}, {Name: name2, Data: data2}}}
-		whole := &firewall.Firewall{Chains: []firewall.Chain{{Family: "inet", Table: "t", Name: "c", Hook: firewall.HookOutput, Rules: []firewall.Rule{rule}}}}
+		rule := firewall.Rule{
+			Handle:      1,
+			Expressions: []firewall.Expression{{Name: name, Data: data}, {Name: name2, Data: data2}},
+		}
+		whole := &firewall.Firewall{
+			Chains: []firewall.Chain{
+				{Family: "inet", Table: "t", Name: "c", Hook: firewall.HookOutput, Rules: []firewall.Rule{rule}},
+			},
+		}
 		p := packet("10.0.1.2:40000", "10.0.1.1:443", "eth1", "SYN", 1)
 		hits := whole.Judge(p)
 		if again := whole.Judge(p); told(again) != told(hits) {
 			t.Errorf("%q, then %q", told(hits), told(again))
 		}
-		decides := bytes.Contains([]byte(name+" "+name2), []byte("immediate")) || strings.Contains(name+name2, "reject") ||
-			strings.Contains(name+name2, "exthdr") || strings.Contains(name+name2, "target")
+		decides := bytes.Contains([]byte(name+" "+name2), []byte("immediate")) ||
+			strings.Contains(name+name2, "reject") ||
+			strings.Contains(name+name2, "exthdr") ||
+			strings.Contains(name+name2, "target")
 		if len(hits) > 0 && !decides {
 			t.Errorf("%s, %s: %q", name, name2, told(hits))
 		}

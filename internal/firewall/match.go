@@ -187,8 +187,24 @@ func (m *machine) target(a attributes) (verdict int32, chain string) {
 		if len(info) >= 4 && binary.NativeEndian.Uint32(info)&(1<<optionMPTCP) != 0 {
 			m.mptcp, m.strips = true, m.packet.option != nil
 		}
-	case "LOG", "NFLOG", "MARK", "CONNMARK", "TCPMSS", "CT", "CLASSIFY", "DSCP", "TTL", "CHECKSUM", "TRACE", "SECMARK", "CONNSECMARK",
-		"MASQUERADE", "SNAT", "DNAT", "REDIRECT", "NETMAP":
+	case "LOG",
+		"NFLOG",
+		"MARK",
+		"CONNMARK",
+		"TCPMSS",
+		"CT",
+		"CLASSIFY",
+		"DSCP",
+		"TTL",
+		"CHECKSUM",
+		"TRACE",
+		"SECMARK",
+		"CONNSECMARK",
+		"MASQUERADE",
+		"SNAT",
+		"DNAT",
+		"REDIRECT",
+		"NETMAP":
 	default:
 		m.loseAll()
 	}

@@ -33,7 +33,10 @@ func Read(ctx context.Context) (*Firewall, error) {
 		}
 		messages, err := dumpTables(dump.kind)
 		switch {
-		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EPROTONOSUPPORT):
+		case errors.Is(err, unix.EINVAL),
+			errors.Is(err, unix.ENOENT),
+			errors.Is(err, unix.EOPNOTSUPP),
+			errors.Is(err, unix.EPROTONOSUPPORT):
 			messages = nil // no nf_tables
 		case err != nil:
 			return nil, fmt.Errorf("firewall dump: %w", err)

@@ -50,7 +50,8 @@ func TestReadFirewall(t *testing.T) {
 			t.Fatalf("%s: %v", tt.name, err)
 		}
 		f := read()
-		if len(f.Chains) != 1 || len(f.Chains[0].Rules) != 1 || f.Chains[0].Hook == "" || f.Chains[0].Rules[0].Handle == 0 {
+		if len(f.Chains) != 1 || len(f.Chains[0].Rules) != 1 || f.Chains[0].Hook == "" ||
+			f.Chains[0].Rules[0].Handle == 0 {
 			t.Errorf("%s: %+v", tt.name, f)
 			continue
 		}

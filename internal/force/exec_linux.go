@@ -148,7 +148,10 @@ func execute(l *launch) error {
 func explain(err error) error {
 	switch {
 	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EINVAL):
-		return fmt.Errorf("seccomp user notification (Linux 5.14 or later, CONFIG_SECCOMP_FILTER): %w (%w)", mptcp.ErrNotSupported, err)
+		return fmt.Errorf(
+			"seccomp user notification (Linux 5.14 or later, CONFIG_SECCOMP_FILTER): %w (%w)",
+			mptcp.ErrNotSupported, err,
+		)
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("the system's policy forbids seccomp filters: %w", err)
 	}
@@ -191,7 +194,9 @@ func spawnSupervisor(l *launch) (control int, err error) {
 	}
 	defer unix.Close(null)
 	files := []uintptr{uintptr(null), uintptr(null), uintptr(null), uintptr(theirs), uintptr(l.voice), uintptr(main)}
-	pid, err := syscall.ForkExec(self, []string{starterName, l.kind, l.name}, &syscall.ProcAttr{Env: os.Environ(), Files: files})
+	pid, err := syscall.ForkExec(
+		self, []string{starterName, l.kind, l.name}, &syscall.ProcAttr{Env: os.Environ(), Files: files},
+	)
 	if err != nil {
 		return -1, err
 	}

@@ -55,14 +55,34 @@ func stops(calls []call, nr, arch uint32, domain, kind, protocol uint64) bool {
 		k&^(unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK) == unix.SOCK_STREAM && (p == 0 || p == 6)
 }
 
-var arches = []string{"amd64", "386", "arm64", "arm", "riscv64", "loong64", "mipsle", "mips", "mips64le", "mips64", "ppc64le", "ppc64", "s390x"}
+var arches = []string{
+	"amd64",
+	"386",
+	"arm64",
+	"arm",
+	"riscv64",
+	"loong64",
+	"mipsle",
+	"mips",
+	"mips64le",
+	"mips64",
+	"ppc64le",
+	"ppc64",
+	"s390x",
+}
 
 func TestFilter(t *testing.T) {
 	for _, goarch := range arches {
 		calls := socketCalls(goarch)
 		vm := machine(t, calls)
 		numbers := []uint32{0, 40, 41, 42, 102, 41 | 0x40000000, 198, 281, 326, 359, 4183, 5040}
-		systems := []uint32{0, unix.AUDIT_ARCH_X86_64, unix.AUDIT_ARCH_I386, unix.AUDIT_ARCH_AARCH64, unix.AUDIT_ARCH_ARM}
+		systems := []uint32{
+			0,
+			unix.AUDIT_ARCH_X86_64,
+			unix.AUDIT_ARCH_I386,
+			unix.AUDIT_ARCH_AARCH64,
+			unix.AUDIT_ARCH_ARM,
+		}
 		for _, c := range calls {
 			systems = append(systems, c.arch)
 		}

@@ -126,7 +126,13 @@ func printSockets() int {
 		if err := errors.Join(err, err2, err3); err != nil {
 			fmt.Printf("%s: %v\n", k.name, err)
 		}
-		fmt.Printf("%s: %d cloexec=%v nonblock=%v\n", k.name, protocol, ours&unix.FD_CLOEXEC != 0, theirs&unix.O_NONBLOCK != 0)
+		fmt.Printf(
+			"%s: %d cloexec=%v nonblock=%v\n",
+			k.name,
+			protocol,
+			ours&unix.FD_CLOEXEC != 0,
+			theirs&unix.O_NONBLOCK != 0,
+		)
 		unix.Close(fd)
 	}
 	return 0

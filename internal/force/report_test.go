@@ -36,13 +36,42 @@ func TestReport(t *testing.T) {
 		s    *observed
 		want string
 	}{
-		{"two subflows", socket(1, "", established), "10.0.0.1:4242 -> 10.0.0.2:80 MPTCP, 2 subflows (last seen 1.00 s after it was opened)"},
-		{"one at the end", socket(1, "", one, established, one), "10.0.0.1:4242 -> 10.0.0.2:80 MPTCP, 1 subflow at the end, 2 at most (last seen 3.00 s after it was opened)"},
-		{"closing", socket(1, "", established, none), "10.0.0.1:4242 -> 10.0.0.2:80 MPTCP, 2 subflows (last seen 2.00 s after it was opened)"},
-		{"gone", socket(1, "", established, Used{}, Used{}), "10.0.0.1:4242 -> 10.0.0.2:80 MPTCP, 2 subflows (last seen 1.00 s after it was opened)"},
-		{"closed", socket(1, "", established, Used{State: mptcp.StateClosed}), "10.0.0.1:4242 -> 10.0.0.2:80 MPTCP, 2 subflows (last seen 1.00 s after it was opened)"},
-		{"fallback", socket(1, "", fallback), "10.0.0.1:4242 -> 10.0.0.2:80 fell back to TCP (last seen 1.00 s after it was opened)"},
-		{"listener", socket(1, "", Used{State: mptcp.StateListen, Local: local}), "listening with MPTCP on 10.0.0.1:4242 (accepted connections are not followed)"},
+		{
+			"two subflows",
+			socket(1, "", established),
+			"10.0.0.1:4242 -> 10.0.0.2:80 MPTCP, 2 subflows (last seen 1.00 s after it was opened)",
+		},
+		{
+			"one at the end",
+			socket(1, "", one, established, one),
+			"10.0.0.1:4242 -> 10.0.0.2:80 MPTCP, 1 subflow at the end, 2 at most (last seen 3.00 s after it was " +
+				"opened)",
+		},
+		{
+			"closing",
+			socket(1, "", established, none),
+			"10.0.0.1:4242 -> 10.0.0.2:80 MPTCP, 2 subflows (last seen 2.00 s after it was opened)",
+		},
+		{
+			"gone",
+			socket(1, "", established, Used{}, Used{}),
+			"10.0.0.1:4242 -> 10.0.0.2:80 MPTCP, 2 subflows (last seen 1.00 s after it was opened)",
+		},
+		{
+			"closed",
+			socket(1, "", established, Used{State: mptcp.StateClosed}),
+			"10.0.0.1:4242 -> 10.0.0.2:80 MPTCP, 2 subflows (last seen 1.00 s after it was opened)",
+		},
+		{
+			"fallback",
+			socket(1, "", fallback),
+			"10.0.0.1:4242 -> 10.0.0.2:80 fell back to TCP (last seen 1.00 s after it was opened)",
+		},
+		{
+			"listener",
+			socket(1, "", Used{State: mptcp.StateListen, Local: local}),
+			"listening with MPTCP on 10.0.0.1:4242 (accepted connections are not followed)",
+		},
 		{"never seen", socket(1, ""), "MPTCP socket, never seen connected: not used, or for less than 20ms at a time"},
 		{"unconnected", socket(1, "", Used{State: mptcp.StateClosed}), "MPTCP socket, not connected when last seen"},
 		{"tcp", socket(0, "MPTCP is off"), "TCP: MPTCP is off"},
@@ -61,10 +90,14 @@ func TestReport(t *testing.T) {
 		want string
 	}{
 		{report{Served: true}, "run: the program asked for no TCP socket\n"},
-		{report{Silent: io.EOF}, "run: nothing to report here: another supervisor served this program, or it did not start\n"},
+		{
+			report{Silent: io.EOF},
+			"run: nothing to report here: another supervisor served this program, or it did not start\n",
+		},
 		{
 			report{Served: true, Alive: true, Lost: 2, Silent: errors.New("why")},
-			"run: the supervisor is gone (why): the report may not be complete\nrun: 2 TCP sockets asked for, 0 made with MPTCP\nrun:   and 2 more that are not listed\n" +
+			"run: the supervisor is gone (why): the report may not be complete\nrun: 2 TCP sockets asked for, 0 " +
+				"made with MPTCP\nrun:   and 2 more that are not listed\n" +
 				"run: processes that it started continue with MPTCP; their later sockets are not in this report\n",
 		},
 	}
@@ -103,7 +136,14 @@ func TestWatched(t *testing.T) {
 func TestNews(t *testing.T) {
 	var n news
 	for i := range maxPending + 5 {
-		n.socket(Socket{Cookie: uint64(i + 1), Name: strings.Repeat("\x01", 15), Why: strings.Repeat("w", 80), Time: time.Now()})
+		n.socket(
+			Socket{
+				Cookie: uint64(i + 1),
+				Name:   strings.Repeat("\x01", 15),
+				Why:    strings.Repeat("w", 80),
+				Time:   time.Now(),
+			},
+		)
 	}
 	n.notice("off")
 	n.notice("off")
@@ -133,7 +173,9 @@ func TestNews(t *testing.T) {
 }
 
 func FuzzAnswer(f *testing.F) {
-	b, err := encodeAnswer(&answer{Seq: 3, Sockets: []Socket{{Cookie: 1, Name: "a", Time: time.Unix(1, 0).UTC()}}, Served: true})
+	b, err := encodeAnswer(
+		&answer{Seq: 3, Sockets: []Socket{{Cookie: 1, Name: "a", Time: time.Unix(1, 0).UTC()}}, Served: true},
+	)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -54,7 +54,8 @@ netlink: 0 cloexec=false nonblock=false
 			}
 			// What fails, fails with the kernel's own words, on every machine.
 			rest := strings.TrimPrefix(out, right)
-			if strings.Contains(rest, "262") || strings.Count(rest, "\n") != 3 || !strings.Contains(rest, "bad kind: invalid argument") {
+			if strings.Contains(rest, "262") || strings.Count(rest, "\n") != 3 ||
+				!strings.Contains(rest, "bad kind: invalid argument") {
 				t.Errorf("bad sockets: %q", rest)
 			}
 			if form != "-v" {

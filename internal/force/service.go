@@ -47,7 +47,10 @@ func ServiceDropIn(unit, command, definition string) (DropIn, error) {
 	}
 	var b strings.Builder
 	b.WriteString(dropInHeader)
-	b.WriteString("# Without CAP_SYS_ADMIN the service gets no_new_privs: set-user-ID programs in it\n# run without their privileges.\n[Service]\nExecStart=\n")
+	b.WriteString(
+		"# Without CAP_SYS_ADMIN the service gets no_new_privs: set-user-ID programs in it\n# run without their " +
+			"privileges.\n[Service]\nExecStart=\n",
+	)
 	commands := execStart(definition)
 	if len(commands) == 0 {
 		return DropIn{}, invalid(unit, "its definition has no ExecStart=")

@@ -29,8 +29,13 @@ func TestServiceDropIn(t *testing.T) {
 		},
 		{
 			"reset by a drop-in, and two commands", "a.service",
-			"[Service]\nExecStart=/bin/old\n# /etc/x.conf\n[Service]\nExecStart=\nExecStart=/bin/new\nExecStart = /bin/newer\n",
-			[]string{"ExecStart=", "ExecStart=/usr/bin/mptcpctl run -- /bin/new", "ExecStart=/usr/bin/mptcpctl run -- /bin/newer"}, "",
+			"[Service]\nExecStart=/bin/old\n# /etc/x.conf\n[Service]\nExecStart=\nExecStart=/bin/new\nExecStart = " +
+				"/bin/newer\n",
+			[]string{
+				"ExecStart=",
+				"ExecStart=/usr/bin/mptcpctl run -- /bin/new",
+				"ExecStart=/usr/bin/mptcpctl run -- /bin/newer",
+			}, "",
 		},
 		{"argv[0]", "a.service", "[Service]\nExecStart=@/bin/a b c\n", nil, "another name"},
 		{"two in one", "a.service", "[Service]\nExecStart=/bin/a ; /bin/b\n", nil, "more than one"},
@@ -63,7 +68,10 @@ func TestServiceDropIn(t *testing.T) {
 			}
 		})
 	}
-	if _, err := ServiceDropIn("a.service", "mptcpctl", "[Service]\nExecStart=/bin/a\n"); !errors.Is(err, fs.ErrInvalid) {
+	if _, err := ServiceDropIn("a.service", "mptcpctl", "[Service]\nExecStart=/bin/a\n"); !errors.Is(
+		err,
+		fs.ErrInvalid,
+	) {
 		t.Errorf("relative command: %v, want fs.ErrInvalid", err)
 	}
 }

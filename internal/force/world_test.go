@@ -218,7 +218,8 @@ func TestReported(t *testing.T) {
 	want(t, "code", code, 0)
 	name := filepath.Base(s.exe)
 	name = name[:min(len(name), 15)] + "[" // as much as the kernel keeps of it
-	if !strings.HasPrefix(errs, "run: 800 TCP sockets asked for, 800 made with MPTCP\n") || strings.Count(errs, name) != 800 {
+	if !strings.HasPrefix(errs, "run: 800 TCP sockets asked for, 800 made with MPTCP\n") ||
+		strings.Count(errs, name) != 800 {
 		t.Errorf("report of %d lines begins %.200q", strings.Count(errs, "\n"), errs)
 	}
 	_, errs, _ = s.run("-v", "exit", "0")

@@ -201,7 +201,10 @@ func Shells() []string { return []string{"bash", "zsh", "fish"} }
 func WriteScript(w io.Writer, shell, program string) error {
 	script, ok := map[string]string{"bash": bashScript, "zsh": zshScript, "fish": fishScript}[shell]
 	if !ok {
-		return &UsageError{Path: "completion", Message: "shell " + shell + " is unknown: want " + strings.Join(Shells(), ", ")}
+		return &UsageError{
+			Path:    "completion",
+			Message: "shell " + shell + " is unknown: want " + strings.Join(Shells(), ", "),
+		}
 	}
 	_, err := fmt.Fprint(w, strings.ReplaceAll(script, "PROGRAM", program))
 	return err

@@ -15,12 +15,28 @@ import (
 func table() []Entry {
 	return []Entry{
 		{"endpoint", func() Command {
-			return Command{Name: "endpoint", Summary: "endpoints", Privilege: "some", IPRoute: true, Default: "show", Verbs: []Command{
-				{Name: "add", Summary: "add one", Synopsis: []string{"ADDRESS [ dev DEV ]"}, Operand: Address, Keywords: []Keyword{
-					{Name: "dev", Value: Device, Summary: "the device"}, {Name: "signal", Summary: "announce"},
-				}},
-				{Name: "delete", Summary: "delete one"}, {Name: "show", Summary: "list", Privilege: "none"}, {Name: "secret", Hidden: true},
-			}}
+			return Command{
+				Name:      "endpoint",
+				Summary:   "endpoints",
+				Privilege: "some",
+				IPRoute:   true,
+				Default:   "show",
+				Verbs: []Command{
+					{
+						Name:     "add",
+						Summary:  "add one",
+						Synopsis: []string{"ADDRESS [ dev DEV ]"},
+						Operand:  Address,
+						Keywords: []Keyword{
+							{Name: "dev", Value: Device, Summary: "the device"}, {Name: "signal", Summary: "announce"},
+						},
+					},
+					{
+						Name:    "delete",
+						Summary: "delete one",
+					}, {Name: "show", Summary: "list", Privilege: "none"}, {Name: "secret", Hidden: true},
+				},
+			}
 		}},
 		{"nc", func() Command {
 			return Command{Name: "nc", Summary: "netcat", Flags: []Flag{
@@ -31,7 +47,13 @@ func table() []Entry {
 			}}
 		}},
 		{"run", func() Command {
-			return Command{Name: "run", Summary: "run", Verbatim: true, Operand: Program, Flags: []Flag{{Name: "verbose", Letter: 'v', Summary: "more"}}}
+			return Command{
+				Name:     "run",
+				Summary:  "run",
+				Verbatim: true,
+				Operand:  Program,
+				Flags:    []Flag{{Name: "verbose", Letter: 'v', Summary: "more"}},
+			}
 		}},
 		{"connection", func() Command {
 			return Command{
@@ -105,13 +127,28 @@ func TestParse(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	want := Options{
-		Netns: "x", JSON: true, Pretty: true, IPv4: true, IPv6: true, Timestamp: true, TimestampShort: true, OneLine: true,
-		Details: true, Color: ColorAuto, Batch: "f", Force: true, Replay: "r", Version: true, Help: true, AllNetns: true,
+		Netns:          "x",
+		JSON:           true,
+		Pretty:         true,
+		IPv4:           true,
+		IPv6:           true,
+		Timestamp:      true,
+		TimestampShort: true,
+		OneLine:        true,
+		Details:        true,
+		Color:          ColorAuto,
+		Batch:          "f",
+		Force:          true,
+		Replay:         "r",
+		Version:        true,
+		Help:           true,
+		AllNetns:       true,
 	}
 	for _, line := range []string{
 		"-n x -j -p -4 -6 -t -ts -o -d -c=auto -b f -force --replay r -V -h -a",
 		"-net x -js -pretty -4 -6 -time -tshort -one -det -color=auto -batch f -fo -rep r -Ver -he -all-netns",
-		"--netns=x --json --pretty --4 --6 --timestamp --tshort --oneline --details --color=auto --batch=f --force --replay=r --Version --help --all-netns",
+		"--netns=x --json --pretty --4 --6 --timestamp --tshort --oneline --details --color=auto --batch=f --force " +
+			"--replay=r --Version --help --all-netns",
 	} {
 		got, rest, err := front(strings.Fields(line))
 		if err != nil || len(rest) > 0 {

@@ -74,22 +74,81 @@ func Globals() []Global {
 	return []Global{
 		{Name: "4", Letter: "4", Summary: "IPv4 only", set: on(func(o *Options) *bool { return &o.IPv4 })},
 		{Name: "6", Letter: "6", Summary: "IPv6 only", set: on(func(o *Options) *bool { return &o.IPv6 })},
-		{Name: "details", Letter: "d", Summary: "more of what is known", set: on(func(o *Options) *bool { return &o.Details })},
-		{Name: "oneline", Letter: "o", Summary: "one line for each record", set: on(func(o *Options) *bool { return &o.OneLine })},
-		{Name: "timestamp", Letter: "t", Summary: "the time before each event, on a line of its own", set: on(func(o *Options) *bool { return &o.Timestamp })},
-		{Name: "tshort", Letter: "ts", Summary: "the time before each event, on its line", set: on(func(o *Options) *bool { return &o.TimestampShort })},
-		{Name: "Version", Letter: "V", Summary: "print the version", set: on(func(o *Options) *bool { return &o.Version })},
-		{Name: "force", Letter: "force", Summary: "with -b: go on after a line that failed", set: on(func(o *Options) *bool { return &o.Force })},
-		{Name: "batch", Letter: "b", Metavar: "FILE", Value: File, Summary: "take commands from the file, one a line; - is standard input",
-			set: text(func(o *Options) *string { return &o.Batch })},
+		{
+			Name:    "details",
+			Letter:  "d",
+			Summary: "more of what is known",
+			set:     on(func(o *Options) *bool { return &o.Details }),
+		},
+		{
+			Name:    "oneline",
+			Letter:  "o",
+			Summary: "one line for each record",
+			set:     on(func(o *Options) *bool { return &o.OneLine }),
+		},
+		{
+			Name:    "timestamp",
+			Letter:  "t",
+			Summary: "the time before each event, on a line of its own",
+			set:     on(func(o *Options) *bool { return &o.Timestamp }),
+		},
+		{
+			Name:    "tshort",
+			Letter:  "ts",
+			Summary: "the time before each event, on its line",
+			set:     on(func(o *Options) *bool { return &o.TimestampShort }),
+		},
+		{
+			Name:    "Version",
+			Letter:  "V",
+			Summary: "print the version",
+			set:     on(func(o *Options) *bool { return &o.Version }),
+		},
+		{
+			Name:    "force",
+			Letter:  "force",
+			Summary: "with -b: go on after a line that failed",
+			set:     on(func(o *Options) *bool { return &o.Force }),
+		},
+		{
+			Name:    "batch",
+			Letter:  "b",
+			Metavar: "FILE",
+			Value:   File,
+			Summary: "take commands from the file, one a line; - is standard input",
+			set:     text(func(o *Options) *string { return &o.Batch }),
+		},
 		{Name: "json", Letter: "j", Summary: "JSON", set: on(func(o *Options) *bool { return &o.JSON })},
-		{Name: "pretty", Letter: "p", Summary: "JSON for human eyes", set: on(func(o *Options) *bool { return &o.Pretty })},
-		{Name: "netns", Letter: "n", Metavar: "NETNS", Value: Netns, Summary: "work in this network namespace: a name of ip-netns(8), a path, or a process id",
-			set: text(func(o *Options) *string { return &o.Netns })},
-		{Name: "all-netns", Letter: "a", Summary: "look at all network namespaces", set: on(func(o *Options) *bool { return &o.AllNetns })},
-		{Name: "color", Letter: "c", Metavar: "always|auto|never", Summary: "colour the output; NO_COLOR is honoured", set: setColor},
+		{
+			Name:    "pretty",
+			Letter:  "p",
+			Summary: "JSON for human eyes",
+			set:     on(func(o *Options) *bool { return &o.Pretty }),
+		},
+		{
+			Name:    "netns",
+			Letter:  "n",
+			Metavar: "NETNS",
+			Value:   Netns,
+			Summary: "work in this network namespace: a name of ip-netns(8), a path, or a process id",
+			set:     text(func(o *Options) *string { return &o.Netns }),
+		},
+		{
+			Name:    "all-netns",
+			Letter:  "a",
+			Summary: "look at all network namespaces",
+			set:     on(func(o *Options) *bool { return &o.AllNetns }),
+		},
+		{
+			Name:    "color",
+			Letter:  "c",
+			Metavar: "always|auto|never",
+			Summary: "colour the output; NO_COLOR is honoured",
+			set:     setColor,
+		},
 		{Name: "replay", Letter: "-replay", shortest: len("rep"), // ip's users mean -resolve by -r and -re
-			Metavar: "FILE", Value: File, Summary: "take a recording, also a compressed one (.gz), in place of the kernel",
+			Metavar: "FILE", Value: File, Summary: "take a recording, also a compressed one (.gz), in place of the " +
+				"kernel",
 			set: text(func(o *Options) *string { return &o.Replay })},
 		{Name: "help", Letter: "h", Summary: "print help", set: on(func(o *Options) *bool { return &o.Help })},
 	}
@@ -134,7 +193,11 @@ func (o *Options) option(args []string) (int, error) {
 		return 0, nil
 	case takesValue && !attached && !g.attached():
 		if len(args) < 2 {
-			return 0, &UsageError{Message: "option " + args[0] + " needs a value: " + g.Metavar, Option: args[0], Incomplete: true}
+			return 0, &UsageError{
+				Message:    "option " + args[0] + " needs a value: " + g.Metavar,
+				Option:     args[0],
+				Incomplete: true,
+			}
 		}
 		value, taken = args[1], 2
 	}

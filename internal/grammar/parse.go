@@ -69,7 +69,11 @@ func (i *Invocation) parse(args []string) error {
 		}
 	}
 	if verb == nil {
-		return &UsageError{Path: i.Path, Message: "needs one of: " + strings.Join(object.verbNames(), ", "), Incomplete: true}
+		return &UsageError{
+			Path:       i.Path,
+			Message:    "needs one of: " + strings.Join(object.verbNames(), ", "),
+			Incomplete: true,
+		}
 	}
 	i.enter(object, verb)
 	return i.parse(rest)
@@ -181,7 +185,11 @@ func (i *Invocation) long(word string, args []string) (int, error) {
 		i.flags = append(i.flags, flagValue{f.Name, value})
 		return 1, nil
 	case len(args) < 2:
-		return 0, &UsageError{Message: "option --" + f.Name + " needs a value: " + f.Metavar, Option: args[0], Incomplete: true}
+		return 0, &UsageError{
+			Message:    "option --" + f.Name + " needs a value: " + f.Metavar,
+			Option:     args[0],
+			Incomplete: true,
+		}
 	}
 	i.flags = append(i.flags, flagValue{f.Name, args[1]})
 	return 2, nil
@@ -205,7 +213,11 @@ func (i *Invocation) letters(cluster string, args []string) (int, error) {
 			return 1, nil
 		}
 		if len(args) < 2 {
-			return 0, &UsageError{Message: "option -" + string(f.Letter) + " needs a value: " + f.Metavar, Option: args[0], Incomplete: true}
+			return 0, &UsageError{
+				Message:    "option -" + string(f.Letter) + " needs a value: " + f.Metavar,
+				Option:     args[0],
+				Incomplete: true,
+			}
 		}
 		i.flags = append(append(i.flags, found...), flagValue{f.Name, args[1]})
 		return 2, nil

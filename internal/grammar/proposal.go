@@ -105,7 +105,11 @@ func distance(typed, name string) (whole, start int) {
 
 // unknownCommand returns the error about a word that is none of the commands.
 func unknownCommand(path, word string, names []string) error {
-	return &UsageError{Path: path, Message: "unknown command " + strconv.Quote(word) + DidYouMean(word, names), Word: word}
+	return &UsageError{
+		Path:    path,
+		Message: "unknown command " + strconv.Quote(word) + DidYouMean(word, names),
+		Word:    word,
+	}
 }
 
 // UnknownCommand returns the error about a word that is none of the entries, nor one of

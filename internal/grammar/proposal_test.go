@@ -7,7 +7,24 @@ import (
 )
 
 func TestPropose(t *testing.T) {
-	commands := []string{"endpoint", "limits", "monitor", "connection", "paths", "counters", "doctor", "nc", "wait", "top", "lab", "serve", "pm", "run", "probe", "policy"}
+	commands := []string{
+		"endpoint",
+		"limits",
+		"monitor",
+		"connection",
+		"paths",
+		"counters",
+		"doctor",
+		"nc",
+		"wait",
+		"top",
+		"lab",
+		"serve",
+		"pm",
+		"run",
+		"probe",
+		"policy",
+	}
 	for _, test := range []struct {
 		typed string
 		names []string

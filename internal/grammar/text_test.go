@@ -16,9 +16,10 @@ import (
 // of lines, backslashes, words that are macros, indented paragraphs.
 func manual() *Manual {
 	return &Manual{
-		Program:     "prog",
-		Summary:     "a program - of tests",
-		Description: "It does two things. The second is `prog nc`.\n\n.Dot and\n'quote begin lines; a \\backslash ends one\n\n  kept   as\n  it is",
+		Program: "prog",
+		Summary: "a program - of tests",
+		Description: "It does two things. The second is `prog nc`.\n\n.Dot and\n'quote begin lines; a \\backslash " +
+			"ends one\n\n  kept   as\n  it is",
 		Entries:     table(),
 		Topics:      []Topic{topic()},
 		Date:        time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC),
@@ -30,7 +31,10 @@ func manual() *Manual {
 
 func topic() Topic {
 	return Topic{
-		Name: "filter", Summary: "the words that pick things", Help: "Words are joined by and.\n\nOthers by or.", Title: "Terms",
+		Name:     "filter",
+		Summary:  "the words that pick things",
+		Help:     "Words are joined by and.\n\nOthers by or.",
+		Title:    "Terms",
 		Rows:     [][2]string{{"dst ADDRESS", "an address of the peer"}, {"( ... )", "what is within comes first"}},
 		Examples: []Example{{Line: "connection dst \"10.0.0.1\"", Meaning: "connections to one peer"}},
 	}
@@ -40,13 +44,24 @@ func topic() Topic {
 func full() Command {
 	return Command{
 		Name: "policy", Summary: "endpoints from a file", Synopsis: []string{"FILE", "--check FILE"},
-		Help:      strings.Repeat("long words wrap at the edge of the text ", 4) + "\n\n  policy   # kept as it is\n\nThe end.",
+		Help: strings.Repeat(
+			"long words wrap at the edge of the text ",
+			4,
+		) + "\n\n  policy   # kept as it is\n\nThe end.",
 		Privilege: "CAP_NET_ADMIN", Operand: Filter,
 		Flags: []Flag{
-			{Name: "check", Letter: 'n', Summary: "change nothing"}, {Name: "interval", Value: Duration, Metavar: "TIME", Summary: "how often"},
+			{
+				Name:    "check",
+				Letter:  'n',
+				Summary: "change nothing",
+			}, {Name: "interval", Value: Duration, Metavar: "TIME", Summary: "how often"},
 		},
 		Keywords: []Keyword{
-			{Name: "dev", Value: Device, Summary: "the device"}, {Name: "to", Value: Word, Choices: []string{"a", "b"}, Summary: "a choice"},
+			{
+				Name:    "dev",
+				Value:   Device,
+				Summary: "the device",
+			}, {Name: "to", Value: Word, Choices: []string{"a", "b"}, Summary: "a choice"},
 			{Name: "signal", Summary: "announce"}, {Name: "unsaid", Value: ID},
 		},
 		Examples: []Example{{Line: "policy /etc/prog.toml", Meaning: "carry the file out"}},
@@ -100,7 +115,8 @@ func TestTexts(t *testing.T) {
 func TestScripts(t *testing.T) {
 	for _, shell := range Shells() {
 		var b bytes.Buffer
-		if err := WriteScript(&b, shell, "prog"); err != nil || b.Len() == 0 || strings.Contains(b.String(), "PROGRAM") {
+		if err := WriteScript(&b, shell, "prog"); err != nil || b.Len() == 0 ||
+			strings.Contains(b.String(), "PROGRAM") {
 			t.Errorf("%s: %v, %d bytes", shell, err, b.Len())
 		}
 	}

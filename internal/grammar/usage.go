@@ -210,7 +210,10 @@ func (k *Keyword) Form() string {
 
 // String returns the kind's name in usage texts, such as ADDRESS.
 func (k Kind) String() string {
-	names := [...]string{"", "WORD", "ADDRESS", "HOST", "DEV", "ID", "NUMBER", "PORT", "TOKEN", "FILE", "NETNS", "DURATION", "NAME", "COMMAND", "FILTER", "PROGRAM"}
+	names := [...]string{
+		"", "WORD", "ADDRESS", "HOST", "DEV", "ID", "NUMBER", "PORT", "TOKEN", "FILE", "NETNS", "DURATION", "NAME",
+		"COMMAND", "FILTER", "PROGRAM",
+	}
 	if int(k) < len(names) {
 		return names[k]
 	}

@@ -35,7 +35,11 @@ func Enter() (code int, ran bool, err error) {
 		return 0, false, nil
 	}
 	if os.Getenv(enteredEnv) != "" {
-		return 0, false, &MissingError{What: "network namespaces", Why: "refused even inside a user namespace", Err: unix.EPERM}
+		return 0, false, &MissingError{
+			What: "network namespaces",
+			Why:  "refused even inside a user namespace",
+			Err:  unix.EPERM,
+		}
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
@@ -55,7 +59,8 @@ func Enter() (code int, ran bool, err error) {
 		return 0, false, &MissingError{
 			What: "user namespaces",
 			Why: "this system forbids them to ordinary users " +
-				"(sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone or kernel.apparmor_restrict_unprivileged_userns): run as root",
+				"(sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone or " +
+				"kernel.apparmor_restrict_unprivileged_userns): run as root",
 			Err: err,
 		}
 	}

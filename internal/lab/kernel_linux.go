@@ -20,9 +20,17 @@ func CheckMPTCP() error {
 	case errors.Is(err, unix.ENOPROTOOPT):
 		return &MissingError{What: "MPTCP", Why: "it is disabled: sysctl -w net.mptcp.enabled=1", Err: err}
 	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EINVAL):
-		return &MissingError{What: "MPTCP", Why: "the kernel " + kernel.Release() + " is built without it (CONFIG_MPTCP, Linux 5.6 or later)", Err: err}
+		return &MissingError{
+			What: "MPTCP",
+			Why:  "the kernel " + kernel.Release() + " is built without it (CONFIG_MPTCP, Linux 5.6 or later)",
+			Err:  err,
+		}
 	}
-	return &MissingError{What: "MPTCP", Why: "the system refuses MPTCP sockets (SELinux, seccomp or a container's policy)", Err: err}
+	return &MissingError{
+		What: "MPTCP",
+		Why:  "the system refuses MPTCP sockets (SELinux, seccomp or a container's policy)",
+		Err:  err,
+	}
 }
 
 // IsAhead reports whether the running kernel is older than k.

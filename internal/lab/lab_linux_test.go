@@ -71,7 +71,10 @@ func withClient(t *testing.T, host *lab.Host, f func(*pathmanager.Client) error)
 func setLimits(t *testing.T, host *lab.Host, limits mptcp.Limits) {
 	t.Helper()
 	withClient(t, host, func(c *pathmanager.Client) error {
-		return c.SetLimits(t.Context(), pathmanager.LimitsUpdate{AddAddrAccepted: &limits.AddAddrAccepted, Subflows: &limits.Subflows})
+		return c.SetLimits(
+			t.Context(),
+			pathmanager.LimitsUpdate{AddAddrAccepted: &limits.AddAddrAccepted, Subflows: &limits.Subflows},
+		)
 	})
 }
 
@@ -162,7 +165,12 @@ func TestTopologiesJoin(t *testing.T) {
 			client := l.Host(lab.ClientHost)
 			before := packets(t, client, second.Dev)
 			unspecified := netip.IPv6Unspecified()
-			server, err := lab.Serve(t.Context(), l.Host(lab.ServerHost).Namespace, netip.AddrPortFrom(unspecified, 4000), nil)
+			server, err := lab.Serve(
+				t.Context(),
+				l.Host(lab.ServerHost).Namespace,
+				netip.AddrPortFrom(unspecified, 4000),
+				nil,
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,7 +187,8 @@ func TestTopologiesJoin(t *testing.T) {
 				t.Fatal(err)
 			}
 			await.True(t, "second subflow", func() bool {
-				return len(server.Conns()) == 1 && c.AdditionalSubflows() == 1 && server.Conns()[0].AdditionalSubflows() == 1
+				return len(server.Conns()) == 1 && c.AdditionalSubflows() == 1 &&
+					server.Conns()[0].AdditionalSubflows() == 1
 			})
 			// SYN, and the ACK that ends the handshake: both by the second device.
 			await.True(t, "packets by "+second.Dev, func() bool { return packets(t, client, second.Dev) >= before+2 })
@@ -219,12 +228,22 @@ func TestLinksAndAddresses(t *testing.T) {
 	l := build(t, topology)
 	client, path := l.Host(lab.ClientHost), topology.Paths[0]
 	reach := func() error {
-		server, err := lab.Serve(t.Context(), l.Host(lab.ServerHost).Namespace, netip.AddrPortFrom(path.Destination, 0), nil)
+		server, err := lab.Serve(
+			t.Context(),
+			l.Host(lab.ServerHost).Namespace,
+			netip.AddrPortFrom(path.Destination, 0),
+			nil,
+		)
 		if err != nil {
 			return err
 		}
 		defer server.Close()
-		c, err := lab.Connect(t.Context(), client.Namespace, server.Addr(), &lab.ConnectConfig{From: netip.AddrPortFrom(path.Source, 0)})
+		c, err := lab.Connect(
+			t.Context(),
+			client.Namespace,
+			server.Addr(),
+			&lab.ConnectConfig{From: netip.AddrPortFrom(path.Source, 0)},
+		)
 		if err != nil {
 			return err
 		}

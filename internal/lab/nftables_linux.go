@@ -25,7 +25,11 @@ func (n *Namespace) SetFirewall(rules ...FirewallRule) error {
 	}
 	err = n.Do(func() error { return commitNFTables(batch) })
 	if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOENT) {
-		return &MissingError{What: "nf_tables", Why: "the kernel " + kernel.Release() + " cannot filter packets as this needs", Err: err}
+		return &MissingError{
+			What: "nf_tables",
+			Why:  "the kernel " + kernel.Release() + " cannot filter packets as this needs",
+			Err:  err,
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("firewall: %w", err)

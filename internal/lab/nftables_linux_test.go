@@ -132,7 +132,9 @@ func TestFirewallOneIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	err = host.SetFirewall(lab.FirewallRule{Hook: lab.HookInput, Flags: lab.SYN, FlagsMask: lab.SYN, OneIn: 2, Verdict: lab.RejectReset})
+	err = host.SetFirewall(
+		lab.FirewallRule{Hook: lab.HookInput, Flags: lab.SYN, FlagsMask: lab.SYN, OneIn: 2, Verdict: lab.RejectReset},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +159,12 @@ func TestFirewallStopsJoins(t *testing.T) {
 			if err := l.Host(lab.ServerHost).SetFirewall(rule); err != nil {
 				t.Fatal(err)
 			}
-			server, err := lab.Serve(t.Context(), l.Host(lab.ServerHost).Namespace, netip.MustParseAddrPort("0.0.0.0:4000"), nil)
+			server, err := lab.Serve(
+				t.Context(),
+				l.Host(lab.ServerHost).Namespace,
+				netip.MustParseAddrPort("0.0.0.0:4000"),
+				nil,
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +197,12 @@ func TestNATHidesTheClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	c, err := lab.Connect(t.Context(), l.Host(lab.ClientHost).Namespace, server.Addr(), &lab.ConnectConfig{From: netip.MustParseAddrPort("192.168.2.2:0")})
+	c, err := lab.Connect(
+		t.Context(),
+		l.Host(lab.ClientHost).Namespace,
+		server.Addr(),
+		&lab.ConnectConfig{From: netip.MustParseAddrPort("192.168.2.2:0")},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,8 @@ func prefixMask(bits, size int) []byte {
 }
 
 func (x *expressions) matchTCP(r *FirewallRule) {
-	if r.SourcePort == 0 && r.DestinationPort == 0 && r.FlagsMask == 0 && r.Option == nil && r.Verdict != RejectReset && r.Verdict != Rewrite {
+	if r.SourcePort == 0 && r.DestinationPort == 0 && r.FlagsMask == 0 && r.Option == nil && r.Verdict != RejectReset &&
+		r.Verdict != Rewrite {
 		return
 	}
 	x.meta(unix.NFT_META_L4PROTO, []byte{unix.IPPROTO_TCP})

@@ -46,7 +46,10 @@ func actAsProcess() {
 			fmt.Println("error", err)
 			os.Exit(1)
 		}
-		child, err := ns.StartProcess(context.Background(), lab.ProcessConfig{Args: []string{"/proc/self/exe"}, Env: actingAs("signal")})
+		child, err := ns.StartProcess(
+			context.Background(),
+			lab.ProcessConfig{Args: []string{"/proc/self/exe"}, Env: actingAs("signal")},
+		)
 		if err != nil {
 			fmt.Println("error", err)
 			os.Exit(1)
@@ -140,7 +143,8 @@ func TestProcessIsKilled(t *testing.T) {
 
 func TestProcessEndsWithContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	p, err := labtest.Namespace(t).StartProcess(ctx, lab.ProcessConfig{Args: []string{"/proc/self/exe"}, Env: actingAs("signal")})
+	p, err := labtest.Namespace(t).
+		StartProcess(ctx, lab.ProcessConfig{Args: []string{"/proc/self/exe"}, Env: actingAs("signal")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,13 +22,16 @@ func confine() error {
 	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
 		third += 4 // the lower half
 	}
-	load, equal, give := uint16(unix.BPF_LD|unix.BPF_W|unix.BPF_ABS), uint16(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K), uint16(unix.BPF_RET|unix.BPF_K)
+	load, equal, give := uint16(
+		unix.BPF_LD|unix.BPF_W|unix.BPF_ABS,
+	), uint16(
+		unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K,
+	), uint16(
+		unix.BPF_RET|unix.BPF_K,
+	)
 	filter := []unix.SockFilter{
-		{Code: load, K: number},
-		{Code: equal, K: unix.SYS_SOCKET, Jf: 3},
-		{Code: load, K: third},
-		{Code: equal, K: uapi.IPPROTO_MPTCP, Jf: 1},
-		{Code: give, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
+		{Code: load, K: number}, {Code: equal, K: unix.SYS_SOCKET, Jf: 3}, {Code: load, K: third},
+		{Code: equal, K: uapi.IPPROTO_MPTCP, Jf: 1}, {Code: give, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
 		{Code: give, K: unix.SECCOMP_RET_ALLOW},
 	}
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}

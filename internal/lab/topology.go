@@ -47,8 +47,7 @@ func (h HostSpec) Commands() [][]string {
 	var commands [][]string
 	if h.Limits != nil {
 		commands = append(commands, []string{
-			"limits", "set",
-			"add_addr_accepted", strconv.FormatUint(uint64(h.Limits.AddAddrAccepted), 10),
+			"limits", "set", "add_addr_accepted", strconv.FormatUint(uint64(h.Limits.AddAddrAccepted), 10),
 			"subflows", strconv.FormatUint(uint64(h.Limits.Subflows), 10),
 		})
 	}

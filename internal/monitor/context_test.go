@@ -10,8 +10,13 @@ import (
 // created is the event of a new connection.
 func created(token mptcp.Token) *mptcp.Event {
 	return &mptcp.Event{
-		Type: mptcp.EventCreated, Fields: mptcp.FieldToken | mptcp.FieldSaddr4 | mptcp.FieldDaddr4 | mptcp.FieldSport | mptcp.FieldDport,
-		Token: token, Source: netip.MustParseAddr("10.0.0.1"), Destination: netip.MustParseAddr("10.0.0.2"), Sport: uint16(token), Dport: 443,
+		Type:        mptcp.EventCreated,
+		Fields:      mptcp.FieldToken | mptcp.FieldSaddr4 | mptcp.FieldDaddr4 | mptcp.FieldSport | mptcp.FieldDport,
+		Token:       token,
+		Source:      netip.MustParseAddr("10.0.0.1"),
+		Destination: netip.MustParseAddr("10.0.0.2"),
+		Sport:       uint16(token),
+		Dport:       443,
 	}
 }
 
@@ -59,7 +64,9 @@ func TestFlowLosesSubflows(t *testing.T) {
 			t.Fatalf("round %d: %+v at the end of one", round, c.Subflows)
 		}
 	}
-	if c := f.follow(&mptcp.Event{Type: mptcp.EventAnnounced, Fields: mptcp.FieldToken, Token: 1}); len(c.Subflows) != 1 {
+	if c := f.follow(&mptcp.Event{Type: mptcp.EventAnnounced, Fields: mptcp.FieldToken, Token: 1}); len(
+		c.Subflows,
+	) != 1 {
 		t.Errorf("%d subflows are left", len(c.Subflows))
 	}
 }

@@ -42,7 +42,11 @@ func (w *writes) Write(b []byte) (int, error) {
 }
 
 func printer(out *writes) *Printer {
-	return &Printer{Out: out, Devices: device.NewNames(), Form: Form{Writer: tokens{}, Open: "[", Between: ",", End: "!", Shut: "]"}}
+	return &Printer{
+		Out:     out,
+		Devices: device.NewNames(),
+		Form:    Form{Writer: tokens{}, Open: "[", Between: ",", End: "!", Shut: "]"},
+	}
 }
 
 // What was read together is written together, and what has come by the end too.
@@ -100,7 +104,8 @@ func TestNeededEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 		types := NeededEvents(expr)
-		if slices.Contains(types, mptcp.EventListenerCreated) != listener || !slices.Contains(types, mptcp.EventCreated) {
+		if slices.Contains(types, mptcp.EventListenerCreated) != listener ||
+			!slices.Contains(types, mptcp.EventCreated) {
 			t.Errorf("%s: %v", words, types)
 		}
 	}

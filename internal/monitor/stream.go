@@ -37,7 +37,12 @@ func Listen(config *pathmanager.ListenConfig) (*Stream, error) {
 		return nil, err
 	}
 	return &Stream{
-		Batches: listener.Batches, Queued: listener.Queued, Device: device.Own, Refused: listener.Refused, Engine: engineOf(listener), Close: listener.Close,
+		Batches: listener.Batches,
+		Queued:  listener.Queued,
+		Device:  device.Own,
+		Refused: listener.Refused,
+		Engine:  engineOf(listener),
+		Close:   listener.Close,
 		Views: func() ([]source.View, func() error) {
 			host, err := live.Dial(nil)
 			if err != nil {
@@ -82,8 +87,13 @@ func DialAll(ctx context.Context, config *pathmanager.ListenConfig, warn func(er
 		return nil, err
 	}
 	return &Stream{
-		Batches: hosts.Batches, Refused: hosts.Refused, Engine: constantly(hosts.Engine()), Views: ViewsOf(hosts), Tracked: hosts, Close: hosts.Close,
-		Device: hosts.DeviceName,
+		Batches: hosts.Batches,
+		Refused: hosts.Refused,
+		Engine:  constantly(hosts.Engine()),
+		Views:   ViewsOf(hosts),
+		Tracked: hosts,
+		Close:   hosts.Close,
+		Device:  hosts.DeviceName,
 	}, nil
 }
 

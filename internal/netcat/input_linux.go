@@ -80,8 +80,7 @@ func (in *input) Read(b []byte) (int, error) {
 // poll waits until the file can be read without waiting.
 func (in *input) poll() error {
 	fds := []unix.PollFd{
-		{Fd: int32(in.fd), Events: unix.POLLIN},
-		{Fd: int32(in.wake), Events: unix.POLLIN},
+		{Fd: int32(in.fd), Events: unix.POLLIN}, {Fd: int32(in.wake), Events: unix.POLLIN},
 	}
 	for {
 		_, err := unix.Poll(fds, -1)

@@ -146,7 +146,11 @@ func TestBothDirectionsAtOnce(t *testing.T) {
 			if err := errors.Join(client.wait(t), server.wait(t)); err != nil {
 				t.Error(err)
 			}
-			if got := client.stderr.String(); got != fmt.Sprintf("Connection to %s %s port [tcp/*] succeeded! (MPTCP)\n", tt.host, port) {
+			if got := client.stderr.String(); got != fmt.Sprintf(
+				"Connection to %s %s port [tcp/*] succeeded! (MPTCP)\n",
+				tt.host,
+				port,
+			) {
 				t.Errorf("client said %q", got)
 			}
 			if got := server.stderr.String(); !strings.Contains(got, tt.verb) || !strings.HasSuffix(got, "(MPTCP)\n") {
@@ -254,8 +258,14 @@ func TestFallbackIsReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer plain.Close()
-	client := run(t, ns, netcat.Options{Host: "127.0.0.1", Port: strconv.Itoa(int(plain.Addr().Port()))}, strings.NewReader("x"))
-	if err := client.wait(t); err != nil || !strings.Contains(client.stderr.String(), "succeeded! (fell back to TCP)\n") {
+	client := run(
+		t,
+		ns,
+		netcat.Options{Host: "127.0.0.1", Port: strconv.Itoa(int(plain.Addr().Port()))},
+		strings.NewReader("x"),
+	)
+	if err := client.wait(t); err != nil ||
+		!strings.Contains(client.stderr.String(), "succeeded! (fell back to TCP)\n") {
 		t.Errorf("client said %q, %v", client.stderr.String(), err)
 	}
 
@@ -278,10 +288,13 @@ func TestErrors(t *testing.T) {
 		is   error
 		text string
 	}{
-		{"refused", netcat.Options{Host: "127.0.0.1", Port: "9"}, syscall.ECONNREFUSED, "connect to 127.0.0.1 port 9 (tcp) failed: Connection refused"},
-		{"unreachable", netcat.Options{Host: "192.0.2.1", Port: "9"}, syscall.ENETUNREACH, "connect to 192.0.2.1 port 9 (tcp) failed: Network is unreachable"},
+		{"refused", netcat.Options{Host: "127.0.0.1", Port: "9"}, syscall.ECONNREFUSED, "connect to 127.0.0.1 port " +
+			"9 (tcp) failed: Connection refused"},
+		{"unreachable", netcat.Options{Host: "192.0.2.1", Port: "9"}, syscall.ENETUNREACH, "connect to 192.0.2.1 " +
+			"port 9 (tcp) failed: Network is unreachable"},
 		{"foreign source", netcat.Options{Host: "127.0.0.1", Port: "9", Source: "192.0.2.7"}, syscall.EADDRNOTAVAIL, "connect to 127.0.0.1 port 9 (tcp) failed: Cannot assign requested address"},
-		{"families", netcat.Options{Host: "127.0.0.1", Port: "9", Source: "::1"}, nil, "source ::1 and host 127.0.0.1 have no address family in common"},
+		{"families", netcat.Options{Host: "127.0.0.1", Port: "9", Source: "::1"}, nil, "source ::1 and host " +
+			"127.0.0.1 have no address family in common"},
 		{"family of host", netcat.Options{Host: "127.0.0.1", Port: "9", Family: netcat.IPv6}, nil, "address family for hostname 127.0.0.1 not supported"},
 		{"port", netcat.Options{Host: "127.0.0.1", Port: "no-such-service"}, nil, "port number invalid: no-such-service"},
 		{"no port", netcat.Options{Host: "127.0.0.1"}, nil, "port number invalid: "},
@@ -326,7 +339,12 @@ func TestDisabledIsNeverTCP(t *testing.T) {
 func TestSource(t *testing.T) {
 	ns := labtest.MPTCP(t)
 	server, port := listen(t, ns, netcat.Options{}, nil)
-	client := run(t, ns, netcat.Options{Host: "127.0.0.1", Port: port, Source: "127.0.0.7", SourcePort: 4007}, strings.NewReader("x"))
+	client := run(
+		t,
+		ns,
+		netcat.Options{Host: "127.0.0.1", Port: port, Source: "127.0.0.7", SourcePort: 4007},
+		strings.NewReader("x"),
+	)
 	if err := errors.Join(client.wait(t), server.wait(t)); err != nil {
 		t.Error(err)
 	}
@@ -348,7 +366,8 @@ func TestConnectTimesOut(t *testing.T) {
 	}
 	o := netcat.Options{Host: "10.0.1.1", Port: "9", Timeout: 50 * time.Millisecond}
 	err = run(t, l.Host(lab.ClientHost).Namespace, o, nil).wait(t)
-	if !errors.Is(err, syscall.ETIMEDOUT) || err.Error() != "connect to 10.0.1.1 port 9 (tcp) failed: Connection timed out" {
+	if !errors.Is(err, syscall.ETIMEDOUT) ||
+		err.Error() != "connect to 10.0.1.1 port 9 (tcp) failed: Connection timed out" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -43,7 +43,8 @@ func hint(err error) string {
 	case errors.Is(err, mptcp.ErrNotSupported):
 		return "MPTCP needs Linux 5.6 or later with CONFIG_MPTCP"
 	case errors.Is(err, unix.EACCES) && isReserved(err):
-		return "ports below net.ipv4.ip_unprivileged_port_start, 1024 unless it was set, need CAP_NET_BIND_SERVICE: run it as root or take a higher port"
+		return "ports below net.ipv4.ip_unprivileged_port_start, 1024 unless it was set, need CAP_NET_BIND_SERVICE: " +
+			"run it as root or take a higher port"
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		return "the system refuses it (a firewall, SELinux, seccomp or a container's policy)"
 	}

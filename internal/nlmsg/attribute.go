@@ -37,7 +37,9 @@ func NextAttribute(b []byte) (typ uint16, value, rest []byte, ok bool) {
 // Attributes yields type and value of each attribute, up to one that is not whole.
 func Attributes(b []byte) iter.Seq2[uint16, []byte] {
 	return func(yield func(uint16, []byte) bool) {
-		for typ, value, rest, ok := NextAttribute(b); ok && yield(typ, value); typ, value, rest, ok = NextAttribute(rest) {
+		typ, value, rest, ok := NextAttribute(b)
+		for ok && yield(typ, value) {
+			typ, value, rest, ok = NextAttribute(rest)
 		}
 	}
 }

@@ -130,7 +130,8 @@ func FuzzAttributes(f *testing.F) {
 		var again, walked []byte
 		for typ, value := range Attributes(b) {
 			n := int(binary.NativeEndian.Uint16(b[at:]))
-			if typ&^typeMask != 0 || typ != binary.NativeEndian.Uint16(b[at+2:])&0x3fff || !bytes.Equal(value, b[at+4:at+n]) {
+			if typ&^typeMask != 0 || typ != binary.NativeEndian.Uint16(b[at+2:])&0x3fff ||
+				!bytes.Equal(value, b[at+4:at+n]) {
 				t.Fatalf("at %d: type %d, % x", at, typ, value)
 			}
 			again = AppendAttribute(again, typ, value...)

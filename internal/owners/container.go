@@ -5,14 +5,8 @@ import "strings"
 // containerEngines are the marks by which engines call the control groups of
 // their containers, the more special ones first.
 var containerEngines = [...]struct{ mark, engine string }{
-	{"cri-containerd-", "containerd"},
-	{"crio-", "cri-o"},
-	{"libpod-", "podman"},
-	{"docker-", "docker"},
-	{"/docker/", "docker"},
-	{"/lxc.payload.", "lxc"},
-	{"/lxc/", "lxc"},
-	{"machine-", "machine"},
+	{"cri-containerd-", "containerd"}, {"crio-", "cri-o"}, {"libpod-", "podman"}, {"docker-", "docker"},
+	{"/docker/", "docker"}, {"/lxc.payload.", "lxc"}, {"/lxc/", "lxc"}, {"machine-", "machine"},
 	{"systemd-nspawn@", "nspawn"},
 }
 

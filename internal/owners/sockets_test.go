@@ -39,8 +39,12 @@ func ways(t *testing.T) map[string]func(*Sockets, context.Context) error {
 	case err == nil:
 		iterator.Close()
 		list["iterator"] = (*Sockets).iterate
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist), errors.Is(err, mptcp.ErrNotSupported), errors.Is(err, errOtherNamespace),
-		errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
+	case errors.Is(err, fs.ErrPermission),
+		errors.Is(err, fs.ErrNotExist),
+		errors.Is(err, mptcp.ErrNotSupported),
+		errors.Is(err, errOtherNamespace),
+		errors.Is(err, unix.EINVAL),
+		errors.Is(err, unix.ENOSYS):
 		t.Logf("without the iterator: %v", err)
 	default:
 		t.Errorf("the iterator: %v", err)
@@ -78,7 +82,10 @@ func TestSocketsFind(t *testing.T) {
 	comm := func(pid int) string {
 		return readName(unix.AT_FDCWD, "/proc/"+string(appendNumber(nil, uint64(pid)))+"/comm")
 	}
-	both := []mptcp.Process{{PID: os.Getpid(), Name: comm(os.Getpid())}, {PID: child.Process.Pid, Name: comm(child.Process.Pid)}}
+	both := []mptcp.Process{
+		{PID: os.Getpid(), Name: comm(os.Getpid())},
+		{PID: child.Process.Pid, Name: comm(child.Process.Pid)},
+	}
 	slices.SortFunc(both, func(a, b mptcp.Process) int { return a.PID - b.PID })
 	for way, find := range ways(t) {
 		s := NewSockets(3)

@@ -54,7 +54,8 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	if f.Section.OS != "Linux 6.18" || f.Section.Application != "mptcpctl" || f.Foreign {
 		t.Errorf("section %+v, foreign %v", f.Section, f.Foreign)
 	}
-	if len(f.Interfaces) != 2 || f.Interfaces[0].Name != "a" || f.Interfaces[0].Description != "messages" || f.Interfaces[1].LinkType != LinkTypeUser0 {
+	if len(f.Interfaces) != 2 || f.Interfaces[0].Name != "a" || f.Interfaces[0].Description != "messages" ||
+		f.Interfaces[1].LinkType != LinkTypeUser0 {
 		t.Errorf("interfaces %+v", f.Interfaces)
 	}
 }

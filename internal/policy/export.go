@@ -12,7 +12,10 @@ import (
 // index. Implicit endpoints, which are the kernel's own, are left out.
 func Export(present Present, device func(index int32) string) []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "[limits]\nsubflows = %d\nadd_addr_accepted = %d\n", present.Limits.Subflows, present.Limits.AddAddrAccepted)
+	fmt.Fprintf(
+		&b, "[limits]\nsubflows = %d\nadd_addr_accepted = %d\n", present.Limits.Subflows,
+		present.Limits.AddAddrAccepted,
+	)
 	for _, e := range present.Endpoints {
 		known := e.Flags & mptcp.KnownEndpointFlags
 		if e.Flags.Has(mptcp.FlagImplicit) {

@@ -150,12 +150,17 @@ func (f *ruleForm) rule() (r Rule, field string, err error) {
 	for _, name := range f.Flags {
 		flag, ok := mptcp.ParseEndpointFlag(name)
 		if !ok {
-			return r, "flags", fmt.Errorf("%q is no flag: want %s", name, strings.Join((mptcp.KnownEndpointFlags&^mptcp.FlagImplicit).Names(), ", "))
+			return r, "flags", fmt.Errorf(
+				"%q is no flag: want %s", name,
+				strings.Join((mptcp.KnownEndpointFlags&^mptcp.FlagImplicit).Names(), ", "),
+			)
 		}
 		r.Flags |= flag
 	}
 	if f.Flags == nil {
-		return r, "flags", errors.New("missing: an endpoint that is neither subflow nor signal only gives its address an id; say [] for that")
+		return r, "flags", errors.New(
+			"missing: an endpoint that is neither subflow nor signal only gives its address an id; say [] for that",
+		)
 	}
 	if field, err := checkFlags(&r); err != nil {
 		return r, field, err

@@ -33,8 +33,19 @@ port = 4433
 		t.Fatal(err)
 	}
 	want := &Policy{Subflows: new(uint32(4)), Rules: []Rule{
-		{Address: netip.MustParseAddr("192.0.2.3"), Device: "wlp1s0", ID: 3, Flags: mptcp.FlagSubflow | mptcp.FlagBackup},
-		{Link: "wwan*", Within: netip.MustParsePrefix("2001:db8::/32"), Family: mptcp.FamilyINET6, Flags: mptcp.FlagSignal, Port: 4433},
+		{
+			Address: netip.MustParseAddr("192.0.2.3"),
+			Device:  "wlp1s0",
+			ID:      3,
+			Flags:   mptcp.FlagSubflow | mptcp.FlagBackup,
+		},
+		{
+			Link:   "wwan*",
+			Within: netip.MustParsePrefix("2001:db8::/32"),
+			Family: mptcp.FamilyINET6,
+			Flags:  mptcp.FlagSignal,
+			Port:   4433,
+		},
 	}}
 	if diff := cmp.Diff(want, p, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Error(diff)

@@ -88,7 +88,8 @@ func drawEndpoint(t *rapid.T) mptcp.Endpoint {
 		ID:      mptcp.AddressID(rapid.IntRange(0, 3).Draw(t, "id")),
 		Address: netip.MustParseAddr(fmt.Sprintf("10.0.0.%d", rapid.IntRange(1, 4).Draw(t, "address"))),
 		IfIndex: int32(rapid.IntRange(0, 1).Draw(t, "dev")),
-		Flags:   rapid.SampledFrom([]mptcp.EndpointFlags{mptcp.FlagSubflow, mptcp.FlagSignal, mptcp.FlagSubflow | mptcp.FlagBackup, mptcp.FlagSubflow | mptcp.FlagLaminar}).Draw(t, "flags"),
+		Flags: rapid.SampledFrom([]mptcp.EndpointFlags{mptcp.FlagSubflow, mptcp.FlagSignal, mptcp.FlagSubflow | mptcp.FlagBackup, mptcp.FlagSubflow | mptcp.FlagLaminar}).
+			Draw(t, "flags"),
 	}
 }
 
@@ -120,7 +121,11 @@ func TestPlanAgainstModel(t *testing.T) {
 		state := &State{}
 		theirs := map[mptcp.AddressID]mptcp.Endpoint{}
 		for range rapid.IntRange(1, 5).Draw(t, "rounds") {
-			if e := drawEndpoint(t); rapid.Bool().Draw(t, "foreign") && k.index(e) < 0 && !slices.ContainsFunc(k.endpoints, func(o mptcp.Endpoint) bool { return identityOf(o) == identityOf(e) }) {
+			if e := drawEndpoint(t); rapid.Bool().Draw(t, "foreign") && k.index(e) < 0 &&
+				!slices.ContainsFunc(
+					k.endpoints,
+					func(o mptcp.Endpoint) bool { return identityOf(o) == identityOf(e) },
+				) {
 				if rapid.Bool().Draw(t, "implicit") {
 					e.Flags = mptcp.FlagImplicit
 				}
@@ -153,7 +158,15 @@ func TestPlanAgainstModel(t *testing.T) {
 	})
 }
 
-func check(t *rapid.T, k *fakeKernel, p *Policy, host *Host, plan *Plan, exclusive bool, theirs map[mptcp.AddressID]mptcp.Endpoint) {
+func check(
+	t *rapid.T,
+	k *fakeKernel,
+	p *Policy,
+	host *Host,
+	plan *Plan,
+	exclusive bool,
+	theirs map[mptcp.AddressID]mptcp.Endpoint,
+) {
 	if !exclusive {
 		for id, e := range theirs {
 			if i := k.index(mptcp.Endpoint{ID: id}); i < 0 || k.endpoints[i] != e {
@@ -170,7 +183,10 @@ func check(t *rapid.T, k *fakeKernel, p *Policy, host *Host, plan *Plan, exclusi
 		there := slices.ContainsFunc(k.endpoints, func(e mptcp.Endpoint) bool {
 			return identityOf(e) == identityOf(want) && satisfies(e, want)
 		})
-		told := slices.ContainsFunc(plan.Left, func(l Left) bool { return l.InTheWay && identityOf(l.Wanted) == identityOf(want) })
+		told := slices.ContainsFunc(
+			plan.Left,
+			func(l Left) bool { return l.InTheWay && identityOf(l.Wanted) == identityOf(want) },
+		)
 		if !there && !told {
 			t.Fatalf("%v is missing without a word: %v", want, k.endpoints)
 		}

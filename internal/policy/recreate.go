@@ -43,7 +43,9 @@ type pace struct {
 // An endpoint is due when connections have lacked a subflow from it for the time of
 // grace although their limits allow one, and when at least as many lack it as have
 // it: for those that have it, its removal closes a subflow.
-func (r *Recreator) Due(now time.Time, endpoints []mptcp.Endpoint, connections []mptcp.Connection, usable func(netip.Addr) bool) []mptcp.Endpoint {
+func (r *Recreator) Due(
+	now time.Time, endpoints []mptcp.Endpoint, connections []mptcp.Connection, usable func(netip.Addr) bool,
+) []mptcp.Endpoint {
 	var due []mptcp.Endpoint
 	lacking, paces := map[lack]time.Time{}, map[identity]pace{}
 	for _, e := range endpoints {

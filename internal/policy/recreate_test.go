@@ -22,7 +22,10 @@ func TestRecreator(t *testing.T) {
 			Remote: netip.MustParseAddrPort("10.0.1.1:443"), Limits: mptcp.ConnectionLimits{SubflowsMax: 2},
 		}
 		for _, l := range locals {
-			c.Subflows = append(c.Subflows, mptcp.Subflow{Local: netip.MustParseAddrPort(l), State: mptcp.SubflowEstablished})
+			c.Subflows = append(
+				c.Subflows,
+				mptcp.Subflow{Local: netip.MustParseAddrPort(l), State: mptcp.SubflowEstablished},
+			)
 		}
 		return c
 	}
@@ -73,7 +76,8 @@ func TestRecreator(t *testing.T) {
 	}
 	// Help that came resets the pause.
 	var r Recreator
-	if len(r.Due(start, endpoints, []mptcp.Connection{lacking}, anywhere)) != 0 || len(r.Due(start.Add(Grace), endpoints, []mptcp.Connection{lacking}, anywhere)) != 1 {
+	if len(r.Due(start, endpoints, []mptcp.Connection{lacking}, anywhere)) != 0 ||
+		len(r.Due(start.Add(Grace), endpoints, []mptcp.Connection{lacking}, anywhere)) != 1 {
 		t.Fatal("not tried")
 	}
 	r.Due(start.Add(4*time.Second), endpoints, []mptcp.Connection{having}, anywhere)

@@ -32,7 +32,9 @@ func shape(text []byte) error {
 	}
 	rules, ok := tables(endpoints)
 	if !ok {
-		return &Error{"endpoint", errors.New("want a table for each: [[endpoint]] with address = \"…\" and flags = […]")}
+		return &Error{
+			"endpoint", errors.New("want a table for each: [[endpoint]] with address = \"…\" and flags = […]"),
+		}
 	}
 	for i, rule := range rules {
 		if err := ruleShape(rule); err != nil {

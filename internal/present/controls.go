@@ -10,7 +10,8 @@ import (
 // showing it: control characters (C0, DEL, C1), those that change the direction of text
 // or have no width, and the two separators of lines and paragraphs.
 func isControl(r rune) bool {
-	return r >= 0x7f && (unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029') || r < 0x20
+	return r >= 0x7f && (unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029') ||
+		r < 0x20
 }
 
 // EscapeJSON returns the JSON text with the control characters in its strings written
@@ -54,7 +55,10 @@ func appendUnicode(b []byte, r rune) []byte {
 		r -= surrogates
 		return appendUnicode(appendUnicode(b, 0xd800+r>>10), 0xdc00+r&0x3ff)
 	}
-	return append(b, '\\', 'u', hexDigit(byte(r>>12)&0xf), hexDigit(byte(r>>8)&0xf), hexDigit(byte(r>>4)&0xf), hexDigit(byte(r)&0xf))
+	return append(
+		b, '\\', 'u', hexDigit(byte(r>>12)&0xf), hexDigit(byte(r>>8)&0xf), hexDigit(byte(r>>4)&0xf),
+		hexDigit(byte(r)&0xf),
+	)
 }
 
 // EscapeControls returns the text with its control characters, but line breaks, shown as

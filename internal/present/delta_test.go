@@ -30,7 +30,12 @@ func TestDerivedEventText(t *testing.T) {
 	if got := string(f.AppendDelta(nil, &d)); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	d = track.Delta{Kind: track.KindFallback, Cause: "MPCapableFallbackACK", Confidence: track.Likely, Event: mptcp.Event{Netns: "a\nb"}}
+	d = track.Delta{
+		Kind:       track.KindFallback,
+		Cause:      "MPCapableFallbackACK",
+		Confidence: track.Likely,
+		Event:      mptcp.Event{Netns: "a\nb"},
+	}
 	if got, want := string(f.AppendDelta(nil, &d)), `[        FALLBACK] cause=MPCapableFallbackACK confidence=likely netns=a\nb`+"\n"; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}

@@ -106,7 +106,9 @@ func (t *DoctorText) AppendFinding(b []byte, f *doctor.Finding) []byte {
 		b = t.appendFix(b, once(i, "fix"), fix)
 	}
 	if len(f.Alternatives) > 0 {
-		b = t.appendField(b, "or", "the same evidence fits "+rule.Join(f.Alternatives, ", ")+": one host alone cannot tell")
+		b = t.appendField(
+			b, "or", "the same evidence fits "+rule.Join(f.Alternatives, ", ")+": one host alone cannot tell",
+		)
 	}
 	return b
 }

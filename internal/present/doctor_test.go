@@ -35,7 +35,9 @@ func TestDoctorTextEscapes(t *testing.T) {
 		}},
 		Connections: []doctor.Connection{{
 			Token: 1, Netns: hostile, Verdict: doctor.Failure, Subflows: 1, PathsPossible: 2,
-			Unused: []doctor.UnusedPath{{Address: netip.MustParseAddr("192.0.2.3"), Device: hostile, Reason: hostile, Rule: "D21"}},
+			Unused: []doctor.UnusedPath{
+				{Address: netip.MustParseAddr("192.0.2.3"), Device: hostile, Reason: hostile, Rule: "D21"},
+			},
 		}},
 		Unseen: []doctor.Gap{{What: hostile, Why: hostile}},
 	}
@@ -88,7 +90,11 @@ func TestProbeText(t *testing.T) {
 		{
 			"fallback, hostile",
 			Probe{
-				Host: hostile, Address: netip.MustParseAddrPort("192.0.2.1:80"), Verdict: "fallback", Reason: hostile, Rule: "D05",
+				Host:    hostile,
+				Address: netip.MustParseAddrPort("192.0.2.1:80"),
+				Verdict: "fallback",
+				Reason:  hostile,
+				Rule:    "D05",
 				Attempts: []ProbeAttempt{
 					{From: address, Device: hostile, MPTCP: true, Spoken: "fallback"},
 					{From: address, Error: "connection refused"},

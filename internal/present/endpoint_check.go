@@ -35,7 +35,8 @@ func (c *EndpointCheck) MarshalJSON() ([]byte, error) {
 		Problems []doctor.Problem `json:"problems"`
 		Command  string           `json:"command"` // "" for one that is there already
 	}{
-		c.Endpoint.ID, c.Endpoint.Address, c.Endpoint.Port, c.Device, append([]string{}, c.Endpoint.Flags.Names()...), append([]netip.Addr{}, c.Peers...),
+		c.Endpoint.ID, c.Endpoint.Address, c.Endpoint.Port,
+		c.Device, append([]string{}, c.Endpoint.Flags.Names()...), append([]netip.Addr{}, c.Peers...),
 		c.Works, append([]string{}, c.Facts...), append([]doctor.Problem{}, c.Problems...), c.Command,
 	})
 }

@@ -41,11 +41,15 @@ func TestEventText(t *testing.T) {
 		want   string
 	}{
 		{"created", present.EventText{}, created,
-			"[         CREATED] token=63c070d2 remid=0 locid=0 saddr6=::ffff:192.0.2.2 daddr6=2001:db8::1 sport=36444 dport=12345 server_side deny_join_id0\n"},
+			"[         CREATED] token=63c070d2 remid=0 locid=0 saddr6=::ffff:192.0.2.2 daddr6=2001:db8::1 " +
+				"sport=36444 dport=12345 server_side deny_join_id0\n"},
 		{"established subflow", present.EventText{Device: device}, subflow(mptcp.EventSubflowEstablished, mptcp.FieldIfIndex),
-			"[  SF_ESTABLISHED] token=0910da67 remid=0 locid=2 saddr4=192.0.2.3 daddr4=192.0.2.1 sport=53345 dport=12345 backup=0 ifindex=3 dev=wlp1s0\n"},
+			"[  SF_ESTABLISHED] token=0910da67 remid=0 locid=2 saddr4=192.0.2.3 daddr4=192.0.2.1 sport=53345 " +
+				"dport=12345 backup=0 ifindex=3 dev=wlp1s0\n"},
 		{"reset subflow", present.EventText{Details: true}, subflow(mptcp.EventSubflowClosed, mptcp.FieldError|mptcp.FieldResetReason|mptcp.FieldResetFlags),
-			"[       SF_CLOSED] token=0910da67 remid=0 locid=2 saddr4=192.0.2.3 daddr4=192.0.2.1 sport=53345 dport=12345 backup=0 error=104 reset_reason=6 reset_flags=0 error_name=ECONNRESET reset_reason_name=middlebox\n"},
+			"[       SF_CLOSED] token=0910da67 remid=0 locid=2 saddr4=192.0.2.3 daddr4=192.0.2.1 sport=53345 " +
+				"dport=12345 backup=0 error=104 reset_reason=6 reset_flags=0 error_name=ECONNRESET " +
+				"reset_reason_name=middlebox\n"},
 		{"closed", present.EventText{}, mptcp.Event{Type: mptcp.EventClosed, Fields: mptcp.FieldToken, Token: 1, Time: eventTime},
 			"[          CLOSED] token=00000001\n"},
 		{"listener", present.EventText{}, mptcp.Event{Type: mptcp.EventListenerCreated, Fields: mptcp.FieldFamily | mptcp.FieldSaddr4 | mptcp.FieldSport, Source: netip.IPv4Unspecified(), Sport: 80},
@@ -80,7 +84,10 @@ func TestEventTimes(t *testing.T) {
 }
 
 func TestEventJSON(t *testing.T) {
-	reset := subflow(mptcp.EventSubflowClosed, mptcp.FieldIfIndex|mptcp.FieldError|mptcp.FieldResetReason|mptcp.FieldResetFlags)
+	reset := subflow(
+		mptcp.EventSubflowClosed,
+		mptcp.FieldIfIndex|mptcp.FieldError|mptcp.FieldResetReason|mptcp.FieldResetFlags,
+	)
 	reset.Netns = "b\"lue\n"
 	ours := present.EventJSON{Device: func(int32) string { return "wlp1s0" }}
 	want := `{"event":"SF_CLOSED","token":"0910da67","remid":0,"locid":2,"saddr4":"192.0.2.3","daddr4":"192.0.2.1","sport":53345,"dport":12345,"backup":0,` +
@@ -103,7 +110,13 @@ func TestEventJSON(t *testing.T) {
 
 // An event that waited to be read says so, but not in iproute2's own forms.
 func TestLateEvents(t *testing.T) {
-	event := mptcp.Event{Type: mptcp.EventClosed, Fields: mptcp.FieldToken, Token: 0x1a, Late: 3200 * time.Millisecond, Netns: "blue"}
+	event := mptcp.Event{
+		Type:   mptcp.EventClosed,
+		Fields: mptcp.FieldToken,
+		Token:  0x1a,
+		Late:   3200 * time.Millisecond,
+		Netns:  "blue",
+	}
 	for _, tt := range []struct {
 		form interface {
 			Append(b []byte, e *mptcp.Event) []byte
@@ -169,10 +182,16 @@ func FuzzEscape(f *testing.F) {
 // backslash in place of a line break with -o.
 func TestEventsOfIPRoute2(t *testing.T) {
 	event := mptcp.Event{
-		Type: mptcp.EventListenerCreated, Fields: mptcp.FieldFamily | mptcp.FieldSaddr6 | mptcp.FieldSport, Time: eventTime,
+		Type:   mptcp.EventListenerCreated,
+		Fields: mptcp.FieldFamily | mptcp.FieldSaddr6 | mptcp.FieldSport,
+		Time:   eventTime,
 		Source: netip.MustParseAddr("::a01:203"), Sport: 80,
 	}
-	short, long := eventTime.Local().Format("2006-01-02T15:04:05")+".371605", eventTime.Local().Format("Mon Jan _2 15:04:05 2006")+" 371605"
+	short, long := eventTime.Local().
+		Format("2006-01-02T15:04:05")+
+		".371605", eventTime.Local().
+		Format("Mon Jan _2 15:04:05 2006")+
+		" 371605"
 	for name, test := range map[string]struct {
 		format interface {
 			Append([]byte, *mptcp.Event) []byte
@@ -184,7 +203,8 @@ func TestEventsOfIPRoute2(t *testing.T) {
 		"-ts": {&present.EventJSON{IPRoute2: true, Time: present.ShortTime},
 			`{"timestamp_short":"` + short + `","event":"LISTENER_CREATED","saddr6":"::10.1.2.3","sport":80}`},
 		"-p": {&present.EventJSON{IPRoute2: true, Pretty: true},
-			"{\n        \"event\": \"LISTENER_CREATED\",\n        \"saddr6\": \"::10.1.2.3\",\n        \"sport\": 80\n    }"},
+			"{\n        \"event\": \"LISTENER_CREATED\",\n        \"saddr6\": \"::10.1.2.3\",\n        \"sport\": " +
+				"80\n    }"},
 		"-o":    {&present.EventText{End: `\`, OneLine: true}, `[LISTENER_CREATED] saddr6=::10.1.2.3 sport=80\`},
 		"-o -t": {&present.EventText{End: `\`, OneLine: true, Time: present.LongTime}, "Timestamp: " + long + " usec\n" + `[LISTENER_CREATED] saddr6=::10.1.2.3 sport=80\`},
 	} {

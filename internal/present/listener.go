@@ -9,12 +9,13 @@ import (
 
 // Listener is an MPTCP listener as it is shown.
 type Listener struct {
-	Local     netip.AddrPort  `json:"local"`
-	Waiting   uint32          `json:"waiting"` // connections that wait for accept
-	Backlog   uint32          `json:"backlog"` // how many may
-	Inode     uint32          `json:"inode"`
-	UID       uint32          `json:"uid"`
-	Processes []mptcp.Process `json:"processes"`       // none: the kernel's own, of a signal endpoint with a port, or of another user
+	Local   netip.AddrPort `json:"local"`
+	Waiting uint32         `json:"waiting"` // connections that wait for accept
+	Backlog uint32         `json:"backlog"` // how many may
+	Inode   uint32         `json:"inode"`
+	UID     uint32         `json:"uid"`
+	// none: the kernel's own, of a signal endpoint with a port, or of another user
+	Processes []mptcp.Process `json:"processes"`
 	Netns     string          `json:"netns,omitempty"` // "" for the reader's own
 }
 

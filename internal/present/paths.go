@@ -11,7 +11,8 @@ import (
 
 // Paths are the candidate paths of a host, with the endpoints that they have.
 type Paths struct {
-	Netns        string                `json:"netns,omitempty"` // "" for the reader's own; foreign: escape it before showing
+	// "" for the reader's own; foreign: escape it before showing
+	Netns        string                `json:"netns,omitempty"`
 	Destinations []hostnet.Destination `json:"destinations"`
 	Paths        []Path                `json:"paths"`
 	Limits       mptcp.Limits          `json:"limits"`

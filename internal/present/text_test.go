@@ -36,15 +36,31 @@ func busy(name string) mptcp.Connection {
 			AddAddrSignal: 0, AddAddrSignalMax: 2, LocalAddrUsed: 1, LocalAddrMax: 3},
 		Subflows: []mptcp.Subflow{
 			{
-				Local: addrPort("10.0.1.2:40000"), Remote: addrPort("10.0.1.1:443"), Initial: true, State: mptcp.SubflowEstablished,
-				TCP: mptcp.StateEstablished, Device: name, FullyEstablished: true, RTTMicros: 12_500, RTTVarMicros: 300, Cwnd: 10,
-				BytesSent: 1_000_000, BytesReceived: 999, Share: 0.806, LastAckMS: 5, Cookie: 0x2002,
+				Local: addrPort(
+					"10.0.1.2:40000",
+				), Remote: addrPort("10.0.1.1:443"), Initial: true, State: mptcp.SubflowEstablished,
+				TCP:              mptcp.StateEstablished,
+				Device:           name,
+				FullyEstablished: true,
+				RTTMicros:        12_500,
+				RTTVarMicros:     300,
+				Cwnd:             10,
+				BytesSent:        1_000_000, BytesReceived: 999, Share: 0.806, LastAckMS: 5, Cookie: 0x2002,
 			},
 			{
 				Local: addrPort("[2001:db8::2]:40001"), Remote: addrPort("[2001:db8::1]:443"), LocalID: 2, RemoteID: 1,
-				State: mptcp.SubflowStale, TCP: mptcp.StateEstablished, BackupLocal: true, BackupRemote: true, Bound: true,
-				Device:      "wlan0",
-				TokenRemote: 0xff, FullyEstablished: true, BytesRetransmitted: 2000, Backoff: 3, Unacked: 7, Share: 0.194,
+				State:              mptcp.SubflowStale,
+				TCP:                mptcp.StateEstablished,
+				BackupLocal:        true,
+				BackupRemote:       true,
+				Bound:              true,
+				Device:             "wlan0",
+				TokenRemote:        0xff,
+				FullyEstablished:   true,
+				BytesRetransmitted: 2000,
+				Backoff:            3,
+				Unacked:            7,
+				Share:              0.194,
 			},
 			{
 				Local: addrPort("10.0.3.2:40002"), Remote: addrPort("10.0.1.1:443"), LocalID: 3,
@@ -106,12 +122,25 @@ func paths(name string) *present.Paths {
 			}},
 			{
 				Path: hostnet.Path{
-					Address: addr("10.0.2.2"), Family: mptcp.FamilyINET, Device: "wlan0", Link: link, Usable: true, Metric: 600,
+					Address: addr(
+						"10.0.2.2",
+					), Family: mptcp.FamilyINET, Device: "wlan0", Link: link, Usable: true, Metric: 600,
 					Gateway: addr("10.0.2.254"),
 				},
-				Endpoint: &present.PathEndpoint{ID: 3, Flags: []string{"subflow", "backup"}}, Notes: []string{"leaves by " + name},
+				Endpoint: &present.PathEndpoint{
+					ID:    3,
+					Flags: []string{"subflow", "backup"},
+				}, Notes: []string{"leaves by " + name},
 			},
-			{Path: hostnet.Path{Address: addr("10.0.3.2"), Family: mptcp.FamilyINET, Device: "wwan0", Link: link, Usable: true}},
+			{
+				Path: hostnet.Path{
+					Address: addr("10.0.3.2"),
+					Family:  mptcp.FamilyINET,
+					Device:  "wwan0",
+					Link:    link,
+					Usable:  true,
+				},
+			},
 			{Path: hostnet.Path{
 				Address: addr("127.0.0.1"), Family: mptcp.FamilyINET, Device: "lo", Problem: hostnet.ProblemLoopback,
 			}},

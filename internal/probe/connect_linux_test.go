@@ -90,7 +90,10 @@ func TestConnectFails(t *testing.T) {
 	inside(t, func() {
 		free := listening(t, unix.IPPROTO_TCP, 8)
 		for _, tcp := range []bool{false, true} {
-			refused := connected(t, Request{To: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.3"), free.Port()), TCP: tcp})
+			refused := connected(
+				t,
+				Request{To: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.3"), free.Port()), TCP: tcp},
+			)
 			if !errors.Is(refused.Err, syscall.ECONNREFUSED) || refused.Spoken != "" || refused.Local.IsValid() {
 				t.Errorf("nobody listens, plain TCP %v: %+v", tcp, refused)
 			}

@@ -39,10 +39,15 @@ func (p *Prober) joins(ctx context.Context, first *Conn) error {
 	to := p.Out.Address.Addr().Unmap()
 	switch {
 	case to.IsLoopback(), to == first.Local.Addr().Unmap():
-		p.Out.Notes = append(p.Out.Notes, "the server is on this host: no second path leads there, and no join is expected")
+		p.Out.Notes = append(
+			p.Out.Notes, "the server is on this host: no second path leads there, and no join is expected",
+		)
 		return nil
 	case len(expected) == 0:
-		p.Out.Notes = append(p.Out.Notes, "no endpoint could join: `mptcpctl paths to "+p.Out.Address.Addr().String()+"` shows which addresses could")
+		p.Out.Notes = append(
+			p.Out.Notes,
+			"no endpoint could join: `mptcpctl paths to "+p.Out.Address.Addr().String()+"` shows which addresses could",
+		)
 		return nil
 	case p.Silent:
 		p.Out.Notes = append(p.Out.Notes, "no data was sent: no subflow can join")
@@ -116,7 +121,9 @@ func joinsOf(c *mptcp.Connection, expected []mptcp.Endpoint, host *live.Host) (j
 // reasons asks doctor why joins did not come up.
 func (p *Prober) reasons(ctx context.Context, token mptcp.Token) error {
 	facts, err := p.Host.Facts(ctx, &gather.Config{
-		Alone: true, Focus: "token " + token.String(), Match: func(c *mptcp.Connection) bool { return c.Token == token },
+		Alone: true,
+		Focus: "token " + token.String(),
+		Match: func(c *mptcp.Connection) bool { return c.Token == token },
 	})
 	if err != nil {
 		return err

@@ -23,7 +23,9 @@ func TestStatesOfJoins(t *testing.T) {
 		"it is not confirmed yet":  {&mptcp.Connection{Subflows: []mptcp.Subflow{subflow("10.0.2.2:1", mptcp.SubflowPending, false)}}, JoinPending, 0},
 		"it is up":                 {&mptcp.Connection{Subflows: []mptcp.Subflow{subflow("10.0.2.2:1", mptcp.SubflowEstablished, false)}}, JoinUp, 1},
 		"it is up, as a mapped address": {
-			&mptcp.Connection{Subflows: []mptcp.Subflow{subflow("[::ffff:10.0.2.2]:1", mptcp.SubflowEstablished, false)}}, JoinUp, 1,
+			&mptcp.Connection{Subflows: []mptcp.Subflow{subflow("[::ffff:10.0.2.2]:1", mptcp.SubflowEstablished, false)}},
+			JoinUp,
+			1,
 		},
 	} {
 		joins, up := joinsOf(c.of, []mptcp.Endpoint{{Address: address, Flags: mptcp.FlagSubflow}}, nil)

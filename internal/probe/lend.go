@@ -17,7 +17,9 @@ type PathManager interface {
 
 // LendEndpoints gives the usable addresses without an endpoint one, and returns what
 // takes them away again. It warns of endpoints that it could not remove.
-func LendEndpoints(ctx context.Context, pm PathManager, host *live.Host, to netip.Addr, warn func(format string, args ...any)) (remove func(), err error) {
+func LendEndpoints(
+	ctx context.Context, pm PathManager, host *live.Host, to netip.Addr, warn func(format string, args ...any),
+) (remove func(), err error) {
 	var lent []netip.Addr
 	remove = func() {
 		ctx := context.WithoutCancel(ctx)
@@ -49,7 +51,9 @@ func LendEndpoints(ctx context.Context, pm PathManager, host *live.Host, to neti
 		if !path.Usable || path.Initial || path.SharesDevice || has[path.Address] || len(lent) == mostPaths {
 			continue
 		}
-		err := pm.AddEndpoint(ctx, mptcp.Endpoint{Address: path.Address, Flags: mptcp.FlagSubflow, IfIndex: int32(path.IfIndex)})
+		err := pm.AddEndpoint(
+			ctx, mptcp.Endpoint{Address: path.Address, Flags: mptcp.FlagSubflow, IfIndex: int32(path.IfIndex)},
+		)
 		if err != nil {
 			return remove, fmt.Errorf("endpoint for the probe: %w", err)
 		}

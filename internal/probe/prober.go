@@ -119,7 +119,11 @@ func (p *Prober) judge(first, plain *Conn, moved counters.Values) {
 			cause := doctor.FallbackCause(doctor.StageHandshake, mptcp.SideClient, moved)
 			o.Rule, o.Reason = cause.Rule, cause.Text
 			if cause.Rule == rule.PeerWithoutMPTCP {
-				o.Notes = append(o.Notes, "this host cannot tell whether the server's program opens a TCP socket or a middlebox removes the option (D07)")
+				o.Notes = append(
+					o.Notes,
+					"this host cannot tell whether the server's program opens a TCP socket or a middlebox removes "+
+						"the option (D07)",
+				)
 			}
 		}
 	case errors.Is(first.Err, syscall.ENOPROTOOPT):
@@ -159,6 +163,8 @@ func (p *Prober) others(ctx context.Context, paths []hostnet.Path) {
 		}
 	}
 	if left > 0 {
-		p.Out.Notes = append(p.Out.Notes, present.Count(left, "path")+" not tried: a probe makes at most eight connections")
+		p.Out.Notes = append(
+			p.Out.Notes, present.Count(left, "path")+" not tried: a probe makes at most eight connections",
+		)
 	}
 }

@@ -183,7 +183,9 @@ func (j *judge) counted() (found []export.Finding, at time.Time, failed uint64) 
 	}
 	found = make([]export.Finding, 0, len(j.report.Findings))
 	for _, f := range j.report.Findings {
-		found = append(found, export.Finding{Netns: f.Subject.Netns, Rule: string(f.Rule), Severity: f.Severity.String()})
+		found = append(
+			found, export.Finding{Netns: f.Subject.Netns, Rule: string(f.Rule), Severity: f.Severity.String()},
+		)
 	}
 	return found, j.at, j.failed
 }

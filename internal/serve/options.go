@@ -92,11 +92,17 @@ func (o *Options) readSecrets(f Files) error {
 // warnings returns what an administrator should know of the way in.
 func (o *Options) warnings() (texts []string) {
 	if info, err := os.Stat(o.tokenFile); err == nil && info.Mode().Perm()&0o077 != 0 {
-		texts = append(texts, fmt.Sprintf("others may read the token: %s has mode %04o, want 0600", o.tokenFile, info.Mode().Perm()))
+		texts = append(
+			texts,
+			fmt.Sprintf("others may read the token: %s has mode %04o, want 0600", o.tokenFile, info.Mode().Perm()),
+		)
 	}
 	if len(o.Token) > 0 && o.certificates == nil && !o.Address.Addr().IsLoopback() {
-		texts = append(texts, "the token crosses the network unencrypted: add --tls-cert and --tls-key, or listen on 127.0.0.1 "+
-			"behind a proxy")
+		texts = append(
+			texts,
+			"the token crosses the network unencrypted: add --tls-cert and --tls-key, or listen on 127.0.0.1 "+
+				"behind a proxy",
+		)
 	}
 	return texts
 }

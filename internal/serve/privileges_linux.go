@@ -24,7 +24,8 @@ func KeptCapabilities(release string) uint32 {
 // keptAdvice says what to do when privileges could not be given up.
 func keptAdvice(err error) string {
 	if errors.Is(err, syscall.ENOTSUP) {
-		return "this binary is linked with C, so Go cannot change all threads: build it with CGO_ENABLED=0, as make does"
+		return "this binary is linked with C, so Go cannot change all threads: build it with CGO_ENABLED=0, as make " +
+			"does"
 	}
 	return "run the server as an ordinary user, or as the unit in packaging/systemd does"
 }
@@ -35,7 +36,9 @@ func dropPrivileges(keep uint32) error {
 	if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
 		return fmt.Errorf("no_new_privs: %w", errno)
 	}
-	if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, 0); errno != 0 {
+	_, _, errno := syscall.AllThreadsSyscall6(
+		unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, 0)
+	if errno != 0 {
 		return fmt.Errorf("ambient capabilities: %w", errno)
 	}
 	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
@@ -45,7 +48,9 @@ func dropPrivileges(keep uint32) error {
 	}
 	keep &= had[0].Permitted
 	data := &[2]unix.CapUserData{{Effective: keep, Permitted: keep}}
-	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(header)), uintptr(unsafe.Pointer(data)), 0)
+	_, _, errno = syscall.AllThreadsSyscall(
+		unix.SYS_CAPSET, uintptr(unsafe.Pointer(header)), uintptr(unsafe.Pointer(data)), 0,
+	)
 	if errno != 0 {
 		return fmt.Errorf("capabilities: %w", errno)
 	}

@@ -72,12 +72,21 @@ func newService(from *Source, c *Config) *service {
 	judge := &judge{from: from, tracker: tracker, log: c.Log, since: time.Now()}
 	var server *web.Server
 	collector := export.New(export.Config{
-		Tracker: tracker, Findings: judge.counted, Engine: from.engine, Version: c.Version, GoVersion: runtime.Version(),
-		Refused: func() map[string]uint64 { return server.Refused() }, // it is asked by the server alone
+		Tracker:   tracker,
+		Findings:  judge.counted,
+		Engine:    from.engine,
+		Version:   c.Version,
+		GoVersion: runtime.Version(),
+		Refused:   func() map[string]uint64 { return server.Refused() }, // it is asked by the server alone
 	})
 	config := web.Config{
-		Tracker: tracker, NoEvents: from.noEvents, Device: from.device, Metrics: collector.Write, Findings: judge.look, Version: c.Version,
-		Token: c.Token, Names: c.Names, Log: c.Log, Replay: from.replay,
+		Tracker:  tracker,
+		NoEvents: from.noEvents,
+		Device:   from.device,
+		Metrics:  collector.Write,
+		Findings: judge.look,
+		Version:  c.Version,
+		Token:    c.Token, Names: c.Names, Log: c.Log, Replay: from.replay,
 	}
 	if from.recording != nil {
 		config.Journal = 1 << 16
@@ -93,8 +102,7 @@ func (s *service) run(ctx context.Context, cancel context.CancelCauseFunc, l net
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context) error{
 		s.following(ctx, s.server.Run), s.following(ctx, s.collector.Run), s.following(ctx, s.judge.run),
-		s.track, s.notify, s.findProcesses,
-		func(ctx context.Context) error { return s.server.Serve(ctx, l) },
+		s.track, s.notify, s.findProcesses, func(ctx context.Context) error { return s.server.Serve(ctx, l) },
 	} {
 		parts.Go(func() {
 			if err := part(ctx); err != nil {

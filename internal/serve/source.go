@@ -67,13 +67,18 @@ func OpenAll(ctx context.Context, log *slog.Logger) (*Source, error) {
 		return nil, err
 	}
 	s := &Source{
-		Source: hosts, tracked: hosts, config: servedConfig(noEvents), noEvents: noEvents, engine: constantly(hosts.Engine()),
+		Source:   hosts,
+		tracked:  hosts,
+		config:   servedConfig(noEvents),
+		noEvents: noEvents,
+		engine:   constantly(hosts.Engine()),
 		device: func(netns string, index int32) string {
 			name, _ := hosts.DeviceName(netns, index)
 			return name
 		},
 		keep: 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_SYS_PTRACE,
-		kept: "CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_SYS_PTRACE, if it had them, to find and enter network namespaces that are created later",
+		kept: "CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_SYS_PTRACE, if it had them, to find and enter network " +
+			"namespaces that are created later",
 	}
 	if noEvents != "" {
 		s.tracked = live.Polled{Live: hosts}
@@ -84,7 +89,12 @@ func OpenAll(ctx context.Context, log *slog.Logger) (*Source, error) {
 // OfRecording shows a recording, as it was at its end.
 func OfRecording(r *recording.Recording, name string) *Source {
 	return &Source{
-		Source: r, tracked: r, config: *recording.TrackWhole(), recording: r, engine: constantly("recording"), replay: name,
+		Source:    r,
+		tracked:   r,
+		config:    *recording.TrackWhole(),
+		recording: r,
+		engine:    constantly("recording"),
+		replay:    name,
 		device: func(netns string, index int32) string {
 			name, _ := r.DeviceName(netns, index)
 			return name

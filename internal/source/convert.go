@@ -19,10 +19,11 @@ func Connection(netns string, c *sockdiag.Connection) mptcp.Connection {
 // FillConnection is Connection for a variable that is used again and again.
 func FillConnection(row *mptcp.Connection, c *sockdiag.Connection) {
 	*row = mptcp.Connection{
-		Token:              c.Info.Token,
-		Family:             c.Family,
-		State:              c.State,
-		Fallback:           c.Info.Fallback() && c.State != mptcp.StateSynSent, // no plain TCP yet: nothing was answered
+		Token:  c.Info.Token,
+		Family: c.Family,
+		State:  c.State,
+		Fallback: c.Info.Fallback() &&
+			c.State != mptcp.StateSynSent, // no plain TCP yet: nothing was answered
 		Local:              c.Local,
 		Remote:             c.Remote,
 		Inode:              c.Inode,

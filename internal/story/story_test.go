@@ -114,7 +114,8 @@ func TestTell(t *testing.T) {
 				event(mptcp.EventSubflowEstablished, &second).add(prio, &second).add(reset, &second),
 			live: []mptcp.Subflow{initial},
 			want: "10.0.1.2 10.0.1.1: established from 0\n" +
-				"10.0.2.2 10.0.1.1: established from 2 until 4 (reset: middlebox, ECONNRESET) begin@2 backup@3 end@4\n" +
+				"10.0.2.2 10.0.1.1: established from 2 until 4 (reset: middlebox, ECONNRESET) begin@2 backup@3 " +
+				"end@4\n" +
 				"all from 0 begin@0 begin@1",
 		},
 		"a join that fails": {

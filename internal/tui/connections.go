@@ -42,7 +42,9 @@ func (c *connections) render() []string {
 	}
 	heading := "  " + c.left("TOKEN", 9) + c.left("STATE", stateColumn+1) + c.left("SIDE", sideColumn) +
 		right("SENT", bytesColumn) + right("RECEIVED", bytesColumn+2) + "  LOCAL > REMOTE"
-	lines := []string{spread(c.paint(bold, c.clip(heading, c.width)), c.paint(dim, "by "+sortingNames[c.sorted]+" "+arrow), c.width)}
+	lines := []string{
+		spread(c.paint(bold, c.clip(heading, c.width)), c.paint(dim, "by "+sortingNames[c.sorted]+" "+arrow), c.width),
+	}
 	if len(c.order.items) == 0 {
 		return append(lines, "", "  "+c.nothing())
 	}
@@ -107,8 +109,13 @@ func (c *connections) connection(i int, item *item, m *mptcp.Connection) string 
 	if m.Side == mptcp.SideUnknown {
 		side = "-"
 	}
-	line := cursor + mark + c.paint(bold, m.Token.String()) + " " + c.paint(s, c.left(state, stateColumn)) + " " + c.left(side, sideColumn) +
-		right(bytesText(m.BytesSent), bytesColumn) + right(bytesText(m.BytesReceived), bytesColumn+2) + "  " + flow(m.Local, m.Remote)
+	line := cursor + mark + c.paint(bold, m.Token.String()) + " " + c.paint(
+		s, c.left(state, stateColumn),
+	) + " " + c.left(side, sideColumn) +
+		right(bytesText(m.BytesSent), bytesColumn) + right(
+		bytesText(m.BytesReceived),
+		bytesColumn+2,
+	) + "  " + flow(m.Local, m.Remote)
 	if m.Netns != "" {
 		line += " netns " + present.Escape(m.Netns)
 	}
@@ -148,13 +155,26 @@ func (c *connections) subflow(f *mptcp.Subflow, s *series, n int, end bool) stri
 	if device == "" {
 		device = "-"
 	}
-	line := "  " + c.paint(dim, branch) + c.left(ids(f.LocalID, f.RemoteID), 4) + " " + c.paint(path, c.left(device, 8)) + " " +
-		c.paint(stateStyle(f.State), c.left(f.State.String(), stateColumn)) + " "
+	line := "  " + c.paint(
+		dim,
+		branch,
+	) + c.left(
+		ids(f.LocalID, f.RemoteID),
+		4,
+	) + " " + c.paint(
+		path,
+		c.left(device, 8),
+	) + " " +
+		c.paint(
+			stateStyle(f.State),
+			c.left(f.State.String(), stateColumn),
+		) + " "
 	if !c.lines {
 		line += c.bar(f.Share, 8, path)
 	}
 	line += right(percent(f.Share), 5) + right(millis(f.RTTMicros), 9) + "  " +
-		"out " + c.left(rateText(last(r.out)), 8) + " in " + c.left(rateText(last(r.in)), 8) + backupText(f) + " " + flow(f.Local, f.Remote)
+		"out " + c.left(rateText(last(r.out)), 8) + " in " + c.left(rateText(last(r.in)), 8) +
+		backupText(f) + " " + flow(f.Local, f.Remote)
 	return c.clip(line, c.width)
 }
 
@@ -227,7 +247,15 @@ func (d *detail) head(c *mptcp.Connection) []string {
 		first += " " + d.paint(bad, strings.TrimSpace("fallback to TCP "+present.Escape(c.FallbackCause)))
 	}
 	out, in := d.series.total()
-	second := "sent " + bytesText(c.BytesSent) + " (" + rateText(out) + ")  received " + bytesText(c.BytesReceived) + " (" + rateText(in) + ")"
+	second := "sent " + bytesText(
+		c.BytesSent,
+	) + " (" + rateText(
+		out,
+	) + ")  received " + bytesText(
+		c.BytesReceived,
+	) + " (" + rateText(
+		in,
+	) + ")"
 	if c.BytesRetransmitted > 0 {
 		second += "  retransmitted " + bytesText(c.BytesRetransmitted)
 	}
@@ -268,16 +296,52 @@ func (d *detail) subflow(f *mptcp.Subflow, told *story.Story) []string {
 		first += d.paint(warn, " backoff "+itoa(int(f.Backoff)))
 	}
 	indent := strings.Repeat(" ", laneLabel+1)
-	second := indent + d.bar(f.Share, 10, path) + right(percent(f.Share), 5) + " share  sent " + bytesText(f.BytesSent) +
-		"  received " + bytesText(f.BytesReceived)
+	second := indent + d.bar(
+		f.Share,
+		10,
+		path,
+	) + right(
+		percent(f.Share),
+		5,
+	) + " share  sent " + bytesText(
+		f.BytesSent,
+	) +
+		"  received " + bytesText(
+		f.BytesReceived,
+	)
 	if f.BytesRetransmitted > 0 {
 		second += "  retransmitted " + bytesText(f.BytesRetransmitted)
 	}
 	if d.lines {
-		return []string{first, second, indent + "out " + rateText(last(r.out)) + "  in " + rateText(last(r.in)) + "  rtt " + millis(f.RTTMicros)}
+		return []string{
+			first,
+			second,
+			indent + "out " + rateText(last(r.out)) + "  in " + rateText(last(r.in)) + "  rtt " + millis(f.RTTMicros),
+		}
 	}
 	width := max(4, min(20, (d.width-laneLabel-44)/3))
-	third := indent + "out " + d.left(rateText(last(r.out)), 8) + d.spark(r.out, width, path) + "  in " + d.left(rateText(last(r.in)), 8) +
-		d.spark(r.in, width, path) + "  rtt " + d.left(millis(f.RTTMicros), 8) + d.spark(r.rtt, width, path)
+	third := indent + "out " + d.left(
+		rateText(last(r.out)),
+		8,
+	) + d.spark(
+		r.out,
+		width,
+		path,
+	) + "  in " + d.left(
+		rateText(last(r.in)),
+		8,
+	) +
+		d.spark(
+			r.in,
+			width,
+			path,
+		) + "  rtt " + d.left(
+		millis(f.RTTMicros),
+		8,
+	) + d.spark(
+		r.rtt,
+		width,
+		path,
+	)
 	return []string{first, second, third}
 }

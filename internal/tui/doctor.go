@@ -33,7 +33,14 @@ func (d *diagnosis) verdict(l *look) []string {
 		if f.Severity == doctor.Info || i == 3 {
 			break
 		}
-		lines = append(lines, l.left("", 13)+l.paint(severityStyle(f.Severity), f.Severity.String())+" "+string(f.Rule)+" "+present.Escape(f.Title))
+		lines = append(
+			lines,
+			l.left("", 13)+l.paint(severityStyle(f.Severity), f.Severity.String())+" "+string(
+				f.Rule,
+			)+" "+present.Escape(
+				f.Title,
+			),
+		)
 	}
 	return lines
 }
@@ -99,7 +106,9 @@ func (v *findings) render() []string {
 }
 
 func (v *findings) finding(f *doctor.Finding) []string {
-	head := v.paint(severityStyle(f.Severity), f.Severity.String()) + " " + string(f.Rule) + " " + v.paint(bold, present.Escape(f.Title)) +
+	head := v.paint(severityStyle(f.Severity), f.Severity.String()) + " " + string(
+		f.Rule,
+	) + " " + v.paint(bold, present.Escape(f.Title)) +
 		v.paint(dim, " ("+f.Confidence.String()+")")
 	lines := []string{"", head}
 	if about := subject(&f.Subject); about != "" {
@@ -110,7 +119,9 @@ func (v *findings) finding(f *doctor.Finding) []string {
 	}
 	for _, x := range f.Fix {
 		for line := range strings.Lines(x) {
-			lines = append(lines, "  "+v.paint(good, v.sign("→", "=>"))+" "+present.Escape(strings.TrimSuffix(line, "\n")))
+			lines = append(
+				lines, "  "+v.paint(good, v.sign("→", "=>"))+" "+present.Escape(strings.TrimSuffix(line, "\n")),
+			)
 		}
 	}
 	return lines

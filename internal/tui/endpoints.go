@@ -29,7 +29,8 @@ type usages struct {
 // measure goes through all connections, where there are many at most once a
 // second.
 func (u *usages) measure(s *track.State, now time.Time) {
-	if s == u.of || u.of != nil && s.Len() >= manyItems && now.Sub(u.when) < time.Second && len(s.Namespaces()) == len(u.by) {
+	if s == u.of ||
+		u.of != nil && s.Len() >= manyItems && now.Sub(u.when) < time.Second && len(s.Namespaces()) == len(u.by) {
 		return
 	}
 	u.by, u.of, u.when = map[string]usage{}, s, now
@@ -100,7 +101,13 @@ func (v *endpoints) render() []string {
 		}
 		u := v.usage[ns.Netns]
 		lines = append(lines, v.limits(&ns, &u)...)
-		lines = append(lines, "", v.paint(bold, "  "+v.left("ID", 4)+v.left("ADDRESS", 26)+v.left("DEVICE", 10)+v.left("FLAGS", 18)+"USED BY"))
+		lines = append(
+			lines,
+			"",
+			v.paint(
+				bold, "  "+v.left("ID", 4)+v.left("ADDRESS", 26)+v.left("DEVICE", 10)+v.left("FLAGS", 18)+"USED BY",
+			),
+		)
 		if len(ns.Endpoints) == 0 {
 			lines = append(lines, "  none: only a userspace path manager can create additional subflows from here")
 		}
@@ -134,7 +141,9 @@ func (v *endpoints) endpoint(ns *track.Snapshot, e *mptcp.Endpoint, u *usage, ch
 	if e.Port != 0 {
 		address += " port " + itoa(int(e.Port))
 	}
-	line := mark + v.left(itoa(int(e.ID)), 4) + v.left(address, 25) + " " + v.left(deviceOf(ns, e), 9) + " " + v.left(e.Flags.String(), 17) + " "
+	line := mark + v.left(itoa(int(e.ID)), 4) + v.left(address, 25) + " " + v.left(deviceOf(ns, e), 9) + " " + v.left(
+		e.Flags.String(), 17,
+	) + " "
 	used := fmt.Sprintf("%d of %s", u.endpoints[e.ID], count(u.connections, "connection", "connections"))
 	if u.endpoints[e.ID] == 0 && u.connections > 0 && e.Flags.CreatesSubflows() {
 		return line + v.paint(warn, used)

@@ -53,11 +53,22 @@ func twoPaths() mptcp.Connection {
 		Subflows: []mptcp.Subflow{
 			{
 				Local: ap("10.0.1.2:40000"), Remote: ap("10.0.1.1:443"), Initial: true, State: mptcp.SubflowEstablished,
-				TCP: mptcp.StateEstablished, Device: "eth0", RTTMicros: 230, BytesSent: 960_000, BytesReceived: 45_600, Share: 0.8,
+				TCP:           mptcp.StateEstablished,
+				Device:        "eth0",
+				RTTMicros:     230,
+				BytesSent:     960_000,
+				BytesReceived: 45_600,
+				Share:         0.8,
 			},
 			{
 				Local: ap("10.0.2.2:50000"), Remote: ap("10.0.1.1:443"), LocalID: 2, State: mptcp.SubflowSilent,
-				TCP: mptcp.StateEstablished, Device: "wlan0", RTTMicros: 12_345, BytesSent: 240_000, Share: 0.2, BackupRemote: true, Backoff: 3,
+				TCP:          mptcp.StateEstablished,
+				Device:       "wlan0",
+				RTTMicros:    12_345,
+				BytesSent:    240_000,
+				Share:        0.2,
+				BackupRemote: true,
+				Backoff:      3,
 			},
 		},
 	}
@@ -71,7 +82,15 @@ func fellBack() mptcp.Connection {
 		FallbackCause: "MPCapableFallbackSYNACK",
 		Local:         ap("[2001:db8::1]:443"), Remote: ap("[2001:db8::2]:50123"), BytesReceived: 999,
 		Processes: []mptcp.Process{{PID: 9, Name: "e\x1b[31mvil\u202e"}},
-		Subflows:  []mptcp.Subflow{{Local: ap("[2001:db8::1]:443"), Remote: ap("[2001:db8::2]:50123"), Initial: true, State: mptcp.SubflowEstablished, Share: 1}},
+		Subflows: []mptcp.Subflow{
+			{
+				Local:   ap("[2001:db8::1]:443"),
+				Remote:  ap("[2001:db8::2]:50123"),
+				Initial: true,
+				State:   mptcp.SubflowEstablished,
+				Share:   1,
+			},
+		},
 	}
 }
 
@@ -81,7 +100,14 @@ func pendingJoin() mptcp.Connection {
 	c.Token, c.Processes, c.Since = 0xbeef, nil, noon.Add(-time.Hour)
 	c.Local, c.Remote = ap("10.0.1.2:40001"), ap("10.0.9.1:80")
 	c.Subflows[0].Local, c.Subflows[0].Remote = c.Local, c.Remote
-	c.Subflows[1] = mptcp.Subflow{Local: ap("10.0.2.2:50001"), Remote: c.Remote, LocalID: 2, State: mptcp.SubflowPending, TCP: mptcp.StateSynSent, Device: "wlan0"}
+	c.Subflows[1] = mptcp.Subflow{
+		Local:   ap("10.0.2.2:50001"),
+		Remote:  c.Remote,
+		LocalID: 2,
+		State:   mptcp.SubflowPending,
+		TCP:     mptcp.StateSynSent,
+		Device:  "wlan0",
+	}
 	return c
 }
 
@@ -90,8 +116,14 @@ func facts() track.Snapshot {
 	return track.Snapshot{
 		Time: noon, PathManager: "kernel",
 		Listeners: []netip.AddrPort{ap("0.0.0.0:443")},
-		Links:     []track.LinkFact{{Index: 2, Name: "eth0", Up: true, Carrier: true}, {Index: 3, Name: "wl\x07an0", Up: true}},
-		Addresses: []track.AddressFact{{Addr: netip.MustParseAddr("10.0.1.2"), IfIndex: 2}, {Addr: netip.MustParseAddr("10.0.2.2"), IfIndex: 3}},
+		Links: []track.LinkFact{
+			{Index: 2, Name: "eth0", Up: true, Carrier: true},
+			{Index: 3, Name: "wl\x07an0", Up: true},
+		},
+		Addresses: []track.AddressFact{
+			{Addr: netip.MustParseAddr("10.0.1.2"), IfIndex: 2},
+			{Addr: netip.MustParseAddr("10.0.2.2"), IfIndex: 3},
+		},
 		Endpoints: []mptcp.Endpoint{
 			{ID: 2, Address: netip.MustParseAddr("10.0.2.2"), Flags: mptcp.FlagSubflow, IfIndex: 3},
 			{ID: 3, Address: netip.MustParseAddr("10.0.3.2"), Flags: mptcp.FlagSubflow | mptcp.FlagBackup},
@@ -177,7 +209,11 @@ func history() []track.Delta {
 		event(15*time.Second, mptcp.EventSubflowEstablished, third),
 		event(20*time.Second, mptcp.EventSubflowPriority, wlan, backup(1)),
 		event(30*time.Second, mptcp.EventSubflowClosed, third, reset(mptcp.ResetMiddlebox, 104)),
-		event(31*time.Second, mptcp.EventRemoved, func(e *mptcp.Event) { e.RemoteID, e.Fields = 7, e.Fields|mptcp.FieldRemoteID }),
+		event(
+			31*time.Second,
+			mptcp.EventRemoved,
+			func(e *mptcp.Event) { e.RemoteID, e.Fields = 7, e.Fields|mptcp.FieldRemoteID },
+		),
 		derived(50*time.Second, track.KindSubflowSilent, "the link wl\x07an0 is down", wlan),
 	}
 }
@@ -188,9 +224,12 @@ func report() doctor.Report {
 		Schema: 1, Verdict: doctor.Failure,
 		Findings: []doctor.Finding{
 			{
-				Rule: "D22", Severity: doctor.Fail, Confidence: track.Certain, Title: "the link of endpoint 10.0.2.2 is down",
-				Subject:  doctor.Subject{Endpoint: netip.MustParseAddr("10.0.2.2"), Device: "wl\x07an0"},
-				Evidence: []string{"link wl\x07an0: no carrier"}, Fix: []string{"ip link set wlan0 up"},
+				Rule:       "D22",
+				Severity:   doctor.Fail,
+				Confidence: track.Certain,
+				Title:      "the link of endpoint 10.0.2.2 is down",
+				Subject:    doctor.Subject{Endpoint: netip.MustParseAddr("10.0.2.2"), Device: "wl\x07an0"},
+				Evidence:   []string{"link wl\x07an0: no carrier"}, Fix: []string{"ip link set wlan0 up"},
 			},
 			{Rule: "D10", Severity: doctor.Info, Confidence: track.Possible, Title: "an endpoint is only announced"},
 		},
@@ -244,9 +283,14 @@ func (s *stage) press(keys string) {
 		"<enter>": {Code: tea.KeyEnter}, "<esc>": {Code: tea.KeyEscape}, "<tab>": {Code: tea.KeyTab},
 		"<s-tab>": {Code: tea.KeyTab, Mod: tea.ModShift}, "<up>": {Code: tea.KeyUp}, "<down>": {Code: tea.KeyDown},
 		"<left>": {Code: tea.KeyLeft}, "<right>": {Code: tea.KeyRight},
-		"<home>": {Code: tea.KeyHome}, "<end>": {Code: tea.KeyEnd}, "<pgdn>": {Code: tea.KeyPgDown}, "<pgup>": {Code: tea.KeyPgUp},
+		"<home>": {
+			Code: tea.KeyHome,
+		}, "<end>": {Code: tea.KeyEnd}, "<pgdn>": {Code: tea.KeyPgDown}, "<pgup>": {Code: tea.KeyPgUp},
 		"<space>": {Code: tea.KeySpace, Text: " "}, "<bs>": {Code: tea.KeyBackspace}, "<del>": {Code: tea.KeyDelete},
-		"<c-c>": {Code: 'c', Mod: tea.ModCtrl}, "<c-u>": {Code: 'u', Mod: tea.ModCtrl}, "<c-w>": {Code: 'w', Mod: tea.ModCtrl},
+		"<c-c>": {
+			Code: 'c',
+			Mod:  tea.ModCtrl,
+		}, "<c-u>": {Code: 'u', Mod: tea.ModCtrl}, "<c-w>": {Code: 'w', Mod: tea.ModCtrl},
 		"<c-k>": {Code: 'k', Mod: tea.ModCtrl},
 	}
 	for keys != "" {

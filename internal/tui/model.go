@@ -183,7 +183,8 @@ func (m *model) arrange() {
 	var keys []mptcp.Key
 	switch m.screen {
 	case Connections:
-		for i := m.order.itemAt(m.list.top); i < len(m.order.items) && m.order.items[i].first < m.list.top+m.bodyHeight(); i++ {
+		end := m.list.top + m.bodyHeight()
+		for i := m.order.itemAt(m.list.top); i < len(m.order.items) && m.order.items[i].first < end; i++ {
 			keys = append(keys, m.order.items[i].key)
 		}
 	case Connection:

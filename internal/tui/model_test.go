@@ -25,8 +25,10 @@ func TestKeysGoToScreens(t *testing.T) {
 		keys string
 		want Screen
 	}{
-		{"", Overview}, {"2", Connections}, {"6", Doctor}, {"<tab>", Overview}, {"<s-tab>", Doctor}, {"<s-tab>", Endpoints},
-		{"3", Connection}, {"<esc>", Connections}, {"<down><enter>", Connection}, {"<esc>4", Events}, {"?5", Events}, {"5", Endpoints},
+		{"", Overview}, {"2", Connections}, {"6", Doctor},
+		{"<tab>", Overview}, {"<s-tab>", Doctor}, {"<s-tab>", Endpoints},
+		{"3", Connection}, {"<esc>", Connections}, {"<down><enter>", Connection},
+		{"<esc>4", Events}, {"?5", Events}, {"5", Endpoints},
 	} {
 		s.press(step.keys)
 		if s.screen != step.want {
@@ -123,7 +125,8 @@ func TestFilterNarrowsListAndLog(t *testing.T) {
 	other.Key.Token, other.Event.Token = 0xa1, 0xa1
 	s.show(0, world(), append(history(), other)...)
 	s.press("2/dev wlan0 and token 63c070d2<enter>")
-	if got := s.picture(); len(s.order.items) != 1 || !strings.Contains(got, "filter: ") || strings.Contains(got, "0000beef") {
+	if got := s.picture(); len(s.order.items) != 1 || !strings.Contains(got, "filter: ") ||
+		strings.Contains(got, "0000beef") {
 		t.Errorf("the filter lets through:\n%s", got)
 	}
 	s.press("4")
@@ -356,7 +359,8 @@ func TestZoom(t *testing.T) {
 	s.show(0, track.NewState(noon, []mptcp.Connection{old}, facts()))
 	s.press("3")
 	for _, step := range []struct{ keys, want string }{
-		{"", " 2h00m "}, {"+", " 1h00m "}, {"+", " 10m00s "}, {"=", " 1m00s "}, {"+", " 10s "}, {"+", " 10s "}, {"-", " 1m00s "}, {"0", " 2h00m "}, {"-", " 2h00m "},
+		{"", " 2h00m "}, {"+", " 1h00m "}, {"+", " 10m00s "}, {"=", " 1m00s "}, {"+", " 10s "},
+		{"+", " 10s "}, {"-", " 1m00s "}, {"0", " 2h00m "}, {"-", " 2h00m "},
 	} {
 		if s.press(step.keys); !strings.Contains(s.picture(), step.want) {
 			t.Errorf("after %q the timeline shows not%sbut:\n%s", step.keys, step.want, s.picture())
@@ -407,7 +411,8 @@ func TestChanges(t *testing.T) {
 		{"5d<enter>", "endpoint delete id 2", 0, "nothing changed"},
 		{"5<down>dy", "endpoint delete id 3", 1, "done: endpoint delete id 3"},
 		{"5a10.0.3.2 dev eth1 subflow<enter>y", "endpoint add 10.0.3.2 dev eth1 subflow", 1, "done: endpoint add"},
-		{"5a10.0.3.2 subflow<enter>", "endpoint add 10.0.3.2 subflow", 0, "mptcpctl endpoint add 10.0.3.2 subflow: do it? y/n"},
+		{"5a10.0.3.2 subflow<enter>", "endpoint add 10.0.3.2 subflow", 0, "mptcpctl endpoint add 10.0.3.2 subflow: " +
+			"do it? y/n"},
 		{"5awrong<enter>", "", 0, `what is wr\x1bong`},
 		{"5a<esc>", "", 0, "d delete"},
 		{"5l<enter>y", "limits set subflows 2 add_addr_accepted 1", 1, "done: limits set"},
@@ -423,7 +428,16 @@ func TestChanges(t *testing.T) {
 			words = strings.Join(c.asked[0], " ")
 		}
 		if words != step.words || c.made != step.made || !strings.Contains(s.picture(), step.shown) {
-			t.Errorf("%q: proposed %q, made %d, want %q, %d and %q on:\n%s", step.keys, words, c.made, step.words, step.made, step.shown, s.picture())
+			t.Errorf(
+				"%q: proposed %q, made %d, want %q, %d and %q on:\n%s",
+				step.keys,
+				words,
+				c.made,
+				step.words,
+				step.made,
+				step.shown,
+				s.picture(),
+			)
 		}
 	}
 }
@@ -442,7 +456,8 @@ func TestReadOnly(t *testing.T) {
 	s.show(0, world())
 	for _, key := range "adl" {
 		s.press("5" + string(key))
-		if s.prompt != nil || s.confirm != nil || !strings.Contains(s.picture(), "read-only: start top with --allow-changes") {
+		if s.prompt != nil || s.confirm != nil ||
+			!strings.Contains(s.picture(), "read-only: start top with --allow-changes") {
 			t.Errorf("%c does:\n%s", key, s.picture())
 		}
 	}

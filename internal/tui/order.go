@@ -90,7 +90,10 @@ func (l *listing) over(s *track.State) []item {
 		}
 	}
 	slices.SortFunc(ended, func(a, b item) int {
-		return cmp.Or(cmp.Compare(b.value, a.value), cmp.Compare(a.key.Token, b.key.Token), cmp.Compare(a.key.Instance, b.key.Instance))
+		return cmp.Or(
+			cmp.Compare(b.value, a.value), cmp.Compare(a.key.Token, b.key.Token),
+			cmp.Compare(a.key.Instance, b.key.Instance),
+		)
 	})
 	return ended
 }
@@ -118,8 +121,7 @@ func (l *listing) item(key mptcp.Key, c *mptcp.Connection) item {
 // compare orders by value, the greatest first, and then by address.
 func (l *listing) compare(a, b item) int {
 	n := cmp.Or(
-		cmp.Compare(b.value, a.value),
-		a.flow.local.Compare(b.flow.local), a.flow.remote.Compare(b.flow.remote),
+		cmp.Compare(b.value, a.value), a.flow.local.Compare(b.flow.local), a.flow.remote.Compare(b.flow.remote),
 		cmp.Compare(a.key.Netns, b.key.Netns), cmp.Compare(a.key.Token, b.key.Token),
 	)
 	if l.reverse {

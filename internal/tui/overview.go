@@ -123,7 +123,9 @@ func (o *overview) limits() string {
 // events shows how many there were and how fast they come.
 func (o *overview) events() []string {
 	if o.noEvent != "" {
-		return []string{o.field("events", o.paint(warn, o.noEvent)), o.field("", "the state is read again every second")}
+		return []string{
+			o.field("events", o.paint(warn, o.noEvent)), o.field("", "the state is read again every second"),
+		}
 	}
 	lost := fmt.Sprintf("lost %d", o.state.Lost())
 	if o.state.Lost() > 0 {
@@ -150,7 +152,13 @@ func (o *overview) trouble() []string {
 			if len(lines) == 4 {
 				return append(lines, o.paint(dim, "more: mptcpctl counters"))
 			}
-			lines = append(lines, fmt.Sprintf("%s %s", o.left(fmt.Sprintf("%s %d", present.Escape(name), values[name]), 28), o.paint(dim, d.Meaning)))
+			lines = append(
+				lines,
+				fmt.Sprintf(
+					"%s %s", o.left(fmt.Sprintf("%s %d", present.Escape(name), values[name]), 28),
+					o.paint(dim, d.Meaning),
+				),
+			)
 		}
 	}
 	return lines

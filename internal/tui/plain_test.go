@@ -18,7 +18,13 @@ func TestPlainOnce(t *testing.T) {
 	for screen := Overview; screen <= Doctor; screen++ {
 		var out bytes.Buffer
 		err := Run(t.Context(), &Config{
-			Source: &fakeSource{}, Plain: true, Count: 1, Screen: screen, Output: &out, Zone: time.UTC, Doctor: answering(report()),
+			Source: &fakeSource{},
+			Plain:  true,
+			Count:  1,
+			Screen: screen,
+			Output: &out,
+			Zone:   time.UTC,
+			Doctor: answering(report()),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -50,7 +56,10 @@ func TestPlainListsAll(t *testing.T) {
 
 func TestPlainEveryInterval(t *testing.T) {
 	var out bytes.Buffer
-	err := Run(t.Context(), &Config{Source: &fakeSource{}, Plain: true, Count: 3, Interval: time.Millisecond, Output: &out})
+	err := Run(
+		t.Context(),
+		&Config{Source: &fakeSource{}, Plain: true, Count: 3, Interval: time.Millisecond, Output: &out},
+	)
 	if n := strings.Count(out.String(), "overview at "); err != nil || n != 3 {
 		t.Errorf("%d pictures, %v", n, err)
 	}
@@ -77,7 +86,10 @@ func TestPlainCommands(t *testing.T) {
 	reading, printed := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		err := Run(t.Context(), &Config{Source: &fakeSource{}, Plain: true, Input: typing, Output: printed, Zone: time.UTC})
+		err := Run(
+			t.Context(),
+			&Config{Source: &fakeSource{}, Plain: true, Input: typing, Output: printed, Zone: time.UTC},
+		)
 		printed.Close()
 		done <- err
 	}()
@@ -93,9 +105,12 @@ func TestPlainCommands(t *testing.T) {
 		t.Errorf("it begins with:\n%s", got)
 	}
 	for _, step := range []struct{ line, want string }{
-		{"2", "connections at "}, {"connections", "connections at "}, {"3 beef", "0000beef established"}, {"3 xyz", "xyz"},
-		{"/token 63c070d2", "filter: token 63c070d2"}, {"2", "63c070d2"}, {"/oops(", "oops"}, {"/", "connections at "}, {"5", "add_addr_accepted"},
-		{"", "endpoints at "}, {"?", "Filter: joined by"}, {"s", "endpoints at "}, {"nonsense", "unknown input"}, {"6", "not available here"},
+		{"2", "connections at "}, {"connections", "connections at "},
+		{"3 beef", "0000beef established"}, {"3 xyz", "xyz"},
+		{"/token 63c070d2", "filter: token 63c070d2"}, {"2", "63c070d2"}, {"/oops(", "oops"},
+		{"/", "connections at "}, {"5", "add_addr_accepted"},
+		{"", "endpoints at "}, {"?", "Filter: joined by"}, {"s", "endpoints at "},
+		{"nonsense", "unknown input"}, {"6", "not available here"},
 	} {
 		if _, err := io.WriteString(typed, step.line+"\n"); err != nil {
 			t.Fatal(err)
@@ -143,7 +158,15 @@ func TestPulse(t *testing.T) {
 	}
 	silent := at(1, 0, 0)
 	silent.Kind = track.KindSubflowSilent
-	p.add([]track.Delta{at(0, mptcp.EventCreated, 0), at(0, mptcp.EventCreated, 0), silent, at(1, mptcp.EventClosed, 0), at(3, mptcp.EventLost, 40)})
+	p.add(
+		[]track.Delta{
+			at(0, mptcp.EventCreated, 0),
+			at(0, mptcp.EventCreated, 0),
+			silent,
+			at(1, mptcp.EventClosed, 0),
+			at(3, mptcp.EventLost, 40),
+		},
+	)
 	p.advance(noon.Add(5 * time.Second))
 	p.add([]track.Delta{at(2, mptcp.EventClosed, 0)}) // late
 	p.advance(noon.Add(6 * time.Second))

@@ -52,7 +52,10 @@ func (f *fakeSource) Snapshots(context.Context) ([]track.Snapshot, error) {
 	s := facts()
 	for _, c := range []mptcp.Connection{twoPaths(), pendingJoin()} {
 		for _, sub := range c.Subflows {
-			s.Subflows = append(s.Subflows, track.SubflowRow{Subflow: sub, Token: c.Token, HasToken: true, Join: !sub.Initial, Requested: true})
+			s.Subflows = append(
+				s.Subflows,
+				track.SubflowRow{Subflow: sub, Token: c.Token, HasToken: true, Join: !sub.Initial, Requested: true},
+			)
 		}
 		c.Subflows = nil
 		s.Connections = append(s.Connections, c)
@@ -344,7 +347,10 @@ func TestFramesAreFew(t *testing.T) {
 }
 
 func TestNotATerminal(t *testing.T) {
-	if err := Run(t.Context(), &Config{Source: &fakeSource{}, Input: strings.NewReader(""), Output: &bytes.Buffer{}}); !errors.Is(err, ErrNotTerminal) {
+	if err := Run(t.Context(), &Config{Source: &fakeSource{}, Input: strings.NewReader(""), Output: &bytes.Buffer{}}); !errors.Is(
+		err,
+		ErrNotTerminal,
+	) {
 		t.Errorf("without a terminal: %v", err)
 	}
 }

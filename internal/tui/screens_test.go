@@ -21,7 +21,15 @@ func TestScreens(t *testing.T) {
 		for _, form := range []string{"unicode", "ascii", "color", "wide"} {
 			name := screen.String() + "-" + form
 			t.Run(name, func(t *testing.T) {
-				s := newStage(t, &Config{ASCII: form == "ascii", Color: form == "color", Doctor: answering(report()), Title: "ne\x1btns"})
+				s := newStage(
+					t,
+					&Config{
+						ASCII:  form == "ascii",
+						Color:  form == "color",
+						Doctor: answering(report()),
+						Title:  "ne\x1btns",
+					},
+				)
 				if form == "wide" {
 					s.width, s.height = 132, 40
 				}
@@ -92,10 +100,21 @@ func TestTimeline(t *testing.T) {
 		Subflow: mptcp.Subflow{Local: ap("10.0.1.2:50002"), Remote: ap("10.0.3.1:443"), RemoteID: 7, Device: "eth0"},
 		At:      noon.Add(-30 * time.Second), Event: history()[7].Event,
 	}}
-	failed := append(history()[:3:3], derived(5*time.Second, track.KindSubflowPending, "", on("10.0.2.2:50000", "10.0.1.1:443", 2, 0)),
-		derived(35*time.Second, track.KindSubflowFailed, "no answer to its \x1bSYN", on("10.0.2.2:50000", "10.0.1.1:443", 2, 0)))
-	fell := append(history()[:2:2], derived(time.Second, track.KindFallback, "counter rose", on("10.0.1.2:40000", "10.0.1.1:443", 0, 0)),
-		track.Delta{Kind: track.KindResync, Name: "RESYNC", Event: mptcp.Event{Time: noon.Add(-10 * time.Second)}})
+	failed := append(
+		history()[:3:3],
+		derived(5*time.Second, track.KindSubflowPending, "", on("10.0.2.2:50000", "10.0.1.1:443", 2, 0)),
+		derived(
+			35*time.Second,
+			track.KindSubflowFailed,
+			"no answer to its \x1bSYN",
+			on("10.0.2.2:50000", "10.0.1.1:443", 2, 0),
+		),
+	)
+	fell := append(
+		history()[:2:2],
+		derived(time.Second, track.KindFallback, "counter rose", on("10.0.1.2:40000", "10.0.1.1:443", 0, 0)),
+		track.Delta{Kind: track.KindResync, Name: "RESYNC", Event: mptcp.Event{Time: noon.Add(-10 * time.Second)}},
+	)
 	fell[2].Cause = "DSSCorruptionFallback"
 	stranger := twoPaths()
 	stranger.Since = time.Time{}

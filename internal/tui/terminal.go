@@ -49,7 +49,9 @@ type line struct {
 // shell among them.
 func newLine(ctx context.Context, terminal *os.File) *line {
 	l := &line{File: terminal}
-	out, err := os.OpenFile("/proc/self/fd/"+strconv.Itoa(int(terminal.Fd())), os.O_WRONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	out, err := os.OpenFile(
+		"/proc/self/fd/"+strconv.Itoa(int(terminal.Fd())), os.O_WRONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0,
+	)
 	if err != nil {
 		return l // another user's, as after su: then it blocks
 	}

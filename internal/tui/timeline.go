@@ -193,7 +193,10 @@ func (t *timeline) marks(s *story.Story) string {
 // legend explains the signs in use.
 func (t *timeline) legend() string {
 	var parts []string
-	for _, s := range []mptcp.SubflowState{mptcp.SubflowPending, mptcp.SubflowEstablished, mptcp.SubflowSilent, mptcp.SubflowStale} {
+	shown := [...]mptcp.SubflowState{
+		mptcp.SubflowPending, mptcp.SubflowEstablished, mptcp.SubflowSilent, mptcp.SubflowStale,
+	}
+	for _, s := range shown {
 		parts = append(parts, t.glyph(s)+" "+s.String())
 	}
 	parts = append(parts, t.sign("×", "x")+" closed", "+/- address", "b/r backup")

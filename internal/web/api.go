@@ -76,7 +76,9 @@ func (s *Server) serveSummary(w http.ResponseWriter, _ *http.Request) {
 	state := s.config.Tracker.State()
 	counts := state.Counts()
 	v := summary{
-		Time: state.Time().UTC(), Replay: s.config.Replay, Version: s.config.Version, Started: s.started.UTC(), Epoch: s.journal.epoch,
+		Time: state.Time().
+			UTC(),
+		Replay: s.config.Replay, Version: s.config.Version, Started: s.started.UTC(), Epoch: s.journal.epoch,
 		EventsAvailable: s.config.NoEvents == "", EventsReason: s.config.NoEvents,
 		Connections: counts.Connections, Fallbacks: counts.Fallbacks, Subflows: counts.Subflows,
 		ByState: map[string]int{}, BySide: map[string]int{}, SubflowsByState: map[string]int{},
@@ -307,7 +309,9 @@ func (s *Server) serveFindings(w http.ResponseWriter, r *http.Request) {
 // get returns the findings, and has new ones made where they are too old. After failures
 // that takes longer each time: doctor would otherwise do nothing but fail on a host that
 // is too busy for it. One client's leaving must not spoil them for the others.
-func (f *findings) get(ctx context.Context, find func(context.Context) (any, error)) (v any, again time.Duration, err error) {
+func (f *findings) get(
+	ctx context.Context, find func(context.Context) (any, error),
+) (v any, again time.Duration, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if now := time.Now(); !now.Before(f.due) {

@@ -49,7 +49,9 @@ func decode[T any](t *testing.T, w *httptest.ResponseRecorder) (v T) {
 }
 
 func doctorReport(context.Context) (any, error) {
-	return json.RawMessage(`{"schema":1,"verdict":"warning","findings":[{"rule":"D1","severity":"warn","confidence":"likely","title":"t","subject":{},"evidence":["e"],"fix":["f"]}],"connections":[]}`), nil
+	return json.RawMessage(
+		`{"schema":1,"verdict":"warning","findings":[{"rule":"D1","severity":"warn","confidence":"likely","title":"t","subject":{},"evidence":["e"],"fix":["f"]}],"connections":[]}`,
+	), nil
 }
 
 func metrics(w io.Writer) error { _, err := io.WriteString(w, "mptcp_x 1\n"); return err }
@@ -72,7 +74,8 @@ func TestConnectionsAreFilteredSortedAndPaged(t *testing.T) {
 	if one.Total != 2 || one.Connections[0].Token != "00001006" || one.Connections[1].Token != "00001005" {
 		t.Errorf("filtered and sorted: %+v", one)
 	}
-	if beyond := decode[list](t, ask(w.server, "/api/v1/connections?offset=1000")); beyond.Total != 250 || len(beyond.Connections) != 0 {
+	if beyond := decode[list](t, ask(w.server, "/api/v1/connections?offset=1000")); beyond.Total != 250 ||
+		len(beyond.Connections) != 0 {
 		t.Errorf("beyond the end: %+v", beyond)
 	}
 }
@@ -116,7 +119,8 @@ func TestConnectionWithItsHistory(t *testing.T) {
 	}
 	await.True(t, "two samples", func() bool {
 		d := decode[details](t, ask(w.server, "/api/v1/connections/-/00001001"))
-		return len(d.Samples.Points) >= 2 && len(d.Samples.Subflows) == 2 && len(d.Samples.Points[0].Figures) == 2 && d.Samples.Points[0].Figures[1].RTT > 0
+		return len(d.Samples.Points) >= 2 && len(d.Samples.Subflows) == 2 && len(d.Samples.Points[0].Figures) == 2 &&
+			d.Samples.Points[0].Figures[1].RTT > 0
 	})
 	if gone := ask(w.server, "/api/v1/connections/-/deadbeef"); gone.Code != http.StatusNotFound {
 		t.Errorf("a token that nobody has: %d", gone.Code)

@@ -199,7 +199,9 @@ func isLogin(r *http.Request) bool {
 // login makes a session of the token in the form. Its body is small, and has little time
 // to arrive.
 func (g *guard) login(w http.ResponseWriter, r *http.Request) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(loginTimeout)) // where it fails there is no connection
+	_ = http.NewResponseController(w).
+		SetReadDeadline(time.Now().Add(loginTimeout))
+		// where it fails there is no connection
 	switch {
 	case !g.knowsHost(r.Host):
 		g.misdirected(w, r)

@@ -135,7 +135,11 @@ func TestLoginIsRefused(t *testing.T) {
 
 func TestSessionsOverTLSAreOfThisServerAlone(t *testing.T) {
 	w := newWorld(t, 0, Config{Token: []byte(testToken)})
-	r := httptest.NewRequest(http.MethodPost, "https://127.0.0.1:9099/login", strings.NewReader("token="+url.QueryEscape(testToken)))
+	r := httptest.NewRequest(
+		http.MethodPost,
+		"https://127.0.0.1:9099/login",
+		strings.NewReader("token="+url.QueryEscape(testToken)),
+	)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	got := httptest.NewRecorder()
 	w.server.Handler().ServeHTTP(got, r)
@@ -169,9 +173,12 @@ func TestRefusalsAreCounted(t *testing.T) {
 		ask(w.server, "/api/v1/summary", "Host", "evil.example")
 		ask(w.server, "/api/v1/summary", "Origin", "https://evil.example")
 	}
-	_, _ = w.server.guard.refusals.Write([]byte("http: TLS handshake error from 192.0.2.9:1: remote error: bad certificate\n"))
+	_, _ = w.server.guard.refusals.Write(
+		[]byte("http: TLS handshake error from 192.0.2.9:1: remote error: bad certificate\n"),
+	)
 	got := w.server.Refused()
-	if got[refusedToken] != 10 || got[refusedHost] != 5 || got[refusedOrigin] != 5 || got[refusedTLS] != 1 || got[refusedBusy] != 0 {
+	if got[refusedToken] != 10 || got[refusedHost] != 5 || got[refusedOrigin] != 5 || got[refusedTLS] != 1 ||
+		got[refusedBusy] != 0 {
 		t.Errorf("%v", got)
 	}
 	if n := strings.Count(text.String(), "msg=refused"); n != 4 {
@@ -253,7 +260,8 @@ func TestEveryAnswerForbidsWhatThePageDoesNotNeed(t *testing.T) {
 					t.Errorf("%s: policy %q lacks %q", target, policy, part)
 				}
 			}
-			if strings.Contains(policy, "unsafe") || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "no-referrer" {
+			if strings.Contains(policy, "unsafe") || h.Get("X-Content-Type-Options") != "nosniff" ||
+				h.Get("Referrer-Policy") != "no-referrer" {
 				t.Errorf("%s: %v", target, h)
 			}
 			if h.Get("Access-Control-Allow-Origin") != "" {

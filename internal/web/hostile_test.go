@@ -92,7 +92,9 @@ func memory(t *testing.T, pid int) (now, most int) {
 func hold(address, request string) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: 30 * time.Second, Control: func(_, _ string, c syscall.RawConn) error {
 		var failed error
-		err := c.Control(func(fd uintptr) { failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 2048) })
+		err := c.Control(
+			func(fd uintptr) { failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 2048) },
+		)
 		if err == nil {
 			err = failed
 		}

@@ -28,17 +28,13 @@ type route struct {
 // The description in openapi.json has the same paths; a test sees to it.
 func (s *Server) routes() []route {
 	return []route{
-		{"/healthz", s.serveHealth, true, true},
-		{"/readyz", s.serveReady, true, true},
-		{"/metrics", s.serveMetrics, false, false},
-		{"/api/v1/openapi.json", serveDescription, false, true},
+		{"/healthz", s.serveHealth, true, true}, {"/readyz", s.serveReady, true, true},
+		{"/metrics", s.serveMetrics, false, false}, {"/api/v1/openapi.json", serveDescription, false, true},
 		{"/api/v1/summary", s.serveSummary, false, false},
 		{"/api/v1/connections", s.serveConnections, false, false},
 		{"/api/v1/connections/{netns}/{token}", s.serveConnection, false, false},
-		{"/api/v1/events", s.serveEvents, false, true},
-		{"/api/v1/endpoints", s.serveEndpoints, false, false},
-		{"/api/v1/limits", s.serveLimits, false, false},
-		{"/api/v1/counters", s.serveCounters, false, false},
+		{"/api/v1/events", s.serveEvents, false, true}, {"/api/v1/endpoints", s.serveEndpoints, false, false},
+		{"/api/v1/limits", s.serveLimits, false, false}, {"/api/v1/counters", s.serveCounters, false, false},
 		{"/api/v1/findings", s.serveFindings, false, false},
 	}
 }

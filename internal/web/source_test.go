@@ -43,10 +43,18 @@ func (m *model) Snapshots(context.Context) ([]track.Snapshot, error) {
 	defer m.mu.Unlock()
 	return []track.Snapshot{{
 		Time: time.Now(), PathManager: "kernel", Connections: m.connections, Subflows: m.subflows,
-		Links:     []track.LinkFact{{Index: 2, Name: "eth0", Up: true, Carrier: true}, {Index: 3, Name: "wlan<0>", Up: true, Carrier: true}},
-		Addresses: []track.AddressFact{{Addr: netip.MustParseAddr("10.0.0.1"), IfIndex: 2}, {Addr: netip.MustParseAddr("10.0.1.1"), IfIndex: 3}},
-		Endpoints: []mptcp.Endpoint{{ID: 1, Address: netip.MustParseAddr("10.0.1.1"), Flags: mptcp.FlagSubflow, IfIndex: 3}},
-		Limits:    mptcp.Limits{Subflows: 2, AddAddrAccepted: 1},
+		Links: []track.LinkFact{
+			{Index: 2, Name: "eth0", Up: true, Carrier: true},
+			{Index: 3, Name: "wlan<0>", Up: true, Carrier: true},
+		},
+		Addresses: []track.AddressFact{
+			{Addr: netip.MustParseAddr("10.0.0.1"), IfIndex: 2},
+			{Addr: netip.MustParseAddr("10.0.1.1"), IfIndex: 3},
+		},
+		Endpoints: []mptcp.Endpoint{
+			{ID: 1, Address: netip.MustParseAddr("10.0.1.1"), Flags: mptcp.FlagSubflow, IfIndex: 3},
+		},
+		Limits: mptcp.Limits{Subflows: 2, AddAddrAccepted: 1},
 	}}, nil
 }
 
@@ -101,8 +109,15 @@ func (m *model) add(n int) {
 		for k, local := range locals {
 			m.subflows = append(m.subflows, track.SubflowRow{
 				Subflow: mptcp.Subflow{
-					Local: local, Remote: remote, LocalID: mptcp.AddressID(k), State: mptcp.SubflowEstablished, TCP: mptcp.StateEstablished, FullyEstablished: true,
-					Cookie: uint64(1000000 + 2*i + k), RTTMicros: uint32(1000 * (k + 1)), BytesSent: uint64(500 * (k + 1)), BytesReceived: 100,
+					Local:            local,
+					Remote:           remote,
+					LocalID:          mptcp.AddressID(k),
+					State:            mptcp.SubflowEstablished,
+					TCP:              mptcp.StateEstablished,
+					FullyEstablished: true,
+					Cookie: uint64(
+						1000000 + 2*i + k,
+					), RTTMicros: uint32(1000 * (k + 1)), BytesSent: uint64(500 * (k + 1)), BytesReceived: 100,
 				},
 				Token: token, HasToken: true, Join: k > 0, Requested: true,
 			})
@@ -113,8 +128,11 @@ func (m *model) add(n int) {
 // prio is an event that changes nothing, of the connection with that number.
 func (m *model) prio(i int) mptcp.Event {
 	return mptcp.Event{
-		Type: mptcp.EventSubflowPriority, Fields: mptcp.FieldToken | mptcp.FieldFamily | mptcp.FieldSaddr4 | mptcp.FieldDaddr4 | mptcp.FieldSport | mptcp.FieldDport | mptcp.FieldBackup,
-		Token: mptcp.Token(0x1000 + i), Family: mptcp.FamilyINET, Source: netip.MustParseAddr("10.0.1.1"), Destination: netip.MustParseAddr("192.0.2.1"),
+		Type:   mptcp.EventSubflowPriority,
+		Fields: mptcp.FieldToken | mptcp.FieldFamily | mptcp.FieldSaddr4 | mptcp.FieldDaddr4 | mptcp.FieldSport | mptcp.FieldDport | mptcp.FieldBackup,
+		Token: mptcp.Token(
+			0x1000 + i,
+		), Family: mptcp.FamilyINET, Source: netip.MustParseAddr("10.0.1.1"), Destination: netip.MustParseAddr("192.0.2.1"),
 		Sport: uint16(10000 + i), Dport: 443, Time: time.Now(),
 	}
 }
@@ -147,7 +165,11 @@ func newWorld(t testing.TB, connections int, c Config) *world {
 		}
 	})
 	t.Cleanup(func() { cancel(); running.Wait() })
-	await.True(t, "the first state", func() bool { return w.server.Ready() == nil && w.tracker.State().Len() == connections })
+	await.True(
+		t,
+		"the first state",
+		func() bool { return w.server.Ready() == nil && w.tracker.State().Len() == connections },
+	)
 	return w
 }
 

@@ -102,7 +102,9 @@ func (s *Server) streamPlace(r *http.Request) (after uint64, replay bool, err er
 	}
 	after, ok := s.journal.place(id)
 	if !ok {
-		return 0, false, errors.New("the last event id is not valid: want the id of an event of this stream, or 0 for all events that are kept")
+		return 0, false, errors.New(
+			"the last event id is not valid: want the id of an event of this stream, or 0 for all events that are kept",
+		)
 	}
 	return after, true, nil
 }
@@ -128,7 +130,10 @@ func (st *stream) run(r *http.Request, replay bool) error {
 		_, missed := j.since(0, nil)
 		st.after = missed // all that is kept, without a gap to tell of
 	}
-	st.buffer = fmt.Appendf(st.buffer, "retry: 1000\nevent: hello\ndata: {\"epoch\":%q,\"last\":\"%s-%d\"}\n\n", j.epoch, j.epoch, st.after)
+	st.buffer = fmt.Appendf(
+		st.buffer, "retry: 1000\nevent: hello\ndata: {\"epoch\":%q,\"last\":\"%s-%d\"}\n\n", j.epoch, j.epoch,
+		st.after,
+	)
 	if err := st.flush(); err != nil {
 		return err
 	}
@@ -167,7 +172,9 @@ func (st *stream) forward() (full bool, err error) {
 	entries, missed := j.since(st.after, st.entries[:0])
 	if missed > 0 {
 		st.after += missed
-		st.buffer = fmt.Appendf(st.buffer, "id: %s-%d\nevent: gap\ndata: {\"missed\":%d}\n\n", j.epoch, st.after, missed)
+		st.buffer = fmt.Appendf(
+			st.buffer, "id: %s-%d\nevent: gap\ndata: {\"missed\":%d}\n\n", j.epoch, st.after, missed,
+		)
 	}
 	var state *track.State
 	if st.expr.NeedsConnection() && len(entries) > 0 {

@@ -153,9 +153,7 @@ func SetShares(subflows []mptcp.Subflow) {
 // CompareConnections orders connections by namespace, local address, remote address and token.
 func CompareConnections(a, b mptcp.Connection) int {
 	return cmp.Or(
-		cmp.Compare(a.Netns, b.Netns),
-		a.Local.Compare(b.Local),
-		a.Remote.Compare(b.Remote),
+		cmp.Compare(a.Netns, b.Netns), a.Local.Compare(b.Local), a.Remote.Compare(b.Remote),
 		cmp.Compare(a.Token, b.Token),
 	)
 }
@@ -170,11 +168,8 @@ func CompareSubflows(a, b mptcp.Subflow) int {
 		return 1
 	}
 	return cmp.Or(
-		cmp.Compare(a.LocalID, b.LocalID),
-		cmp.Compare(a.RemoteID, b.RemoteID),
-		a.Local.Compare(b.Local),
-		a.Remote.Compare(b.Remote),
-		cmp.Compare(a.Cookie, b.Cookie),
+		cmp.Compare(a.LocalID, b.LocalID), cmp.Compare(a.RemoteID, b.RemoteID), a.Local.Compare(b.Local),
+		a.Remote.Compare(b.Remote), cmp.Compare(a.Cookie, b.Cookie),
 	)
 }
 

@@ -13,7 +13,13 @@ import (
 func ap(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
 func connection(token mptcp.Token, local, remote string) mptcp.Connection {
-	return mptcp.Connection{Token: token, Family: mptcp.FamilyINET, State: mptcp.StateEstablished, Local: ap(local), Remote: ap(remote)}
+	return mptcp.Connection{
+		Token:  token,
+		Family: mptcp.FamilyINET,
+		State:  mptcp.StateEstablished,
+		Local:  ap(local),
+		Remote: ap(remote),
+	}
 }
 
 // row returns an established subflow; flags are ss' letters of which j, J make a
@@ -42,10 +48,13 @@ func TestJoinBuildsTheTree(t *testing.T) {
 	s := Snapshot{
 		Netns:       "blue",
 		PathManager: "kernel",
-		Connections: []mptcp.Connection{connection(0xb, "10.0.1.1:4001", "10.0.1.2:80"), connection(0xa, "10.0.1.1:4000", "10.0.1.2:80")},
-		Subflows:    []SubflowRow{join, initial},
-		Links:       []LinkFact{{2, "eth0", true, true}, {3, "wlan0", true, true}},
-		Addresses:   []AddressFact{{netip.MustParseAddr("10.0.1.1"), 2}, {netip.MustParseAddr("10.0.2.1"), 3}},
+		Connections: []mptcp.Connection{
+			connection(0xb, "10.0.1.1:4001", "10.0.1.2:80"),
+			connection(0xa, "10.0.1.1:4000", "10.0.1.2:80"),
+		},
+		Subflows:  []SubflowRow{join, initial},
+		Links:     []LinkFact{{2, "eth0", true, true}, {3, "wlan0", true, true}},
+		Addresses: []AddressFact{{netip.MustParseAddr("10.0.1.1"), 2}, {netip.MustParseAddr("10.0.2.1"), 3}},
 	}
 	got := Join(s)
 	if len(got) != 2 || got[0].Token != 0xa || got[1].Token != 0xb {
@@ -69,7 +78,21 @@ func TestJoinBuildsTheTree(t *testing.T) {
 // Before Linux 6.5 a connection does not count its bytes, but its subflows do; what was
 // sent again counts once. Where it does, its own figures stay.
 func TestJoinCountsBytesOfConnectionsThatDoNot(t *testing.T) {
-	one, two := row(0xa, "10.0.1.1:4000", "10.0.1.2:80", "mM", 0, 0), row(0xa, "10.0.2.1:5000", "10.0.1.2:80", "jJ", 2, 0)
+	one, two := row(
+		0xa,
+		"10.0.1.1:4000",
+		"10.0.1.2:80",
+		"mM",
+		0,
+		0,
+	), row(
+		0xa,
+		"10.0.2.1:5000",
+		"10.0.1.2:80",
+		"jJ",
+		2,
+		0,
+	)
 	one.BytesSent, one.BytesReceived, one.BytesRetransmitted = 80, 20, 5
 	two.BytesSent, two.BytesReceived = 200, 100
 	c := connection(0xa, "10.0.1.1:4000", "10.0.1.2:80")
@@ -105,7 +128,8 @@ func TestJoinGoesByTokenNotByInode(t *testing.T) {
 		t.Fatalf("%d connections", len(got))
 	}
 	for _, c := range got {
-		if len(c.Subflows) != 2 || !c.Subflows[0].Initial || c.Subflows[0].Remote != c.Remote || c.Subflows[1].Remote.Port() != c.Remote.Port() {
+		if len(c.Subflows) != 2 || !c.Subflows[0].Initial || c.Subflows[0].Remote != c.Remote ||
+			c.Subflows[1].Remote.Port() != c.Remote.Port() {
 			t.Errorf("%v: %+v", c.Token, c.Subflows)
 		}
 	}
@@ -122,7 +146,10 @@ func TestJoinOrphanSubflowIsNoConnection(t *testing.T) {
 func TestJoinRowWithoutTokenBelongsToNothing(t *testing.T) {
 	r := row(0, "10.0.1.1:4000", "10.0.1.2:80", "", 0, 0)
 	r.HasToken = false
-	s := Snapshot{Connections: []mptcp.Connection{connection(0, "10.0.1.1:4000", "10.0.1.2:80")}, Subflows: []SubflowRow{r}}
+	s := Snapshot{
+		Connections: []mptcp.Connection{connection(0, "10.0.1.1:4000", "10.0.1.2:80")},
+		Subflows:    []SubflowRow{r},
+	}
 	if got := Join(s); len(got[0].Subflows) != 0 {
 		t.Fatalf("want no subflow, got %+v", got[0].Subflows)
 	}
@@ -159,7 +186,13 @@ func TestJoinTellsTheSide(t *testing.T) {
 		{"nothing to go by", nil, nil, mptcp.SideUnknown},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := Join(Snapshot{Connections: []mptcp.Connection{connection(1, local, remote)}, Subflows: test.rows, Listeners: test.listeners})
+			got := Join(
+				Snapshot{
+					Connections: []mptcp.Connection{connection(1, local, remote)},
+					Subflows:    test.rows,
+					Listeners:   test.listeners,
+				},
+			)
 			if got[0].Side != test.want {
 				t.Errorf("got %v, want %v", got[0].Side, test.want)
 			}
@@ -175,7 +208,12 @@ func TestJoinMapsStates(t *testing.T) {
 	} {
 		r := row(1, "10.0.1.1:4000", "10.0.1.2:80", "m", 0, 0)
 		r.TCP = tcp
-		got := Join(Snapshot{Connections: []mptcp.Connection{connection(1, "10.0.1.1:4000", "10.0.1.2:80")}, Subflows: []SubflowRow{r}})
+		got := Join(
+			Snapshot{
+				Connections: []mptcp.Connection{connection(1, "10.0.1.1:4000", "10.0.1.2:80")},
+				Subflows:    []SubflowRow{r},
+			},
+		)
 		if got[0].Subflows[0].State != want {
 			t.Errorf("%v: got %v, want %v", tcp, got[0].Subflows[0].State, want)
 		}
@@ -207,7 +245,14 @@ func TestJoinFindsSilentSubflows(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := row(1, test.local, "10.0.1.2:80", "m", 0, 0)
 			r.IfIndex, r.Backoff, r.LastAckMS = test.index, test.back, test.ack
-			got := Join(Snapshot{Connections: []mptcp.Connection{connection(1, test.local, "10.0.1.2:80")}, Subflows: []SubflowRow{r}, Links: links, Addresses: addresses})
+			got := Join(
+				Snapshot{
+					Connections: []mptcp.Connection{connection(1, test.local, "10.0.1.2:80")},
+					Subflows:    []SubflowRow{r},
+					Links:       links,
+					Addresses:   addresses,
+				},
+			)
 			if silent := got[0].Subflows[0].State == mptcp.SubflowSilent; silent != test.silent {
 				t.Errorf("silent: got %v, want %v", silent, test.silent)
 			}

@@ -185,7 +185,9 @@ func (l *Listing) AddConnection(c *mptcp.Connection) {
 func (l *Listing) load(number int, c *mptcp.Connection) {
 	p := l.connections.At(number)
 	*c = mptcp.Connection{
-		Token: mptcp.Token(p.token), Netns: l.Facts.Netns, Family: mptcp.Family(p.family), State: p.state, Fallback: p.fallback,
+		Token: mptcp.Token(
+			p.token,
+		), Netns: l.Facts.Netns, Family: mptcp.Family(p.family), State: p.state, Fallback: p.fallback,
 		Local: l.addrPort(p.local), Remote: l.addrPort(p.remote), Inode: p.inode,
 		BytesSent: p.sent, BytesReceived: p.received, Subflows: c.Subflows[:0],
 	}
@@ -454,9 +456,7 @@ func (l *Listing) compare(a, b radix.Key) int {
 	}
 	x, y := l.connections.At(int(a.Number)), l.connections.At(int(b.Number))
 	return cmp.Or(
-		l.addrPort(x.local).Compare(l.addrPort(y.local)),
-		l.addrPort(x.remote).Compare(l.addrPort(y.remote)),
-		cmp.Compare(x.token, y.token),
-		cmp.Compare(a.Number, b.Number),
+		l.addrPort(x.local).Compare(l.addrPort(y.local)), l.addrPort(x.remote).Compare(l.addrPort(y.remote)),
+		cmp.Compare(x.token, y.token), cmp.Compare(a.Number, b.Number),
 	)
 }

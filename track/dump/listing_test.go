@@ -20,7 +20,9 @@ func drawFlow(t *rapid.T) (local, remote netip.AddrPort) {
 		addr := rapid.SampledFrom([]netip.Addr{
 			{}, netip.AddrFrom4([4]byte{10, 0, 0, n}), netip.AddrFrom4([4]byte{255, 255, n, 255}),
 			netip.AddrFrom16([16]byte{0: 0xfd, 15: n}), netip.AddrFrom16([16]byte{0: 0xfd, 7: n}),
-			netip.AddrFrom16([16]byte{10: 0xff, 11: 0xff, 12: 10, 15: n}), netip.IPv6Unspecified(), netip.IPv4Unspecified(),
+			netip.AddrFrom16(
+				[16]byte{10: 0xff, 11: 0xff, 12: 10, 15: n},
+			), netip.IPv6Unspecified(), netip.IPv4Unspecified(),
 		}).Draw(t, name)
 		return netip.AddrPortFrom(addr, rapid.SampledFrom([]uint16{0, 80, 443, 65535}).Draw(t, name))
 	}
@@ -31,14 +33,20 @@ func drawFlow(t *rapid.T) (local, remote netip.AddrPort) {
 func drawSnapshot(t *rapid.T) Snapshot {
 	s := Snapshot{
 		Netns: "blue", PathManager: "kernel",
-		Links:     []LinkFact{{2, "eth0", true, true}, {3, "wlan0", true, rapid.Bool().Draw(t, "carrier")}},
-		Addresses: []AddressFact{{netip.MustParseAddr("10.0.0.1"), 2}, {netip.MustParseAddr("fd00::1"), 3}, {netip.MustParseAddr("10.0.0.2"), 3}},
+		Links: []LinkFact{{2, "eth0", true, true}, {3, "wlan0", true, rapid.Bool().Draw(t, "carrier")}},
+		Addresses: []AddressFact{
+			{netip.MustParseAddr("10.0.0.1"), 2},
+			{netip.MustParseAddr("fd00::1"), 3},
+			{netip.MustParseAddr("10.0.0.2"), 3},
+		},
 	}
 	tokens := rapid.SliceOfNDistinct(rapid.Uint32Range(1, 40), 0, 20, rapid.ID[uint32]).Draw(t, "tokens")
 	for i, token := range tokens {
 		c := mptcp.Connection{
 			Token: mptcp.Token(token << 20), Family: mptcp.FamilyINET, State: mptcp.StateEstablished,
-			Cookie: uint64(i), Inode: rapid.Uint32().Draw(t, "inode"), UID: 7, BytesSent: rapid.Uint64().Draw(t, "sent"),
+			Cookie: uint64(
+				i,
+			), Inode: rapid.Uint32().Draw(t, "inode"), UID: 7, BytesSent: rapid.Uint64().Draw(t, "sent"),
 			BytesReceived: 2, BytesRetransmitted: 3, BytesAcked: 4, Checksum: i%2 == 0, Fallback: i%5 == 0,
 			LastDataSentMS: 5, LastDataRecvMS: 6, LastAckRecvMS: 7,
 			Limits: mptcp.ConnectionLimits{Subflows: 1, SubflowsMax: 2, LocalAddrMax: uint8(i)},
@@ -138,7 +146,11 @@ func TestListingOfMany(t *testing.T) {
 	for i := range uint32(n) {
 		var b [4]byte
 		binary.BigEndian.PutUint32(b[:], i*2654435761)
-		c := mptcp.Connection{Token: mptcp.Token(1 + i<<12), Local: netip.AddrPortFrom(netip.AddrFrom4(b), 80), Remote: netip.MustParseAddrPort("[fd00::2]:5")}
+		c := mptcp.Connection{
+			Token:  mptcp.Token(1 + i<<12),
+			Local:  netip.AddrPortFrom(netip.AddrFrom4(b), 80),
+			Remote: netip.MustParseAddrPort("[fd00::2]:5"),
+		}
 		s.Connections = append(s.Connections, c)
 		for k := range i % 3 {
 			r := SubflowRow{Token: c.Token, HasToken: true, Join: k > 0}
@@ -150,7 +162,14 @@ func TestListingOfMany(t *testing.T) {
 	i := 0
 	for c := range listing(s, false).All() {
 		if c.Token != want[i].Token || len(c.Subflows) != len(want[i].Subflows) {
-			t.Fatalf("connection %d is %v with %d subflows, want %v with %d", i, c.Token, len(c.Subflows), want[i].Token, len(want[i].Subflows))
+			t.Fatalf(
+				"connection %d is %v with %d subflows, want %v with %d",
+				i,
+				c.Token,
+				len(c.Subflows),
+				want[i].Token,
+				len(want[i].Subflows),
+			)
 		}
 		i++
 	}
@@ -164,7 +183,11 @@ func BenchmarkListing(b *testing.B) {
 	const n = 20000
 	for i := range uint32(n) {
 		port := uint16(10_000 + i*7919%n) // the kernel's dump is in the order of a hash
-		c := mptcp.Connection{Token: mptcp.Token(i*2654435761 + 1), Local: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 2}), port), Remote: netip.MustParseAddrPort("10.0.0.1:5")}
+		c := mptcp.Connection{
+			Token:  mptcp.Token(i*2654435761 + 1),
+			Local:  netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 2}), port),
+			Remote: netip.MustParseAddrPort("10.0.0.1:5"),
+		}
 		r := SubflowRow{Token: c.Token, HasToken: true, Requested: true}
 		r.Local, r.Remote, r.TCP = c.Local, c.Remote, mptcp.StateEstablished
 		s.Connections, s.Subflows = append(s.Connections, c), append(s.Subflows, r)

@@ -15,7 +15,9 @@ import (
 
 // Facts gathers the facts of the network namespaces that the options mean, and
 // returns the recording that they are of, nil for none.
-func Facts(ctx context.Context, inv *grammar.Invocation, c *gather.Config) (facts []doctor.Facts, of *recording.Recording, err error) {
+func Facts(
+	ctx context.Context, inv *grammar.Invocation, c *gather.Config,
+) (facts []doctor.Facts, of *recording.Recording, err error) {
 	if name, given := inv.Value("from"); given {
 		facts, err = factsOfBundle(name, c)
 		return facts, nil, err

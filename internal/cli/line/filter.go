@@ -17,7 +17,9 @@ func Filter(inv *grammar.Invocation) (*filter.Expr, error) {
 	}
 	o := &inv.Options
 	if expr.NamesNetns() && !o.AllNetns && o.Netns == "" && o.Replay == "" && !inv.Has("from") {
-		return nil, inv.Usage("netns: only one network namespace is watched, and it has no name; -a watches all of them")
+		return nil, inv.Usage(
+			"netns: only one network namespace is watched, and it has no name; -a watches all of them",
+		)
 	}
 	return expr.Within(o.Netns), nil
 }

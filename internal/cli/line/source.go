@@ -52,7 +52,13 @@ func Recording(inv *grammar.Invocation) (*recording.Recording, error) {
 		return nil, fmt.Errorf("--replay: %w", err)
 	}
 	if recording.Truncated() {
-		LeftOut(inv, fmt.Errorf("%s ends in the middle of a block, as after a crash: only what came before it is shown", inv.Options.Replay))
+		LeftOut(
+			inv,
+			fmt.Errorf(
+				"%s ends in the middle of a block, as after a crash: only what came before it is shown",
+				inv.Options.Replay,
+			),
+		)
 	}
 	return recording, nil
 }

@@ -20,7 +20,8 @@ import (
 // Top shows the terminal view. Changes are made through the path manager that dial opens;
 // who does so closes it.
 func Top(ctx context.Context, inv *grammar.Invocation, dial func() (line.PathManager, error)) error {
-	if err := line.NoJSON(inv, "-j connection, -j endpoint, -j limits, -j doctor and -j monitor have what it shows"); err != nil {
+	const instead = "-j connection, -j endpoint, -j limits, -j doctor and -j monitor have what it shows"
+	if err := line.NoJSON(inv, instead); err != nil {
 		return err
 	}
 	config, err := topConfig(inv, dial)
@@ -57,7 +58,9 @@ func topConfig(inv *grammar.Invocation, dial func() (line.PathManager, error)) (
 	if value, ok := inv.Value("screen"); ok {
 		screen, ok := tui.ParseScreen(value)
 		if !ok {
-			return nil, inv.Usage(fmt.Sprintf("--screen %q: want overview, connections, connection, events, endpoints or doctor", value))
+			return nil, inv.Usage(
+				fmt.Sprintf("--screen %q: want overview, connections, connection, events, endpoints or doctor", value),
+			)
 		}
 		c.Screen = screen
 	}
@@ -76,7 +79,9 @@ func topConfig(inv *grammar.Invocation, dial func() (line.PathManager, error)) (
 	}
 	if inv.Has("allow-changes") {
 		if inv.Options.Replay != "" || inv.Options.AllNetns {
-			return nil, inv.Usage("--allow-changes works in one network namespace of this host: it excludes --replay and -a")
+			return nil, inv.Usage(
+				"--allow-changes works in one network namespace of this host: it excludes --replay and -a",
+			)
 		}
 		c.Changes = func(words []string) (tui.Change, error) { return topChange(words, dial) }
 	}

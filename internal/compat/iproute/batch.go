@@ -29,7 +29,9 @@ func (b *Batch) Open() (r io.Reader, done func(), err error) {
 	}
 	f, err := os.Open(b.Name)
 	if err != nil {
-		return nil, nil, fmt.Errorf("Cannot open file %q for reading: %w", b.Name, compat.CError(err)) //lint:ignore ST1005 iproute2's words
+		return nil, nil, fmt.Errorf(
+			"Cannot open file %q for reading: %w", b.Name, compat.CError(err),
+		) //lint:ignore ST1005 iproute2's words
 	}
 	return f, func() { f.Close() }, nil
 }

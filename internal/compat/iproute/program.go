@@ -40,8 +40,7 @@ func options() []option {
 		{name: "Version", set: func(o *grammar.Options, _ string) { o.Version = true }},
 		{name: "force", set: func(o *grammar.Options, _ string) { o.Force = true }},
 		{name: "batch", value: true, set: func(o *grammar.Options, v string) { o.Batch = v }},
-		{name: "brief", set: ignore},
-		{name: "json", set: func(o *grammar.Options, _ string) { o.JSON = true }},
+		{name: "brief", set: ignore}, {name: "json", set: func(o *grammar.Options, _ string) { o.JSON = true }},
 		{name: "rcvbuf", value: true, set: ignore, check: checkBuffer},
 		{name: "help", set: func(o *grammar.Options, _ string) { o.Help = true }},
 		{name: "netns", value: true, set: func(o *grammar.Options, v string) { o.Netns = v }, check: checkNetns},
@@ -71,7 +70,10 @@ func checkBuffer(value string) error {
 
 func checkNetns(value string) error {
 	if value == "" {
-		return exit.With(exit.IPUsage, fmt.Errorf("setting the network namespace %q failed: %w", "", compat.CError(syscall.EINVAL)))
+		return exit.With(
+			exit.IPUsage,
+			fmt.Errorf("setting the network namespace %q failed: %w", "", compat.CError(syscall.EINVAL)),
+		)
 	}
 	return nil
 }
@@ -199,7 +201,10 @@ func (p *Program) object(ctx context.Context, o grammar.Options, args []string) 
 	case grammar.Matches(args[0], "help"):
 		return usage()
 	case len(args[0]) < 2 || !grammar.Matches(args[0], "mptcp"):
-		return &ArgumentError{Text: fmt.Sprintf("Object %q is unknown, try \"ip help\".", args[0]), Code: exit.IPUnknownName}
+		return &ArgumentError{
+			Text: fmt.Sprintf("Object %q is unknown, try \"ip help\".", args[0]),
+			Code: exit.IPUnknownName,
+		}
 	}
 	args = args[1:]
 	if len(args) == 0 || grammar.Matches(args[0], "help") {

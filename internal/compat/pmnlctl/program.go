@@ -80,7 +80,10 @@ func (h *Program) Run(ctx context.Context, args []string) int {
 	if !ok {
 		errno = syscall.EINVAL // what pathmanager does not send, the kernel would refuse
 	}
-	fmt.Fprintf(h.Stderr, "netlink error -%d (%s)\n%s: bailing out due to netlink error[s]\n", int(errno), compat.Strerror(errno), h.Name)
+	fmt.Fprintf(
+		h.Stderr, "netlink error -%d (%s)\n%s: bailing out due to netlink error[s]\n", int(errno),
+		compat.Strerror(errno), h.Name,
+	)
 	return exit.Failed
 }
 
@@ -230,7 +233,8 @@ func (h *Program) add(ctx context.Context, args []string) error {
 	var w words
 	for i := 1; i < len(args); i += 2 {
 		pair := args[i:min(i+2, len(args))]
-		if err := w.parse(pair, map[string]string{"flags": "flags value", "id": "id value", "dev": "dev name", "port": "port value"}); err != nil {
+		values := map[string]string{"flags": "flags value", "id": "id value", "dev": "dev name", "port": "port value"}
+		if err := w.parse(pair, values); err != nil {
 			return err
 		}
 		if list, ok := w.values["flags"]; ok {
@@ -409,7 +413,10 @@ func (h *Program) announce(ctx context.Context, args []string) error {
 		return err
 	}
 	var w words
-	err = w.parse(args[1:], map[string]string{"id": "id value", "dev": "dev name", "port": "port value", "token": "token value"})
+	err = w.parse(
+		args[1:],
+		map[string]string{"id": "id value", "dev": "dev name", "port": "port value", "token": "token value"},
+	)
 	if err != nil {
 		return err
 	}
@@ -456,7 +463,9 @@ func (h *Program) create(ctx context.Context, args []string) error {
 		return err
 	}
 	local := mptcp.Endpoint{ID: mptcp.AddressID(w.port("lid")), Address: lip, Flags: mptcp.FlagSubflow}
-	return h.pm.CreateSubflow(ctx, w.token, local, pathmanager.RemoteAddress{Addr: netip.AddrPortFrom(rip, w.port("rport"))})
+	return h.pm.CreateSubflow(
+		ctx, w.token, local, pathmanager.RemoteAddress{Addr: netip.AddrPortFrom(rip, w.port("rport"))},
+	)
 }
 
 func (h *Program) destroy(ctx context.Context, args []string) error {
@@ -464,5 +473,7 @@ func (h *Program) destroy(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return h.pm.DestroySubflow(ctx, w.token, netip.AddrPortFrom(lip, w.port("lport")), netip.AddrPortFrom(rip, w.port("rport")))
+	return h.pm.DestroySubflow(
+		ctx, w.token, netip.AddrPortFrom(lip, w.port("lport")), netip.AddrPortFrom(rip, w.port("rport")),
+	)
 }

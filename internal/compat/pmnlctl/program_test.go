@@ -48,7 +48,8 @@ func FuzzEventLine(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		line := string(appendEvent(nil, msg))
-		if line != "" && (strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "\n") || !strings.HasPrefix(line, "type:")) {
+		if line != "" &&
+			(strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "\n") || !strings.HasPrefix(line, "type:")) {
 			t.Fatalf("%x: %q", msg, line)
 		}
 		var e mptcp.Event

@@ -18,7 +18,8 @@ import (
 func appendEndpoint(b []byte, e *mptcp.Endpoint) []byte {
 	b = fmt.Appendf(b, "id %d flags ", e.ID)
 	order := []mptcp.EndpointFlags{
-		mptcp.FlagSignal, mptcp.FlagSubflow, mptcp.FlagLaminar, mptcp.FlagBackup, mptcp.FlagFullmesh, mptcp.FlagImplicit,
+		mptcp.FlagSignal, mptcp.FlagSubflow, mptcp.FlagLaminar,
+		mptcp.FlagBackup, mptcp.FlagFullmesh, mptcp.FlagImplicit,
 	}
 	comma := ""
 	for _, flag := range order {

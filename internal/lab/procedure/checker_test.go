@@ -7,11 +7,15 @@ import (
 
 // Lines of the procedure, as a monitor prints them.
 const (
-	lineCreated     = "[         CREATED] token=63c070d2 remid=0 locid=0 saddr4=192.0.2.2 daddr4=192.0.2.1 sport=36444 dport=12345"
-	lineEstablished = "[     ESTABLISHED] token=63c070d2 remid=0 locid=0 saddr4=192.0.2.2 daddr4=192.0.2.1 sport=36444 dport=12345"
-	lineJoined      = "[  SF_ESTABLISHED] token=63c070d2 remid=0 locid=2 saddr4=192.0.2.3 daddr4=192.0.2.1 sport=53345 dport=12345 backup=0 ifindex=3 dev=wlp1s0"
-	lineLeft        = "[       SF_CLOSED] token=63c070d2 remid=0 locid=2 saddr4=192.0.2.3 daddr4=192.0.2.1 sport=53345 dport=12345 backup=0 ifindex=3"
-	lineClosed      = "[          CLOSED] token=63c070d2"
+	lineCreated = "[         CREATED] token=63c070d2 remid=0 locid=0 saddr4=192.0.2.2 daddr4=192.0.2.1 " +
+		"sport=36444 dport=12345"
+	lineEstablished = "[     ESTABLISHED] token=63c070d2 remid=0 locid=0 saddr4=192.0.2.2 daddr4=192.0.2.1 " +
+		"sport=36444 dport=12345"
+	lineJoined = "[  SF_ESTABLISHED] token=63c070d2 remid=0 locid=2 saddr4=192.0.2.3 daddr4=192.0.2.1 sport=53345 " +
+		"dport=12345 backup=0 ifindex=3 dev=wlp1s0"
+	lineLeft = "[       SF_CLOSED] token=63c070d2 remid=0 locid=2 saddr4=192.0.2.3 daddr4=192.0.2.1 sport=53345 " +
+		"dport=12345 backup=0 ifindex=3"
+	lineClosed = "[          CLOSED] token=63c070d2"
 )
 
 // feed gives the checker the line of each event.

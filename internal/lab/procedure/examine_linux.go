@@ -76,7 +76,8 @@ func (t *Trial) startPrograms(ctx context.Context) error {
 			return err
 		}
 		t.Deeds = append(t.Deeds, Deed{p.Host, "a process called " + p.Name + " runs"})
-		process, err := t.Lab.Host(p.Host).StartProcess(ctx, lab.ProcessConfig{Args: []string{path, "86400"}, Arg0: "sleep"})
+		process, err := t.Lab.Host(p.Host).
+			StartProcess(ctx, lab.ProcessConfig{Args: []string{path, "86400"}, Arg0: "sleep"})
 		if err != nil {
 			return err
 		}

@@ -141,7 +141,8 @@ func (p *procedure) setLimits(ctx context.Context) error {
 		*lab.Host
 		terminal string
 	}{{p.server, terminalServer}, {p.client, terminalClient}} {
-		if _, err := p.command(ctx, host.Host, host.terminal, promiseLimits, "limits", "set", "add_addr_accepted", "0", "subflows", "1"); err != nil {
+		limits := []string{"limits", "set", "add_addr_accepted", "0", "subflows", "1"}
+		if _, err := p.command(ctx, host.Host, host.terminal, promiseLimits, limits...); err != nil {
 			return err
 		}
 		lines, err := p.command(ctx, host.Host, host.terminal, promiseLimits, "limits", "show")
@@ -229,7 +230,8 @@ func (p *procedure) showOne(ctx context.Context) error {
 }
 
 func (p *procedure) addEndpoint(ctx context.Context) error {
-	if _, err := p.command(ctx, p.client, terminalClient, promiseJoined, "endpoint", "add", "dev", "wlp1s0", "192.0.2.3", "subflow"); err != nil {
+	add := []string{"endpoint", "add", "dev", "wlp1s0", "192.0.2.3", "subflow"}
+	if _, err := p.command(ctx, p.client, terminalClient, promiseJoined, add...); err != nil {
 		return err
 	}
 	lines, err := p.command(ctx, p.client, terminalClient, promiseJoined, "endpoint", "show")
@@ -251,7 +253,8 @@ func (p *procedure) showTwo(ctx context.Context) error {
 }
 
 func (p *procedure) deleteEndpoint(ctx context.Context) error {
-	if _, err := p.command(ctx, p.client, terminalClient, promiseLeft, "endpoint", "delete", "id", p.check.endpointID); err != nil {
+	remove := []string{"endpoint", "delete", "id", p.check.endpointID}
+	if _, err := p.command(ctx, p.client, terminalClient, promiseLeft, remove...); err != nil {
 		return err
 	}
 	return p.event(ctx, promiseLeft, false)
@@ -321,7 +324,9 @@ func (p *procedure) broken(ctx context.Context, id promiseID, what string, err e
 }
 
 // command runs a command of the tool to its end, shows it, and returns its output.
-func (p *procedure) command(ctx context.Context, host *lab.Host, terminal string, id promiseID, args ...string) ([]string, error) {
+func (p *procedure) command(
+	ctx context.Context, host *lab.Host, terminal string, id promiseID, args ...string,
+) ([]string, error) {
 	process, err := p.start(ctx, host, terminal, false, args...)
 	if err != nil {
 		return nil, err
@@ -344,13 +349,17 @@ func (p *procedure) command(ctx context.Context, host *lab.Host, terminal string
 		}
 	}
 	if code != 0 {
-		return nil, &brokenPromise{id, fmt.Sprintf("%s: exit code %d %s", strings.Join(args, " "), code, strings.Join(stderr, " "))}
+		return nil, &brokenPromise{
+			id, fmt.Sprintf("%s: exit code %d %s", strings.Join(args, " "), code, strings.Join(stderr, " ")),
+		}
 	}
 	return stdout, nil
 }
 
 // start shows and starts a command of the tool.
-func (p *procedure) start(ctx context.Context, host *lab.Host, terminal string, stdin bool, args ...string) (*lab.Process, error) {
+func (p *procedure) start(
+	ctx context.Context, host *lab.Host, terminal string, stdin bool, args ...string,
+) (*lab.Process, error) {
 	p.narrator.Command(terminal, strings.Join(append([]string{"mptcpctl"}, args...), " "))
 	config := lab.ToolConfig(p.tool, args...)
 	config.Stdin = stdin

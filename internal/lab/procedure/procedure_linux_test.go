@@ -46,7 +46,13 @@ func tool(fault string, args []string) error {
 	case command == "monitor":
 		return monitor(ctx)
 	case args[0] == "nc" && args[1] == "-l":
-		return netcat.Run(ctx, netcat.Options{Listen: true, KeepOpen: true, Port: args[4]}, os.Stdin, os.Stdout, os.Stderr)
+		return netcat.Run(
+			ctx,
+			netcat.Options{Listen: true, KeepOpen: true, Port: args[4]},
+			os.Stdin,
+			os.Stdout,
+			os.Stderr,
+		)
 	case args[0] == "nc":
 		return netcat.Run(ctx, netcat.Options{Host: args[1], Port: args[2]}, os.Stdin, os.Stdout, os.Stderr)
 	case command == "endpoint add":
@@ -54,7 +60,11 @@ func tool(fault string, args []string) error {
 		if err != nil {
 			return err
 		}
-		e := mptcp.Endpoint{Address: netip.MustParseAddr(args[4]), IfIndex: int32(device.Index), Flags: mptcp.FlagSubflow}
+		e := mptcp.Endpoint{
+			Address: netip.MustParseAddr(args[4]),
+			IfIndex: int32(device.Index),
+			Flags:   mptcp.FlagSubflow,
+		}
 		if fault == "no device" {
 			e.IfIndex = 0
 		}

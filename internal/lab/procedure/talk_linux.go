@@ -101,7 +101,10 @@ func (t *talk) listen() (err error) {
 	if !at.IsValid() {
 		at = netip.IPv6Unspecified()
 	}
-	t.server, err = lab.Serve(t.ctx, t.serverHost(), netip.AddrPortFrom(at, scenario.Port), &lab.ServeConfig{TCP: t.traffic.PlainServer, Deaf: t.traffic.Unread, Once: t.traffic.Overrun})
+	t.server, err = lab.Serve(
+		t.ctx, t.serverHost(), netip.AddrPortFrom(at, scenario.Port),
+		&lab.ServeConfig{TCP: t.traffic.PlainServer, Deaf: t.traffic.Unread, Once: t.traffic.Overrun},
+	)
 	if err != nil {
 		return err
 	}
@@ -142,7 +145,17 @@ func (t *talk) connect() (*lab.Conn, error) {
 		ctx, cancel = context.WithTimeout(ctx, time.Second)
 		defer cancel()
 	}
-	return lab.Connect(ctx, t.client(), t.at(t.server), &lab.ConnectConfig{TCP: t.traffic.PlainClient, V6: t.traffic.Mapped, FastOpen: t.traffic.FastOpen, Mark: t.traffic.Mark})
+	return lab.Connect(
+		ctx,
+		t.client(),
+		t.at(t.server),
+		&lab.ConnectConfig{
+			TCP:      t.traffic.PlainClient,
+			V6:       t.traffic.Mapped,
+			FastOpen: t.traffic.FastOpen,
+			Mark:     t.traffic.Mark,
+		},
+	)
 }
 
 // open makes a connection that stays.

@@ -77,14 +77,20 @@ func fits(s *scenario.Scenario, l *lab.Lab) error {
 		return err
 	}
 	if old {
-		return &lab.MissingError{What: "Linux " + s.Since.String(), Why: "before, what is shown here is no fault; this is " + kernel.Release()}
+		return &lab.MissingError{
+			What: "Linux " + s.Since.String(),
+			Why:  "before, what is shown here is no fault; this is " + kernel.Release(),
+		}
 	}
 	if s.Needs == "" {
 		return nil
 	}
 	_, known, err := l.Host(s.Host).Counter(s.Needs)
 	if err == nil && !known {
-		err = &lab.MissingError{What: "the counter " + s.Needs, Why: "without it the kernel " + kernel.Release() + " tells nothing of what is wrong"}
+		err = &lab.MissingError{
+			What: "the counter " + s.Needs,
+			Why:  "without it the kernel " + kernel.Release() + " tells nothing of what is wrong",
+		}
 	}
 	return err
 }
@@ -119,10 +125,8 @@ func (t *Trial) bringAbout(ctx context.Context) error {
 		}
 	}
 	for _, step := range []func(context.Context) error{
-		func(context.Context) error { return t.watch(t.Lab) },
-		t.startPrograms,
-		func(ctx context.Context) error { return t.apply(ctx, scenario.BeforeTraffic) },
-		t.talk.start,
+		func(context.Context) error { return t.watch(t.Lab) }, t.startPrograms,
+		func(ctx context.Context) error { return t.apply(ctx, scenario.BeforeTraffic) }, t.talk.start,
 		func(ctx context.Context) error { return t.await(ctx, t.Scenario.Ready) },
 		func(ctx context.Context) error { return t.apply(ctx, scenario.Established) },
 		func(ctx context.Context) error { return t.await(ctx, t.Scenario.Shows) },

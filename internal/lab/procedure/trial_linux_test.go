@@ -31,12 +31,15 @@ func TestStartTellsWhatDoesNotShow(t *testing.T) {
 		symptom scenario.Symptom
 		want    string
 	}{
-		"counter":  {scenario.Symptom{Kind: scenario.CounterAt, Counter: "MPCapableSYNTX", Count: 1000}, "client: MPCapableSYNTX at least 1000: does not show; seen: 1"},
-		"subflows": {scenario.Symptom{Kind: scenario.Subflows, Count: 7}, "client: 7 additional subflows: does not show; seen: 1 additional subflows"},
+		"counter": {scenario.Symptom{Kind: scenario.CounterAt, Counter: "MPCapableSYNTX", Count: 1000}, "client: MPCapableSYNTX at least 1000: does not show; seen: 1"},
+		"subflows": {scenario.Symptom{Kind: scenario.Subflows, Count: 7}, "client: 7 additional subflows: does not " +
+			"show; seen: 1 additional subflows"},
 		"no subflow": {
-			scenario.Symptom{Kind: scenario.Subflows}, "client: 0 additional subflows: does not show; seen: 1 additional subflows",
+			scenario.Symptom{Kind: scenario.Subflows}, "client: 0 additional subflows: does not show; seen: 1 " +
+				"additional subflows",
 		},
-		"fallback": {scenario.Symptom{Kind: scenario.FellBack}, "client: fallback to TCP: does not show; seen: still MPTCP"},
+		"fallback": {scenario.Symptom{Kind: scenario.FellBack}, "client: fallback to TCP: does not show; seen: " +
+			"still MPTCP"},
 		"hangs": {
 			scenario.Symptom{Kind: scenario.JoinHangs, Address: netip.MustParseAddr("10.0.2.2")},
 			"client: SYN from 10.0.2.2 sent again, no answer: does not show; seen: no such socket",
@@ -86,7 +89,8 @@ func TestStartRefusesWhatGoesWrong(t *testing.T) {
 		tool   []string
 		want   string
 	}{
-		"the tool fails":   {func(*scenario.Scenario) {}, []string{"false"}, "limits set add_addr_accepted 0 subflows 2 on client: exit status 1"},
+		"the tool fails": {func(*scenario.Scenario) {}, []string{"false"}, "limits set add_addr_accepted 0 " +
+			"subflows 2 on client: exit status 1"},
 		"not refused":      {func(s *scenario.Scenario) { s.Traffic.Refused = syscall.ECONNREFUSED }, nil, "connecting should have failed"},
 		"no such device":   {func(s *scenario.Scenario) { s.Faults = []scenario.Fault{{Host: lab.ClientHost, LinkDown: "eth7"}} }, nil, "ip link set eth7 down on client: device eth7"},
 		"server not there": {func(s *scenario.Scenario) { s.Traffic.Listen = netip.MustParseAddr("192.0.2.77") }, nil, "serve at 192.0.2.77"},

@@ -101,7 +101,9 @@ func Diagnose(ctx context.Context, t *procedure.Trial, host *lab.Host, tool []st
 
 // AskDoctor runs doctor in the host.
 func AskDoctor(ctx context.Context, t *procedure.Trial, host *lab.Host, tool []string) (Diagnosis, error) {
-	lines, code, err := t.Examine(ctx, host, lab.ToolConfig(tool, append([]string{"-j"}, DoctorWords(t.Scenario)...)...))
+	lines, code, err := t.Examine(
+		ctx, host, lab.ToolConfig(tool, append([]string{"-j"}, DoctorWords(t.Scenario)...)...),
+	)
 	if err != nil {
 		return Diagnosis{}, err
 	}
@@ -119,7 +121,9 @@ func AskDoctor(ctx context.Context, t *procedure.Trial, host *lab.Host, tool []s
 		err = errors.New("no verdict")
 	}
 	if err != nil {
-		return Diagnosis{}, fmt.Errorf("doctor on %s: exit status %d: %s: %w", host.Name, code, strings.Join(stderr, " "), err)
+		return Diagnosis{}, fmt.Errorf(
+			"doctor on %s: exit status %d: %s: %w", host.Name, code, strings.Join(stderr, " "), err,
+		)
 	}
 	return d, nil
 }
@@ -146,7 +150,9 @@ type Outcome struct {
 
 // runScenario brings the scenario about and asks doctor. After that it calls also,
 // which may be nil, while the scenario stands.
-func runScenario(ctx context.Context, s scenario.Scenario, tool []string, also func(context.Context, *procedure.Trial) error) (Outcome, error) {
+func runScenario(
+	ctx context.Context, s scenario.Scenario, tool []string, also func(context.Context, *procedure.Trial) error,
+) (Outcome, error) {
 	o := Outcome{Scenario: s}
 	t, err := procedure.Start(ctx, s, tool)
 	if err != nil {

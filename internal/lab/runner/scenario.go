@@ -143,7 +143,10 @@ func (r *Runner) All(ctx context.Context) error {
 	case len(scenarios):
 		return errNoneRan()
 	}
-	_, err := fmt.Fprintf(r.Out, "\nAll %d that can run here ended as expected, in %.0f s; %d cannot run here.\n", len(scenarios)-skipped, took, skipped)
+	_, err := fmt.Fprintf(
+		r.Out, "\nAll %d that can run here ended as expected, in %.0f s; %d cannot run here.\n",
+		len(scenarios)-skipped, took, skipped,
+	)
 	return err
 }
 
@@ -170,7 +173,12 @@ func (r *Runner) AllJSON(ctx context.Context, pretty bool) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		o := outcomeJSON{Entry: scenarioEntry(s), Found: one.Found, Agrees: one.Agrees && one.Err == nil, Skipped: one.skipped()}
+		o := outcomeJSON{
+			Entry:   scenarioEntry(s),
+			Found:   one.Found,
+			Agrees:  one.Agrees && one.Err == nil,
+			Skipped: one.skipped(),
+		}
 		if one.Err != nil {
 			o.Error = one.Err.Error()
 		}
@@ -198,7 +206,9 @@ func (r *Runner) AllJSON(ctx context.Context, pretty bool) error {
 func errNoneRan() error { return errors.New("lab: none of the scenarios can run here") }
 
 func writeOutcome(w io.Writer, o Outcome, mark string) error {
-	_, err := fmt.Fprintf(w, "%-28s %-8s %-9s %s %s\n", o.Scenario.Name, o.Scenario.Host, o.Scenario.Rule, mark, o.Found)
+	_, err := fmt.Fprintf(
+		w, "%-28s %-8s %-9s %s %s\n", o.Scenario.Name, o.Scenario.Host, o.Scenario.Rule, mark, o.Found,
+	)
 	return err
 }
 
@@ -217,7 +227,10 @@ func (r Result) skipped() bool {
 // RunScenarios runs the scenarios, a few at a time. The channels give a result
 // each, in the scenarios' order. All that was started has ended when the last one
 // has given its result.
-func RunScenarios(ctx context.Context, scenarios []scenario.Scenario, tool []string, also func(context.Context, *procedure.Trial) error) []chan Result {
+func RunScenarios(
+	ctx context.Context, scenarios []scenario.Scenario, tool []string,
+	also func(context.Context, *procedure.Trial) error,
+) []chan Result {
 	results := make([]chan Result, len(scenarios))
 	for i := range results {
 		results[i] = make(chan Result, 1)

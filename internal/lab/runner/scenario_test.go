@@ -112,7 +112,10 @@ func TestScenariosNameTheirRule(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			missing := slices.ContainsFunc(d.Unseen, func(g doctor.Gap) bool { return g.What == gap || g.What == doctor.UnseenSubflows })
+			missing := slices.ContainsFunc(
+				d.Unseen,
+				func(g doctor.Gap) bool { return g.What == gap || g.What == doctor.UnseenSubflows },
+			)
 			if !d.Names(s.Rule) && !missing {
 				complaints <- fmt.Sprintf("%s on %s: expected %s, an ordinary user is told %s; not seen: %v", s.Name, host.Name, s.Rule, d, d.Unseen)
 			}

@@ -66,7 +66,8 @@ func connectionScenarios() []Scenario {
 			Host:  lab.ClientHost, Rule: rule.SocketOption, Needs: "SimultConnectFallback",
 		},
 		{
-			Name: "fast-open-refused", Summary: "the client puts data into its SYN (Fast Open), and the server does not take it",
+			Name: "fast-open-refused", Summary: "the client puts data into its SYN (Fast Open), and the server does " +
+				"not take it",
 			Topology: pair().With(func(t *lab.Topology) {
 				t.Client().Set("net.ipv4.tcp_fastopen", "5")
 				t.Server().Set("net.ipv4.tcp_fastopen", "0")

@@ -17,12 +17,16 @@ func endpointScenarios() []Scenario {
 	return []Scenario{
 		{
 			Name: "endpoint-without-flags", Summary: "an endpoint without subflow, signal or fullmesh",
-			Topology: withEndpoints(lab.Endpoint{Address: second, Dev: "eth1"}), Shows: []Symptom{subflows(lab.ClientHost, 0)},
+			Topology: withEndpoints(
+				lab.Endpoint{Address: second, Dev: "eth1"},
+			), Shows: []Symptom{subflows(lab.ClientHost, 0)},
 			Host: lab.ClientHost, Rule: rule.EndpointWithoutPurpose,
 		},
 		{
 			Name: "endpoint-only-backup", Summary: "an endpoint with backup alone",
-			Topology: withEndpoints(lab.Endpoint{Address: second, Dev: "eth1", Flags: mptcp.FlagBackup}), Shows: []Symptom{subflows(lab.ClientHost, 0)},
+			Topology: withEndpoints(
+				lab.Endpoint{Address: second, Dev: "eth1", Flags: mptcp.FlagBackup},
+			), Shows: []Symptom{subflows(lab.ClientHost, 0)},
 			Host: lab.ClientHost, Rule: rule.EndpointWithoutPurpose,
 		},
 		{
@@ -89,7 +93,8 @@ func announcementScenarios() []Scenario {
 			Host:    lab.ClientHost, Rule: rule.ClientSignals,
 		},
 		{
-			Name: "announcement-too-long", Summary: "an IPv6 address with a port does not fit into the options together with timestamps",
+			Name: "announcement-too-long", Summary: "an IPv6 address with a port does not fit into the options " +
+				"together with timestamps",
 			Topology: ipv6().With(func(t *lab.Topology) {
 				t.SetClient(mptcp.Limits{AddAddrAccepted: 2, Subflows: 2})
 				e := SignalOn("2001:db8:2::1")

@@ -54,9 +54,12 @@ func healthyNetworks() []Scenario {
 			Topology: flagged(mptcp.FlagSubflow | mptcp.FlagFullmesh), Shows: bothJoined(1),
 		},
 		{
-			Name: "healthy-fullmesh-alone", Summary: "an endpoint with fullmesh alone: it answers to what the server announces",
+			Name: "healthy-fullmesh-alone", Summary: "an endpoint with fullmesh alone: it answers to what the " +
+				"server announces",
 			Topology: announcing().With(func(t *lab.Topology) {
-				t.Client().Endpoints = []lab.Endpoint{{Address: netip.MustParseAddr(client2), Dev: "eth1", Flags: mptcp.FlagFullmesh}}
+				t.Client().Endpoints = []lab.Endpoint{
+					{Address: netip.MustParseAddr(client2), Dev: "eth1", Flags: mptcp.FlagFullmesh},
+				}
 			}),
 			Shows: bothJoined(1),
 		},
@@ -98,8 +101,11 @@ func healthyTraffic() []Scenario {
 		{
 			Name: "healthy-lossy", Summary: "the first path loses one packet in fifty, like a radio link",
 			Topology: pair(), Traffic: Traffic{Stream: true}, Ready: bothJoined(1),
-			Faults: filter(Established, lab.ServerHost, "drop one packet in fifty", "eth0", lab.FirewallRule{Verdict: lab.Drop, OneIn: 50}),
-			Shows:  append(bothJoined(1), counts(lab.ClientHost, "TCPFastRetrans", 3)),
+			Faults: filter(
+				Established, lab.ServerHost, "drop one packet in fifty", "eth0",
+				lab.FirewallRule{Verdict: lab.Drop, OneIn: 50},
+			),
+			Shows: append(bothJoined(1), counts(lab.ClientHost, "TCPFastRetrans", 3)),
 		},
 		{
 			Name: "healthy-checksums", Summary: "both ends require checksums",
@@ -129,9 +135,12 @@ func healthyTraffic() []Scenario {
 			Shows:    []Symptom{counts(lab.ClientHost, "MPCapableACKRX", 1)},
 		},
 		{
-			Name: "healthy-namespaces", Summary: "a container on the client: both use MPTCP, each with its own endpoints",
+			Name: "healthy-namespaces", Summary: "a container on the client: both use MPTCP, each with its own " +
+				"endpoints",
 			Topology: withGuest(), Traffic: Traffic{Guest: guestHost},
-			Programs: []Program{{lab.ClientHost, "desktop"}, {guestHost, "app"}}, Shows: []Symptom{subflows(lab.ClientHost, 1)},
+			Programs: []Program{
+				{lab.ClientHost, "desktop"}, {guestHost, "app"},
+			}, Shows: []Symptom{subflows(lab.ClientHost, 1)},
 		},
 		{
 			Name: "healthy-firewall", Summary: "both hosts have a firewall that lets in only answers",

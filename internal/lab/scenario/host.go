@@ -49,7 +49,13 @@ func firewallScenarios() []Scenario {
 	}
 	join := lab.FirewallRule{Hook: lab.HookOutput, Out: "eth1", Verdict: lab.Drop}.OnSYN(lab.SubtypeMPJoin)
 	reject := lab.FirewallRule{Hook: lab.HookOutput, Out: "eth1", Verdict: lab.RejectReset}.OnSYN(lab.SubtypeMPJoin)
-	strip := lab.FirewallRule{Hook: lab.HookPostrouting, Out: "eth0", Verdict: lab.StripOption}.OnSYN(lab.SubtypeMPCapable)
+	strip := lab.FirewallRule{
+		Hook:    lab.HookPostrouting,
+		Out:     "eth0",
+		Verdict: lab.StripOption,
+	}.OnSYN(
+		lab.SubtypeMPCapable,
+	)
 	return []Scenario{
 		{
 			Name: "join-dropped-here", Summary: "the client's own firewall drops SYN packets with MP_JOIN",
@@ -58,13 +64,16 @@ func firewallScenarios() []Scenario {
 			Host:  lab.ClientHost, Rule: rule.JoinUnanswered,
 		},
 		{
-			Name: "join-rejected-here", Summary: "the client's own firewall rejects SYN packets with MP_JOIN by a reset",
-			Topology: pair(), Faults: here(BeforeTraffic, "reject SYN with MP_JOIN that leaves by the second link", reject),
-			Shows: []Symptom{counts(lab.ClientHost, "MPJoinSynTx", 1), subflows(lab.ClientHost, 0)},
-			Host:  lab.ClientHost, Rule: rule.JoinRefused,
+			Name: "join-rejected-here", Summary: "the client's own firewall rejects SYN packets with MP_JOIN by a " +
+				"reset",
+			Topology: pair(),
+			Faults:   here(BeforeTraffic, "reject SYN with MP_JOIN that leaves by the second link", reject),
+			Shows:    []Symptom{counts(lab.ClientHost, "MPJoinSynTx", 1), subflows(lab.ClientHost, 0)},
+			Host:     lab.ClientHost, Rule: rule.JoinRefused,
 		},
 		{
-			Name: "syn-stripped-here", Summary: "the client's own firewall removes MPTCP from the SYN of the connection",
+			Name: "syn-stripped-here", Summary: "the client's own firewall removes MPTCP from the SYN of the " +
+				"connection",
 			Topology: pair(), Faults: here(BeforeTraffic, "remove TCP option 30 from SYN", strip),
 			Shows: []Symptom{fellBack(lab.ClientHost)},
 			Host:  lab.ClientHost, Rule: rule.ServerUsesTCP,
@@ -79,7 +88,6 @@ func guard(h *lab.HostSpec) {
 		{Hook: lab.HookInput, In: "lo", Verdict: lab.Accept},
 		{Hook: lab.HookInput, Flags: lab.ACK, FlagsMask: lab.ACK, Verdict: lab.Accept},
 		{Hook: lab.HookInput, Flags: lab.RST, FlagsMask: lab.RST, Verdict: lab.Accept},
-		{Hook: lab.HookInput, DestinationPort: Port, Verdict: lab.Accept},
-		{Hook: lab.HookInput, Verdict: lab.Drop},
+		{Hook: lab.HookInput, DestinationPort: Port, Verdict: lab.Accept}, {Hook: lab.HookInput, Verdict: lab.Drop},
 	}
 }

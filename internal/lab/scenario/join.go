@@ -27,19 +27,26 @@ func joinScenarios() []Scenario {
 			Host:   lab.ClientHost, Rule: rule.JoinRefused,
 		},
 		{
-			Name: "join-prohibited", Summary: "a firewall on the second path answers SYN packets with MP_JOIN with an ICMP error",
+			Name: "join-prohibited", Summary: "a firewall on the second path answers SYN packets with MP_JOIN with " +
+				"an ICMP error",
 			// Else only the first of the joins get an answer.
-			Topology: pair().With(func(t *lab.Topology) { t.Server().Set("net.ipv4.icmp_ratelimit", "0") }), Traffic: refused,
-			Faults: atServer("reject SYN with MP_JOIN by ICMP: administratively prohibited", "eth1", join(lab.RejectAdmin)),
-			Shows:  []Symptom{counts(lab.ClientHost, "MPJoinSynTx", 2)},
-			Host:   lab.ClientHost, Rule: rule.JoinRefused,
+			Topology: pair().With(func(t *lab.Topology) { t.Server().Set("net.ipv4.icmp_ratelimit", "0") }),
+			Traffic:  refused,
+			Faults: atServer(
+				"reject SYN with MP_JOIN by ICMP: administratively prohibited", "eth1", join(lab.RejectAdmin),
+			),
+			Shows: []Symptom{counts(lab.ClientHost, "MPJoinSynTx", 2)},
+			Host:  lab.ClientHost, Rule: rule.JoinRefused,
 		},
 		{
 			Name: "join-stripped", Summary: "a middlebox on the second path removes MPTCP from SYN packets",
 			Topology: pair(), Traffic: refused,
-			Faults: atServer("remove TCP option 30 on the second path", "eth1", lab.FirewallRule{Verdict: lab.StripOption, Option: lab.MPTCPOption(lab.AnySubtype)}),
-			Shows:  []Symptom{counts(lab.ClientHost, "MPJoinSynTx", 2), counts(lab.ClientHost, "MPRstTx", 1)},
-			Host:   lab.ClientHost, Rule: rule.JoinStripped,
+			Faults: atServer(
+				"remove TCP option 30 on the second path", "eth1",
+				lab.FirewallRule{Verdict: lab.StripOption, Option: lab.MPTCPOption(lab.AnySubtype)},
+			),
+			Shows: []Symptom{counts(lab.ClientHost, "MPJoinSynTx", 2), counts(lab.ClientHost, "MPRstTx", 1)},
+			Host:  lab.ClientHost, Rule: rule.JoinStripped,
 		},
 		{
 			Name: "path-mended", Summary: "a join was reset, the firewall is gone, but the kernel does not retry",

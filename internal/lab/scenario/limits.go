@@ -43,9 +43,12 @@ func limitScenarios() []Scenario {
 		{
 			Name: "limit-eaten", Summary: "a pending join holds the only place",
 			Topology: triple().With(limited(1)),
-			Faults:   atServer("drop SYN with MP_JOIN on the second path", "eth1", lab.FirewallRule{Verdict: lab.Drop}.OnSYN(lab.SubtypeMPJoin)),
-			Shows:    []Symptom{joinHangs(client2)},
-			Host:     lab.ClientHost, Rule: rule.HangingAttempt,
+			Faults: atServer(
+				"drop SYN with MP_JOIN on the second path", "eth1",
+				lab.FirewallRule{Verdict: lab.Drop}.OnSYN(lab.SubtypeMPJoin),
+			),
+			Shows: []Symptom{joinHangs(client2)},
+			Host:  lab.ClientHost, Rule: rule.HangingAttempt,
 		},
 		{
 			Name: "table-full", Summary: "the server's table of endpoints is full",

@@ -42,14 +42,19 @@ func lossScenarios() []Scenario {
 			Host:   lab.ClientHost, Rule: rule.SilentPath,
 		},
 		{
-			Name: "second-path-one-way", Summary: "what the client sends on the second path is lost, what the server sends arrives",
+			Name: "second-path-one-way", Summary: "what the client sends on the second path is lost, what the " +
+				"server sends arrives",
 			Topology: uneven(), Traffic: streaming, Ready: bothJoined(1),
-			Faults: filter(Established, lab.ServerHost, "drop what comes in by the second path", "eth1", lab.FirewallRule{Verdict: lab.Drop}),
-			Shows:  []Symptom{pathSilent(client2)},
-			Host:   lab.ClientHost, Rule: rule.SilentPath,
+			Faults: filter(
+				Established, lab.ServerHost, "drop what comes in by the second path", "eth1",
+				lab.FirewallRule{Verdict: lab.Drop},
+			),
+			Shows: []Symptom{pathSilent(client2)},
+			Host:  lab.ClientHost, Rule: rule.SilentPath,
 		},
 		{
-			Name: "second-path-dead", Summary: "the same, until the kernel gives up the second subflow: it does not retry",
+			Name: "second-path-dead", Summary: "the same, until the kernel gives up the second subflow: it does not " +
+				"retry",
 			Topology: uneven().With(func(t *lab.Topology) { t.Client().Set("net.ipv4.tcp_retries2", "2") }),
 			Traffic:  streaming, Ready: bothJoined(1),
 			Faults: silence("the second path", "eth1"),
@@ -73,16 +78,31 @@ func addressLossScenarios() []Scenario {
 		{
 			Name: "first-address-removed", Summary: "the address of the first subflow is removed while data flows",
 			Topology: pair(), Traffic: streaming, Ready: bothJoined(1),
-			Faults: []Fault{{When: Established, Host: lab.ClientHost, RemoveAddress: netip.MustParsePrefix("10.0.1.2/24"), Device: "eth0"}},
-			Shows:  []Symptom{pathSilent(client1)},
-			Host:   lab.ClientHost, Rule: rule.SilentPath,
+			Faults: []Fault{
+				{
+					When:          Established,
+					Host:          lab.ClientHost,
+					RemoveAddress: netip.MustParsePrefix("10.0.1.2/24"),
+					Device:        "eth0",
+				},
+			},
+			Shows: []Symptom{pathSilent(client1)},
+			Host:  lab.ClientHost, Rule: rule.SilentPath,
 		},
 		{
-			Name: "second-address-removed", Summary: "the endpoint's address is removed while data flows, the endpoint stays",
+			Name: "second-address-removed", Summary: "the endpoint's address is removed while data flows, the " +
+				"endpoint stays",
 			Topology: uneven(), Traffic: streaming, Ready: bothJoined(1),
-			Faults: []Fault{{When: Established, Host: lab.ClientHost, RemoveAddress: netip.MustParsePrefix("10.0.2.2/24"), Device: "eth1"}},
-			Shows:  []Symptom{pathSilent(client2)},
-			Host:   lab.ClientHost, Rule: rule.AddressMissing,
+			Faults: []Fault{
+				{
+					When:          Established,
+					Host:          lab.ClientHost,
+					RemoveAddress: netip.MustParsePrefix("10.0.2.2/24"),
+					Device:        "eth1",
+				},
+			},
+			Shows: []Symptom{pathSilent(client2)},
+			Host:  lab.ClientHost, Rule: rule.AddressMissing,
 		},
 		{
 			Name: "backup-idle", Summary: "the second subflow is a backup: the first carries everything",

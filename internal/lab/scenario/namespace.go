@@ -55,7 +55,10 @@ func nested() lab.Topology {
 func withGuest() lab.Topology {
 	t := pair()
 	route(t.Client(), "eth0")
-	t.Hosts = append(t.Hosts, lab.HostSpec{Name: guestHost, Sysctls: weakHost(), Routes: defaultRoute(), Limits: &mptcp.Limits{Subflows: 2}})
+	t.Hosts = append(
+		t.Hosts,
+		lab.HostSpec{Name: guestHost, Sysctls: weakHost(), Routes: defaultRoute(), Limits: &mptcp.Limits{Subflows: 2}},
+	)
 	t.Links = append(t.Links, behind(guestHost, lab.ClientHost))
 	return t
 }

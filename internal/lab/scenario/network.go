@@ -52,7 +52,9 @@ func triple() lab.Topology {
 	c := t.Client()
 	c.Endpoints = append(c.Endpoints, subflowOn(client3, "eth2"))
 	c.Rules = append(c.Rules, lab.PolicyRule{From: netip.MustParsePrefix("10.0.3.2/32"), Table: 103, Priority: 103})
-	c.Routes = append(c.Routes, lab.Route{To: anywhere4(), Via: netip.MustParseAddr("10.0.3.1"), Dev: "eth2", Table: 103})
+	c.Routes = append(
+		c.Routes, lab.Route{To: anywhere4(), Via: netip.MustParseAddr("10.0.3.1"), Dev: "eth2", Table: 103},
+	)
 	t.Links = append(t.Links, lab.Link{
 		A: lab.End{Host: lab.ClientHost, Name: "eth2", Addresses: prefixes("10.0.3.2/24")},
 		B: lab.End{Host: lab.ServerHost, Name: "eth2", Addresses: prefixes("10.0.3.1/24")},

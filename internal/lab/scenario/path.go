@@ -22,15 +22,21 @@ func pathScenarios() []Scenario {
 			Host:     lab.ClientHost, Rule: rule.ServerUsesTCP,
 		},
 		{
-			Name: "syn-dropped", Summary: "a firewall drops SYN packets with MPTCP: the kernel leaves MPTCP out for an hour",
-			Topology: pair().With(func(t *lab.Topology) { t.Client().Prefer("net.mptcp.syn_retrans_before_tcp_fallback", "1") }),
-			Traffic:  Traffic{Connections: 2},
-			Faults:   atServer("drop SYN with MP_CAPABLE", "eth0", capable(lab.Drop)),
-			Shows:    []Symptom{counts(lab.ClientHost, "Blackhole", 1), counts(lab.ClientHost, "MPCapableSYNTXDisabled", 1)},
-			Host:     lab.ClientHost, Rule: rule.Blackhole, Needs: "Blackhole",
+			Name: "syn-dropped", Summary: "a firewall drops SYN packets with MPTCP: the kernel leaves MPTCP out for " +
+				"an hour",
+			Topology: pair().With(func(t *lab.Topology) {
+				t.Client().Prefer("net.mptcp.syn_retrans_before_tcp_fallback", "1")
+			}),
+			Traffic: Traffic{Connections: 2},
+			Faults:  atServer("drop SYN with MP_CAPABLE", "eth0", capable(lab.Drop)),
+			Shows: []Symptom{
+				counts(lab.ClientHost, "Blackhole", 1), counts(lab.ClientHost, "MPCapableSYNTXDisabled", 1),
+			},
+			Host: lab.ClientHost, Rule: rule.Blackhole, Needs: "Blackhole",
 		},
 		{
-			Name: "syn-reset", Summary: "a firewall resets SYN packets with MPTCP: the program sees \"connection refused\"",
+			Name: "syn-reset", Summary: "a firewall resets SYN packets with MPTCP: the program sees \"connection " +
+				"refused\"",
 			Topology: pair(), Traffic: Traffic{Refused: syscall.ECONNREFUSED, Repeat: true},
 			Faults: atServer("reject SYN with MP_CAPABLE by a reset", "eth0", capable(lab.RejectReset)),
 			Shows:  []Symptom{counts(lab.ClientHost, "MPCapableSYNTX", 2)},
@@ -43,7 +49,8 @@ func pathScenarios() []Scenario {
 func dataScenarios() []Scenario {
 	return []Scenario{
 		{
-			Name: "data-stripped-to-client", Summary: "a middlebox removes MPTCP from the data that the client receives",
+			Name: "data-stripped-to-client", Summary: "a middlebox removes MPTCP from the data that the client " +
+				"receives",
 			Topology: singleLink(),
 			Faults:   filter(BeforeTraffic, lab.ClientHost, "remove DSS", "eth0", strips(lab.SubtypeDSS)),
 			Shows:    []Symptom{fellBack(lab.ClientHost)},

@@ -12,13 +12,15 @@ import (
 func routeScenarios() []Scenario {
 	return []Scenario{
 		{
-			Name: "wrong-link", Summary: "no dev and no routing rule for the source: the second subflow leaves through the first link",
+			Name: "wrong-link", Summary: "no dev and no routing rule for the source: the second subflow leaves " +
+				"through the first link",
 			Topology: pair().With(noSourceRule).With(func(t *lab.Topology) { t.Client().Endpoints[0].Dev = "" }),
 			Shows:    bothJoined(1),
 			Host:     lab.ClientHost, Rule: rule.WrongLink,
 		},
 		{
-			Name: "wrong-link-filtered", Summary: "the same, and the server's reverse path filter drops packets from the wrong link",
+			Name: "wrong-link-filtered", Summary: "the same, and the server's reverse path filter drops packets " +
+				"from the wrong link",
 			Topology: pair().With(noSourceRule).With(func(t *lab.Topology) {
 				t.Client().Endpoints[0].Dev = ""
 				strict(t.Server())
@@ -43,7 +45,8 @@ func routeScenarios() []Scenario {
 func boundRouteScenarios() []Scenario {
 	return []Scenario{
 		{
-			Name: "phantom-route", Summary: "dev is given, but no route leads from it: the kernel looks for the peer on the link itself",
+			Name: "phantom-route", Summary: "dev is given, but no route leads from it: the kernel looks for the " +
+				"peer on the link itself",
 			Topology: pair().With(noSourceRule).With(func(t *lab.Topology) {
 				t.Server().Set("net.ipv4.conf.all.arp_ignore", "1") // else it answers for its other address
 			}),
@@ -73,11 +76,14 @@ func boundRouteScenarios() []Scenario {
 			Host:  lab.ClientHost, Rule: rule.TunnelRoute,
 		},
 		{
-			Name: "rule-by-mark", Summary: "joins carry the program's mark, a rule by mark gives them their route, and a firewall drops them",
+			Name: "rule-by-mark", Summary: "joins carry the program's mark, a rule by mark gives them their route, " +
+				"and a firewall drops them",
 			Topology: pair().With(markedRoute), Traffic: Traffic{Mark: routedMark},
-			Faults: atServer("drop SYN with MP_JOIN", "eth1", lab.FirewallRule{Verdict: lab.Drop}.OnSYN(lab.SubtypeMPJoin)),
-			Shows:  []Symptom{joinHangs(client2)},
-			Host:   lab.ClientHost, Rule: rule.JoinUnanswered,
+			Faults: atServer(
+				"drop SYN with MP_JOIN", "eth1", lab.FirewallRule{Verdict: lab.Drop}.OnSYN(lab.SubtypeMPJoin),
+			),
+			Shows: []Symptom{joinHangs(client2)},
+			Host:  lab.ClientHost, Rule: rule.JoinUnanswered,
 		},
 		{
 			Name: "one-subnet", Summary: "two links in one subnet, and an endpoint without dev",
@@ -96,7 +102,9 @@ func noSourceRule(t *lab.Topology) { t.Client().Rules, t.Client().Routes = nil, 
 
 // strict switches the reverse path filter of a host to strict.
 func strict(h *lab.HostSpec) {
-	h.Sysctls = []lab.Sysctl{{Name: "net.ipv4.conf.all.rp_filter", Value: "1"}, {Name: "net.ipv4.conf.default.rp_filter", Value: "1"}}
+	h.Sysctls = []lab.Sysctl{
+		{Name: "net.ipv4.conf.all.rp_filter", Value: "1"}, {Name: "net.ipv4.conf.default.rp_filter", Value: "1"},
+	}
 }
 
 // routedMark is the mark of sockets for which a rule has the route of the second path.
@@ -106,5 +114,7 @@ const routedMark = 0x20
 // mark.
 func markedRoute(t *lab.Topology) {
 	c := t.Client()
-	c.Rules = []lab.PolicyRule{{From: netip.MustParsePrefix(client2 + "/32"), Mark: routedMark, Table: 102, Priority: 102}}
+	c.Rules = []lab.PolicyRule{
+		{From: netip.MustParsePrefix(client2 + "/32"), Mark: routedMark, Table: 102, Priority: 102},
+	}
 }

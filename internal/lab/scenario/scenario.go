@@ -161,9 +161,11 @@ func (s Symptom) String() string {
 func All() []Scenario {
 	var all []Scenario
 	for _, family := range [][]Scenario{
-		healthyScenarios(), hostScenarios(), namespaceScenarios(), applicationScenarios(), connectionScenarios(), limitScenarios(),
+		healthyScenarios(), hostScenarios(), namespaceScenarios(),
+		applicationScenarios(), connectionScenarios(), limitScenarios(),
 		endpointScenarios(), announcementScenarios(), routeScenarios(), boundRouteScenarios(),
-		peerScenarios(), joinScenarios(), firewallScenarios(), pathScenarios(), dataScenarios(), lossScenarios(), addressLossScenarios(),
+		peerScenarios(), joinScenarios(), firewallScenarios(), pathScenarios(),
+		dataScenarios(), lossScenarios(), addressLossScenarios(),
 	} {
 		all = append(all, family...)
 	}

@@ -30,8 +30,7 @@ func redHat() lab.Topology {
 		Name:    "redhat",
 		Summary: "Red Hat's procedure: a client with Ethernet and Wi-Fi in one subnet",
 		Hosts: []lab.HostSpec{
-			{Name: lab.ServerHost, Sysctls: weakHost()},
-			{Name: "switch", Bridges: []string{"br0"}},
+			{Name: lab.ServerHost, Sysctls: weakHost()}, {Name: "switch", Bridges: []string{"br0"}},
 			{Name: lab.ClientHost, Sysctls: append(weakHost(), oneSubnet()...)},
 		},
 		Links: []lab.Link{
@@ -49,8 +48,7 @@ func redHat() lab.Topology {
 			},
 		},
 		Paths: []lab.Path{
-			path("enp1s0", "192.0.2.2", "192.0.2.1"),
-			path("wlp1s0", "192.0.2.3", "192.0.2.1"),
+			path("enp1s0", "192.0.2.2", "192.0.2.1"), path("wlp1s0", "192.0.2.3", "192.0.2.1"),
 		},
 	}
 }
@@ -92,15 +90,27 @@ func announce() lab.Topology {
 
 // natted puts a router with source NAT on the second path.
 func natted() lab.Topology {
-	server, client := lab.HostSpec{Name: lab.ServerHost, Sysctls: weakHost()}, lab.HostSpec{Name: lab.ClientHost, Sysctls: weakHost()}
+	server, client := lab.HostSpec{
+		Name:    lab.ServerHost,
+		Sysctls: weakHost(),
+	}, lab.HostSpec{
+		Name:    lab.ClientHost,
+		Sysctls: weakHost(),
+	}
 	client.Limits = &mptcp.Limits{Subflows: 2}
-	client.Endpoints = []lab.Endpoint{{Address: netip.MustParseAddr("192.168.2.2"), Dev: "eth1", Flags: mptcp.FlagSubflow}}
+	client.Endpoints = []lab.Endpoint{
+		{Address: netip.MustParseAddr("192.168.2.2"), Dev: "eth1", Flags: mptcp.FlagSubflow},
+	}
 	client.Rules = []lab.PolicyRule{{From: netip.MustParsePrefix("192.168.2.2/32"), Table: 102, Priority: 102}}
-	client.Routes = []lab.Route{{To: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("192.168.2.1"), Dev: "eth1", Table: 102}}
+	client.Routes = []lab.Route{
+		{To: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("192.168.2.1"), Dev: "eth1", Table: 102},
+	}
 	router := lab.HostSpec{
-		Name:     "router",
-		Sysctls:  append(weakHost(), lab.Sysctl{Name: "net.ipv4.ip_forward", Value: "1"}),
-		Routes:   []lab.Route{{To: netip.MustParsePrefix("10.0.1.0/24"), Via: netip.MustParseAddr("10.0.2.1"), Dev: "wan"}},
+		Name:    "router",
+		Sysctls: append(weakHost(), lab.Sysctl{Name: "net.ipv4.ip_forward", Value: "1"}),
+		Routes: []lab.Route{
+			{To: netip.MustParsePrefix("10.0.1.0/24"), Via: netip.MustParseAddr("10.0.2.1"), Dev: "wan"},
+		},
 		Firewall: []lab.FirewallRule{{Hook: lab.HookPostrouting, Out: "wan", Verdict: lab.Masquerade}},
 	}
 	return lab.Topology{
@@ -140,8 +150,10 @@ func twoLinks(client1, server1, client2, server2 string) lab.Topology {
 			{
 				Name:    lab.ClientHost,
 				Sysctls: weakHost(),
-				Rules:   []lab.PolicyRule{{From: netip.PrefixFrom(c2.Addr(), c2.Addr().BitLen()), Table: 102, Priority: 102}},
-				Routes:  []lab.Route{{To: anywhere, Via: s2.Addr(), Dev: "eth1", Table: 102}},
+				Rules: []lab.PolicyRule{
+					{From: netip.PrefixFrom(c2.Addr(), c2.Addr().BitLen()), Table: 102, Priority: 102},
+				},
+				Routes: []lab.Route{{To: anywhere, Via: s2.Addr(), Dev: "eth1", Table: 102}},
 			},
 		},
 		Links: []lab.Link{
@@ -165,8 +177,7 @@ func twoLinks(client1, server1, client2, server2 string) lab.Topology {
 // namespace inherits the machine's rp_filter, so it is set and not assumed.
 func weakHost() []lab.Sysctl {
 	return []lab.Sysctl{
-		{Name: "net.ipv4.conf.all.rp_filter", Value: "0"},
-		{Name: "net.ipv4.conf.default.rp_filter", Value: "0"},
+		{Name: "net.ipv4.conf.all.rp_filter", Value: "0"}, {Name: "net.ipv4.conf.default.rp_filter", Value: "0"},
 	}
 }
 

@@ -17,7 +17,10 @@ import (
 func (r *Run) carryOut(ctx context.Context, v *view) error {
 	var failed error
 	if v.plan.Limits != nil {
-		u := pathmanager.LimitsUpdate{Subflows: &v.plan.Limits.Subflows, AddAddrAccepted: &v.plan.Limits.AddAddrAccepted}
+		u := pathmanager.LimitsUpdate{
+			Subflows:        &v.plan.Limits.Subflows,
+			AddAddrAccepted: &v.plan.Limits.AddAddrAccepted,
+		}
 		if err := r.pm.SetLimits(ctx, u); err != nil {
 			failed = fmt.Errorf("%s: [limits] %s: %w", r.File, r.limitKeys(), err)
 		}

@@ -41,7 +41,9 @@ func (h *hostReader) read(ctx context.Context) (*policy.Host, error) {
 		host.Addresses = append(host.Addresses, policy.Address{
 			Addr: a.Addr.Unmap().WithZone(""), Link: link.Name, IfIndex: int32(a.IfIndex),
 			Present: !a.Tentative && !a.DADFailed,
-			Lasting: link.Usable() && !link.Loopback && a.Scope == "global" && !a.Tentative && !a.DADFailed && !a.Deprecated && !a.Temporary,
+			Lasting: link.Usable() && !link.Loopback && a.Scope == "global" && !a.Tentative && !a.DADFailed &&
+				!a.Deprecated &&
+				!a.Temporary,
 		})
 	}
 	return host, nil

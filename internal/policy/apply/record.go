@@ -90,8 +90,10 @@ func (r *recordFile) lock() error {
 	if err != nil {
 		folder.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return fmt.Errorf("another `policy watch` or `policy apply` is running in this network namespace (it holds %s)",
-				filepath.Join(r.directory, r.name+".lock"))
+			return fmt.Errorf(
+				"another `policy watch` or `policy apply` is running in this network namespace (it holds %s)",
+				filepath.Join(r.directory, r.name+".lock"),
+			)
 		}
 		return fmt.Errorf("%w (--state names another folder)", err)
 	}

@@ -20,7 +20,9 @@ func TestMain(m *testing.M) { labtest.Main(m) }
 
 // made is a record with one endpoint.
 func made() *policy.State {
-	return &policy.State{Endpoints: []mptcp.Endpoint{{ID: 1, Address: netip.MustParseAddr("10.99.1.1"), Flags: mptcp.FlagSubflow}}}
+	return &policy.State{
+		Endpoints: []mptcp.Endpoint{{ID: 1, Address: netip.MustParseAddr("10.99.1.1"), Flags: mptcp.FlagSubflow}},
+	}
 }
 
 // in does something with the record of a namespace.

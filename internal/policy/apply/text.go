@@ -24,7 +24,9 @@ func (r *Run) writePlan(ctx context.Context, v *view) error {
 	}
 	w := r.Out
 	if v.plan.Limits != nil {
-		fmt.Fprintf(w, "limits: subflows %d add_addr_accepted %d\n", v.plan.Limits.Subflows, v.plan.Limits.AddAddrAccepted)
+		fmt.Fprintf(
+			w, "limits: subflows %d add_addr_accepted %d\n", v.plan.Limits.Subflows, v.plan.Limits.AddAddrAccepted,
+		)
 	}
 	for _, note := range r.limitNotes(v) {
 		fmt.Fprintln(w, "note: "+note)
@@ -49,15 +51,21 @@ func (r *Run) limitNotes(v *view) []string {
 	if v.plan.Limits == nil || len(keys) == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("kernels before Linux 7.2 refuse limits above %d: %s", policy.SafeLimit, strings.Join(keys, ", "))}
+	return []string{
+		fmt.Sprintf("kernels before Linux 7.2 refuse limits above %d: %s", policy.SafeLimit, strings.Join(keys, ", ")),
+	}
 }
 
 func (r *Run) writeLeft(w io.Writer, left []policy.Left) {
 	for _, l := range left {
 		if l.InTheWay {
-			fmt.Fprintf(w, "in the way: %s does not belong to the policy, which wants %s (--exclusive takes it over)\n", endpointText(l.Endpoint), endpointText(l.Wanted))
+			fmt.Fprintf(
+				w, "in the way: %s does not belong to the policy, which wants %s (--exclusive takes it over)\n",
+				endpointText(l.Endpoint), endpointText(l.Wanted),
+			)
 		} else if l.AsWanted() {
-			fmt.Fprintf(w, "left alone: %s is already as wanted, but others added it (--exclusive takes it over)\n", endpointText(l.Endpoint))
+			fmt.Fprintf(w, "left alone: %s is already as wanted, but others added it (--exclusive takes it over)\n",
+				endpointText(l.Endpoint))
 		} else {
 			fmt.Fprintf(w, "left alone: %s does not belong to the policy\n", endpointText(l.Endpoint))
 		}
@@ -98,14 +106,23 @@ func endpointText(e mptcp.Endpoint) string {
 // writeManagers names others that manage endpoints here.
 func (r *Run) writeManagers(ctx context.Context, w io.Writer, left int) {
 	if settings, err := counters.New("").Sysctls(); err == nil && settings.PathManagerName() == "userspace" {
-		fmt.Fprintln(w, "note: new connections use the userspace path manager (mptcpd?), which ignores endpoints and limits")
+		fmt.Fprintln(
+			w, "note: new connections use the userspace path manager (mptcpd?), which ignores endpoints and limits",
+		)
 	}
 	found, err := managers.Find(ctx, "/proc")
 	if err != nil {
 		return // a note less
 	}
 	for _, p := range slices.Concat(found.Here, found.Maybe) {
-		fmt.Fprintf(w, "note: %s (pid %d) runs in this network namespace and may add and delete endpoints; %d do not belong to the policy\n", p.Name, p.PID, left)
+		fmt.Fprintf(
+			w,
+			"note: %s (pid %d) runs in this network namespace and may add and delete endpoints; %d do not belong to "+
+				"the policy\n",
+			p.Name,
+			p.PID,
+			left,
+		)
 	}
 }
 

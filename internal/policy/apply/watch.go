@@ -132,7 +132,10 @@ func (w *watcher) pace(plan *policy.Plan, now time.Time) {
 // tell prints what is about to be done.
 func (w *watcher) tell(plan *policy.Plan) {
 	if plan.Limits != nil {
-		fmt.Fprintf(w.run.Out, "limits: subflows %d add_addr_accepted %d\n", plan.Limits.Subflows, plan.Limits.AddAddrAccepted)
+		fmt.Fprintf(
+			w.run.Out, "limits: subflows %d add_addr_accepted %d\n", plan.Limits.Subflows,
+			plan.Limits.AddAddrAccepted,
+		)
 	}
 	for _, c := range plan.Changes {
 		fmt.Fprintln(w.run.Out, changeText(c))

@@ -49,7 +49,11 @@ func TestPaceKnowsPorts(t *testing.T) {
 	w := &watcher{holds: map[holdKey]*hold{}}
 	now := time.Unix(1000, 0)
 	for port := range uint16(3) {
-		plan := &policy.Plan{Changes: []policy.Change{{Kind: policy.Add, After: mptcp.Endpoint{Address: netip.MustParseAddr("192.0.2.3"), Port: port}}}}
+		plan := &policy.Plan{
+			Changes: []policy.Change{
+				{Kind: policy.Add, After: mptcp.Endpoint{Address: netip.MustParseAddr("192.0.2.3"), Port: port}},
+			},
+		}
 		if w.pace(plan, now); len(plan.Changes) != 1 {
 			t.Errorf("port %d was held back", port)
 		}

@@ -41,7 +41,15 @@ func (c *Config) Narrow(f *doctor.Facts) {
 	f.Connections = keep(f.Connections, c.Matches)
 	f.PlainFlows, f.Blackholed = c.flows(f.PlainFlows), c.flows(f.Blackholed)
 	f.PlainListeners = slices.DeleteFunc(f.PlainListeners, func(l doctor.Listener) bool {
-		return !c.Listens(&mptcp.Connection{Family: mptcp.FamilyOf(l.Local.Addr()), State: mptcp.StateListen, Local: l.Local, Inode: l.Inode, Processes: l.Processes})
+		return !c.Listens(
+			&mptcp.Connection{
+				Family:    mptcp.FamilyOf(l.Local.Addr()),
+				State:     mptcp.StateListen,
+				Local:     l.Local,
+				Inode:     l.Inode,
+				Processes: l.Processes,
+			},
+		)
 	})
 	switch {
 	case f.Focus == "":
@@ -55,7 +63,9 @@ func (c *Config) Narrow(f *doctor.Facts) {
 func (c *Config) flows(list []doctor.Flow) []doctor.Flow {
 	return slices.DeleteFunc(list, func(f doctor.Flow) bool {
 		return !c.Matches(&mptcp.Connection{
-			Family: mptcp.FamilyOf(f.Local.Addr()), State: f.State, Local: f.Local, Remote: f.Remote, Processes: f.Processes,
+			Family: mptcp.FamilyOf(
+				f.Local.Addr(),
+			), State: f.State, Local: f.Local, Remote: f.Remote, Processes: f.Processes,
 		})
 	})
 }

@@ -58,10 +58,13 @@ func TestSocketsTell(t *testing.T) {
 	if len(f.Connections) != 1 || !slices.Equal(f.Connections[0].Processes, holder) {
 		t.Errorf("connections %+v", f.Connections)
 	}
-	if len(f.Listeners) != 2 || f.Listeners[0].Waiting != 3 || f.Listeners[0].MostWaiting != 5 || f.Listeners[1].Local.Port() != 12400 || f.Listeners[1].Inode != 0 {
+	if len(f.Listeners) != 2 || f.Listeners[0].Waiting != 3 || f.Listeners[0].MostWaiting != 5 ||
+		f.Listeners[1].Local.Port() != 12400 ||
+		f.Listeners[1].Inode != 0 {
 		t.Errorf("listeners %+v", f.Listeners)
 	}
-	if len(f.PlainFlows) != 1 || !slices.Equal(f.PlainFlows[0].Processes, holder) || len(f.PlainListeners) != 1 || len(f.Blackholed) != 1 {
+	if len(f.PlainFlows) != 1 || !slices.Equal(f.PlainFlows[0].Processes, holder) || len(f.PlainListeners) != 1 ||
+		len(f.Blackholed) != 1 {
 		t.Errorf("plain %+v, listeners %+v, blackholed %+v", f.PlainFlows, f.PlainListeners, f.Blackholed)
 	}
 }
@@ -85,7 +88,8 @@ func TestHeardTell(t *testing.T) {
 	h.Take(mptcp.Event{Type: mptcp.EventLost, Lost: 4, Time: since.Add(2)})
 	f := doctor.Facts{Connections: []mptcp.Connection{{Token: 1}, {Token: 2}, {Token: 3}}}
 	h.Tell(&f)
-	if len(f.Events) != 1 || f.EventsLost != 4 || !f.EventsSince.Equal(since) || !slices.Equal(f.EarlierThan, []mptcp.Token{2, 3}) {
+	if len(f.Events) != 1 || f.EventsLost != 4 || !f.EventsSince.Equal(since) ||
+		!slices.Equal(f.EarlierThan, []mptcp.Token{2, 3}) {
 		t.Errorf("%d events, %d lost, since %v, earlier %v", len(f.Events), f.EventsLost, f.EventsSince, f.EarlierThan)
 	}
 }
@@ -98,7 +102,8 @@ func TestHeardKeepsTheNewest(t *testing.T) {
 	}
 	var f doctor.Facts
 	h.Tell(&f)
-	if len(f.Events) != gather.MostEvents || !f.EventsSince.Equal(time.Unix(3, 0)) || !f.Events[0].Time.Equal(time.Unix(4, 0)) {
+	if len(f.Events) != gather.MostEvents || !f.EventsSince.Equal(time.Unix(3, 0)) ||
+		!f.Events[0].Time.Equal(time.Unix(4, 0)) {
 		t.Errorf("%d events since %v, the first of %v", len(f.Events), f.EventsSince, f.Events[0].Time)
 	}
 }
@@ -108,7 +113,9 @@ func TestLookups(t *testing.T) {
 	f := doctor.Facts{
 		Connections: []mptcp.Connection{{
 			Token: 1, Side: mptcp.SideClient, State: mptcp.StateEstablished, Local: client, Remote: server,
-			Subflows: []mptcp.Subflow{{Initial: true, FullyEstablished: true, TCP: mptcp.StateEstablished, Local: client, Remote: server}},
+			Subflows: []mptcp.Subflow{
+				{Initial: true, FullyEstablished: true, TCP: mptcp.StateEstablished, Local: client, Remote: server},
+			},
 		}},
 		Endpoints: []mptcp.Endpoint{{ID: 1, Address: netip.MustParseAddr("10.0.2.2"), Flags: mptcp.FlagSubflow}},
 	}
@@ -124,8 +131,12 @@ func TestLookups(t *testing.T) {
 		{"bare", syscall.EACCES, "permission denied"},
 		{"unknown", gather.ErrUnknown, ""},
 	} {
-		answers := gather.Lookups(&f, func(hostnet.LookupRequest) (hostnet.Route, error) { return hostnet.Route{}, tt.err })
-		if tt.want == "" && len(answers) > 0 || tt.want != "" && (len(answers) != len(f.LookupsWanted()) || answers[0].Error != tt.want) {
+		answers := gather.Lookups(
+			&f,
+			func(hostnet.LookupRequest) (hostnet.Route, error) { return hostnet.Route{}, tt.err },
+		)
+		if tt.want == "" && len(answers) > 0 ||
+			tt.want != "" && (len(answers) != len(f.LookupsWanted()) || answers[0].Error != tt.want) {
 			t.Errorf("%s: %+v", tt.name, answers)
 		}
 	}

@@ -102,14 +102,21 @@ func (t *TCPSockets) Take(s *sockdiag.Subflow) {
 	case s.State == mptcp.StateTimeWait || s.State == mptcp.StateNewSynRecv || s.State == mptcp.StateSynRecv:
 		return // nobody's, or nobody's yet
 	case s.ULP != uapi.ULPMPTCP:
-	case s.HasMPTCP && s.MPTCP.TokenLocal == 0 && s.MPTCP.TokenRemote == 0 && (s.State == mptcp.StateEstablished || s.State == mptcp.StateCloseWait):
+	case s.HasMPTCP && s.MPTCP.TokenLocal == 0 && s.MPTCP.TokenRemote == 0 &&
+		(s.State == mptcp.StateEstablished || s.State == mptcp.StateCloseWait):
 		list = &t.Blackholed
 	default:
 		return
 	}
 	if len(*list) < mostFlows {
 		*list = append(*list, mptcp.Connection{
-			Family: s.Family, State: s.State, Local: s.Local, Remote: s.Remote, Inode: s.Inode, UID: s.UID, Cookie: s.Cookie,
+			Family: s.Family,
+			State:  s.State,
+			Local:  s.Local,
+			Remote: s.Remote,
+			Inode:  s.Inode,
+			UID:    s.UID,
+			Cookie: s.Cookie,
 		})
 	}
 }

@@ -199,7 +199,13 @@ func TestTrackerAgreesWithTheKernelAfterChurn(t *testing.T) {
 					lost += churn(t, pathmanager.ListenConfig{Engine: engine}, done%2 == 1, &all)
 				})
 			}
-			t.Logf("%d rounds in %v; connections: %v; events lost: %d", done, time.Since(began).Round(time.Second), &all, lost)
+			t.Logf(
+				"%d rounds in %v; connections: %v; events lost: %d",
+				done,
+				time.Since(began).Round(time.Second),
+				&all,
+				lost,
+			)
 			if lost == 0 {
 				t.Error("no events were lost: the readers did not stall enough to test that")
 			}
@@ -256,8 +262,16 @@ func (o *observer) explain(t *testing.T) {
 		return
 	}
 	s := o.tracker.State()
-	t.Logf("%s: lost %d of which %d were told, generation %d, error %v; the kernel -, the tracker +:\n%s", o.name,
-		o.host.Listener().Lost(), s.Lost(), s.Generation(), s.Err(), cmp.Diff(dumped(t, o.host), summary(slices.Collect(s.Connections()))))
+	t.Logf(
+		"%s: lost %d of which %d were told, generation %d, error %v; the kernel -, the tracker +:\n%s",
+		o.name,
+		o.host.Listener().
+			Lost(),
+		s.Lost(),
+		s.Generation(),
+		s.Err(),
+		cmp.Diff(dumped(t, o.host), summary(slices.Collect(s.Connections()))),
+	)
 }
 
 // needRing skips the test where the ring engine cannot run: BPF is for the initial
@@ -308,7 +322,10 @@ func summary(connections []mptcp.Connection) []string {
 		line := fmt.Sprintf("%v %v>%v %v fallback %v", c.Token, c.Local, c.Remote, c.State, c.Fallback)
 		var subflows []string
 		for _, s := range c.Subflows {
-			subflows = append(subflows, fmt.Sprintf(" [%v>%v %v:%v %v]", s.Local, s.Remote, s.LocalID, s.RemoteID, s.Initial))
+			subflows = append(
+				subflows,
+				fmt.Sprintf(" [%v>%v %v:%v %v]", s.Local, s.Remote, s.LocalID, s.RemoteID, s.Initial),
+			)
 		}
 		slices.Sort(subflows)
 		lines = append(lines, line+fmt.Sprint(subflows))

@@ -110,7 +110,8 @@ func (d *dumper) sockets(protocol uint32, datagram []byte) {
 		return
 	}
 	rows := recording.AppendRows(nil, datagram, func(payload []byte) bool {
-		return protocol != unix.IPPROTO_TCP || sockdiag.DecodeSubflow(payload, &d.row) == nil && d.row.ULP == uapi.ULPMPTCP
+		return protocol != unix.IPPROTO_TCP ||
+			sockdiag.DecodeSubflow(payload, &d.row) == nil && d.row.ULP == uapi.ULPMPTCP
 	})
 	if len(rows) > 0 && len(rows) <= pcapng.MaxPacket-recording.CookedSize {
 		d.blocks = recording.AppendMessages(d.blocks, d.number, d.now, recording.NetlinkSockDiag, rows)
@@ -259,7 +260,13 @@ func (d *dumper) readHost(ctx context.Context, h *Host) error {
 		d.ip, d.asked = g.f.IPRoute2, true
 	}
 	f := &doctor.Facts{
-		Kernel: g.f.Kernel, Subscribers: g.f.Subscribers, Managers: g.f.Managers, MaybeManagers: g.f.MaybeManagers, IPRoute2: d.ip, Firewall: g.f.Firewall, Unseen: g.f.Unseen,
+		Kernel:        g.f.Kernel,
+		Subscribers:   g.f.Subscribers,
+		Managers:      g.f.Managers,
+		MaybeManagers: g.f.MaybeManagers,
+		IPRoute2:      d.ip,
+		Firewall:      g.f.Firewall,
+		Unseen:        g.f.Unseen,
 	}
 	text, err := json.Marshal(f)
 	if err == nil && !bytes.Equal(text, d.host) {

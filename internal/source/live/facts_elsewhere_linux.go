@@ -70,7 +70,11 @@ func (g *gathering) elsewhere(ctx context.Context) {
 
 // other tells what a namespace holds.
 func (g *gathering) other(ctx context.Context, n *hostnet.NamedNamespace) (doctor.Namespace, error) {
-	other := doctor.Namespace{Name: n.Name, Hint: n.Process, Managed: slices.Contains(g.managed, fmt.Sprintf("net:[%d]", n.Inode))}
+	other := doctor.Namespace{
+		Name:    n.Name,
+		Hint:    n.Process,
+		Managed: slices.Contains(g.managed, fmt.Sprintf("net:[%d]", n.Inode)),
+	}
 	if n.Name == "" {
 		other.Name = strconv.Itoa(n.PID)
 	}
@@ -136,7 +140,8 @@ func countSockets(ctx context.Context, other *doctor.Namespace) error {
 		if other.Connections++; other.Connections == mostCounted {
 			break
 		}
-		made := c.State == mptcp.StateEstablished && !served[c.Local.Port()] && !c.Remote.Addr().IsLoopback() && c.Remote.Addr() != c.Local.Addr()
+		made := c.State == mptcp.StateEstablished && !served[c.Local.Port()] && !c.Remote.Addr().IsLoopback() &&
+			c.Remote.Addr() != c.Local.Addr()
 		if made && !c.Info.Fallback() && c.Info.Limits().Subflows == 0 {
 			other.Single++
 		}

@@ -31,7 +31,11 @@ func (g *gathering) watch(ctx context.Context) *watch {
 		return nil
 	}
 	if g.f.Sysctls.Raw != nil && g.f.Sysctls.PathManagerName() != "kernel" {
-		g.gap("events", "doctor does not listen, because listening makes the kernel accept joins that a userspace path manager must manage")
+		g.gap(
+			"events",
+			"doctor does not listen, because listening makes the kernel accept joins that a userspace path manager "+
+				"must manage",
+		)
 		return nil
 	}
 	if g.round.many {
@@ -47,7 +51,12 @@ func (g *gathering) watch(ctx context.Context) *watch {
 		g.miss("events", err)
 		return nil
 	}
-	w := &watch{since: time.Now(), listener: listener, earlier: map[mptcp.Token]bool{}, done: make(chan []mptcp.Event, 1)}
+	w := &watch{
+		since:    time.Now(),
+		listener: listener,
+		earlier:  map[mptcp.Token]bool{},
+		done:     make(chan []mptcp.Event, 1),
+	}
 	ctx, w.stop = context.WithCancel(ctx)
 	go func() {
 		defer listener.Close()

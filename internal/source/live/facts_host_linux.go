@@ -26,7 +26,11 @@ import (
 // MPTCP here, where Dial says that it is not supported.
 func KernelFacts() doctor.Facts {
 	h := &Host{counters: counters.New("")}
-	g := &gathering{h: h, c: &gather.Config{}, f: doctor.Facts{Time: time.Now(), Kernel: doctor.Kernel{Release: kernel.Release()}}}
+	g := &gathering{
+		h: h,
+		c: &gather.Config{},
+		f: doctor.Facts{Time: time.Now(), Kernel: doctor.Kernel{Release: kernel.Release()}},
+	}
 	g.trySocket()
 	if sysctls, err := h.counters.Sysctls(); err == nil {
 		g.f.Sysctls = sysctls
@@ -120,7 +124,9 @@ func (g *gathering) subscribers(ctx context.Context) {
 		// Where it is not known who holds a socket, it may be a daemon.
 		holders, _ := owners.Processes(ctx, func(inode uint32) bool { return listening[inode] })
 		for inode, processes := range holders {
-			if !slices.ContainsFunc(processes, func(p mptcp.Process) bool { return !slices.Contains(watchers, p.Name) }) {
+			if !slices.ContainsFunc(
+				processes, func(p mptcp.Process) bool { return !slices.Contains(watchers, p.Name) },
+			) {
 				delete(listening, inode)
 			}
 		}

@@ -158,7 +158,10 @@ func TestFactsOfLookups(t *testing.T) {
 			return err
 		}
 		defer pm.Close()
-		return pm.AddEndpoint(t.Context(), mptcp.Endpoint{Address: second, IfIndex: int32(index), Flags: mptcp.FlagSubflow})
+		return pm.AddEndpoint(
+			t.Context(),
+			mptcp.Endpoint{Address: second, IfIndex: int32(index), Flags: mptcp.FlagSubflow},
+		)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -204,7 +207,9 @@ func TestFactsOfOtherNamespaces(t *testing.T) {
 	anywhere := netip.MustParsePrefix("0.0.0.0/0")
 	inner.Routes = []lab.Route{{To: anywhere, Via: netip.MustParseAddr("10.7.0.1"), Dev: "eth0"}}
 	outer.Sysctls = []lab.Sysctl{{Name: "net.ipv4.ip_forward", Value: "1"}}
-	far.Routes = []lab.Route{{To: netip.MustParsePrefix("10.7.0.0/24"), Via: netip.MustParseAddr("10.8.0.1"), Dev: "eth0"}}
+	far.Routes = []lab.Route{
+		{To: netip.MustParsePrefix("10.7.0.0/24"), Via: netip.MustParseAddr("10.8.0.1"), Dev: "eth0"},
+	}
 	end := func(host, name, address string) lab.End {
 		return lab.End{Host: host, Name: name, Addresses: []netip.Prefix{netip.MustParsePrefix(address)}}
 	}
@@ -229,7 +234,14 @@ func TestFactsOfOtherNamespaces(t *testing.T) {
 		return f.Elsewhere[i], true
 	}
 	f := factsOf(t, l.Host("outer").Namespace, nil)
-	want := doctor.Namespace{Name: strconv.Itoa(pid), Hint: "in-a-container", Connections: 1, Single: 1, Used: true, Behind: true}
+	want := doctor.Namespace{
+		Name:        strconv.Itoa(pid),
+		Hint:        "in-a-container",
+		Connections: 1,
+		Single:      1,
+		Used:        true,
+		Behind:      true,
+	}
 	if n, ok := inside(&f); !ok || n != want {
 		t.Errorf("got %+v, want %+v; gaps %v", f.Elsewhere, want, f.Unseen)
 	}
@@ -249,7 +261,10 @@ func TestFactsOfOtherNamespaces(t *testing.T) {
 			return err
 		}
 		defer pm.Close()
-		return pm.AddEndpoint(t.Context(), mptcp.Endpoint{Address: netip.MustParseAddr("10.8.0.1"), Flags: mptcp.FlagSubflow})
+		return pm.AddEndpoint(
+			t.Context(),
+			mptcp.Endpoint{Address: netip.MustParseAddr("10.8.0.1"), Flags: mptcp.FlagSubflow},
+		)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -102,7 +102,8 @@ func undecided(connections []mptcp.Connection) bool {
 	for i := range connections {
 		for j := range connections[i].Subflows {
 			s := &connections[i].Subflows[j]
-			if !s.Initial && s.State == mptcp.SubflowPending && s.TCP == mptcp.StateSynSent && s.Backoff == 0 && s.Lost == 0 {
+			if !s.Initial && s.State == mptcp.SubflowPending && s.TCP == mptcp.StateSynSent && s.Backoff == 0 &&
+				s.Lost == 0 {
 				return true
 			}
 		}
@@ -221,7 +222,10 @@ func (g *gathering) firewall(ctx context.Context) {
 		return
 	}
 	if len(g.f.Firewall.Legacy) > 0 {
-		g.gap("the rules of iptables-legacy", "doctor does not read them; there are the tables "+strings.Join(g.f.Firewall.Legacy, ", "))
+		g.gap(
+			"the rules of iptables-legacy",
+			"doctor does not read them; there are the tables "+strings.Join(g.f.Firewall.Legacy, ", "),
+		)
 	}
 }
 

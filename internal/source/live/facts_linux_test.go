@@ -82,7 +82,9 @@ func TestFacts(t *testing.T) {
 	}
 	f := factsOf(t, ns, &gather.Config{Window: 10 * time.Millisecond})
 
-	if f.Kernel.Release != kernel.Release() || !f.Kernel.SocketTried || f.Kernel.SocketError != 0 || f.Kernel.Events == nil || !*f.Kernel.Events {
+	if f.Kernel.Release != kernel.Release() || !f.Kernel.SocketTried || f.Kernel.SocketError != 0 ||
+		f.Kernel.Events == nil ||
+		!*f.Kernel.Events {
 		t.Errorf("kernel %+v", f.Kernel)
 	}
 	if f.Sysctls.Enabled == nil || !*f.Sysctls.Enabled {

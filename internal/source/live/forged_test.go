@@ -122,7 +122,11 @@ func TestForgedEventsOfAContainerChangeNothing(t *testing.T) {
 			stop := run(t, tracker)
 			token := connected(t, &lab.Namespace{Namespace: inside})
 			await.True(t, "the connection", func() bool { return len(connectionsIn(tracker.State(), name)) == 2 })
-			sent, refused, listeners := container.forge(t, dial(t, w.own, &live.Config{Events: &pathmanager.ListenConfig{}}).Listener().Family(), token)
+			sent, refused, listeners := container.forge(
+				t,
+				dial(t, w.own, &live.Config{Events: &pathmanager.ListenConfig{}}).Listener().Family(),
+				token,
+			)
 			if sent == 0 || refused != 0 || (listeners == 0) != numbered {
 				t.Errorf("%d sent, %d refused by the kernel, %d listeners seen", sent, refused, listeners)
 			}

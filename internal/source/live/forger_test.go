@@ -88,7 +88,20 @@ func listenerPorts(of []uint32) (ports []uint32, err error) {
 	for line := range strings.Lines(string(table)) {
 		var sk string
 		var protocol, port, groups, rmem, wmem, dump, locks, drops, inode uint32
-		n, _ := fmt.Sscanf(line, "%s %d %d %x %d %d %d %d %d %d", &sk, &protocol, &port, &groups, &rmem, &wmem, &dump, &locks, &drops, &inode)
+		n, _ := fmt.Sscanf(
+			line,
+			"%s %d %d %x %d %d %d %d %d %d",
+			&sk,
+			&protocol,
+			&port,
+			&groups,
+			&rmem,
+			&wmem,
+			&dump,
+			&locks,
+			&drops,
+			&inode,
+		)
 		if n == 10 && protocol == unix.NETLINK_GENERIC && groups != 0 && slices.Contains(of, inode) {
 			ports = append(ports, port)
 		}

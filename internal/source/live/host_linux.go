@@ -349,7 +349,10 @@ func (h *Host) Listeners(ctx context.Context) ([]source.Listener, error) {
 		if err != nil {
 			return listeners, err
 		}
-		listeners = append(listeners, source.Listener{Connection: source.Connection(h.netns, &l), Waiting: l.RecvQueue, Backlog: l.SendQueue})
+		listeners = append(
+			listeners,
+			source.Listener{Connection: source.Connection(h.netns, &l), Waiting: l.RecvQueue, Backlog: l.SendQueue},
+		)
 	}
 	return listeners, nil
 }

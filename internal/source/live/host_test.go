@@ -115,7 +115,10 @@ func TestSampleFindsWhatCameAndWent(t *testing.T) {
 		if again++; again%400 == 1 {
 			manage(t, ns, func(pm *pathmanager.Client) error {
 				_ = pm.RemoveEndpoint(t.Context(), 6) // there is none the first time
-				return pm.AddEndpoint(t.Context(), mptcp.Endpoint{ID: 6, Address: netip.MustParseAddr("10.77.2.1"), Flags: mptcp.FlagSubflow})
+				return pm.AddEndpoint(
+					t.Context(),
+					mptcp.Endpoint{ID: 6, Address: netip.MustParseAddr("10.77.2.1"), Flags: mptcp.FlagSubflow},
+				)
 			})
 		}
 		return agree(4)()

@@ -55,7 +55,10 @@ func (w *world) dial(t *testing.T, events *pathmanager.ListenConfig) *live.Hosts
 	t.Helper()
 	var hosts *live.Hosts
 	err := w.own.Do(func() (err error) {
-		hosts, err = live.DialAll(t.Context(), &live.HostsConfig{Events: events, Search: w.search, Warn: func(err error) { t.Log(err) }})
+		hosts, err = live.DialAll(
+			t.Context(),
+			&live.HostsConfig{Events: events, Search: w.search, Warn: func(err error) { t.Log(err) }},
+		)
 		return err
 	})
 	if err != nil {
@@ -193,7 +196,8 @@ func TestTrackerAgreesWithTheKernelAfterChurnOfNamespaces(t *testing.T) {
 	// A machine that does much else may not storm enough in a few rounds.
 	done := 0
 	more := func() bool {
-		return (lost == 0 || made <= done*len(churnedNames) || !all.complete()) && time.Since(began) < patience && !t.Failed()
+		return (lost == 0 || made <= done*len(churnedNames) || !all.complete()) && time.Since(began) < patience &&
+			!t.Failed()
 	}
 	for ; done < n || more(); done++ {
 		t.Run(fmt.Sprint(done), func(t *testing.T) {
@@ -201,7 +205,14 @@ func TestTrackerAgreesWithTheKernelAfterChurnOfNamespaces(t *testing.T) {
 			made, lost = made+m, lost+l
 		})
 	}
-	t.Logf("%d rounds in %v; namespaces: %d; connections: %v; events lost: %d", done, time.Since(began).Round(time.Second), made, &all, lost)
+	t.Logf(
+		"%d rounds in %v; namespaces: %d; connections: %v; events lost: %d",
+		done,
+		time.Since(began).Round(time.Second),
+		made,
+		&all,
+		lost,
+	)
 	if lost == 0 {
 		t.Error("no events were lost: the readers did not stall enough to test that")
 	}
@@ -236,12 +247,21 @@ func churnNamespaces(t *testing.T, all *tally) (made int, lost uint64) {
 	}
 	defer func() {
 		if t.Failed() {
-			t.Logf("namespaces: %v; the tracker has %d ends of connections, error: %v", netnsNames(hosts.Views()), tracker.State().Len(), tracker.State().Err())
+			t.Logf(
+				"namespaces: %v; the tracker has %d ends of connections, error: %v",
+				netnsNames(hosts.Views()),
+				tracker.State().Len(),
+				tracker.State().Err(),
+			)
 			for _, l := range lives {
 				if l.storm == nil || l.gone {
 					continue
 				}
-				t.Logf("%s: the kernel -, the tracker +:\n%s", l.name, cmp.Diff(l.truth(t), summary(connectionsIn(tracker.State(), l.name))))
+				t.Logf(
+					"%s: the kernel -, the tracker +:\n%s",
+					l.name,
+					cmp.Diff(l.truth(t), summary(connectionsIn(tracker.State(), l.name))),
+				)
 			}
 		}
 	}()

@@ -115,7 +115,13 @@ func (h *Hosts) listen() (err error) {
 	if h.main, err = pathmanager.Listen(&listen); err == nil || !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
-	h.warn("all", fmt.Errorf("one socket for the events of all namespaces needs CAP_NET_BROADCAST: each namespace gets its own: %w", err))
+	h.warn(
+		"all",
+		fmt.Errorf(
+			"one socket for the events of all namespaces needs CAP_NET_BROADCAST: each namespace gets its own: %w",
+			err,
+		),
+	)
 	return nil
 }
 
@@ -225,11 +231,22 @@ func openFiles() int {
 // crowded says that namespaces are left out for want of descriptors.
 func crowded(left, all int) error {
 	if all-left >= mostMembers {
-		return fmt.Errorf("%d of %d network namespaces are left out: one process looks into at most %d; others can be looked "+
-			"into one by one (-n)", left, all, mostMembers)
+		return fmt.Errorf(
+			"%d of %d network namespaces are left out: one process looks into at most %d; others can be looked "+
+				"into one by one (-n)",
+			left,
+			all,
+			mostMembers,
+		)
 	}
-	return fmt.Errorf("%d of %d network namespaces are left out: each takes %d open files, and this process may have %d "+
-		"(RLIMIT_NOFILE: `ulimit -n`, or LimitNOFILE= of a unit, raises that)", left, all, descriptorsEach, openFiles())
+	return fmt.Errorf(
+		"%d of %d network namespaces are left out: each takes %d open files, and this process may have %d "+
+			"(RLIMIT_NOFILE: `ulimit -n`, or LimitNOFILE= of a unit, raises that)",
+		left,
+		all,
+		descriptorsEach,
+		openFiles(),
+	)
 }
 
 // refresh looks for namespaces, unless Batches does or it was done just now.
@@ -246,7 +263,10 @@ func (h *Hosts) refresh(ctx context.Context) error {
 // entering says what is missing to enter a namespace.
 func entering(n hostnet.NamedNamespace, err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("network namespace %v is left out: entering it needs CAP_SYS_ADMIN, and CAP_NET_ADMIN in it for events: %w", n, err)
+		return fmt.Errorf(
+			"network namespace %v is left out: entering it needs CAP_SYS_ADMIN, and CAP_NET_ADMIN in it for events: %w",
+			n, err,
+		)
 	}
 	return fmt.Errorf("network namespace %v is left out: %w", n, err)
 }

@@ -15,7 +15,10 @@ import (
 // takes a lock for each place of its table of them, which may be as dear as all
 // else that a host with few connections is asked.
 func (h *Host) Listing(ctx context.Context, brief bool) (*track.Listing, error) {
-	l := &track.Listing{Brief: brief, Facts: track.Snapshot{Time: time.Now(), Netns: h.netns, PathManager: h.pathManager()}}
+	l := &track.Listing{
+		Brief: brief,
+		Facts: track.Snapshot{Time: time.Now(), Netns: h.netns, PathManager: h.pathManager()},
+	}
 	if err := h.listConnections(ctx, l); err != nil {
 		return nil, err
 	}

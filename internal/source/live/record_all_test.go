@@ -93,7 +93,11 @@ func TestRecordAllNamespaces(t *testing.T) {
 	await.True(t, "a dump with the subflows", func() bool { return dumpedSubflows(t, replay(), name, token) == 2 })
 	await.True(t, "the processes that hold it", func() bool { return knowsHolder(t, replay(), name) })
 	conns[0].Close()
-	await.True(t, "the end of the connection", func() bool { return recordedEvent(replay(), name, mptcp.EventClosed, token) })
+	await.True(
+		t,
+		"the end of the connection",
+		func() bool { return recordedEvent(replay(), name, mptcp.EventClosed, token) },
+	)
 	p.Close()
 	await.True(t, "the end of the namespace", func() bool { return !sees(replay(), name) })
 	cancel()
@@ -209,7 +213,10 @@ func checkInterfaces(t *testing.T, data []byte, want string) {
 	names := map[string]bool{}
 	for i := 0; i+1 < len(file.Interfaces); i += 2 {
 		messages, facts := file.Interfaces[i], file.Interfaces[i+1]
-		if messages.LinkType != pcapng.LinkTypeNetlink || facts.LinkType != pcapng.LinkTypeUser0 || messages.Name != facts.Name || messages.Name == "" || names[messages.Name] {
+		if messages.LinkType != pcapng.LinkTypeNetlink || facts.LinkType != pcapng.LinkTypeUser0 ||
+			messages.Name != facts.Name ||
+			messages.Name == "" ||
+			names[messages.Name] {
 			t.Errorf("interfaces %+v, %+v", messages, facts)
 		}
 		names[messages.Name] = true
@@ -289,7 +296,11 @@ func (d *fullDisk) Write(b []byte) (int, error) {
 func TestRecordToAFullDisk(t *testing.T) {
 	ns := labtest.MPTCP(t)
 	err := ns.Do(func() error {
-		_, err := live.Record(t.Context(), &fullDisk{room: 2000}, &live.RecordConfig{Events: &pathmanager.ListenConfig{}})
+		_, err := live.Record(
+			t.Context(),
+			&fullDisk{room: 2000},
+			&live.RecordConfig{Events: &pathmanager.ListenConfig{}},
+		)
 		return err
 	})
 	if !errors.Is(err, syscall.ENOSPC) || strings.Count(err.Error(), "no space left") != 1 {

@@ -125,7 +125,9 @@ func told(errs ...error) error {
 // open opens what is recorded.
 func (r *recorder) open(ctx context.Context) (err error) {
 	if r.config.All {
-		r.hosts, err = DialAll(ctx, &HostsConfig{Events: r.config.Events, Search: r.config.Search, Warn: r.config.Warn, recorder: r})
+		r.hosts, err = DialAll(
+			ctx, &HostsConfig{Events: r.config.Events, Search: r.config.Search, Warn: r.config.Warn, recorder: r},
+		)
 		return err
 	}
 	r.dump = r.newDumper("")
@@ -168,8 +170,12 @@ func (r *recorder) number(netns string) int {
 		return 2 * i
 	}
 	r.interfaces = append(r.interfaces, netns)
-	r.pending = pcapng.AppendInterface(r.pending, pcapng.Interface{LinkType: pcapng.LinkTypeNetlink, Name: netns, Description: "netlink messages"})
-	r.pending = pcapng.AppendInterface(r.pending, pcapng.Interface{LinkType: pcapng.LinkTypeUser0, Name: netns, Description: "facts (JSON)"})
+	r.pending = pcapng.AppendInterface(
+		r.pending, pcapng.Interface{LinkType: pcapng.LinkTypeNetlink, Name: netns, Description: "netlink messages"},
+	)
+	r.pending = pcapng.AppendInterface(
+		r.pending, pcapng.Interface{LinkType: pcapng.LinkTypeUser0, Name: netns, Description: "facts (JSON)"},
+	)
 	return 2 * (len(r.interfaces) - 1)
 }
 
@@ -179,13 +185,20 @@ func (r *recorder) begin() error {
 	now := time.Now()
 	b := recording.AppendMessages(nil, 0, now, recording.NetlinkGeneric, r.own().pm.Family().Raw)
 	b, err := recording.AppendFactPacket(b, 1, now, &recording.Fact{
-		Fact: recording.FactRecording, Version: recording.Version, Kernel: release, Program: r.config.Program, Events: r.config.Events != nil, All: r.config.All,
+		Fact:    recording.FactRecording,
+		Version: recording.Version,
+		Kernel:  release,
+		Program: r.config.Program,
+		Events:  r.config.Events != nil,
+		All:     r.config.All,
 	})
 	if err != nil {
 		return err
 	}
 	r.mu.Lock()
-	r.pending = append(pcapng.AppendSection(nil, pcapng.Section{OS: "Linux " + release, Application: r.config.Program}), r.pending...)
+	r.pending = append(
+		pcapng.AppendSection(nil, pcapng.Section{OS: "Linux " + release, Application: r.config.Program}),
+		r.pending...)
 	r.mu.Unlock()
 	return r.write(nil, b, Progress{})
 }

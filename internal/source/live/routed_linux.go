@@ -99,7 +99,9 @@ func routeFacts(asked []hostnet.Flow, devices []uint32) []track.RouteFact {
 		switch {
 		case !twice:
 			at[pair] = len(facts)
-			facts = append(facts, track.RouteFact{Source: flow.Source, Destination: flow.Destination, IfIndex: devices[i]})
+			facts = append(
+				facts, track.RouteFact{Source: flow.Source, Destination: flow.Destination, IfIndex: devices[i]},
+			)
 		case facts[j].IfIndex != devices[i]:
 			facts[j].IfIndex = 0
 		}
@@ -112,7 +114,8 @@ func unboundFlows(rows []track.SubflowRow, marks map[mptcp.Token]uint32) *routed
 	f := &routed{seen: map[hostnet.Flow]struct{}{}}
 	for i := range rows {
 		if r := &rows[i]; r.IfIndex == 0 && r.HasToken && r.Remote.Addr().IsValid() {
-			f.seen[hostnet.Flow{Source: r.Local.Addr(), Destination: r.Remote.Addr(), Mark: marks[r.Token]}] = struct{}{}
+			flow := hostnet.Flow{Source: r.Local.Addr(), Destination: r.Remote.Addr(), Mark: marks[r.Token]}
+			f.seen[flow] = struct{}{}
 		}
 	}
 	return f

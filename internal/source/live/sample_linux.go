@@ -86,7 +86,9 @@ func (h *Host) Sample(ctx context.Context, netns string, tokens []mptcp.Token) (
 
 // lookupSubflows looks known sockets up. It is not complete where a connection has
 // other subflows than these.
-func (h *Host) lookupSubflows(ctx context.Context, tokens []mptcp.Token, sockets []sockdiag.Socket) (rows []track.SubflowRow, complete bool, err error) {
+func (h *Host) lookupSubflows(
+	ctx context.Context, tokens []mptcp.Token, sockets []sockdiag.Socket,
+) (rows []track.SubflowRow, complete bool, err error) {
 	began := time.Now()
 	alive := make(map[mptcp.Token]int, len(tokens))
 	for s, err := range h.diag.SubflowsBySocket(ctx, sockets) {

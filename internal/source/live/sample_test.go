@@ -161,7 +161,13 @@ func TestLookupsAmongManySockets(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("by lookup %v, %d and %d subflows: %s", c.byLookup(), len(dumped), len(lookedUp), cmp.Diff(dumped, lookedUp, comparer()))
+			t.Fatalf(
+				"by lookup %v, %d and %d subflows: %s",
+				c.byLookup(),
+				len(dumped),
+				len(lookedUp),
+				cmp.Diff(dumped, lookedUp, comparer()),
+			)
 		}
 	}
 	// And left to itself, by what both really take.

@@ -40,7 +40,10 @@ func crowd(t *testing.T, n int) *world {
 				return err
 			}
 			defer pm.Close()
-			return pm.AddEndpoint(t.Context(), mptcp.Endpoint{Address: netip.MustParseAddr("192.0.2.1"), Flags: mptcp.FlagSubflow})
+			return pm.AddEndpoint(
+				t.Context(),
+				mptcp.Endpoint{Address: netip.MustParseAddr("192.0.2.1"), Flags: mptcp.FlagSubflow},
+			)
 		})
 		if err = errors.Join(err, w.name(ns.Path(), fmt.Sprint("crowd-", i))); err != nil {
 			t.Fatal(err)
@@ -121,7 +124,8 @@ func TestOthersAreToldAlike(t *testing.T) {
 		}
 		told := 0
 		for _, n := range together[i].Elsewhere {
-			if n.Endpoints != 1 || n.Makers != 1 || n.Connections != 0 || !strings.HasPrefix(n.Name, "crowd-") || n.Name == view.Netns() {
+			if n.Endpoints != 1 || n.Makers != 1 || n.Connections != 0 || !strings.HasPrefix(n.Name, "crowd-") ||
+				n.Name == view.Netns() {
 				t.Errorf("%s is told of %+v", view.Netns(), n)
 			}
 			told++
@@ -156,7 +160,10 @@ func TestTooManyNamespacesForTheDescriptors(t *testing.T) {
 	var warned []string
 	var hosts *live.Hosts
 	err := w.own.Do(func() (err error) {
-		hosts, err = live.DialAll(t.Context(), &live.HostsConfig{Search: w.search, Warn: func(err error) { warned = append(warned, err.Error()) }})
+		hosts, err = live.DialAll(
+			t.Context(),
+			&live.HostsConfig{Search: w.search, Warn: func(err error) { warned = append(warned, err.Error()) }},
+		)
 		return err
 	})
 	if err != nil {

@@ -35,7 +35,15 @@ const (
 	fates
 )
 
-var fateNames = [fates]string{"closed", "half closed", "aborted", "aborted by the peer", "closed with data unread", "plain TCP", "kept open"}
+var fateNames = [fates]string{
+	"closed",
+	"half closed",
+	"aborted",
+	"aborted by the peer",
+	"closed with data unread",
+	"plain TCP",
+	"kept open",
+}
 
 // tally counts the connections of storms by their fate.
 type tally struct {

@@ -18,7 +18,8 @@ func TestUnreadable(t *testing.T) {
 		want string
 	}{
 		{1, false, "1 process belongs to other users: it may have a network namespace that is left out; root sees all"},
-		{2, false, "2 processes belong to other users: they may have network namespaces that are left out; root sees all"},
+		{2, false, "2 processes belong to other users: they may have network namespaces that are left out; root " +
+			"sees all"},
 		{1, true, "the kernel hides 1 process even from root: it may have a network namespace that is left out"},
 	} {
 		if got := unreadable(test.n, test.root).Error(); got != test.want {

@@ -63,7 +63,8 @@ func TestCompressedRecording(t *testing.T) {
 	large = pcapng.AppendInterface(large, pcapng.Interface{LinkType: pcapng.LinkTypeUser0})
 	large = pcapng.AppendPacket(large, pcapng.Packet{Data: make([]byte, 3<<20), Time: time.Unix(0, 0)})
 	bomb := zipped(t, large)
-	if _, _, err := readBounded(bytes.NewReader(bomb), 2<<20); err == nil || !strings.Contains(err.Error(), "larger than 2 MiB") {
+	if _, _, err := readBounded(bytes.NewReader(bomb), 2<<20); err == nil ||
+		!strings.Contains(err.Error(), "larger than 2 MiB") {
 		t.Errorf("%d bytes that become too many: %v", len(bomb), err)
 	}
 }

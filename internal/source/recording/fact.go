@@ -33,12 +33,14 @@ const (
 type Fact struct {
 	Fact string `json:"fact"`
 
-	Version   int                        `json:"version,omitempty"`   // of FactRecording
-	Kernel    string                     `json:"kernel,omitempty"`    // release
-	Program   string                     `json:"program,omitempty"`   // that recorded
-	Events    bool                       `json:"events,omitempty"`    // they were subscribed to
-	Round     int                        `json:"round,omitempty"`     // of FactSnapshot: those of one round were taken one after the other
-	All       bool                       `json:"all,omitempty"`       // of FactRecording: the interfaces have the names of their network namespaces
+	Version int    `json:"version,omitempty"` // of FactRecording
+	Kernel  string `json:"kernel,omitempty"`  // release
+	Program string `json:"program,omitempty"` // that recorded
+	Events  bool   `json:"events,omitempty"`  // they were subscribed to
+	// of FactSnapshot: those of one round were taken one after the other
+	Round int `json:"round,omitempty"`
+	// of FactRecording: the interfaces have the names of their network namespaces
+	All       bool                       `json:"all,omitempty"`
 	Protocol  uint32                     `json:"protocol,omitempty"`  // of factSockets: 6 or 262
 	Sysctls   map[string]string          `json:"sysctls,omitempty"`   // by name
 	Path      string                     `json:"path,omitempty"`      // of FactFile, below /proc
@@ -51,7 +53,8 @@ type Fact struct {
 	Shared    bool                       `json:"shared,omitempty"`    // of FactLost: of whichever namespace
 	Part      []byte                     `json:"part,omitempty"`      // of factPart: of the fact's JSON
 	More      bool                       `json:"more,omitempty"`      // of factPart: another part follows
-	Refused   uint64                     `json:"refused,omitempty"`   // of FactStop: messages that were not the kernel's
+	// of FactStop: messages that were not the kernel's
+	Refused uint64 `json:"refused,omitempty"`
 }
 
 // Lookup is a question for a route with the kernel's answer.

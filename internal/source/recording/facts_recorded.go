@@ -141,7 +141,10 @@ func (s *recorded) deviceFacts(f *doctor.Facts) {
 		var conf counters.IPv4Conf
 		known := false
 		for setting, value := range map[string]*int{
-			"rp_filter": &conf.RPFilter, "arp_filter": &conf.ARPFilter, "arp_ignore": &conf.ARPIgnore, "arp_announce": &conf.ARPAnnounce,
+			"rp_filter":    &conf.RPFilter,
+			"arp_filter":   &conf.ARPFilter,
+			"arp_ignore":   &conf.ARPIgnore,
+			"arp_announce": &conf.ARPAnnounce,
 		} {
 			text, ok := s.file("sys/net/ipv4/conf/" + name + "/" + setting)
 			if n, err := strconv.Atoi(strings.TrimSpace(text)); ok && err == nil {

@@ -20,7 +20,8 @@ func (s *recorded) eventFacts(f *doctor.Facts, base *recorded) {
 	}
 	heard := gather.Heard{Since: base.time, Earlier: map[mptcp.Token]bool{}}
 	entries := s.recording.entries
-	for i := sort.Search(len(entries), func(i int) bool { return entries[i].time.After(base.time) }); i < len(entries); i++ {
+	first := sort.Search(len(entries), func(i int) bool { return entries[i].time.After(base.time) })
+	for i := first; i < len(entries); i++ {
 		e := &entries[i]
 		shared := s.recording.all && e.netns == "" // a loss
 		if !e.told() || e.netns != s.netns && !shared {
@@ -91,7 +92,8 @@ func (s *recorded) fellBack(fallen map[mptcp.Token]*mptcp.Connection, counted co
 		if !known[token] {
 			c.Since = s.time
 		}
-		if cause := doctor.FallbackCause(stage, c.Side, counted); cause.Counter != "" && cause.Confidence == track.Certain {
+		if cause := doctor.FallbackCause(stage, c.Side, counted); cause.Counter != "" &&
+			cause.Confidence == track.Certain {
 			c.FallbackCause = cause.Counter
 		}
 		delete(fallen, token)

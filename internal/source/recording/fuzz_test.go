@@ -45,7 +45,8 @@ func piecesOf(t testing.TB) pieces {
 				continue
 			}
 			seen[k] = true
-			if _, m, _ := cooked(packet.Data); link == pcapng.LinkTypeNetlink && nlmsg.Message(m).Type() == genericControl {
+			if _, m, _ := cooked(packet.Data); link == pcapng.LinkTypeNetlink &&
+				nlmsg.Message(m).Type() == genericControl {
 				p.family = packet.Data
 			}
 			if link == pcapng.LinkTypeUser0 {
@@ -117,7 +118,10 @@ func (p *pieces) build(data []byte) []byte {
 	interfaces, now := 2, time.Unix(1_700_000_000, 0)
 	b = pcapng.AppendPacket(b, pcapng.Packet{Time: now, Data: p.family})
 	put := func(link int, data []byte) {
-		b = pcapng.AppendPacket(b, pcapng.Packet{Interface: (link + 2*int(s.byte())) % interfaces, Time: now, Data: data})
+		b = pcapng.AppendPacket(
+			b,
+			pcapng.Packet{Interface: (link + 2*int(s.byte())) % interfaces, Time: now, Data: data},
+		)
 	}
 	for len(s.rest) > 0 && len(b) < 1<<16 {
 		switch s.byte() % instructions {

@@ -171,13 +171,16 @@ func (s *recorded) Snapshot(context.Context) (track.Snapshot, error) {
 	seen := map[uint64]bool{}
 	var row sockdiag.Subflow
 	for _, payload := range s.subflows {
-		if sockdiag.DecodeSubflow(payload, &row) != nil || row.ULP != uapi.ULPMPTCP || row.State == mptcp.StateListen || seen[row.Cookie] {
+		if sockdiag.DecodeSubflow(payload, &row) != nil || row.ULP != uapi.ULPMPTCP || row.State == mptcp.StateListen ||
+			seen[row.Cookie] {
 			continue
 		}
 		seen[row.Cookie] = true
 		t.Subflows = append(t.Subflows, source.SubflowRow(&row))
 	}
-	t.Links, t.Addresses = make([]track.LinkFact, 0, len(s.network.Links)), make([]track.AddressFact, 0, len(s.network.Addresses))
+	t.Links, t.Addresses = make([]track.LinkFact, 0, len(s.network.Links)), make(
+		[]track.AddressFact, 0, len(s.network.Addresses),
+	)
 	for i := range s.network.Links {
 		t.Links = append(t.Links, source.LinkFact(&s.network.Links[i]))
 	}
@@ -258,7 +261,10 @@ func (s *recorded) Listeners(context.Context) ([]source.Listener, error) {
 	var listeners []source.Listener
 	for c := range s.sockets() {
 		if c.State == mptcp.StateListen {
-			listeners = append(listeners, source.Listener{Connection: source.Connection(s.netns, c), Waiting: c.RecvQueue, Backlog: c.SendQueue})
+			listeners = append(
+				listeners,
+				source.Listener{Connection: source.Connection(s.netns, c), Waiting: c.RecvQueue, Backlog: c.SendQueue},
+			)
 		}
 	}
 	return listeners, s.check()
@@ -375,7 +381,9 @@ func (s *recorded) Paths(_ context.Context, dst netip.Addr) (hostnet.PathReport,
 	}
 	if dst.IsValid() && !destinations[dst] {
 		known := slices.SortedFunc(maps.Keys(destinations), netip.Addr.Compare)
-		return hostnet.PathReport{}, fmt.Errorf("paths to %v: %w (the recording has the paths to %s)", dst, ErrNotRecorded, join(known))
+		return hostnet.PathReport{}, fmt.Errorf(
+			"paths to %v: %w (the recording has the paths to %s)", dst, ErrNotRecorded, join(known),
+		)
 	}
 	return hostnet.Candidates(s.network, dst, func(q hostnet.LookupRequest) (hostnet.Route, error) {
 		switch l, ok := answers[q]; {

@@ -146,7 +146,10 @@ func parseRecording(data []byte, allowance *Allowance) (*Recording, error) {
 		}
 	}
 	if r.family.ID == 0 {
-		return nil, errors.New("not a recording: neither mptcpctl wrote it, nor does it begin with the kernel's answer about the family mptcp_pm")
+		return nil, errors.New(
+			"not a recording: neither mptcpctl wrote it, nor does it begin with the kernel's answer about the " +
+				"family mptcp_pm",
+		)
 	}
 	slices.SortStableFunc(r.entries, func(a, b entry) int { return a.time.Compare(b.time) })
 	r.markRounds()

@@ -62,7 +62,13 @@ func TestTrackerFollowsRecordings(t *testing.T) {
 			for _, c := range want {
 				got, found := state.Find("", c.Token)
 				if !found || len(got.Connection.Subflows) != len(c.Subflows) {
-					t.Errorf("%v: found %v with %d subflows, want %d", c.Token, found, len(got.Connection.Subflows), len(c.Subflows))
+					t.Errorf(
+						"%v: found %v with %d subflows, want %d",
+						c.Token,
+						found,
+						len(got.Connection.Subflows),
+						len(c.Subflows),
+					)
 				}
 			}
 			first, end := r.Span()
@@ -87,7 +93,9 @@ func TestRecordingWithoutAnEnd(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s cut at %d: %v", name, cut, err)
 			}
-			if ends := bytes.Count(data[:cut-4], []byte(`{"fact":"end"}`)); len(r.snapshots) > ends || len(r.snapshots) < ends-1 || r.events > whole.events {
+			if ends := bytes.Count(data[:cut-4], []byte(`{"fact":"end"}`)); len(r.snapshots) > ends ||
+				len(r.snapshots) < ends-1 ||
+				r.events > whole.events {
 				t.Errorf("%s cut at %d: %d snapshots of %d, %d events", name, cut, len(r.snapshots), ends, r.events)
 			}
 		}

@@ -221,7 +221,12 @@ func newModel(from *recorded) *model {
 	if err != nil { // there was none
 		s = track.Snapshot{Time: from.time, Netns: from.netns}
 	}
-	m := &model{from: from, base: s, connections: map[mptcp.Token]mptcp.Connection{}, rows: map[mptcp.Token][]track.SubflowRow{}}
+	m := &model{
+		from:        from,
+		base:        s,
+		connections: map[mptcp.Token]mptcp.Connection{},
+		rows:        map[mptcp.Token][]track.SubflowRow{},
+	}
 	for _, c := range s.Connections {
 		m.connections[c.Token] = c
 		m.order = append(m.order, c.Token)
@@ -287,7 +292,9 @@ func (m *model) prove(local netip.Addr, device uint32) {
 			return
 		}
 	}
-	m.base.Links = append(m.base.Links, track.LinkFact{Index: device, Name: fmt.Sprintf("if%d", device), Up: true, Carrier: true})
+	m.base.Links = append(
+		m.base.Links, track.LinkFact{Index: device, Name: fmt.Sprintf("if%d", device), Up: true, Carrier: true},
+	)
 }
 
 // keep takes over from the model before what the event says has ended since: the

@@ -30,7 +30,8 @@ export function endpoints(main) {
               'p',
               {},
               `Path manager: ${n.path_manager || 'unknown'}. ` +
-                `Limits of each connection: ${own.subflows} additional subflows, ${own.add_addr_accepted} announced addresses.`,
+                `Limits of each connection: ${own.subflows} additional subflows, ` +
+                `${own.add_addr_accepted} announced addresses.`,
             ),
             n.endpoints.length === 0
               ? h('p', { class: 'faint' }, 'No endpoints: no connection gets another subflow from this host.')

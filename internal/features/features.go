@@ -1,4 +1,5 @@
-package cli
+// Package features asks the running kernel what it can do with MPTCP, and changes nothing.
+package features
 
 import (
 	"context"
@@ -20,9 +21,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// features are what the running kernel can do with MPTCP. A nil field was not to be
+// Features are what the running kernel can do with MPTCP. A nil field was not to be
 // found out.
-type features struct {
+type Features struct {
 	MPTCP       string   `json:"mptcp"` // "on", "off" (net.mptcp.enabled=0), "absent", or an error
 	Commands    []string `json:"path_manager_commands"`
 	Events      bool     `json:"events"`               // since Linux 5.12
@@ -35,9 +36,9 @@ type features struct {
 	Counters    int      `json:"counters"`             // how many MPTCP counters there are
 }
 
-// readFeatures asks the kernel, and changes nothing.
-func readFeatures(ctx context.Context) *features {
-	f := &features{MPTCP: mptcpState(), Commands: []string{}, Run: "yes"}
+// Read asks the kernel, and changes nothing.
+func Read(ctx context.Context) *Features {
+	f := &Features{MPTCP: mptcpState(), Commands: []string{}, Run: "yes"}
 	if pm, err := pathmanager.Dial(nil); err == nil {
 		defer pm.Close()
 		f.Events = pm.Family().Events != 0
@@ -98,7 +99,11 @@ func probeLaminar(ctx context.Context) *bool {
 			return err
 		}
 		defer pm.Close()
-		e := mptcp.Endpoint{ID: 1, Address: netip.MustParseAddr("192.0.2.1"), Flags: mptcp.FlagSubflow | mptcp.FlagLaminar}
+		e := mptcp.Endpoint{
+			ID:      1,
+			Address: netip.MustParseAddr("192.0.2.1"),
+			Flags:   mptcp.FlagSubflow | mptcp.FlagLaminar,
+		}
 		if err := pm.AddEndpoint(ctx, e); err != nil {
 			return err
 		}
@@ -122,8 +127,8 @@ func probeTCPIsMPTCP() *bool {
 	return new(err == nil)
 }
 
-// write writes the features, one a line.
-func (f *features) write(w io.Writer) error {
+// Write writes the features, one a line.
+func (f *Features) Write(w io.Writer) error {
 	yes := func(b *bool) string {
 		switch {
 		case b == nil:

@@ -1,0 +1,152 @@
+// Package pathadvice says what to type so that connections use the other paths of a host.
+package pathadvice
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"mptcpctl/counters"
+	"mptcpctl/hostnet"
+	"mptcpctl/internal/present"
+	"mptcpctl/internal/shell"
+	"mptcpctl/mptcp"
+)
+
+// Advice says what makes the paths of a network namespace usable.
+type Advice struct {
+	Device   func(index int32) string    // names the namespace's devices
+	Inside   func(command string) string // makes a command act on the namespace
+	Settings counters.Sysctls            // as far as they are known
+}
+
+// Of adds to the candidate paths which endpoints they have, and the commands that
+// make the others usable.
+func (a *Advice) Of(report hostnet.PathReport, endpoints []mptcp.Endpoint, limits mptcp.Limits) *present.Paths {
+	answer := &present.Paths{
+		Destinations: append([]hostnet.Destination{}, report.Destinations...),
+		Limits:       limits,
+		Paths:        []present.Path{},
+		Commands:     []string{},
+	}
+	wanted := uint32(0)
+	for _, p := range report.Paths {
+		path := present.Path{Path: p}
+		e, found := endpointOf(endpoints, p)
+		if found {
+			path.Endpoint = &present.PathEndpoint{ID: e.ID, Flags: e.Flags.Names()}
+			if e.IfIndex != 0 {
+				path.Endpoint.Dev = a.Device(e.IfIndex)
+			}
+		}
+		if p.Usable && !p.Initial {
+			a.advise(&path, e, found)
+		}
+		if path.Endpoint != nil && !p.Initial || path.Command != "" {
+			wanted++
+		}
+		if path.Command != "" {
+			answer.Commands = append(answer.Commands, path.Command)
+		}
+		answer.Paths = append(answer.Paths, path)
+	}
+	if wanted > limits.Subflows {
+		answer.Commands = slices.Insert(
+			answer.Commands, 0, a.Inside(fmt.Sprintf("mptcpctl limits set subflows %d", wanted)),
+		)
+	}
+	if on := a.Settings.Enabled; on != nil && !*on {
+		answer.Notes = append(answer.Notes, "MPTCP is disabled (net.mptcp.enabled=0): every connection is plain TCP")
+		answer.Commands = slices.Insert(answer.Commands, 0, a.Inside("sysctl -w net.mptcp.enabled=1"))
+	}
+	if a.Settings.PathManagerName() == "userspace" {
+		answer.Notes = append(
+			answer.Notes,
+			"the userspace path manager is selected: its daemon creates the subflows, and endpoints and limits are "+
+				"not used",
+		)
+	}
+	return answer
+}
+
+// endpointOf returns the endpoint of the path's address.
+func endpointOf(endpoints []mptcp.Endpoint, p hostnet.Path) (mptcp.Endpoint, bool) {
+	for _, e := range endpoints {
+		if e.Address.Unmap() == p.Address {
+			return e, true
+		}
+	}
+	return mptcp.Endpoint{}, false
+}
+
+// advise gives a usable path other than the initial one its command and its notes.
+func (a *Advice) advise(p *present.Path, e mptcp.Endpoint, found bool) {
+	add := fmt.Sprintf("mptcpctl endpoint add %v dev %s subflow", p.Address, shell.Word(p.Device))
+	switch {
+	case !found && p.SharesDevice: // no path of its own: its note says so
+	case !found:
+		p.Command = a.Inside(add)
+	case e.Flags.CreatesSubflows(), e.Flags.Has(mptcp.FlagImplicit):
+	case e.Flags.Has(mptcp.FlagLaminar):
+		p.Notes = append(
+			p.Notes,
+			"its endpoint (laminar) is used for an address that the peer announces, not for the peer's own",
+		)
+	default:
+		p.Command = a.Inside(
+			fmt.Sprintf(
+				"mptcpctl endpoint delete id %d && %s", e.ID,
+				strings.Join(append([]string{add}, keptFlags(e)...), " "),
+			),
+		)
+		p.Notes = append(
+			p.Notes,
+			fmt.Sprintf(
+				"its endpoint (%s) makes no subflow to the peer's own address: it lacks the flag subflow",
+				flagsOrNone(e.Flags),
+			),
+		)
+	}
+	if !p.OwnLink && (!found || e.IfIndex == 0) {
+		leaves := "by no device"
+		if p.LeavesBy != "" {
+			leaves = "by " + p.LeavesBy
+		}
+		p.Notes = append(
+			p.Notes,
+			fmt.Sprintf(
+				"the routes send packets from this address out %s: the endpoint needs dev %s, or the host a routing "+
+					"rule for this source",
+				leaves,
+				p.Device,
+			),
+		)
+	}
+	if p.SharesDevice {
+		p.Notes = append(p.Notes, "it is on the initial subflow's device: it adds a subflow, not a path")
+	}
+	if len(p.SharesPrefixWith) > 0 {
+		p.Notes = append(
+			p.Notes,
+			"its prefix is also on "+strings.Join(
+				p.SharesPrefixWith, ", ",
+			)+": either link may answer ARP for this address, so packets may arrive on the wrong one (sysctl "+
+				"net.ipv4.conf.all.arp_ignore=1)",
+		)
+	}
+	if p.Temporary {
+		p.Notes = append(p.Notes, "a temporary address: it disappears after about a day")
+	}
+}
+
+// keptFlags returns the flags that a new endpoint of the address should keep.
+func keptFlags(e mptcp.Endpoint) []string {
+	return (e.Flags & (mptcp.FlagBackup | mptcp.FlagSignal | mptcp.FlagFullmesh)).Names()
+}
+
+func flagsOrNone(f mptcp.EndpointFlags) string {
+	if f == 0 {
+		return "no flags"
+	}
+	return f.String()
+}
