@@ -32,6 +32,10 @@ var shared = []struct {
 		also: []string{"sockdiag/recorded_test.go"}, // names the machine as well
 	},
 	{
+		what: "the device of an endpoint", home: "mptcp/endpoint.go",
+		copy: regexp.MustCompile(`func (\([^)]*\) )?(deviceOf|endpointDevice|DeviceIndex)\(`),
+	},
+	{
 		what: "quoting for a shell", home: "internal/shell",
 		copy: regexp.MustCompile("`'\\\\''`"), // how a quote stands between quotes
 	},

@@ -130,15 +130,10 @@ func (v *view) device(index int) string {
 
 // link returns the link that the endpoint is bound to, or that holds its address.
 func (v *view) link(e mptcp.Endpoint) (hostnet.Link, bool) {
-	if e.IfIndex != 0 {
-		l, ok := v.links[int(e.IfIndex)]
-		return l, ok
-	}
-	a, ok := v.holders[plain(e.Address)]
-	if !ok {
-		return hostnet.Link{}, false
-	}
-	l, ok := v.links[a.IfIndex]
+	l, ok := v.links[e.DeviceIndex(func(a netip.Addr) (int, bool) {
+		holder, here := v.holders[plain(a)]
+		return holder.IfIndex, here
+	})]
 	return l, ok
 }
 

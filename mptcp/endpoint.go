@@ -102,3 +102,18 @@ type Limits struct {
 	AddAddrAccepted uint32 `json:"add_addr_accepted"` // announced addresses to use per connection
 	Subflows        uint32 `json:"subflows"`          // additional subflows per connection
 }
+
+// DeviceIndex returns the index of the device of the endpoint's subflows: the one that they
+// are bound to, or else the one that holder returns for the endpoint's address; 0 if there
+// is none. Only the first is certain: the kernel binds subflows to the index of the endpoint
+// (net/mptcp/subflow.c, __mptcp_subflow_connect), and leaves all others to the routes.
+func (e *Endpoint) DeviceIndex(holder func(netip.Addr) (index int, ok bool)) int {
+	if e.IfIndex != 0 {
+		return int(e.IfIndex)
+	}
+	index, ok := holder(e.Address.Unmap())
+	if !ok {
+		return 0
+	}
+	return index
+}

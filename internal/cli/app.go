@@ -52,8 +52,8 @@ func Main(args []string, s Streams, faces Faces) int {
 		interruptIgnored: signal.Ignored(os.Interrupt),
 		dial:             dialPathManager,
 	}
-	ctx := newSignals()
-	defer ctx.end()
+	ctx, end := withSignals(context.Background())
+	defer end()
 	defer a.close()
 	name := a.program
 	if len(args) > 0 {
@@ -71,6 +71,9 @@ func Main(args []string, s Streams, faces Faces) int {
 		helper := &pmnlctl.Program{
 			Name: name, Stdout: a.Stdout, Stderr: a.Stderr,
 			PathManager: func() (pmnlctl.PathManager, error) { return a.pathManager() },
+		}
+		if len(args) > 0 && (args[0] == "events" || args[0] == "listen") {
+			catchSignals(ctx) // the others end at once
 		}
 		return helper.Run(ctx, args)
 	}
@@ -127,7 +130,7 @@ func (a *app) command(ctx context.Context, o grammar.Options, args []string, ent
 		return a.report(inv, enterNetns(inv.Options.Netns))
 	}
 	if !inv.Command.IPRoute && !inv.Command.Quick {
-		ctx.Done() // catches signals before there is anything to clear up
+		catchSignals(ctx)
 	}
 	return a.report(inv, inv.Command.Run(ctx, inv))
 }

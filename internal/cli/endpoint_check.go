@@ -71,7 +71,7 @@ func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error 
 	if err != nil {
 		return named(inv, err)
 	}
-	check := &present.EndpointCheck{Endpoint: e, Device: deviceOf(host, e)}
+	check := &present.EndpointCheck{Endpoint: e, Device: boundTo(host, e)}
 	existing, lines, fine := doctor.Existing(facts, e)
 	if existing != 0 {
 		check.Endpoint.ID = existing
@@ -148,7 +148,7 @@ func checkArguments(ctx context.Context, inv *grammar.Invocation) (peer netip.Ad
 	return peer, e, nil
 }
 
-func deviceOf(host *live.Host, e mptcp.Endpoint) string {
+func boundTo(host *live.Host, e mptcp.Endpoint) string {
 	if e.IfIndex == 0 {
 		return ""
 	}

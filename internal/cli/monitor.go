@@ -92,14 +92,15 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 	}
 	ctx = pace.With(ctx, asked)
 	if inv.Has("json-array") {
-		// Catches signals before there is anything to end in order. The other forms
-		// do when they begin to read: their first line comes a tenth sooner.
-		ctx.Done()
+		catchSignals(ctx) // "[" must not be all that there is
 	}
 	stream, err := openEvents(ctx, inv, config, derived)
 	if err != nil {
 		return err
 	}
+	// The other forms print nothing before they read, so they need not catch signals before
+	// they have subscribed: their first line comes a tenth sooner.
+	catchSignals(ctx)
 	defer stream.Close()
 	if stream.Recording == nil {
 		stream.Lag = max(asked.Coalesce, 0)

@@ -13,39 +13,29 @@ import (
 	"time"
 )
 
-// Who only asks whether the context has ended leaves the signals alone; who waits for
-// the end, directly or through another context, is told of them.
+// TestSignals: signals are left alone until they are caught, and then end the context.
 func TestSignals(t *testing.T) {
-	s := newSignals()
-	defer s.end()
+	ctx, end := withSignals(t.Context())
+	defer end()
 	signal.Ignore(syscall.SIGTERM)
 	defer signal.Reset(syscall.SIGTERM)
-	if s.Err() != nil || !signal.Ignored(syscall.SIGTERM) {
-		t.Fatalf("caught before anybody waits, or ended: %v", s.Err())
-	}
-	ctx, cancel := context.WithCancel(s)
+	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if inner.Err() != nil || !signal.Ignored(syscall.SIGTERM) {
+		t.Fatalf("caught before a command asks for it, or ended: %v", inner.Err())
+	}
+	catchSignals(inner)
 	if signal.Ignored(syscall.SIGTERM) {
 		t.Fatal("not caught")
 	}
 	if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	<-ctx.Done()
-	if !errors.Is(s.Err(), context.Canceled) {
-		t.Error(s.Err())
+	<-inner.Done()
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		t.Error(ctx.Err())
 	}
-}
-
-// witness is a context that knows whether somebody waits for its end.
-type witness struct {
-	context.Context
-	waited bool
-}
-
-func (w *witness) Done() <-chan struct{} {
-	w.waited = true
-	return w.Context.Done()
+	catchSignals(context.Background()) // has none
 }
 
 // firstWrite runs at the first write.
@@ -64,10 +54,14 @@ func (w *firstWrite) Write(p []byte) (int, error) {
 // was opened is closed. It was once caught later, and "[" was all that there was. In
 // other forms nothing is printed before something is read, and signals are caught then.
 func TestMonitorCatchesSignalsFirst(t *testing.T) {
-	ctx, caught, wrote := &witness{Context: t.Context()}, false, false
+	ctx, end := withSignals(t.Context())
+	defer end()
+	signal.Ignore(syscall.SIGTERM)
+	defer signal.Reset(syscall.SIGTERM)
+	caught, wrote := false, false
 	var out, errs bytes.Buffer
 	a := &app{program: "mptcpctl", Streams: Streams{
-		Stdout: &firstWrite{Writer: &out, f: func() { caught, wrote = ctx.waited, true }},
+		Stdout: &firstWrite{Writer: &out, f: func() { caught, wrote = !signal.Ignored(syscall.SIGTERM), true }},
 		Stderr: &errs,
 	}}
 	if code := a.main(ctx, []string{"--replay", "../source/recording/testdata/7.3/announce.pcapng", "monitor", "--json-array"}); code != 0 {
@@ -82,23 +76,23 @@ func TestMonitorCatchesSignalsFirst(t *testing.T) {
 // stay.
 func TestHangUp(t *testing.T) {
 	signal.Ignore(syscall.SIGHUP)
-	s := newSignals()
-	s.Done()
+	ctx, end := withSignals(t.Context())
+	catchSignals(ctx)
 	if !signal.Ignored(syscall.SIGHUP) {
 		t.Error("caught, though it was to be ignored")
 	}
-	s.end()
+	end()
 	heard := make(chan os.Signal, 1)
 	signal.Notify(heard, syscall.SIGHUP) // which ends that it is ignored; Reset does not
 	signal.Stop(heard)
-	s = newSignals()
-	defer s.end()
-	done := s.Done()
+	ctx, end = withSignals(t.Context())
+	defer end()
+	catchSignals(ctx)
 	if err := syscall.Kill(syscall.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	select {
-	case <-done:
+	case <-ctx.Done():
 	case <-time.After(time.Minute):
 		t.Fatal("not caught")
 	}

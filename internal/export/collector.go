@@ -119,14 +119,14 @@ func (c *Collector) sample(s *track.State) {
 func (c *Collector) count(d *track.Delta) {
 	device := ""
 	if local, ok := d.Event.Local(); ok && d.Event.Type == mptcp.EventSubflowClosed {
-		device = deviceOf(c.config.Tracker.State(), d.Event.Netns, local.Addr(), d.Event.IfIndex)
+		device = closedOn(c.config.Tracker.State(), d.Event.Netns, local.Addr(), d.Event.IfIndex)
 	}
 	c.book.count(d, device)
 }
 
-// deviceOf returns the device that a subflow is bound to, else the one that holds
+// closedOn returns the device that a closed subflow was bound to, else the one that holds
 // its address, "" where that is gone.
-func deviceOf(s *track.State, netns string, local netip.Addr, index int32) string {
+func closedOn(s *track.State, netns string, local netip.Addr, index int32) string {
 	n := s.Namespace(netns)
 	if n == nil {
 		return ""

@@ -144,7 +144,7 @@ func gatherEndpoints(s *track.State, tallies map[string]*tally) []*family {
 		for i := range t.netns.Endpoints {
 			e := &t.netns.Endpoints[i]
 			id := strconv.Itoa(int(e.ID))
-			device := deviceOf(s, name, e.Address.Unmap(), e.IfIndex)
+			device := t.netns.EndpointDevice(e)
 			info.set(1, name, id, e.Address.String(), device, strings.Join(e.Flags.Names(), ","))
 			used.add(float64(t.used[i]), name, id)
 		}

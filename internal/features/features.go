@@ -127,7 +127,7 @@ func probeTCPIsMPTCP() *bool {
 	return new(err == nil)
 }
 
-// Write writes the features, one a line.
+// Write prints the features, one a line.
 func (f *Features) Write(w io.Writer) error {
 	yes := func(b *bool) string {
 		switch {

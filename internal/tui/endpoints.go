@@ -141,7 +141,7 @@ func (v *endpoints) endpoint(ns *track.Snapshot, e *mptcp.Endpoint, u *usage, ch
 	if e.Port != 0 {
 		address += " port " + itoa(int(e.Port))
 	}
-	line := mark + v.left(itoa(int(e.ID)), 4) + v.left(address, 25) + " " + v.left(deviceOf(ns, e), 9) + " " + v.left(
+	line := mark + v.left(itoa(int(e.ID)), 4) + v.left(address, 25) + " " + v.left(deviceCell(ns, e), 9) + " " + v.left(
 		e.Flags.String(), 17,
 	) + " "
 	used := fmt.Sprintf("%d of %s", u.endpoints[e.ID], count(u.connections, "connection", "connections"))
@@ -151,23 +151,15 @@ func (v *endpoints) endpoint(ns *track.Snapshot, e *mptcp.Endpoint, u *usage, ch
 	return line + used
 }
 
-// deviceOf returns the device that the endpoint is bound to, or in brackets the
-// one that holds its address.
-func deviceOf(ns *track.Snapshot, e *mptcp.Endpoint) string {
-	index := uint32(e.IfIndex)
-	form := "%s"
-	if index == 0 {
-		form = "(%s)"
-		for _, a := range ns.Addresses {
-			if a.Addr == e.Address.Unmap() {
-				index = a.IfIndex
-			}
-		}
+// deviceCell returns the device that the endpoint is bound to, or in brackets the one that
+// holds its address.
+func deviceCell(ns *track.Snapshot, e *mptcp.Endpoint) string {
+	name := present.Escape(ns.EndpointDevice(e))
+	switch {
+	case name == "":
+		return "-"
+	case e.IfIndex == 0:
+		return "(" + name + ")"
 	}
-	for _, l := range ns.Links {
-		if l.Index == index && index != 0 {
-			return fmt.Sprintf(form, present.Escape(l.Name))
-		}
-	}
-	return "-"
+	return name
 }

@@ -31,6 +31,25 @@ type Snapshot struct {
 	Limits    mptcp.Limits     // of the in-kernel path manager
 }
 
+// EndpointDevice returns the name of the device of the endpoint's subflows, "" if it is not
+// known: see [mptcp.Endpoint.DeviceIndex].
+func (s *Snapshot) EndpointDevice(e *mptcp.Endpoint) string {
+	index := e.DeviceIndex(func(a netip.Addr) (int, bool) {
+		for i := range s.Addresses {
+			if s.Addresses[i].Addr == a {
+				return int(s.Addresses[i].IfIndex), true
+			}
+		}
+		return 0, false
+	})
+	for i := range s.Links {
+		if index != 0 && s.Links[i].Index == uint32(index) {
+			return s.Links[i].Name
+		}
+	}
+	return ""
+}
+
 // RouteFact is the kernel's answer to a route lookup between two addresses, unmapped and
 // without zone.
 type RouteFact struct {
