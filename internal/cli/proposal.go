@@ -27,25 +27,8 @@ func counterProposal(inv *grammar.Invocation, values counters.Values, words []st
 func counterNames(values counters.Values) []string {
 	names := values.Names()
 	for _, name := range values.Names() {
-		names = append(names, wordsOf(name)...)
+		names = append(names, counters.Words(name)...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// wordsOf returns the words of a counter's name: Fallback and Init of
-// MPFallbackTokenInit. Capitals side by side, as in SYNRX, are no word.
-func wordsOf(name string) []string {
-	var words []string
-	begin := 0
-	for i := 1; i <= len(name); i++ {
-		if i < len(name) && (name[i] < 'A' || name[i] > 'Z') {
-			continue
-		}
-		if word := name[begin:i]; len(word) > 3 {
-			words = append(words, word)
-		}
-		begin = i
-	}
-	return words
 }

@@ -82,13 +82,13 @@ func (a *app) recordParts(
 		select {
 		case <-part.full:
 		case <-part.ended:
-			return sumProgress(total, part.total), part.err
+			return total.Plus(part.total), part.err
 		}
 		next, err := a.startPart(ctx, inv, r, c, n)
 		if err != nil {
 			part.stop()
 			<-part.ended
-			return sumProgress(total, part.total), errors.Join(part.err, err)
+			return total.Plus(part.total), errors.Join(part.err, err)
 		}
 		select {
 		case <-next.begun:
@@ -96,27 +96,20 @@ func (a *app) recordParts(
 		}
 		part.stop()
 		<-part.ended
-		total = sumProgress(total, part.total)
+		total = total.Plus(part.total)
 		if part.err != nil {
 			next.stop()
 			<-next.ended
-			return sumProgress(total, next.total), part.err
+			return total.Plus(next.total), part.err
 		}
 		if r.keep > 0 && n >= r.keep {
 			if err := os.Remove(partName(r.file, n-r.keep)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				next.stop()
 				<-next.ended
-				return sumProgress(total, next.total), err
+				return total.Plus(next.total), err
 			}
 		}
 		part = next
-	}
-}
-
-func sumProgress(a, b live.Progress) live.Progress {
-	return live.Progress{
-		Events: a.Events + b.Events, Snapshots: a.Snapshots + b.Snapshots, Bytes: a.Bytes + b.Bytes,
-		Lost: a.Lost + b.Lost, Refused: a.Refused + b.Refused,
 	}
 }
 

@@ -50,6 +50,14 @@ type Progress struct {
 	Bytes     uint64
 }
 
+// Plus returns the progress of two recordings together.
+func (p Progress) Plus(q Progress) Progress {
+	return Progress{
+		Events: p.Events + q.Events, Snapshots: p.Snapshots + q.Snapshots, Bytes: p.Bytes + q.Bytes,
+		Lost: p.Lost + q.Lost, Refused: p.Refused + q.Refused,
+	}
+}
+
 // Record writes what the kernel says of the calling thread's network namespace, or of
 // all, to w, until ctx ends: the path manager's events as they come, and all dumps
 // that a command may ask for at the beginning, at intervals and at the end. See
