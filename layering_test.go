@@ -260,7 +260,7 @@ var imports = map[string][]string{
 		"internal/grammar",
 		"internal/present",
 	},
-	"internal/cli/live": {
+	"internal/cli/whole": {
 		"mptcp",
 		"track",
 		"pathmanager",
@@ -281,7 +281,7 @@ var imports = map[string][]string{
 	},
 	"internal/cli":      {"*"},
 	"cmd/mptcpctl":      {"internal/cli"},
-	"cmd/mptcpctl-full": {"internal/cli", "internal/cli/live"},
+	"cmd/mptcpctl-full": {"internal/cli", "internal/cli/whole"},
 }
 
 // forTests are packages that only tests may import.

@@ -13,14 +13,14 @@ import (
 	"os"
 
 	"mptcpctl/internal/cli"
-	"mptcpctl/internal/cli/live"
+	"mptcpctl/internal/cli/whole"
 )
 
 func main() {
 	os.Exit(
 		cli.Main(
 			os.Args, cli.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr},
-			cli.Faces{Top: live.Top, Serve: live.Serve},
+			cli.Faces{Top: whole.Top, Serve: whole.Serve},
 		),
 	)
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"mptcpctl/internal/cli/live"
+	"mptcpctl/internal/cli/whole"
 	"mptcpctl/internal/force"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
@@ -23,7 +23,7 @@ func programs() map[string]func() {
 }
 
 // testFaces are those of the whole program, which the tests are.
-func testFaces() Faces { return Faces{Top: live.Top, Serve: live.Serve} }
+func testFaces() Faces { return Faces{Top: whole.Top, Serve: whole.Serve} }
 
 // TestMain runs the tests, or one of the programs when a script calls it.
 func TestMain(m *testing.M) {
