@@ -532,7 +532,7 @@ func TestConnectionsDestroyedDuringTheDump(t *testing.T) {
 			c.Close()
 		}
 	}()
-	to := &unix.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}
+	port := l.Addr().(*net.TCPAddr).Port
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	for range 2 {
@@ -546,6 +546,7 @@ func TestConnectionsDestroyedDuringTheDump(t *testing.T) {
 		go func() {
 			defer close(done)
 			defer unix.Close(fd)
+			to := &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}} // each its own: Connect writes to it
 			for ctx.Err() == nil {
 				if unix.Connect(fd, to) == nil {
 					disconnect(fd)
