@@ -89,7 +89,7 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 		var done context.CancelFunc
 		ctx, done = process.WhileRead(ctx, inv.Stdout)
 		defer done()
-		catchSignals(ctx) // it takes longer from the first event to the first line
+		catchSignals(ctx) // it opens much, also after it has subscribed: events may come meanwhile
 	}
 	ctx = pace.With(ctx, asked)
 	if inv.Has("json-array") {

@@ -3,8 +3,8 @@ package cli
 import (
 	"context"
 	"iter"
-	"net/netip"
 
+	"mptcpctl/internal/compat/pmnlctl"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 )
@@ -20,21 +20,7 @@ type pathManagerView interface {
 // pathManager is what the commands need of the kernel's path manager.
 type pathManager interface {
 	pathManagerView
-
-	AddEndpoint(ctx context.Context, e mptcp.Endpoint) error
-	RemoveEndpoint(ctx context.Context, id mptcp.AddressID) error
-	CloseInitialSubflows(ctx context.Context, local netip.Addr) error
-	FlushEndpoints(ctx context.Context) error
-	SetEndpointFlags(ctx context.Context, sel pathmanager.Selector, flags mptcp.EndpointFlags) error
-	SetLimits(ctx context.Context, u pathmanager.LimitsUpdate) error
-
-	Announce(ctx context.Context, t mptcp.Token, e mptcp.Endpoint) error
-	RemoveAddress(ctx context.Context, t mptcp.Token, id mptcp.AddressID) error
-	CreateSubflow(ctx context.Context, t mptcp.Token, local mptcp.Endpoint, remote pathmanager.RemoteAddress) error
-	DestroySubflow(ctx context.Context, t mptcp.Token, local, remote netip.AddrPort) error
-	SetSubflowFlags(ctx context.Context, t mptcp.Token, local mptcp.Endpoint, remote netip.AddrPort) error
-	Addresses(ctx context.Context, t mptcp.Token) iter.Seq2[mptcp.Endpoint, error]
-	Address(ctx context.Context, t mptcp.Token, id mptcp.AddressID) (mptcp.Endpoint, error)
+	pmnlctl.PathManager // all of its commands: pm_nl_ctl has one for each
 
 	Close() error
 }
