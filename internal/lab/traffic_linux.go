@@ -11,6 +11,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
@@ -32,6 +33,11 @@ type Server struct {
 	conns []*Conn // every connection since the start
 	wg    sync.WaitGroup
 }
+
+// portPatience is how long [Serve] waits for a port that is in use. A server that has
+// closed may hold its port a little longer: a process that was started meanwhile has copies
+// of all descriptors until it runs its program.
+const portPatience = 5 * time.Second
 
 // ServeConfig says what kind of server [Serve] starts. The zero value echoes.
 type ServeConfig struct {
@@ -60,7 +66,12 @@ func Serve(ctx context.Context, ns *Namespace, addr netip.AddrPort, c *ServeConf
 		if c.Once {
 			backlog = 1
 		}
-		if err := listen(fd, addr, backlog); err != nil {
+		err = listen(fd, addr, backlog)
+		for end := time.Now().Add(portPatience); errors.Is(err, unix.EADDRINUSE) && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+			err = listen(fd, addr, backlog)
+		}
+		if err != nil {
 			return errors.Join(err, unix.Close(fd))
 		}
 		file := os.NewFile(uintptr(fd), "listener")
