@@ -13,6 +13,8 @@
 //     48 kB, any other answer as its size; all that are being sent may hold 16 MiB. When
 //     there is more, the one that has been under way for longest is cut off. So are lists
 //     of a state that three newer ones have been made of since.
+//   - The text of the metrics is made at most ten times a second, and shared by all scrapes
+//     that it answers.
 //   - Open connections are limited, to 1,024: when there are too many, the oldest of those
 //     that wait without a request is closed; where there is none, the one whose request
 //     has been under way for longest, if that is more than two seconds. The kernel holds

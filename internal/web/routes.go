@@ -118,20 +118,6 @@ func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, map[string]string{"status": "ready"})
 }
 
-func (s *Server) serveMetrics(w http.ResponseWriter, _ *http.Request) {
-	if s.config.Metrics == nil {
-		fail(w, http.StatusNotFound, "there are no metrics here")
-		return
-	}
-	var b bytes.Buffer
-	if err := s.config.Metrics(&b); err != nil {
-		fail(w, http.StatusServiceUnavailable, err.Error())
-		return
-	}
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	send(w, b.Bytes())
-}
-
 func serveDescription(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	send(w, mustRead("openapi.json"))

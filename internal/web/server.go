@@ -37,7 +37,7 @@ type Config struct {
 	Findings func(ctx context.Context) (any, error)
 
 	// Metrics writes the metrics in the text format of Prometheus; nil: there are
-	// none.
+	// none. Scrapes within a tenth of a second share what it wrote.
 	Metrics func(w io.Writer) error
 
 	Version string // of the program
@@ -62,6 +62,7 @@ type Server struct {
 	doors   *doors
 	gate    *gate
 	outbox  *outbox
+	scrape  scrape
 	streams streams
 	stopped chan struct{} // closed when the streams are to end
 	stop    sync.Once
