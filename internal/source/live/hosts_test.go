@@ -196,6 +196,7 @@ func TestEndedOfAllNamespaces(t *testing.T) {
 // and those of plain TCP sockets are not told.
 func TestEndedKnowsItsNamespace(t *testing.T) {
 	own, other := host(t), host(t)
+	second := netip.MustParseAddr("10.77.2.1")
 	name, _ := inhabit(t, other)
 	hosts := dialAll(t, own, t.TempDir(), false)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -211,15 +212,15 @@ func TestEndedKnowsItsNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
-	for _, ns := range []*lab.Namespace{own, other} {
-		conns := pairs(t, ns, 1)
-		if _, err := hosts.Snapshots(ctx); err != nil {
-			t.Fatal(err)
-		}
-		conns[0].Close()
+	conns := append(pairs(t, own, 1), pairs(t, other, 1)...)
+	// A join that is not up when it is closed has no remote port left, and is not told.
+	await.True(t, "a dump that shows both ends of both second subflows up", func() bool {
+		return upFrom(t, ctx, hosts, second) == 4
+	})
+	for _, c := range conns {
+		c.Close()
 	}
 	want := map[string]bool{hosts.Views()[0].Netns(): true, name: true}
-	second := netip.MustParseAddr("10.77.2.1")
 	for e, err := range ended {
 		if err != nil {
 			t.Fatal(err)
@@ -235,4 +236,22 @@ func TestEndedKnowsItsNamespace(t *testing.T) {
 		}
 	}
 	t.Errorf("no end of the second subflow was told of %v", slices.Collect(maps.Keys(want)))
+}
+
+// upFrom returns how many ends of subflows that start or end at the address are up.
+func upFrom(t *testing.T, ctx context.Context, hosts *live.Hosts, a netip.Addr) int {
+	t.Helper()
+	snapshots, err := hosts.Snapshots(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, s := range snapshots {
+		for _, row := range s.Subflows {
+			if row.TCP == mptcp.StateEstablished && (row.Local.Addr() == a || row.Remote.Addr() == a) {
+				n++
+			}
+		}
+	}
+	return n
 }
