@@ -9,9 +9,15 @@ import (
 )
 
 // families are the tables' families that TCP of this host passes, as nft calls them.
-var families = map[byte]string{uapi.NfprotoIPv4: "ip", uapi.NfprotoIPv6: "ip6", uapi.NfprotoInet: "inet"}
+var families = map[byte]string{
+	uapi.NfprotoIPv4: "ip", uapi.NfprotoIPv6: "ip6", uapi.NfprotoInet: "inet", uapi.NfprotoNetdev: "netdev",
+}
 
-var hooks = [...]Hook{HookPrerouting, HookInput, HookForward, HookOutput, HookPostrouting}
+// The hooks by number: those of packets, and those of devices.
+var (
+	hooks       = [...]Hook{HookPrerouting, HookInput, HookForward, HookOutput, HookPostrouting, HookIngress}
+	deviceHooks = [...]Hook{HookIngress, HookEgress}
+)
 
 // takeChain takes in a chain's message: struct nfgenmsg and attributes. What is not
 // understood is left out.
@@ -29,19 +35,45 @@ func (f *Firewall) takeChain(msg []byte) {
 			c.Name = text(data)
 		case uapi.NftaChainPolicy:
 			c.Drops = bigUint32(data) == nfDrop
+		case uapi.NftaChainType:
+			c.Type = text(data)
 		case uapi.NftaChainHook:
+			c.takeHook(data)
+		}
+	}
+	f.Chains = append(f.Chains, c)
+}
+
+// takeHook takes in where packets meet the chain.
+func (c *Chain) takeHook(attributes []byte) {
+	numbers := hooks[:]
+	if c.Family == "netdev" {
+		numbers = deviceHooks[:]
+	}
+	for kind, data := range nlmsg.Attributes(attributes) {
+		number := bigUint32(data)
+		switch {
+		case kind == uapi.NftaHookHooknum && len(data) == 4 && number < uint32(len(numbers)):
+			c.Hook = numbers[number]
+		case kind == uapi.NftaHookPriority:
+			c.Priority = int32(number)
+		case kind == uapi.NftaHookDev:
+			c.takeDevice(data)
+		case kind == uapi.NftaHookDevs:
 			for kind, data := range nlmsg.Attributes(data) {
-				number := bigUint32(data)
-				switch {
-				case kind == uapi.NftaHookHooknum && len(data) == 4 && number < uint32(len(hooks)):
-					c.Hook = hooks[number]
-				case kind == uapi.NftaHookPriority:
-					c.Priority = int32(number)
+				if kind == uapi.NftaDeviceName {
+					c.takeDevice(data)
 				}
 			}
 		}
 	}
-	f.Chains = append(f.Chains, c)
+}
+
+// takeDevice takes in a device's name, of which one alone is told twice.
+func (c *Chain) takeDevice(name []byte) {
+	if d := text(name); !slices.Contains(c.Devices, d) {
+		c.Devices = append(c.Devices, d)
+	}
 }
 
 // takeRule takes in a rule's message, behind those of all chains.

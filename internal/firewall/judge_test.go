@@ -29,9 +29,16 @@ func recorded(t testing.TB, name string) *firewall.Firewall {
 // packet makes one of "SYN", "SYN/ACK" or "ACK" with an MPTCP option of that
 // subtype, none for a negative one.
 func packet(from, to, device, flags string, subtype int) *firewall.Packet {
+	source := netip.AddrPortFrom(netip.Addr{}, 1)
+	if from != ":1" {
+		source = netip.MustParseAddrPort(from)
+	}
 	p := &firewall.Packet{
-		Source: netip.MustParseAddrPort(from), Destination: netip.MustParseAddrPort(to), Device: device,
+		Source: source, Destination: netip.MustParseAddrPort(to), Device: device,
 		Flags: map[string]byte{"SYN": firewall.FlagSYN, "SYN/ACK": firewall.FlagSYN | firewall.FlagACK, "ACK": firewall.FlagACK}[flags],
+	}
+	if device != "" {
+		p.Index = map[string]int{"lo": 1, "eth0": 2, "eth1": 3, "eth2": 4}[device]
 	}
 	if subtype >= 0 {
 		p.MPTCP = []byte{byte(subtype << 4)}
@@ -44,12 +51,20 @@ func incoming(p *firewall.Packet) *firewall.Packet {
 	return p
 }
 
+func marked(p *firewall.Packet, mark uint32) *firewall.Packet {
+	p.Mark = firewall.Known[uint32]{Value: mark, Is: true}
+	return p
+}
+
 func told(hits []firewall.Hit) string {
 	var words []string
 	for i := range hits {
 		sure := "maybe "
-		if hits[i].Sure {
+		switch {
+		case hits[i].Sure:
 			sure = ""
+		case hits[i].Limited:
+			sure = "limited "
 		}
 		words = append(words, sure+string(hits[i].Deed)+" "+hits[i].String())
 	}
@@ -90,12 +105,29 @@ func TestJudge(t *testing.T) {
 		{"strip", "incoming answer", incoming(packet(server, client, "eth0", "SYN/ACK", 0)), ""},
 		{"iptables", "by option", incoming(packet(client, server, "eth0", "SYN", 0)), "drops ip filter INPUT handle 2 (hook input)"},
 		{"iptables", "another port", incoming(packet(client, "10.0.1.1:22", "eth0", "SYN", 0)), ""},
-		{"iptables", "conntrack: not known", incoming(packet(client, "10.0.1.1:80", "eth0", "SYN", 0)), ""},
+		{"iptables", "by the state of the connection", incoming(packet(client, "10.0.1.1:80", "eth0", "SYN", 0)), "rejects ip filter INPUT handle 5 (hook input)"},
+		{"iptables", "another state", incoming(packet(client, "10.0.1.1:80", "eth0", "ACK", 2)), ""},
 		{"iptables", "stripped", packet(client, server, "eth1", "SYN", joins), "takes MPTCP out of ip mangle " +
 			"POSTROUTING handle 2 (hook postrouting)"},
 		{"iptables", "not there", packet(client, server, "eth0", "SYN", joins), ""},
 		{"iptables", "rejected", packet(client, "10.0.9.9:443", "eth0", "SYN", 0), "rejects ip filter OUTPUT handle 7 (hook output)"},
 		{"iptables", "IPv6 passes", packet("[2001:db8::2]:4", "[2001:db8::1]:443", "eth1", "SYN", joins), ""},
+		{"host", "verdict map", incoming(packet(client, server, "eth0", "ACK", 2)), ""},
+		{"host", "loopback by its number", incoming(packet(client, "10.0.1.1:1", "lo", "SYN", 1)), ""},
+		{"host", "in a set up to a limit, and in a set of pairs", incoming(packet(client, server, "eth0", "SYN", 1)), ""},
+		{"host", "in the set up to a limit", incoming(packet("10.0.7.5:1", server, "eth0", "SYN", 1)), "limited drops inet filter input policy (hook input)"},
+		{"host", "not in the set", incoming(packet("10.0.7.10:1", server, "eth0", "SYN", 1)), "drops inet filter input policy (hook input)"},
+		{"host", "one pair", incoming(packet("10.0.2.1:1", "10.0.1.1:22", "eth0", "SYN", 1)), ""},
+		{"host", "not a pair", incoming(packet("10.0.2.1:1", server, "eth0", "SYN", 1)), "drops inet filter input policy (hook input)"},
+		{"host", "unknown source", incoming(packet(":1", server, "eth0", "SYN", 1)), ""},
+		{"host", "too many connections", incoming(packet(client, "10.0.1.1:9000", "eth0", "SYN", 1)), "limited rejects inet filter input handle 11 (hook input)"},
+		{"host", "rate", marked(packet(client, server, "eth1", "SYN", 1), 0), "limited drops inet filter output handle 13 (hook output)"},
+		{"host", "mark", marked(packet(client, server, "eth2", "SYN", 1), 7), "rejects inet filter output handle 14 (hook output)"},
+		{"host", "another mark", marked(packet(client, server, "eth2", "SYN", 1), 8), ""},
+		{"host", "unknown mark", packet(client, server, "eth2", "SYN", 1), "maybe rejects inet filter output handle 14 (hook output)"},
+		{"host", "ingress", incoming(packet("10.0.9.9:1", "10.0.1.1:8000", "eth0", "SYN/ACK", 1)), "drops netdev wire in handle 3 (hook ingress)"},
+		{"host", "ingress of another device", incoming(packet("10.0.9.9:1", "10.0.1.1:8000", "eth1", "SYN/ACK", 1)), ""},
+		{"host", "egress", marked(packet(client, "10.0.1.1:8001", "eth0", "SYN", 1), 0), "takes MPTCP out of netdev wire out handle 4 (hook egress)"},
 	} {
 		t.Run(tt.firewall+" "+tt.name, func(t *testing.T) {
 			if got := told(recorded(t, tt.firewall).Judge(tt.packet)); got != tt.want {
@@ -153,7 +185,7 @@ func TestJudgeEnds(t *testing.T) {
 // Whatever a rule says, judging it ends, and a rule that takes nothing from the
 // packet and decides nothing has no hit.
 func FuzzJudge(f *testing.F) {
-	for _, name := range []string{"server", "strip", "iptables"} {
+	for _, name := range []string{"server", "strip", "iptables", "host"} {
 		for _, c := range recorded(f, name).Chains {
 			for _, r := range c.Rules {
 				for _, e := range r.Expressions {
@@ -180,9 +212,33 @@ func FuzzJudge(f *testing.F) {
 		decides := bytes.Contains([]byte(name+" "+name2), []byte("immediate")) ||
 			strings.Contains(name+name2, "reject") ||
 			strings.Contains(name+name2, "exthdr") ||
+			strings.Contains(name+name2, "synproxy") ||
+			strings.Contains(name+name2, "fwd") ||
 			strings.Contains(name+name2, "target")
 		if len(hits) > 0 && !decides {
 			t.Errorf("%s, %s: %q", name, name2, told(hits))
 		}
 	})
+}
+
+// What a rule does to the answer of a packet depends on whether the packet was tracked.
+func TestFollowAnswers(t *testing.T) {
+	f := recorded(t, "host")
+	for _, tt := range []struct{ port, want string }{
+		{"5000", ""},
+		{"7000", "drops inet filter input policy (hook input)"}, // its SYN is not tracked: the answer is invalid
+	} {
+		out := marked(packet("10.0.1.2:40000", "10.0.1.1:"+tt.port, "eth0", "SYN", 1), 0)
+		back := incoming(packet("10.0.1.1:"+tt.port, "10.0.1.2:40000", "eth0", "SYN/ACK", 1))
+		hits := f.Follow(out, back)
+		if tt.want != "" && len(hits) == 1 && hits[0].Packet != 1 {
+			t.Errorf("port %s: packet %d", tt.port, hits[0].Packet)
+		}
+		if tt.port == "7000" && len(hits) == 1 {
+			hits[0].Handle = 0 // the rule of the map
+		}
+		if got := told(hits); got != tt.want {
+			t.Errorf("port %s: got %q, want %q", tt.port, got, tt.want)
+		}
+	}
 }

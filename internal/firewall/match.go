@@ -3,6 +3,7 @@ package firewall
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"mptcpctl/internal/uapi"
 )
@@ -20,6 +21,9 @@ func (m *machine) exthdr(a attributes) bool {
 	}
 	if a[uapi.NftaExthdrSreg] != nil {
 		return true // it writes
+	}
+	if kind == optionMPTCP && m.packet.optionOpen {
+		m.doubts(unknown)
 	}
 	if a[uapi.NftaExthdrDreg] == nil {
 		m.strips = kind == optionMPTCP && m.packet.option != nil
@@ -40,7 +44,7 @@ func (m *machine) exthdr(a attributes) bool {
 	}
 	if kind != optionMPTCP {
 		m.put(to, nil)
-		m.maybe = true
+		m.doubts(unknown)
 		return true
 	}
 	offset, size := a.number(uapi.NftaExthdrOffset), a.number(uapi.NftaExthdrLen)
@@ -56,33 +60,93 @@ func (m *machine) exthdr(a attributes) bool {
 	return true
 }
 
-// conntrack loads the state of the connection: nothing else is known of it.
-func (m *machine) conntrack(a attributes) {
-	if a[uapi.NftaCTSreg] != nil {
-		return // it writes
-	}
-	to := a.number(uapi.NftaCTDreg)
-	if a.number(uapi.NftaCTKey) == uapi.NftCTState {
-		m.put(to, binary.NativeEndian.AppendUint32(nil, m.packet.state))
+// bitwise masks, flips or shifts (nft_bitwise_eval in net/netfilter/nft_bitwise.c).
+func (m *machine) bitwise(a attributes) {
+	const operationBool, shiftLeft, shiftRight = 0, 1, 2 // enum nft_bitwise_ops
+	from, to, size := a.number(uapi.NftaBitwiseSreg), a.number(uapi.NftaBitwiseDreg), int(a.number(uapi.NftaBitwiseLen))
+	b, ok := m.get(from, min(size, registerBytes+1))
+	b = bytes.Clone(b)
+	m.put(to, nil)
+	if !ok || size == 0 {
 		return
 	}
-	m.put(to, nil)
+	switch a.number(uapi.NftaBitwiseOp) {
+	case operationBool:
+		mask, flip := value(a[uapi.NftaBitwiseMask]), value(a[uapi.NftaBitwiseXor])
+		if len(mask) != size || len(flip) != size {
+			return
+		}
+		for i := range b {
+			b[i] = b[i]&mask[i] ^ flip[i]
+		}
+		m.put(to, b)
+	case shiftLeft, shiftRight: // of one register: what is longer is rare
+		by := value(a[uapi.NftaBitwiseData])
+		if size != 4 || len(by) != 4 {
+			return
+		}
+		n := binary.NativeEndian.Uint32(b)
+		if a.number(uapi.NftaBitwiseOp) == shiftLeft {
+			n <<= binary.NativeEndian.Uint32(by)
+		} else {
+			n >>= binary.NativeEndian.Uint32(by)
+		}
+		m.put(to, binary.NativeEndian.AppendUint32(nil, n))
+	}
 }
 
-func (m *machine) bitwise(a attributes) {
-	const operationBool = 0 // NFT_BITWISE_BOOL
-	from, to, size := a.number(uapi.NftaBitwiseSreg), a.number(uapi.NftaBitwiseDreg), int(a.number(uapi.NftaBitwiseLen))
-	mask, flip := value(a[uapi.NftaBitwiseMask]), value(a[uapi.NftaBitwiseXor])
-	b, ok := m.get(from, min(size, registerBytes+1))
-	if !ok || len(mask) != size || len(flip) != size || a.number(uapi.NftaBitwiseOp) != operationBool {
-		m.put(to, nil)
+// byteorder changes between the host's order of bytes and that of the network, which
+// is the same either way (nft_byteorder_eval).
+func (m *machine) byteorder(a attributes) {
+	size, unit := int(a.number(uapi.NftaByteorderLen)), int(a.number(uapi.NftaByteorderSize))
+	b, ok := m.get(a.number(uapi.NftaByteorderSreg), min(size, registerBytes+1))
+	b = bytes.Clone(b)
+	to := a.number(uapi.NftaByteorderDreg)
+	m.put(to, nil)
+	if !ok || size == 0 || (unit != 2 && unit != 4 && unit != 8) || size%unit != 0 {
 		return
 	}
-	result := bytes.Clone(b)
-	for i := range result {
-		result[i] = result[i]&mask[i] ^ flip[i]
+	if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
+		for at := 0; at < size; at += unit {
+			slices.Reverse(b[at : at+unit])
+		}
 	}
-	m.put(to, result)
+	m.put(to, b)
+}
+
+// fib asks for the route of an address. Known is only that a packet that comes to this
+// host goes to one of its addresses.
+func (m *machine) fib(a attributes) {
+	const resultType, destination, local = 3, 1 << 1, 2 // NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR, RTN_LOCAL
+	to := a.number(uapi.NftaFibDreg)
+	m.put(to, nil)
+	if m.packet.incoming && !m.packet.moved && a.number(uapi.NftaFibResult) == resultType &&
+		a.number(uapi.NftaFibFlags)&destination != 0 {
+		m.put(to, binary.NativeEndian.AppendUint32(nil, local))
+	}
+}
+
+// object uses an object that a table has by name.
+func (m *machine) object(a attributes) {
+	switch a.number(uapi.NftaObjrefImmType) {
+	case uapi.NftObjectLimit, uapi.NftObjectQuota, uapi.NftObjectConnlimit:
+		m.doubts(limited)
+	case uapi.NftObjectCTHelper:
+		m.packet.track.helper = true
+	case uapi.NftObjectSynproxy:
+		m.doubts(unknown)
+	case 0: // chosen by a map
+		m.doubts(unknown)
+	}
+}
+
+// synproxy answers a SYN in the place of the host: with the options that it knows,
+// without MPTCP (nft_synproxy_eval).
+func (m *machine) synproxy() int32 {
+	if m.packet.syn() && m.packet.option != nil {
+		m.strips = true
+	}
+	return undecided
 }
 
 // compare reports whether the rule may fit.
@@ -90,7 +154,7 @@ func (m *machine) compare(a attributes) bool {
 	want := value(a[uapi.NftaCmpData])
 	is, ok := m.get(a.number(uapi.NftaCmpSreg), len(want))
 	if !ok || len(want) == 0 {
-		m.maybe = true
+		m.doubts(unknown)
 		return true
 	}
 	order := bytes.Compare(is, want)
@@ -108,7 +172,7 @@ func (m *machine) compare(a attributes) bool {
 	case uapi.NftCmpGte:
 		return order >= 0
 	}
-	m.maybe = true
+	m.doubts(unknown)
 	return true
 }
 
@@ -117,7 +181,7 @@ func (m *machine) within(a attributes) bool {
 	from, to := value(a[uapi.NftaRangeFromData]), value(a[uapi.NftaRangeToData])
 	is, ok := m.get(a.number(uapi.NftaRangeSreg), len(from))
 	if !ok || len(from) == 0 || len(from) != len(to) {
-		m.maybe = true
+		m.doubts(unknown)
 		return true
 	}
 	inside := bytes.Compare(is, from) >= 0 && bytes.Compare(is, to) <= 0
@@ -126,9 +190,18 @@ func (m *machine) within(a attributes) bool {
 
 // immediate loads a value, or decides.
 func (m *machine) immediate(a attributes) (verdict int32, chain string) {
-	to := a.number(uapi.NftaImmediateDreg)
-	data := attributesOf(a[uapi.NftaImmediateData])
-	if to != uapi.NftRegVerdict || a[uapi.NftaImmediateDreg] == nil {
+	if a[uapi.NftaImmediateDreg] == nil {
+		m.loseAll()
+		return undecided, ""
+	}
+	return m.load(a.number(uapi.NftaImmediateDreg), a[uapi.NftaImmediateData])
+}
+
+// load puts a value, given as attributes, into a register, or decides by the verdict
+// that it is.
+func (m *machine) load(to uint32, attributes []byte) (verdict int32, chain string) {
+	data := attributesOf(attributes)
+	if to != uapi.NftRegVerdict {
 		m.put(to, data[uapi.NftaDataValue])
 		return undecided, ""
 	}
@@ -144,69 +217,4 @@ func (m *machine) immediate(a attributes) (verdict int32, chain string) {
 		return undecided, ""
 	}
 	return verdict, text(decision[uapi.NftaVerdictChain])
-}
-
-// match is a match of iptables: that of TCP is known.
-func (m *machine) match(a attributes) bool {
-	info := a[uapi.NftaMatchInfo]
-	switch name := text(a[uapi.NftaMatchName]); {
-	case name == "comment":
-		return true
-	case name != "tcp" || len(info) < 12:
-		m.maybe = true
-		return true
-	}
-	const invertSource, invertDestination, invertFlags, invertOption = 1, 2, 4, 8
-	port := func(low, high, is []byte, invert byte) bool {
-		n := binary.BigEndian.Uint16(is)
-		inside := binary.NativeEndian.Uint16(low) <= n && n <= binary.NativeEndian.Uint16(high)
-		return inside != (info[11]&invert != 0)
-	}
-	tcp := m.packet.transport.bytes
-	switch { // struct xt_tcp
-	case !port(info[0:], info[2:], tcp[0:], invertSource), !port(info[4:], info[6:], tcp[2:], invertDestination),
-		(tcp[13]&info[9] == info[10]) == (info[11]&invertFlags != 0):
-		return false
-	case info[8] == optionMPTCP:
-		m.mptcp = true
-		return (m.packet.option != nil) != (info[11]&invertOption != 0)
-	case info[8] != 0:
-		m.maybe = true
-	}
-	return true
-}
-
-// target is a target of iptables.
-func (m *machine) target(a attributes) (verdict int32, chain string) {
-	info := a[uapi.NftaTargetInfo]
-	switch text(a[uapi.NftaTargetName]) {
-	case "REJECT":
-		m.rejects = true
-		return nfDrop, ""
-	case "TCPOPTSTRIP": // struct xt_tcpoptstrip_target_info: a bit for each kind
-		if len(info) >= 4 && binary.NativeEndian.Uint32(info)&(1<<optionMPTCP) != 0 {
-			m.mptcp, m.strips = true, m.packet.option != nil
-		}
-	case "LOG",
-		"NFLOG",
-		"MARK",
-		"CONNMARK",
-		"TCPMSS",
-		"CT",
-		"CLASSIFY",
-		"DSCP",
-		"TTL",
-		"CHECKSUM",
-		"TRACE",
-		"SECMARK",
-		"CONNSECMARK",
-		"MASQUERADE",
-		"SNAT",
-		"DNAT",
-		"REDIRECT",
-		"NETMAP":
-	default:
-		m.loseAll()
-	}
-	return undecided, ""
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/uapi"
 
 	"github.com/vishvananda/netlink/nl"
@@ -27,11 +28,15 @@ func Read(ctx context.Context) (*Firewall, error) {
 	for _, dump := range [...]struct {
 		kind int
 		take func(*Firewall, []byte)
-	}{{uapi.NftMsgGetchain, (*Firewall).takeChain}, {uapi.NftMsgGetrule, (*Firewall).takeRule}} {
+	}{
+		{uapi.NftMsgGetchain, (*Firewall).takeChain},
+		{uapi.NftMsgGetrule, (*Firewall).takeRule},
+		{uapi.NftMsgGetset, (*Firewall).takeSet},
+	} {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		messages, err := dumpTables(dump.kind)
+		messages, err := dumpTables(dump.kind, unix.AF_UNSPEC, nil)
 		switch {
 		case errors.Is(err, unix.EINVAL),
 			errors.Is(err, unix.ENOENT),
@@ -45,6 +50,10 @@ func Read(ctx context.Context) (*Firewall, error) {
 			dump.take(&f, m)
 		}
 	}
+	if err := f.readElements(ctx); err != nil {
+		return nil, fmt.Errorf("firewall dump: %w", err)
+	}
+	slices.Reverse(f.Chains) // of one priority the chain made last comes first (nf_hook_entries_grow)
 	slices.SortStableFunc(f.Chains, func(a, b Chain) int { return cmp.Compare(a.Priority, b.Priority) })
 	return &f, f.readLegacy()
 }
@@ -52,12 +61,19 @@ func Read(ctx context.Context) (*Firewall, error) {
 // dumpAttempts is how often a dump is begun anew when something changed under it.
 const dumpAttempts = 5
 
-// dumpTables asks for all chains or rules, again where they changed meanwhile.
-func dumpTables(kind int) ([][]byte, error) {
+// dumpTables asks for all of a kind, again where something changed meanwhile.
+func dumpTables(kind int, family byte, attributes []byte) ([][]byte, error) {
 	for attempt := 1; ; attempt++ {
+		var messages [][]byte
+		size := 0
 		request := nl.NewNetlinkRequest(unix.NFNL_SUBSYS_NFTABLES<<8|kind, unix.NLM_F_DUMP)
-		request.AddRawData([]byte{unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, 0}) // struct nfgenmsg
-		messages, err := request.Execute(unix.NETLINK_NETFILTER, 0)
+		request.AddRawData([]byte{family, unix.NFNETLINK_V0, 0, 0}) // struct nfgenmsg
+		request.AddRawData(attributes)
+		err := request.ExecuteIter(unix.NETLINK_NETFILTER, 0, func(m []byte) bool {
+			messages = append(messages, m)
+			size += len(m)
+			return size < mostBytes
+		})
 		if !errors.Is(err, nl.ErrDumpInterrupted) {
 			return messages, err
 		}
@@ -65,6 +81,40 @@ func dumpTables(kind int) ([][]byte, error) {
 			return messages, nil
 		}
 	}
+}
+
+// mostBytes is how much of one dump is kept.
+const mostBytes = 16 << 20
+
+// readElements reads the elements of the sets. A set that is gone by now has none.
+func (f *Firewall) readElements(ctx context.Context) error {
+	for i := range f.Sets {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s := &f.Sets[i]
+		var of []byte
+		of = nlmsg.AppendAttribute(of, uapi.NftaSetElemListTable, append([]byte(s.Table), 0)...)
+		of = nlmsg.AppendAttribute(of, uapi.NftaSetElemListSet, append([]byte(s.Name), 0)...)
+		messages, err := dumpTables(uapi.NftMsgGetsetelem, s.protocol(), of)
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return err
+		}
+		for _, m := range messages {
+			f.takeElements(m)
+		}
+	}
+	return nil
+}
+
+// protocol returns the number of the set's family.
+func (s *Set) protocol() byte {
+	for number, name := range families {
+		if name == s.Family {
+			return number
+		}
+	}
+	return unix.AF_UNSPEC
 }
 
 // readLegacy finds tables of iptables-legacy.

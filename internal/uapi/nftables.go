@@ -10,12 +10,18 @@ const (
 	NfprotoInet = 1  // NFPROTO_INET
 	NfprotoIPv4 = 2  // NFPROTO_IPV4
 	NfprotoIPv6 = 10 // NFPROTO_IPV6
+
+	NfprotoNetdev = 5 // NFPROTO_NETDEV
+	NfprotoBridge = 7 // NFPROTO_BRIDGE
 )
 
 // Messages (enum nf_tables_msg_types).
 const (
 	NftMsgGetchain = 4 // NFT_MSG_GETCHAIN
 	NftMsgGetrule  = 7 // NFT_MSG_GETRULE
+
+	NftMsgGetset     = 10 // NFT_MSG_GETSET
+	NftMsgGetsetelem = 13 // NFT_MSG_GETSETELEM
 )
 
 // Chains and their hooks (enum nft_chain_attributes, nft_hook_attributes).
@@ -24,8 +30,12 @@ const (
 	NftaChainName    = 3 // NFTA_CHAIN_NAME
 	NftaChainHook    = 4 // NFTA_CHAIN_HOOK
 	NftaChainPolicy  = 5 // NFTA_CHAIN_POLICY
+	NftaChainType    = 7 // NFTA_CHAIN_TYPE
 	NftaHookHooknum  = 1 // NFTA_HOOK_HOOKNUM
 	NftaHookPriority = 2 // NFTA_HOOK_PRIORITY
+	NftaHookDev      = 3 // NFTA_HOOK_DEV
+	NftaHookDevs     = 4 // NFTA_HOOK_DEVS
+	NftaDeviceName   = 1 // NFTA_DEVICE_NAME
 )
 
 // Rules and their expressions (enum nft_rule_attributes, nft_expr_attributes).
@@ -63,6 +73,13 @@ const (
 	NftMetaOifname = 7  // NFT_META_OIFNAME
 	NftMetaNfproto = 15 // NFT_META_NFPROTO
 	NftMetaL4proto = 16 // NFT_META_L4PROTO
+
+	NftaMetaSreg    = 3  // NFTA_META_SREG
+	NftMetaProtocol = 1  // NFT_META_PROTOCOL
+	NftMetaMark     = 3  // NFT_META_MARK
+	NftMetaIif      = 4  // NFT_META_IIF
+	NftMetaOif      = 5  // NFT_META_OIF
+	NftMetaPkttype  = 19 // NFT_META_PKTTYPE
 )
 
 // The expression payload.
@@ -95,6 +112,13 @@ const (
 	NftaCTKey  = 2 // NFTA_CT_KEY
 	NftaCTSreg = 4 // NFTA_CT_SREG
 	NftCTState = 0 // NFT_CT_STATE
+
+	NftCTDirection  = 1  // NFT_CT_DIRECTION
+	NftCTMark       = 3  // NFT_CT_MARK
+	NftCTHelper     = 6  // NFT_CT_HELPER
+	NftCTL3Protocol = 7  // NFT_CT_L3PROTOCOL
+	NftCTProtocol   = 10 // NFT_CT_PROTOCOL
+	NftCTZone       = 17 // NFT_CT_ZONE
 )
 
 // The expression bitwise.
@@ -105,6 +129,62 @@ const (
 	NftaBitwiseMask = 4 // NFTA_BITWISE_MASK
 	NftaBitwiseXor  = 5 // NFTA_BITWISE_XOR
 	NftaBitwiseOp   = 6 // NFTA_BITWISE_OP, since 5.6
+	NftaBitwiseData = 7 // NFTA_BITWISE_DATA
+)
+
+// The expression fib.
+const (
+	NftaFibDreg   = 1 // NFTA_FIB_DREG
+	NftaFibResult = 2 // NFTA_FIB_RESULT
+	NftaFibFlags  = 3 // NFTA_FIB_FLAGS
+)
+
+// The expression byteorder.
+const (
+	NftaByteorderSreg = 1 // NFTA_BYTEORDER_SREG
+	NftaByteorderDreg = 2 // NFTA_BYTEORDER_DREG
+	NftaByteorderLen  = 4 // NFTA_BYTEORDER_LEN
+	NftaByteorderSize = 5 // NFTA_BYTEORDER_SIZE
+)
+
+// Sets and their elements (enum nft_set_attributes, nft_set_desc_attributes,
+// nft_set_elem_attributes), and the expressions lookup and dynset.
+const (
+	NftaSetTable         = 1     // NFTA_SET_TABLE
+	NftaSetName          = 2     // NFTA_SET_NAME
+	NftaSetFlags         = 3     // NFTA_SET_FLAGS
+	NftaSetKeyLen        = 5     // NFTA_SET_KEY_LEN
+	NftaSetDesc          = 9     // NFTA_SET_DESC
+	NftaSetDescConcat    = 2     // NFTA_SET_DESC_CONCAT
+	NftaSetFieldLen      = 1     // NFTA_SET_FIELD_LEN
+	NftSetInterval       = 0x4   // NFT_SET_INTERVAL
+	NftSetTimeout        = 0x10  // NFT_SET_TIMEOUT
+	NftSetEval           = 0x20  // NFT_SET_EVAL
+	NftSetExpr           = 0x100 // NFT_SET_EXPR
+	NftaSetElemListTable = 1     // NFTA_SET_ELEM_LIST_TABLE
+	NftaSetElemListSet   = 2     // NFTA_SET_ELEM_LIST_SET
+	NftaSetElemList      = 3     // NFTA_SET_ELEM_LIST_ELEMENTS
+	NftaSetElemKey       = 1     // NFTA_SET_ELEM_KEY
+	NftaSetElemData      = 2     // NFTA_SET_ELEM_DATA
+	NftaSetElemFlags     = 3     // NFTA_SET_ELEM_FLAGS
+	NftaSetElemExpr      = 7     // NFTA_SET_ELEM_EXPR
+	NftaSetElemKeyEnd    = 10    // NFTA_SET_ELEM_KEY_END
+	NftaSetElemExprs     = 11    // NFTA_SET_ELEM_EXPRESSIONS
+	NftSetElemEnd        = 1     // NFT_SET_ELEM_INTERVAL_END
+	NftSetElemCatchall   = 2     // NFT_SET_ELEM_CATCHALL
+	NftaLookupSet        = 1     // NFTA_LOOKUP_SET
+	NftaLookupSreg       = 2     // NFTA_LOOKUP_SREG
+	NftaLookupDreg       = 3     // NFTA_LOOKUP_DREG
+	NftaLookupFlags      = 5     // NFTA_LOOKUP_FLAGS
+	NftLookupFInv        = 1     // NFT_LOOKUP_F_INV
+	NftaDynsetExpr       = 7     // NFTA_DYNSET_EXPR
+	NftaDynsetExprs      = 10    // NFTA_DYNSET_EXPRESSIONS
+	NftaObjrefImmType    = 1     // NFTA_OBJREF_IMM_TYPE
+	NftObjectQuota       = 2     // NFT_OBJECT_QUOTA
+	NftObjectCTHelper    = 3     // NFT_OBJECT_CT_HELPER
+	NftObjectLimit       = 4     // NFT_OBJECT_LIMIT
+	NftObjectConnlimit   = 5     // NFT_OBJECT_CONNLIMIT
+	NftObjectSynproxy    = 10    // NFT_OBJECT_SYNPROXY
 )
 
 // The expressions cmp and range.
