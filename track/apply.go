@@ -86,6 +86,9 @@ func (t *Tracker) applyUnknown(e *mptcp.Event) {
 		return
 	}
 	d.Key = over.Key
+	if t.config.Connections {
+		d.Connection = &over.Connection
+	}
 	t.archive.amendLast(over, func(late *Ended) {
 		late.history = t.delivery.history.add(&d, late.history)
 		if e.Type == mptcp.EventClosed && late.How != HowReplaced {
@@ -163,6 +166,10 @@ func (t *Tracker) removeSubflow(slot uint32, e *mptcp.Event) question {
 		return question{}
 	}
 	gone := r.Subflows[i]
+	if t.config.Connections {
+		kept := gone
+		t.delivery.gone = &kept
+	}
 	t.rejected(slot, key, &gone, e)
 	r.Subflows = append(r.Subflows[:i], r.Subflows[i+1:]...)
 	t.table.update(slot, r)

@@ -29,6 +29,10 @@ type Config struct {
 	HistoryTotal int
 	// Buffer is how many deltas a reader of Deltas may be behind. Default 4096.
 	Buffer int
+	// Connections has every delta carry its connection as it was then, for readers that
+	// judge events by more than they carry. It costs about a microsecond a delta, and
+	// memory for each that a reader holds.
+	Connections bool
 	// MarksServer says that the kernel marks the side in CREATED of connections
 	// that it accepted, as Linux does since 5.19: those without are the client's.
 	// Otherwise that is known only after the first mark.

@@ -77,6 +77,11 @@ type Delta struct {
 	// addresses and ids of the subflow or endpoint that is meant.
 	Event mptcp.Event
 
+	// Connection is the connection as it was at this delta; the subflow that an
+	// SF_CLOSED ends is still there. Nil where the tracker does not know it, or
+	// Config.Connections is not set. All readers share it: it is not to be changed.
+	Connection *mptcp.Connection
+
 	Cause      string // of a FALLBACK: the counter that names it; "" where it is not known
 	Evidence   []string
 	Confidence Confidence

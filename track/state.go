@@ -174,14 +174,18 @@ func (s *State) tracked(slot uint32) Tracked {
 }
 
 // finish fills in what is not held but follows from the rest.
-func (s *State) finish(c *mptcp.Connection) {
-	if n := findNamespace(s.namespaces, c.Netns); n != nil {
+func (s *State) finish(c *mptcp.Connection) { finish(c, s.namespaces, s.processes) }
+
+// finish fills in what a table does not hold of a connection but what follows from the
+// facts of its namespace and the processes that hold sockets.
+func finish(c *mptcp.Connection, in []*namespace, processes map[uint32][]mptcp.Process) {
+	if n := findNamespace(in, c.Netns); n != nil {
 		for i := range c.Subflows {
 			n.facts.Device(&c.Subflows[i])
 		}
 	}
 	if c.Inode != 0 {
-		c.Processes = s.processes[c.Inode]
+		c.Processes = processes[c.Inode]
 	}
 	slices.SortFunc(c.Subflows, dump.CompareSubflows)
 	dump.SetShares(c.Subflows)

@@ -52,7 +52,7 @@ type identity struct {
 func New(source Source, config *Config) *Tracker {
 	c := config.withDefaults()
 	recording, _ := source.(Recording)
-	return &Tracker{
+	t := &Tracker{
 		source: source, clock: clock{recording: recording}, config: c,
 		reconciler: reconciler{every: c.Reconcile, recorded: recording != nil}, marksServer: c.MarksServer,
 		delivery: delivery{history: newHistory(c.HistoryTotal)}, table: newTable(c.Details),
@@ -60,6 +60,22 @@ func New(source Source, config *Config) *Tracker {
 		checks:  checks{by: make(map[identity]*check)},
 		deriver: deriver{rises: make(map[string][]rise)},
 	}
+	if c.Connections {
+		t.delivery.connection = t.connection
+	}
+	return t
+}
+
+// connection makes the live connection in the slot, with the subflow that is going. The
+// caller holds mu.
+func (t *Tracker) connection(slot uint32, gone *mptcp.Subflow) *mptcp.Connection {
+	var r record
+	t.table.load(slot, &r)
+	if gone != nil {
+		r.Subflows = append(r.Subflows, *gone)
+	}
+	finish(&r.Connection, t.namespaces, t.processes)
+	return &r.Connection
 }
 
 // State returns the state as of now. Calls without a change in between return the

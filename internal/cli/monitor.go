@@ -117,7 +117,7 @@ func (a *app) monitor(ctx context.Context, inv *grammar.Invocation) error {
 	if asked.Dedicated {
 		m.Begun = process.CalmMonitor
 	}
-	if expr != nil {
+	if expr != nil && !derived {
 		views, done := stream.Views()
 		m.Context = monitor.NewContext(ctx, views)
 		_ = done() // what it had to say was said by the snapshots

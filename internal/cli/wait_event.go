@@ -33,10 +33,6 @@ func waitEvent(ctx context.Context, inv *grammar.Invocation, expr *filter.Expr, 
 	devices := device.NewNames()
 	devices.Find = stream.Device
 	w := &eventWait{inv: inv, stream: stream, devices: devices, expr: expr.WithDevices(devices.Name)}
-	if stream.Recording != nil {
-		views, _ := stream.Views() // the stream closes them
-		w.past = monitor.NewContext(ctx, views)
-	}
 	found, err := w.run(ctx)
 	switch {
 	case found || err != nil:
@@ -99,30 +95,27 @@ type eventWait struct {
 	stream  *monitor.Stream
 	devices *device.Names
 	expr    *filter.Expr
-	past    *monitor.Context // of a recording, where the tracker is far ahead; nil: events are live
 }
 
 // run follows the events until one matches, or they end.
 func (w *eventWait) run(ctx context.Context) (found bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	tracker := monitor.NewTracker(w.stream)
+	tracker := monitor.NewTracker(w.stream, w.expr)
 	deltas := tracker.Deltas(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- tracker.Run(ctx) }()
-	found, err = w.follow(ctx, tracker, deltas)
+	found, err = w.follow(ctx, deltas)
 	cancel()
 	return found, errors.Join(err, <-ended)
 }
 
-func (w *eventWait) follow(
-	ctx context.Context, tracker *track.Tracker, deltas iter.Seq2[track.Delta, error],
-) (bool, error) {
+func (w *eventWait) follow(ctx context.Context, deltas iter.Seq2[track.Delta, error]) (bool, error) {
 	for d, err := range deltas {
 		if err != nil {
 			return false, nil // Run returns it too
 		}
 		w.devices.Netns = d.Event.Netns
-		if !w.expr.Tells(&d, w.connection(ctx, tracker, &d)) {
+		if !w.expr.Tells(&d, w.withProcesses(ctx, d.Connection)) {
 			continue
 		}
 		format := eventFormat(w.inv, w.devices, "\n")
@@ -132,29 +125,18 @@ func (w *eventWait) follow(
 	return false, nil
 }
 
-// connection returns the connection of an event, with its processes where the filter
-// asks for those; nil where it is not known.
-func (w *eventWait) connection(ctx context.Context, tracker *track.Tracker, d *track.Delta) *mptcp.Connection {
-	c, ok := w.lookup(tracker, d)
-	if !ok {
-		return nil
+// withProcesses returns the connection with its processes, where the filter asks for those.
+func (w *eventWait) withProcesses(ctx context.Context, c *mptcp.Connection) *mptcp.Connection {
+	if c == nil || !w.expr.NeedsProcesses() {
+		return c
 	}
-	if views := w.stream.Tracked.Views(); w.expr.NeedsProcesses() && len(views) > 0 {
-		list := []mptcp.Connection{c}
-		if addProcesses(ctx, views[0], list) == nil {
-			c = list[0]
-		}
+	views := w.stream.Tracked.Views()
+	if len(views) == 0 {
+		return c
 	}
-	return &c
-}
-
-// lookup returns the connection of an event, as it is now or was in the recording.
-func (w *eventWait) lookup(tracker *track.Tracker, d *track.Delta) (c mptcp.Connection, ok bool) {
-	if w.past == nil {
-		return tracker.State().Lookup(d.Key)
+	list := []mptcp.Connection{*c}
+	if addProcesses(ctx, views[0], list) != nil {
+		return c
 	}
-	if known := w.past.Connection(d); known != nil {
-		return *known, true
-	}
-	return c, false
+	return &list[0]
 }

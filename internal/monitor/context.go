@@ -13,7 +13,8 @@ import (
 const fewFlows = 1 << 14
 
 // Context knows the connections of the tokens that events carry, so that a
-// filter can judge the events that carry nothing else. It starts from what the
+// filter can judge the events that carry nothing else, where no tracker runs that knows
+// more. It starts from what the
 // kernel has and follows the events. Not every connection ends with an event: now
 // and then it forgets those that the kernel no longer has.
 type Context struct {
@@ -68,24 +69,6 @@ func Present(ctx context.Context, views []source.View) (map[Flow]bool, error) {
 		}
 	}
 	return present, nil
-}
-
-// Connection takes the delta in and returns its connection as it was then, nil where it
-// is not known.
-func (f *Context) Connection(d *track.Delta) *mptcp.Connection {
-	if d.Kind == track.KindEvent {
-		return f.follow(&d.Event)
-	}
-	return f.of(d.Key)
-}
-
-// of returns the connection that a derived event is about, nil where it is not
-// known.
-func (f *Context) of(k mptcp.Key) *mptcp.Connection {
-	if c := f.connections[Flow{k.Netns, k.Token}]; c != nil {
-		return &c.Connection
-	}
-	return nil
 }
 
 // follow takes the event in and returns its connection, nil where it is not

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 
+	"mptcpctl/internal/filter"
 	"mptcpctl/track"
 )
 
@@ -13,9 +14,12 @@ import (
 const deltasAhead = 1 << 16
 
 // NewTracker returns the tracker that derives events. That of a recording does not
-// wait for the output, so that all deltas must find a place.
-func NewTracker(stream *Stream) *track.Tracker {
-	config := &track.Config{Buffer: deltasAhead, Keep: 256, HistoryTotal: 1 << 12, Lag: stream.Lag}
+// wait for the output, so that all deltas must find a place. They carry their connections
+// if the filter may need those.
+func NewTracker(stream *Stream, expr *filter.Expr) *track.Tracker {
+	config := &track.Config{
+		Buffer: deltasAhead, Keep: 256, HistoryTotal: 1 << 12, Lag: stream.Lag, Connections: expr.NeedsConnection(),
+	}
 	if stream.Recording != nil {
 		config.Buffer = 1 << 24
 	}
@@ -27,7 +31,7 @@ func NewTracker(stream *Stream) *track.Tracker {
 func (m *Printer) Derive(ctx context.Context, stream *Stream) error {
 	m.noteEngine(stream)
 	ctx, cancel := context.WithCancel(ctx)
-	tracker := NewTracker(stream)
+	tracker := NewTracker(stream, m.Expr)
 	reading := ctx
 	if stream.Recording == nil {
 		reading = context.WithoutCancel(ctx) // it ends with Run, after what had come by then
@@ -62,7 +66,7 @@ func (m *Printer) printDeltas(deltas iter.Seq2[track.Delta, error], stream *Stre
 		}
 		m.noteEngine(stream)
 		m.Devices.Netns = d.Event.Netns
-		if !m.wantsDelta(&d) {
+		if !m.Expr.Delta(&d, d.Connection) {
 			continue
 		}
 		m.buffer = m.Form.AppendDelta(m.buffer[:0], &d)
@@ -72,11 +76,4 @@ func (m *Printer) printDeltas(deltas iter.Seq2[track.Delta, error], stream *Stre
 		}
 	}
 	return m.write([]byte(m.Form.Shut))
-}
-
-func (m *Printer) wantsDelta(d *track.Delta) bool {
-	if m.Expr == nil {
-		return true
-	}
-	return m.Expr.Delta(d, m.Context.Connection(d))
 }

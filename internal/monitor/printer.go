@@ -29,7 +29,7 @@ type Printer struct {
 	Form    Form
 	Devices *device.Names
 	Expr    *filter.Expr
-	Context *Context            // nil without a filter
+	Context *Context            // of the events that Run prints; nil without a filter
 	Begun   func()              // called after the first events, which need not wait for it, or nil
 	Note    func(engine string) // is told how the events come: at first, and when that changes
 

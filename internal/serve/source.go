@@ -52,11 +52,18 @@ func Open(ctx context.Context, enter, release string) (*Source, error) {
 
 // servedConfig is how a tracker follows the kernel for the server.
 func servedConfig(noEvents string) track.Config {
-	config := track.Config{Buffer: 1 << 15}
+	config := track.Config{Buffer: 1 << 15, Connections: true} // for the filters of event streams
 	if noEvents != "" {
 		config.Reconcile = time.Second
 	}
 	return config
+}
+
+// replayedConfig is how a tracker plays a recording for the server.
+func replayedConfig() track.Config {
+	config := recording.TrackWhole()
+	config.Connections = true
+	return *config
 }
 
 // OpenAll opens all network namespaces. Those that come later are entered
@@ -91,7 +98,7 @@ func OfRecording(r *recording.Recording, name string) *Source {
 	return &Source{
 		Source:    r,
 		tracked:   r,
-		config:    *recording.TrackWhole(),
+		config:    replayedConfig(),
 		recording: r,
 		engine:    constantly("recording"),
 		replay:    name,

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"mptcpctl/internal/device"
+	"mptcpctl/internal/filter"
 	"mptcpctl/internal/monitor"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source/recording"
@@ -31,9 +33,9 @@ func TestOneWriterOfEvents(t *testing.T) {
 	derived := 0
 	for _, name := range names {
 		t.Run(filepath.Base(name), func(t *testing.T) {
-			want := printed(t, name)
+			want := printed(t, name, "")
 			derived += strings.Count(strings.Join(want, ""), `"derived":true`)
-			got := streamed(t, name, len(want))
+			got := streamed(t, name, "", len(want))
 			for i := range want {
 				if got[i]+"\n" != want[i] {
 					t.Errorf("event %d:\nthe page has\n%s\nmonitor has\n%s", i+1, got[i], want[i])
@@ -43,6 +45,34 @@ func TestOneWriterOfEvents(t *testing.T) {
 	}
 	if derived < 10 {
 		t.Errorf("the recordings have %d derived events", derived)
+	}
+}
+
+// TestOneJudgeOfEvents: with a filter, too, both give the same events of a recording. They
+// are judged by the connection as it was: it has one subflow when it is created.
+func TestOneJudgeOfEvents(t *testing.T) {
+	names, err := filepath.Glob("../source/recording/testdata/6.18/*.pcapng*")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no recordings: %v", err)
+	}
+	for _, filter := range []string{"subflows > 1", "subflows = 1", "not subflows > 1 and side client"} {
+		found := 0
+		for _, name := range names {
+			want := printed(t, name, filter)
+			found += len(want)
+			got := streamed(t, name, filter, len(want))
+			for i := range want {
+				if got[i]+"\n" != want[i] {
+					t.Errorf("%s: %s: event %d:\nthe page has\n%s\nmonitor has\n%s", name, filter, i+1, got[i], want[i])
+				}
+				if filter == "subflows > 1" && strings.HasPrefix(want[i], `{"event":"CREATED"`) {
+					t.Errorf("%s: a new connection has one subflow: %s", name, want[i])
+				}
+			}
+		}
+		if found == 0 {
+			t.Errorf("no event matches %q", filter)
+		}
 	}
 }
 
@@ -56,15 +86,20 @@ func open(t *testing.T, name string) *recording.Recording {
 	return recording
 }
 
-// printed returns the lines of `monitor -d -j`.
-func printed(t *testing.T, name string) []string {
+// printed returns the lines of `monitor -d -j` with a filter, or "".
+func printed(t *testing.T, name, words string) []string {
 	t.Helper()
+	expr, err := filter.Parse(words)
+	if err != nil {
+		t.Fatal(err)
+	}
 	stream := monitor.Replay(open(t, name))
 	devices := device.NewNames()
 	devices.Find = stream.Device
 	var out bytes.Buffer
 	p := &monitor.Printer{
 		Out: &out, Devices: devices, Form: monitor.Form{Writer: &present.EventJSON{Device: devices.Name}, End: "\n"},
+		Expr: expr.WithDevices(devices.Name),
 	}
 	if err := p.Derive(t.Context(), stream); err != nil {
 		t.Fatal(err)
@@ -72,8 +107,9 @@ func printed(t *testing.T, name string) []string {
 	return slices.Collect(strings.Lines(out.String()))
 }
 
-// streamed returns so many events of the page's stream, without their instances.
-func streamed(t *testing.T, name string, n int) []string {
+// streamed returns so many events of the page's stream with a filter, or "", without their
+// instances.
+func streamed(t *testing.T, name, words string, n int) []string {
 	t.Helper()
 	s := newService(OfRecording(open(t, name), "recording"), &Config{Log: slog.New(slog.DiscardHandler)})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -85,7 +121,8 @@ func streamed(t *testing.T, name string, n int) []string {
 	page := httptest.NewServer(s.server.Handler())
 	t.Cleanup(page.Close)
 	t.Cleanup(cancel)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, page.URL+"/api/v1/events?after=0", nil)
+	asked := url.Values{"after": {"0"}, "filter": {words}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, page.URL+"/api/v1/events?"+asked.Encode(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

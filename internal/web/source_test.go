@@ -148,7 +148,7 @@ func newWorld(t testing.TB, connections int, c Config) *world {
 	t.Helper()
 	w := &world{model: newModel()}
 	w.add(connections)
-	w.tracker = track.New(w.model, &track.Config{Buffer: 1 << 15})
+	w.tracker = track.New(w.model, &track.Config{Buffer: 1 << 15, Connections: true})
 	c.Tracker = w.tracker
 	w.server = New(c)
 	ctx, cancel := context.WithCancel(context.Background())

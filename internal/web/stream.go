@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"mptcpctl/internal/filter"
-	"mptcpctl/mptcp"
-	"mptcpctl/track"
 )
 
 const (
@@ -176,14 +174,10 @@ func (st *stream) forward() (full bool, err error) {
 			st.buffer, "id: %s-%d\nevent: gap\ndata: {\"missed\":%d}\n\n", j.epoch, st.after, missed,
 		)
 	}
-	var state *track.State
-	if st.expr.NeedsConnection() && len(entries) > 0 {
-		state = st.server.config.Tracker.State()
-	}
 	for i := range entries {
 		e := &entries[i]
 		st.after = e.id
-		if matches(st.expr, state, &e.delta) {
+		if st.expr.Delta(&e.delta, e.delta.Connection) {
 			st.buffer = fmt.Appendf(st.buffer, "id: %s-%d\ndata: ", j.epoch, e.id)
 			st.buffer = append(st.buffer, e.json...)
 			st.buffer = append(st.buffer, '\n', '\n')
@@ -204,16 +198,4 @@ func (st *stream) flush() error {
 	_, err := st.w.Write(st.buffer)
 	st.buffer = st.buffer[:0]
 	return errors.Join(err, st.control.Flush())
-}
-
-// matches reports whether the filter lets the delta through. What a delta does not
-// carry is taken from its connection.
-func matches(e *filter.Expr, state *track.State, d *track.Delta) bool {
-	var connection *mptcp.Connection
-	if state != nil {
-		if c, ok := state.Lookup(d.Key); ok {
-			connection = &c
-		}
-	}
-	return e.Delta(d, connection)
 }
