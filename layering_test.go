@@ -49,6 +49,7 @@ var imports = map[string][]string{
 	"track/dump":        {"mptcp", "internal/pages", "internal/radix"},
 	"internal/firewall": {"internal/uapi", "internal/nlmsg"},
 	"doctor/rule":       {},
+	"doctor/enter":      {"internal/shell"},
 	"doctor": {
 		"mptcp",
 		"ledger",
@@ -59,6 +60,7 @@ var imports = map[string][]string{
 		"hostnet",
 		"internal/firewall",
 		"doctor/rule",
+		"doctor/enter",
 	},
 	"internal/filter": {"mptcp", "track"},
 

@@ -1,4 +1,6 @@
-package doctor
+// Package enter changes commands so that they act on a network namespace other than the
+// one in which they are typed.
+package enter
 
 import (
 	"slices"
@@ -14,48 +16,22 @@ var commandsInside = [...]string{"mptcpctl", "sysctl", "ip", "nft", "ss", "trace
 // ofHost are words of commands that act on the host, wherever they run.
 var ofHost = [...]string{"net.core.rmem_max", "net.ipv4.tcp_mem"}
 
-// sysctlFile keeps settings of the host's first network namespace, from boot to boot.
-const sysctlFile = "/etc/sysctl.d/90-mptcp.conf"
-
-// enter changes the commands among the fixes so that they act on the namespace, also
-// when they are typed in the one that mptcpctl was called in.
-func (f *Facts) enter(fixes []string) []string {
-	if f.Enter == "" {
-		return fixes
-	}
-	var changed []string
-	for _, fix := range fixes {
-		if !strings.HasSuffix(fix, sysctlFile) {
-			changed = append(changed, f.Inside(fix))
-		}
-	}
-	return changed
-}
-
-// Inside returns a command as it is to be typed where mptcpctl was called, so that it
-// acts on the network namespace of the facts.
-func (f *Facts) Inside(command string) string {
-	if f.Enter == "" {
-		return command
-	}
-	return entered(command, f.Enter, f.entering())
-}
-
-// entering returns the words in front of a command that run it in the namespace.
-func (f *Facts) entering() string {
-	word := shell.Word(f.Enter)
+// Prefix returns the words in front of a command that run it in the namespace, which is
+// given as `mptcpctl -n` takes it. Named says that digits alone are a name, and no process id.
+func Prefix(namespace string, named bool) string {
+	word := shell.Word(namespace)
 	switch {
-	case strings.Contains(f.Enter, "/"):
+	case strings.Contains(namespace, "/"):
 		return "nsenter --net=" + word + " "
-	case f.Enter != f.Netns && strings.Trim(f.Enter, "0123456789") == "":
+	case !named && strings.Trim(namespace, "0123456789") == "":
 		return "nsenter -n -t " + word + " "
 	}
 	return "ip netns exec " + word + " "
 }
 
-// entered changes the commands of a fix. They stand at its beginning, behind a colon
-// or "&&"; its remark stands behind three spaces, and other hosts are named in front.
-func entered(fix, namespace, prefix string) string {
+// Line changes the commands of a fix, with what Prefix returns. They stand at its beginning,
+// behind a colon or "&&"; its remark stands behind three spaces, and other hosts are named in front.
+func Line(fix, namespace, prefix string) string {
 	text, remark, remarked := strings.Cut(fix, "   (")
 	if strings.HasPrefix(text, "on the ") || strings.Contains(text, "on the peer") {
 		return fix
