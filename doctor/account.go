@@ -198,19 +198,16 @@ func (v *view) stuckEndpoint(w want, entry *ledger.Entry) Finding {
 // whether a rule stops the joins from the endpoint for sure.
 func (v *view) ownFirewall(f *Finding, w want) bool {
 	local := netip.AddrPortFrom(w.e.Address, 0)
-	hits := v.filtered(suspectJoin, local, w.c.Remote, v.way(local, w.c.Remote, v.boundDevice(w.e)))
+	hits := v.filtered(firewall.Join, local, w.c.Remote, v.way(local, w.c.Remote, v.boundDevice(w.e)))
 	i := slices.IndexFunc(hits, func(h firewall.Hit) bool { return h.Sure })
 	if i < 0 {
-		v.blame(f, suspectJoin, hits)
+		v.blame(f, firewall.Join, hits)
 		return false
 	}
-	f.Rule = map[firewall.Deed]rule.ID{
-		firewall.Rejects: rule.JoinRefused, firewall.Drops: rule.JoinUnanswered, firewall.Strips: rule.JoinStripped,
-	}[hits[i].Deed]
+	f.Rule = deeds[hits[i].Deed]
 	f.Severity = Fail
 	f.Title = fmt.Sprintf("the firewall of this host %s the join from %s to %s", hits[i].Deed, w.e.Address, w.c.Remote)
-	f.Fix = append([]string{}, f.Fix...)
-	v.blame(f, suspectJoin, hits)
+	v.blame(f, firewall.Join, hits)
 	return true
 }
 
@@ -238,7 +235,7 @@ func (v *view) certainly(f *Finding, w want, reach ledger.Reach) {
 		f.Rule, f.Severity, f.Confidence = rule.JoinStripped, Fail, track.Likely
 		f.Title = "a middlebox removes MPTCP from the join " + way
 		f.Fix = []string{"report to the operator of this path that TCP option 30 (MP_JOIN) is removed"}
-		v.blameWay(f, suspectJoin, netip.AddrPortFrom(w.e.Address, 0), w.c.Remote, v.boundDevice(w.e))
+		v.blameWay(f, firewall.Join, netip.AddrPortFrom(w.e.Address, 0), w.c.Remote, v.boundDevice(w.e))
 	case ledger.PeerForbids:
 		f.Rule = rule.JoinsForbidden
 		f.Title = fmt.Sprintf("%s forbids joins to its address, and announces no other", w.c.Remote)
@@ -341,9 +338,4 @@ func (v *view) unusedAnnouncement(c *mptcp.Connection, entry *ledger.Entry) Find
 }
 
 // ipOf is the command of iproute2 for the family of an address.
-func ipOf(a netip.Addr) string {
-	if a.Unmap().Is6() {
-		return "ip -6"
-	}
-	return "ip"
-}
+func ipOf(a netip.Addr) string { return map[bool]string{false: "ip", true: "ip -6"}[a.Unmap().Is6()] }

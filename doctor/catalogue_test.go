@@ -173,8 +173,11 @@ while doctor looked. Where one cause explains another finding, only the cause is
 evidence of both. What could not be seen is listed, and nothing is guessed in its place.
 
 Where packets of MPTCP seem to vanish, doctor looks into the firewall of this host (nf_tables, and
-iptables on top of it): it works out what its rules do to the very packets in question. A rule that
-stops them is named, and makes the finding certain; a firewall that merely exists is no finding.
+iptables on top of it): it works out what its rules do to the very packets in question, out and in,
+from the hooks of the device to those of the protocol. A rule that stops them is named, and makes
+the finding certain; one that has a limit may do so, and is named as likely. On a server doctor asks
+the same for packets that are still to come: joins to the addresses that it announces, and
+handshakes with its programs. A firewall that merely exists is no finding.
 That, the events, and looking into other network namespaces are all that takes privileges.
 
 The kernel announces no event for most of these causes: nothing tells of a fallback, a join that

@@ -141,12 +141,12 @@ func (v *view) fallbackFinding(c *mptcp.Connection, cause Cause, around counters
 	case rule.PeerWithoutMPTCP:
 		f.Alternatives = []rule.ID{rule.ServerUsesTCP}
 	case rule.ServerUsesTCP:
-		v.blameWay(&f, suspectCapable, c.Local, c.Remote, "")
+		v.blameWay(&f, firewall.Capable, c.Local, c.Remote, "")
 	case rule.Blackhole:
 		f.Evidence = append(f.Evidence, v.blackholeTime()...)
-		v.blameWay(&f, suspectCapable, c.Local, c.Remote, "")
+		v.blameWay(&f, firewall.Capable, c.Local, c.Remote, "")
 	case rule.OptionStripped:
-		v.blameWay(&f, suspectData, c.Local, c.Remote, "")
+		v.blameWay(&f, firewall.Data, c.Local, c.Remote, "")
 	}
 	return f
 }
@@ -161,7 +161,7 @@ var fastOpenFix = [...]string{
 // handshake of such a connection for sure.
 func (v *view) stripsHere(c *mptcp.Connection) bool {
 	return slices.ContainsFunc(
-		v.filtered(suspectCapable, c.Local, c.Remote, v.way(c.Local, c.Remote, "")),
+		v.filtered(firewall.Capable, c.Local, c.Remote, v.way(c.Local, c.Remote, "")),
 		func(h firewall.Hit) bool {
 			return h.Sure && h.Deed == firewall.Strips
 		},
@@ -234,7 +234,7 @@ func blackhole(v *view) []Finding {
 	f.Evidence = append(f.Evidence, v.blackholeTime()...)
 	for i := range v.Blackholed {
 		b := &v.Blackholed[i]
-		v.blameWay(&f, suspectCapable, b.Local, b.Remote, "")
+		v.blameWay(&f, firewall.Capable, b.Local, b.Remote, "")
 	}
 	return []Finding{f}
 }

@@ -15,67 +15,48 @@ import (
 // gave them, which [Diagnose] judges. It goes through JSON like the other facts.
 type Firewall = firewall.Firewall
 
-// suspect is a kind of packets that seem to get lost.
-type suspect struct {
-	what    string // in words
-	subtype byte   // of the MPTCP option (RFC 8684 section 8)
-	answer  string // what comes back, "" for nothing that a rule of this host could stop
-	flags   byte   // TCP flags of the packet that is sent
-}
-
-// The suspects.
-var (
-	suspectCapable = suspect{"SYN with MP_CAPABLE", 0, "SYN/ACK with MP_CAPABLE", firewall.FlagSYN}
-	suspectJoin    = suspect{"SYN with MP_JOIN", 1, "SYN/ACK with MP_JOIN", firewall.FlagSYN}
-	suspectData    = suspect{"data with DSS", 2, "data with DSS", firewall.FlagACK}
-)
-
 // filtered tells what the firewall of this host does to such packets from local to
-// remote, and to what comes back.
-func (v *view) filtered(s suspect, local, remote netip.AddrPort, device string) []firewall.Hit {
+// remote, to what comes back and to what follows.
+func (v *view) filtered(k firewall.Kind, local, remote netip.AddrPort, device string) []firewall.Hit {
 	if v.Firewall == nil || !remote.IsValid() {
 		return nil
 	}
-	option := []byte{s.subtype << 4}
-	hits := v.Firewall.Judge(
-		&firewall.Packet{Device: device, Source: local, Destination: remote, Flags: s.flags, MPTCP: option},
-	)
-	return append(hits, v.Firewall.Judge(&firewall.Packet{
-		Incoming:    true,
-		Device:      device,
-		Source:      remote,
-		Destination: local,
-		Flags:       s.flags | firewall.FlagACK,
-		MPTCP:       option,
-	})...)
+	p := v.packet(device)
+	p.Source, p.Destination = local, remote
+	return v.Firewall.Exchange(k, p)
+}
+
+// packet is a packet that passes the device, "" for one that is not known.
+func (v *view) packet(device string) firewall.Packet {
+	l, _ := v.Network.LinkByName(device)
+	p := firewall.Packet{Device: device, Index: l.Index, Below: v.Network.Members(l.Index)}
+	for i, c := range v.Connections { // its mark is known if all have the same
+		mark, known := v.Marks[c.Token]
+		p.Mark = firewall.Known[uint32]{Value: mark, Is: known && (i == 0 || p.Mark.Is && p.Mark.Value == mark)}
+		if !p.Mark.Is {
+			break
+		}
+	}
+	return p
 }
 
 // blame adds to a finding what the firewall of this host does to such packets. What
 // it does for sure makes the finding certain.
-func (v *view) blame(f *Finding, s suspect, hits []firewall.Hit) {
+func (v *view) blame(f *Finding, k firewall.Kind, hits []firewall.Hit) {
 	for i := range hits {
 		h := &hits[i]
-		what := s.what
-		if h.Hook == firewall.HookInput || h.Hook == firewall.HookPrerouting {
-			what = s.answer
-		}
 		word := "may do so: it"
-		if h.Sure {
+		switch {
+		case h.Limited:
+			word = "may do so, for it has a limit: beyond that it"
+		case h.Sure:
 			word = "does so: it"
 			f.Confidence = track.Certain
 		}
-		f.Evidence = merged(
-			f.Evidence, []string{fmt.Sprintf("the firewall of this host %s %s %s, in %s", word, h.Deed, what, h)},
-		)
-		f.Fix = merged(
-			[]string{
-				fmt.Sprintf(
-					"nft -a list chain %s %s %s   (on this host)", h.Family, shell.Word(h.Table),
-					shell.Word(h.Chain),
-				),
-			},
-			f.Fix,
-		)
+		what := fmt.Sprintf("the firewall of this host %s %s %s, in %s", word, h.Deed, k.Name(h), h)
+		table, chain := shell.Word(h.Table), shell.Word(h.Chain)
+		list := fmt.Sprintf("nft -a list chain %s %s %s   (on this host)", h.Family, table, chain)
+		f.Evidence, f.Fix = merged(f.Evidence, []string{what}), merged([]string{list}, f.Fix)
 	}
 }
 
@@ -96,13 +77,13 @@ func (v *view) way(local, remote netip.AddrPort, bound string) string {
 }
 
 // blameSubflow is blame for packets of a subflow.
-func (v *view) blameSubflow(f *Finding, s suspect, sub *mptcp.Subflow) {
-	v.blameWay(f, s, sub.Local, sub.Remote, boundTo(sub))
+func (v *view) blameSubflow(f *Finding, k firewall.Kind, sub *mptcp.Subflow) {
+	v.blameWay(f, k, sub.Local, sub.Remote, boundTo(sub))
 }
 
 // blameWay is blame for packets between two addresses.
-func (v *view) blameWay(f *Finding, s suspect, local, remote netip.AddrPort, bound string) {
-	v.blame(f, s, v.filtered(s, local, remote, v.way(local, remote, bound)))
+func (v *view) blameWay(f *Finding, k firewall.Kind, local, remote netip.AddrPort, bound string) {
+	v.blame(f, k, v.filtered(k, local, remote, v.way(local, remote, bound)))
 }
 
 // boundTo returns the device that the subflow's socket is bound to.

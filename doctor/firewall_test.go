@@ -2,12 +2,14 @@ package doctor
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/firewall"
+	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
 
@@ -130,6 +132,39 @@ func TestTwinsAreOne(t *testing.T) {
 				if r.Connections[0].Verdict == Healthy {
 					t.Error("the connection is healthy")
 				}
+			}
+		})
+	}
+}
+
+// A server's own firewall is judged for the packets that are still to come: joins to an
+// address that it announces, and handshakes with its programs.
+func TestFirewallStopsArrivals(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		firewall *firewall.Firewall
+		change   func(*Facts)
+		want     string
+	}{
+		{"joins in", filter(firewall.HookInput, exthdr(false, 1)), nil, "D35/warn/certain"},
+		{"their answers", filter(firewall.HookOutput, exthdr(false, 1)), nil, "D35/warn/certain"},
+		{"not announced", filter(firewall.HookInput, exthdr(false, 1)), func(f *Facts) { f.Endpoints[0].Flags = mptcp.FlagSubflow }, ""},
+		{"handshakes", filter(firewall.HookPrerouting, exthdr(true, 0)), func(f *Facts) { f.Endpoints = nil }, "D07/warn/certain"},
+		{"data", filter(firewall.HookInput, exthdr(false, 2)), nil, ""},
+		{"nobody listens", filter(firewall.HookPrerouting, exthdr(true, 0)), func(f *Facts) { f.Endpoints, f.Listeners = nil, []Listener{} }, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := healthy(t)
+			f.Firewall = tt.firewall
+			f.Connections = nil
+			f.Listeners = []Listener{{Local: netip.MustParseAddrPort("0.0.0.0:443"), Inode: 7}}
+			f.Endpoints = []mptcp.Endpoint{{ID: 1, Address: f.Network.Addresses[len(f.Network.Addresses)-1].Addr, Flags: mptcp.FlagSignal}}
+			if tt.change != nil {
+				tt.change(f)
+			}
+			r := Diagnose(*f)
+			if got := ids(r); got != tt.want {
+				t.Errorf("got %q, want %q: %+v", got, tt.want, r.Findings)
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"mptcpctl/doctor/rule"
+	"mptcpctl/internal/firewall"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -63,7 +64,7 @@ func (v *view) judge(c *mptcp.Connection, a *attempt, e mptcp.Endpoint) (Finding
 		v.refusedJoin(&f, a, way)
 	case timedOut:
 		v.unansweredJoin(&f, way)
-		v.blameAttempt(&f, suspectJoin, a)
+		v.blameAttempt(&f, firewall.Join, a)
 	case stripped:
 		if !v.watched(c.Token) {
 			return Finding{}, false
@@ -71,7 +72,7 @@ func (v *view) judge(c *mptcp.Connection, a *attempt, e mptcp.Endpoint) (Finding
 		f.Rule, f.Title = rule.JoinStripped, "a middlebox removes MPTCP from the join "+way+""
 		f.Evidence = append(f.Evidence, v.counts("MPJoinSynTx", "MPJoinSynAckRx", "MPRstTx", "MPJoinSynAckNoMPJoin")...)
 		f.Fix = []string{"report to the operator of this path that TCP option 30 (MP_JOIN) is removed"}
-		v.blameAttempt(&f, suspectJoin, a)
+		v.blameAttempt(&f, firewall.Join, a)
 	case rejected:
 		f.Rule, f.Title = rule.PeerLimit, "the peer accepts no further subflow: it closed the one "+way+" at once"
 		f.Alternatives = []rule.ID{rule.PeerWithoutDaemon}
@@ -95,12 +96,12 @@ func (v *view) judge(c *mptcp.Connection, a *attempt, e mptcp.Endpoint) (Finding
 }
 
 // blameAttempt is blame for the packets of an attempt.
-func (v *view) blameAttempt(f *Finding, s suspect, a *attempt) {
+func (v *view) blameAttempt(f *Finding, k firewall.Kind, a *attempt) {
 	bound := ""
 	if e, ok := v.endpoint(a); ok && e.IfIndex != 0 {
 		bound = v.links[int(e.IfIndex)].Name
 	}
-	v.blameWay(f, s, a.local, a.remote, bound)
+	v.blameWay(f, k, a.local, a.remote, bound)
 }
 
 func closedEvidence(c *mptcp.Connection, a *attempt) string {
@@ -145,7 +146,7 @@ func (v *view) refusedJoin(f *Finding, a *attempt, way string) {
 				" " + a.remote.Addr().
 				String(),
 		}
-		v.blameAttempt(f, suspectJoin, a)
+		v.blameAttempt(f, firewall.Join, a)
 		return
 	}
 	switch {
@@ -169,7 +170,7 @@ func (v *view) refusedJoin(f *Finding, a *attempt, way string) {
 			),
 			"on the peer: keep the listening socket open (netcat: nc -l -k)",
 		}
-		v.blameAttempt(f, suspectJoin, a)
+		v.blameAttempt(f, firewall.Join, a)
 	}
 }
 
@@ -198,7 +199,7 @@ func (v *view) resetJoin(f Finding, a *attempt, way string) (Finding, bool) {
 	case mptcp.ResetMiddlebox:
 		f.Rule, f.Title = rule.OptionStripped, "a middlebox interferes with MPTCP on the path "+way
 		f.Fix = []string{"report to the operator of this path that TCP option 30 (DSS) is removed from data"}
-		v.blameAttempt(&f, suspectData, a)
+		v.blameAttempt(&f, firewall.Data, a)
 	case mptcp.ResetResources, mptcp.ResetProhibited:
 		f.Rule, f.Title = rule.PeerLimit, "the peer refuses subflows: "+reason.Explain()
 		f.Fix = []string{"on the peer: mptcpctl limits set subflows N"}
@@ -246,7 +247,7 @@ func hangingJoins(v *view) []Finding {
 					},
 				}
 				v.unansweredJoin(&f, fmt.Sprintf("from %s to %s", s.Local.Addr(), s.Remote))
-				v.blameSubflow(&f, suspectJoin, s)
+				v.blameSubflow(&f, firewall.Join, s)
 				f.Subject = Subject{Remote: s.Remote, Device: s.Device}
 				if ok {
 					f.Subject = v.onEndpoint(e)

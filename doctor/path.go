@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"mptcpctl/doctor/rule"
+	"mptcpctl/internal/firewall"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -160,7 +161,7 @@ func (v *view) silentFinding(
 		f.Fix = append(f.Fix, repair(v, e)...)
 	}
 	if sure != track.Certain {
-		v.blameSubflow(&f, suspectData, s)
+		v.blameSubflow(&f, firewall.Data, s)
 	}
 	return f
 }

@@ -123,12 +123,8 @@ func (v *view) boundRoute(e mptcp.Endpoint, key routeKey, l Lookup) routeTrouble
 		t.evidence = []string{
 			fmt.Sprintf("ip route get %s from %s oif %s: %s", key.remote, key.source, name, l.Route.Type),
 		}
-	case l.Route.Gateway.IsValid(),
-		l.Route.Type == "local",
-		pointToPoint(link),
+	case l.Route.Gateway.IsValid(), l.Route.Type == "local", v.Network.Routes == nil,
 		v.Network.OnLink(int(e.IfIndex), key.remote):
-		return routeTrouble{}
-	case v.Network.Routes == nil:
 		return routeTrouble{}
 	default:
 		t.title = fmt.Sprintf(
@@ -147,28 +143,29 @@ func (v *view) boundRoute(e mptcp.Endpoint, key routeKey, l Lookup) routeTrouble
 // is that of another route by the link, where there is one.
 func (v *view) defaultRoute(link hostnet.Link, remote netip.Addr) string {
 	const least = 1000 // above what network managers give
-	metric, gateway := least+link.Index, "GATEWAY"
+	metric := least + link.Index
 	for slices.ContainsFunc(v.Network.Routes, func(r hostnet.Route) bool { return r.Metric == metric }) {
 		metric += 1 << 16 // far from the indices of other links
+	}
+	return fmt.Sprintf(
+		"%s route add default%s dev %s metric %d", ipOf(remote), v.via(link, remote), shell.Word(link.Name), metric,
+	)
+}
+
+// via returns the words of a route for the gateway of a link, none where it has one other
+// end.
+func (v *view) via(link hostnet.Link, remote netip.Addr) string {
+	if link.PointToPoint() {
+		return ""
 	}
 	for _, r := range v.Network.Routes {
 		for _, h := range r.Hops() {
 			if h.IfIndex == link.Index && h.Gateway.IsValid() && sameFamily(h.Gateway, remote) {
-				gateway = h.Gateway.String()
+				return " via " + h.Gateway.String()
 			}
 		}
 	}
-	via := ""
-	if !pointToPoint(link) {
-		via = " via " + gateway
-	}
-	return fmt.Sprintf("%s route add default%s dev %s metric %d", ipOf(remote), via, shell.Word(link.Name), metric)
-}
-
-// pointToPoint reports whether the link has a single other end, so that no gateway
-// is needed.
-func pointToPoint(l hostnet.Link) bool {
-	return l.Tunnel || l.Loopback || l.Type == "none" || l.Type == "ppp" || l.Type == "rawip"
+	return " via GATEWAY"
 }
 
 // unboundRoute is D27, D30 or D31: the packets leave by another link than the one
@@ -197,10 +194,8 @@ func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Addre
 		},
 		fix: []string{
 			deleteEndpoint(e), addEndpoint(e, append([]string{"dev", shell.Word(own.Name)}, e.Flags.Names()...)...),
-			fmt.Sprintf(
-				"or: ip rule add from %s table 100 && ip route add default via GATEWAY dev %s table 100", e.Address,
-				shell.Word(own.Name),
-			),
+			fmt.Sprintf("or: %[1]s rule add from %[2]s table 100 && %[1]s route add default%[3]s dev %[4]s table 100",
+				ipOf(e.Address), e.Address, v.via(own, key.remote), shell.Word(own.Name)),
 		},
 	}
 	switch {

@@ -60,7 +60,7 @@ func routeCases() []ruleCase {
 			plainly(func(f *Facts) {
 				alone(f)
 				bound(f).Route.Gateway = netip.Addr{}
-				f.Network.Links[2].Tunnel = true
+				f.Network.Links[2].Tunnel, f.Network.Links[2].Type = true, "none"
 			}),
 		},
 		{

@@ -19,6 +19,12 @@ type Link struct {
 // Usable reports whether packets can leave by the link.
 func (l Link) Usable() bool { return l.Up && l.Carrier }
 
+// PointToPoint reports whether the link has a single other end, so that no gateway is
+// needed: there are no neighbours to look for on it.
+func (l Link) PointToPoint() bool {
+	return l.Tunnel && l.Type != "ether" || l.Loopback || l.Type == "none" || l.Type == "ppp" || l.Type == "rawip"
+}
+
 // State returns "up", "no carrier" or "down".
 func (l Link) State() string {
 	switch {

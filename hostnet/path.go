@@ -103,9 +103,24 @@ func (n Network) LinkByName(name string) (Link, bool) {
 	return Link{}, false
 }
 
-// OnLink reports whether a route without gateway leads to dst by the link: whether
-// the kernel has a reason to look for dst on the link itself.
+// Members returns the names of the links that belong to the link, such as the ports of a
+// bridge.
+func (n Network) Members(ifIndex int) []string {
+	var names []string
+	for _, l := range n.Links {
+		if ifIndex != 0 && l.Master == ifIndex {
+			names = append(names, l.Name)
+		}
+	}
+	return names
+}
+
+// OnLink reports whether a route without gateway leads to dst by the link, or the link has
+// one other end: whether the kernel has a reason to look for dst on the link itself.
 func (n Network) OnLink(ifIndex int, dst netip.Addr) bool {
+	if l, ok := n.LinkByIndex(ifIndex); ok && l.PointToPoint() {
+		return true
+	}
 	return slices.ContainsFunc(n.Routes, func(r Route) bool {
 		return r.Dst.Contains(dst) && r.Forwards() && slices.ContainsFunc(r.Hops(), func(h NextHop) bool {
 			return h.IfIndex == ifIndex && !h.Gateway.IsValid()

@@ -124,18 +124,3 @@ func (h *Hit) String() string {
 	}
 	return fmt.Sprintf("%s %s %s %s (hook %s)", h.Family, h.Table, h.Chain, what, h.Hook)
 }
-
-// Exchange is [Firewall.Follow] for a packet and those behind it, which go to and fro
-// between its two ends with the same option and with these flags of TCP.
-func (f *Firewall) Exchange(first Packet, flags ...byte) []Hit {
-	packets := []*Packet{&first}
-	for i, each := range flags {
-		p := first
-		p.Flags = each
-		if i%2 == 0 {
-			p.Incoming, p.Source, p.Destination = !first.Incoming, first.Destination, first.Source
-		}
-		packets = append(packets, &p)
-	}
-	return f.Follow(packets...)
-}

@@ -1,6 +1,8 @@
 package scenario
 
 import (
+	"net/netip"
+
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/lab"
 )
@@ -77,6 +79,29 @@ func firewallScenarios() []Scenario {
 			Topology: pair(), Faults: here(BeforeTraffic, "remove TCP option 30 from SYN", strip),
 			Shows: []Symptom{fellBack(lab.ClientHost)},
 			Host:  lab.ClientHost, Rule: rule.ServerUsesTCP,
+		},
+		{
+			Name: "announced-closed-here", Summary: "the server's own firewall drops what comes to the address that " +
+				"it announces",
+			Topology: announcing(),
+			Faults: []Fault{{
+				Host: lab.ServerHost, Text: "drop TCP to that address", Firewall: []lab.FirewallRule{
+					{Hook: lab.HookInput, Destination: netip.MustParsePrefix("10.0.2.1/32"), Verdict: lab.Drop},
+				},
+			}},
+			Shows: []Symptom{counts(lab.ClientHost, "MPJoinSynTx", 1)},
+			Host:  lab.ServerHost, Rule: rule.JoinUnanswered,
+		},
+		{
+			Name: "handshake-stripped-here", Summary: "the server's own firewall removes MPTCP from the SYN of clients",
+			Topology: pair(),
+			Faults: []Fault{{
+				Host: lab.ServerHost, Text: "remove TCP option 30 from SYN that comes in", Firewall: []lab.FirewallRule{
+					lab.FirewallRule{Hook: lab.HookPrerouting, Verdict: lab.StripOption}.OnSYN(lab.SubtypeMPCapable),
+				},
+			}},
+			Shows: []Symptom{fellBack(lab.ClientHost)},
+			Host:  lab.ServerHost, Rule: rule.ServerUsesTCP,
 		},
 	}
 }
