@@ -26,6 +26,11 @@ func (v Values) Get(name string) (uint64, bool) {
 // Len returns the number of counters.
 func (v Values) Len() int { return len(v.names) }
 
+// Equal reports whether the other table has the same counters with the same values.
+func (v Values) Equal(other Values) bool {
+	return slices.Equal(v.names, other.names) && slices.Equal(v.values, other.values)
+}
+
 // Names returns the names in the kernel's order.
 func (v Values) Names() []string { return slices.Clone(v.names) }
 

@@ -26,7 +26,7 @@ func failedJoins(v *view) []Finding {
 				continue
 			}
 			f.Subject.Remote = a.remote
-			if ok {
+			if ok && e.Flags&mptcp.FlagImplicit == 0 { // such a one comes and goes with subflows
 				f.Subject.Endpoint, f.Subject.EndpointID, f.Subject.Device = e.Address, e.ID, v.onEndpoint(e).Device
 			}
 			g.add(string(f.Rule)+a.local.Addr().String()+a.remote.String(), c, func() Finding { return f })

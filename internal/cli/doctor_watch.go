@@ -17,16 +17,21 @@ import (
 )
 
 // findingKey tells findings apart from one look to the next. The evidence is not
-// part of it: it has numbers that move.
+// part of it: it has numbers that move. Nor is the connection, where the place is named:
+// others come to it and go.
 type findingKey struct {
 	rule    rule.ID
+	grave   doctor.Severity
 	title   string
 	subject doctor.Subject
 }
 
 func keyOf(f *doctor.Finding) findingKey {
-	key := findingKey{f.Rule, f.Title, f.Subject}
+	key := findingKey{f.Rule, f.Severity, f.Title, f.Subject}
 	key.subject.Connections = 0
+	if f.Subject.Endpoint.IsValid() || f.Subject.Remote.IsValid() {
+		key.subject.Token = 0
+	}
 	return key
 }
 
@@ -44,6 +49,7 @@ func watchDoctor(ctx context.Context, inv *grammar.Invocation, r *doctorRequest)
 	defer from.Close()
 	ctx, done := process.WhileRead(ctx, inv.Stdout)
 	defer done()
+	r.config = watching(r.config, r.config.Window)
 	w.progress = line.IsTerminal(inv.Stderr) && line.IsTerminal(inv.Stdout)
 	for {
 		facts, err := gatherViews(ctx, from.Views(), r.config)
@@ -89,10 +95,11 @@ func (w *doctorWatch) replay(ctx context.Context, r *doctorRequest) error {
 	return verdictStatus(w.last.Verdict)
 }
 
-// watching returns the request for the further looks.
+// watching returns the request for the further looks. They go on where the one before
+// ended: a cause that an event proved stays for as long as its connection shows the effect.
 func watching(c *gather.Config, interval time.Duration) *gather.Config {
 	next := *c
-	next.Window = interval
+	next.Window, next.Keep = interval, true
 	return &next
 }
 

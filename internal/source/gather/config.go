@@ -30,6 +30,11 @@ type Config struct {
 	Match  func(*mptcp.Connection) bool
 	Listen func(*mptcp.Connection) bool
 
+	// Keep is for those that look again and again: listening goes on until the source is
+	// closed, and the next window begins where this one ends. The events of earlier looks
+	// count for as long as their connections live. A recording has all of them anyway.
+	Keep bool
+
 	// Alone leaves out what is outside of the namespace: other namespaces, the ip
 	// command.
 	Alone bool

@@ -141,3 +141,29 @@ func TestLookups(t *testing.T) {
 		}
 	}
 }
+
+// Behind the turn to another window the events of living connections still count, with
+// whether the connection was created meanwhile; after a loss all are older.
+func TestHeardTurns(t *testing.T) {
+	since := time.Unix(100, 0)
+	h := gather.Heard{Since: since, Earlier: map[mptcp.Token]bool{3: true, 4: true}}
+	for _, token := range []mptcp.Token{1, 2} {
+		h.Take(mptcp.Event{Type: mptcp.EventCreated, Token: token, Time: since.Add(1)})
+	}
+	alive := []mptcp.Connection{{Token: 1}, {Token: 3}}
+	h.Turn(since.Add(10), alive)
+	f := doctor.Facts{Connections: alive}
+	h.Tell(&f)
+	if len(f.Events) != 1 || f.Events[0].Token != 1 || !f.EventsSince.Equal(since) ||
+		!slices.Equal(f.EarlierThan, []mptcp.Token{3}) {
+		t.Errorf("events %+v since %v, earlier %v", f.Events, f.EventsSince, f.EarlierThan)
+	}
+	h.Take(mptcp.Event{Type: mptcp.EventLost, Lost: 4, Time: since.Add(11)})
+	h.Turn(since.Add(20), alive)
+	h.Tell(&f)
+	if len(f.Events) != 1 || f.EventsLost != 0 || !f.EventsSince.Equal(since.Add(20)) ||
+		!slices.Equal(f.EarlierThan, []mptcp.Token{1, 3}) {
+		t.Errorf("after a loss: %d events, %d lost, since %v, earlier %v",
+			len(f.Events), f.EventsLost, f.EventsSince, f.EarlierThan)
+	}
+}

@@ -1,6 +1,7 @@
 package gather
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -39,10 +40,28 @@ func (h *Heard) Take(e mptcp.Event) {
 	h.Events = append(h.Events, e)
 }
 
+// Turn begins another window, in which what was heard so far counts for the connections
+// that are still there. After a loss all of them are older than what was heard.
+func (h *Heard) Turn(at time.Time, connections []mptcp.Connection) {
+	alive := make(map[mptcp.Token]bool, len(connections))
+	for i := range connections {
+		alive[connections[i].Token] = true
+	}
+	if h.Lost > 0 {
+		h.Since, h.Lost, h.Earlier = at, 0, alive
+	}
+	maps.DeleteFunc(h.Earlier, func(t mptcp.Token, _ bool) bool { return !alive[t] })
+	h.Events = slices.DeleteFunc(h.Events, func(e mptcp.Event) bool { return !alive[e.Token] })
+	if more := len(h.Events) - MostEvents; more > 0 {
+		h.Since = h.Events[more-1].Time
+		h.Events = slices.Delete(h.Events, 0, more)
+	}
+}
+
 // Tell puts the events into the facts, whose connections are there already. Of too many
 // the newest stay.
 func (h *Heard) Tell(f *doctor.Facts) {
-	f.EventsSince, f.EventsLost, f.Events = h.Since, h.Lost, h.Events
+	f.EventsSince, f.EventsLost, f.Events = h.Since, h.Lost, slices.Clone(h.Events)
 	if more := len(f.Events) - MostEvents; more > 0 {
 		f.EventsSince, f.Events = f.Events[more-1].Time, f.Events[more:]
 	}

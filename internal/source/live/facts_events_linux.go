@@ -14,16 +14,20 @@ import (
 // buffers of its own.
 const mostWatched = 64
 
-// watch is the listening to events during the window.
+// watch is the listening to events during the window, or, with [gather.Config.Keep], from
+// the first window on.
 type watch struct {
-	since    time.Time
 	listener *pathmanager.Listener
-	earlier  map[mptcp.Token]bool // connections that were there when it began
-	stop     context.CancelFunc
-	done     chan []mptcp.Event
+	heard    gather.Heard
+	lost     uint64        // of those that the listener has lost, those of earlier windows
+	later    []mptcp.Event // that came after the time of the facts
+	last     reading       // at the end of the last window
+
+	stop context.CancelFunc
+	done chan []mptcp.Event
 }
 
-// watch begins to listen, where that is allowed and changes nothing: with a
+// watch begins to listen, or goes on, where that is allowed and changes nothing: with a
 // userspace path manager the kernel accepts joins while somebody listens
 // (mptcp_userspace_pm_active). It returns nil otherwise.
 func (g *gathering) watch(ctx context.Context) *watch {
@@ -36,12 +40,28 @@ func (g *gathering) watch(ctx context.Context) *watch {
 			"doctor does not listen, because listening makes the kernel accept joins that a userspace path manager "+
 				"must manage",
 		)
+		g.h.endWatch()
 		return nil
 	}
 	if g.round.many {
 		g.gap("events", fmt.Sprintf("doctor does not listen in more than %d network namespaces at once", mostWatched))
 		return nil
 	}
+	w := g.h.watch
+	if w == nil {
+		if w = g.listen(ctx); w == nil {
+			return nil
+		}
+	}
+	if g.c.Keep {
+		g.h.watch = w
+	}
+	w.read(ctx)
+	return w
+}
+
+// listen subscribes, and notes the connections that are older than that.
+func (g *gathering) listen(ctx context.Context) *watch {
 	var listener *pathmanager.Listener
 	err := g.h.inside(func() (err error) {
 		listener, err = pathmanager.Listen(&pathmanager.ListenConfig{Buffer: 4 << 20})
@@ -51,17 +71,24 @@ func (g *gathering) watch(ctx context.Context) *watch {
 		g.miss("events", err)
 		return nil
 	}
-	w := &watch{
-		since:    time.Now(),
-		listener: listener,
-		earlier:  map[mptcp.Token]bool{},
-		done:     make(chan []mptcp.Event, 1),
+	w := &watch{listener: listener, heard: gather.Heard{Since: time.Now(), Earlier: map[mptcp.Token]bool{}}}
+	for c, err := range g.h.diag.Connections(ctx, nil) {
+		if err != nil {
+			g.miss("connections", err)
+			break
+		}
+		w.heard.Earlier[c.Info.Token] = true
 	}
+	return w
+}
+
+// read reads what comes, until stop is called; then done has it.
+func (w *watch) read(ctx context.Context) {
 	ctx, w.stop = context.WithCancel(ctx)
+	w.done = make(chan []mptcp.Event, 1)
 	go func() {
-		defer listener.Close()
 		var heard []mptcp.Event
-		for batch, err := range listener.Batches(ctx) {
+		for batch, err := range toTheEnd(ctx, w.listener) {
 			if err != nil || len(heard) > gather.MostEvents {
 				break
 			}
@@ -69,14 +96,14 @@ func (g *gathering) watch(ctx context.Context) *watch {
 		}
 		w.done <- heard
 	}()
-	for c, err := range g.h.diag.Connections(ctx, nil) {
-		if err != nil {
-			g.miss("connections", err)
-			break
-		}
-		w.earlier[c.Info.Token] = true
+}
+
+// endWatch ends the listening that was kept.
+func (h *Host) endWatch() {
+	if h.watch != nil {
+		h.watch.listener.Close() // nobody reads it
+		h.watch = nil
 	}
-	return w
 }
 
 // events takes what was heard until the counters were read for the second time: so
@@ -87,19 +114,26 @@ func (g *gathering) events(w *watch) {
 	}
 	lost := w.listener.Lost() // those included that the reader has not come to
 	w.stop()
-	heard := <-w.done
+	heard := append(w.later, <-w.done...)
+	if !g.c.Keep {
+		defer w.listener.Close()
+	}
 	if len(heard) > gather.MostEvents {
 		g.gap("events", "there were more events than doctor keeps")
+		g.h.endWatch()
 		return
 	}
-	all := gather.Heard{Since: w.since, Earlier: w.earlier}
+	w.later = nil
 	for _, ev := range heard {
+		ev.Netns = g.h.netns
 		if ev.Type != mptcp.EventLost && ev.Time.After(g.f.Time) {
+			w.later = append(w.later, ev)
 			continue
 		}
-		ev.Netns = g.h.netns
-		all.Take(ev)
+		w.heard.Take(ev)
 	}
-	all.Lost = max(all.Lost, lost)
-	all.Tell(&g.f)
+	w.heard.Lost = max(w.heard.Lost, lost-w.lost)
+	w.heard.Tell(&g.f)
+	w.heard.Turn(g.f.Time, g.found.Connections)
+	w.lost = lost
 }

@@ -50,7 +50,9 @@ func (g *gathering) begin(ctx context.Context) {
 	g.kernel()
 	g.settings(ctx)
 	g.watching = g.watch(ctx)
-	g.before = g.read()
+	if g.before = g.read(); g.watching != nil && !g.watching.last.time.IsZero() {
+		g.before = g.watching.last // nothing moves unseen between two windows
+	}
 	g.h.blackholes.note(g.before)
 	for _, read := range [...]func(context.Context){g.pathManager, g.network, g.firewall, g.managers, g.outside} {
 		if ctx.Err() == nil {
@@ -72,13 +74,43 @@ func (g *gathering) lookAgain(ctx context.Context) {
 	g.lookNow(ctx)
 }
 
+// Facts of one look are of one moment: where something has changed while they were read,
+// they are read again, this often and only where that takes no longer than this.
+const (
+	looksAtOnce = 4
+	quickLook   = 50 * time.Millisecond
+)
+
 func (g *gathering) lookNow(ctx context.Context) {
-	if ctx.Err() != nil {
-		return
+	for range looksAtOnce {
+		if ctx.Err() != nil {
+			return
+		}
+		after := g.read()
+		g.pathManager(ctx)
+		g.count(g.before, after)
+		g.sockets(ctx)
+		g.looked = time.Now()
+		if g.watching != nil {
+			g.watching.last = after
+		}
+		if g.looked.Sub(after.time) > quickLook || g.unchanged(ctx, after) {
+			return
+		}
 	}
-	g.count(g.before, g.read())
-	g.sockets(ctx)
-	g.looked = time.Now()
+}
+
+// unchanged reports whether counters and endpoints are still what they were. Then the facts
+// are of the moment in which that was seen: events until then count.
+func (g *gathering) unchanged(ctx context.Context, then reading) bool {
+	endpoints := g.f.Endpoints
+	now := g.read()
+	g.pathManager(ctx)
+	if !now.mptcp.Equal(then.mptcp) || !slices.Equal(endpoints, g.f.Endpoints) {
+		return false
+	}
+	g.f.Time = now.time
+	return true
 }
 
 // undecided reports whether to look again.

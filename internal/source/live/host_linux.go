@@ -37,6 +37,7 @@ type Host struct {
 	listener *pathmanager.Listener // nil: not subscribed
 	home     *hostnet.Namespace    // to read /proc in; nil: all threads are in it
 
+	watch      *watch // that Facts keeps from one look to the next, nil: none
 	sampled    sampled
 	blackholes blackholes
 	known      knownSubflows
@@ -98,6 +99,7 @@ func (h *Host) dial(c *Config) (err error) {
 
 // Close closes the sockets. Running streams end with an error.
 func (h *Host) Close() error {
+	h.endWatch()
 	var errs []error
 	if h.listener != nil {
 		errs = append(errs, h.listener.Close())
