@@ -253,6 +253,7 @@ var imports = map[string][]string{
 		"mptcp",
 		"pathmanager",
 		"doctor",
+		"hostnet",
 		"internal/source",
 		"internal/source/gather",
 		"internal/source/live",

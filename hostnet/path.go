@@ -25,6 +25,8 @@ const (
 	ProblemNoRoute       PathProblem = "no route to the destination through this device"
 	ProblemNotOnLink     PathProblem = "no gateway on this device: the kernel would look for the destination on the " +
 		"link itself"
+	ProblemTwice PathProblem = "another link has the same address, and the path manager knows addresses only: give " +
+		"this link another one"
 	ProblemLocal PathProblem = "the destination is this host"
 )
 
@@ -52,6 +54,12 @@ type Path struct {
 	// the endpoint needs `dev` (or the host a rule by source).
 	OwnLink  bool   `json:"own_link"`
 	LeavesBy string `json:"leaves_by,omitempty"` // "" where it leaves by none
+	// Choice are the devices of which the kernel chooses one for each flow by a hash that
+	// looks at ports, where a subflow is bound to the address alone: OwnLink is false then.
+	Choice []string `json:"choice,omitempty"`
+	// PastTunnel is the tunnel that connections go into by their route, and that a subflow
+	// from this address does not.
+	PastTunnel string `json:"past_tunnel,omitempty"`
 	// SharesPrefixWith are other links with an address in the same prefix: ARP and
 	// source routes decide what really happens.
 	SharesPrefixWith []string `json:"shares_prefix_with,omitempty"`
@@ -72,7 +80,10 @@ type Destination struct {
 	Source  netip.Addr `json:"source,omitzero"` // of the initial subflow
 	Device  string     `json:"dev,omitempty"`   // by which the initial subflow leaves
 	Gateway netip.Addr `json:"gateway,omitzero"`
+	Choice  []string   `json:"choice,omitempty"`  // devices of which a hash chooses one for each flow
 	Problem string     `json:"problem,omitempty"` // why there is no initial subflow
+
+	link Link // of Device
 }
 
 // Network is what candidate paths are worked out from: what [Reader] returns.
@@ -81,6 +92,9 @@ type Network struct {
 	Addresses []Address `json:"addresses"`
 	Routes    []Route   `json:"routes"`
 	Rules     []Rule    `json:"rules"`
+	// The choice between next hops of equal cost looks at ports, of IPv4 and of IPv6.
+	HashesPorts4 bool `json:"hashes_ports4,omitempty"`
+	HashesPorts6 bool `json:"hashes_ports6,omitempty"`
 }
 
 // LinkByIndex returns the link with that ifindex.
@@ -132,6 +146,9 @@ func (n Network) OnLink(ifIndex int, dst netip.Addr) bool {
 type PathReport struct {
 	Destinations []Destination `json:"destinations"`
 	Paths        []Path        `json:"paths"`
+	// Open is on what rules make the routes depend that the answer leaves open, such as
+	// "fwmark 0x1": it is for a flow without.
+	Open []string `json:"open,omitempty"`
 }
 
 // Candidates returns every address of the host as a candidate path to dst: first
@@ -206,8 +223,9 @@ func (n Network) initial(d Destination, lookup LookupFunc) Destination {
 	case !r.Forwards():
 		d.Problem = "the route says " + r.Type
 	default:
-		l, _ := n.LinkByIndex(r.IfIndex)
-		d.Source, d.Device, d.Gateway = r.Source, l.Name, r.Gateway
+		d.link, _ = n.LinkByIndex(r.IfIndex)
+		d.Source, d.Device, d.Gateway = r.Source, d.link.Name, r.Gateway
+		d.Choice = n.Choice(r, d.Address)
 	}
 	return d
 }
@@ -224,8 +242,12 @@ func (n Network) candidate(a Address, named bool, destinations []Destination, lo
 	if i >= 0 {
 		d := destinations[i]
 		p.Destination = d.Address
-		p.Initial = d.Source == a.Addr
-		p.SharesDevice = !p.Initial && d.Source.IsValid() && n.holder(d.Source) == a.IfIndex
+		first := n.holderBy(d.Source, d.link.Index)
+		p.Initial = d.Source == a.Addr && first == a.IfIndex
+		p.SharesDevice = !p.Initial && d.Source.IsValid() && first == a.IfIndex
+		if d.link.Tunnel && !l.Tunnel {
+			p.PastTunnel = d.link.Name
+		}
 	}
 	p.Problem = localProblem(a, l)
 	switch {
@@ -236,6 +258,9 @@ func (n Network) candidate(a Address, named bool, destinations []Destination, lo
 		p.Problem = ProblemNoDestination
 	default:
 		p.Problem = n.route(&p, lookup)
+	}
+	if p.Problem == "" && i >= 0 && !p.Initial && destinations[i].Source == a.Addr {
+		p.Problem = ProblemTwice
 	}
 	p.Usable = p.Problem == ""
 	return p
@@ -249,6 +274,17 @@ func (n Network) holder(addr netip.Addr) int {
 		}
 	}
 	return 0
+}
+
+// holderBy is holder where several links have the address: that by which packets leave, if
+// it is one of them.
+func (n Network) holderBy(addr netip.Addr, leaves int) int {
+	for _, a := range n.Addresses {
+		if a.Addr == addr && (a.IfIndex == leaves || n.enslaved(a.IfIndex, leaves)) {
+			return a.IfIndex
+		}
+	}
+	return n.holder(addr)
 }
 
 // sharing returns the names of other links with an address in the prefix of a.
@@ -298,8 +334,11 @@ func (n Network) route(p *Path, lookup LookupFunc) PathProblem {
 		l, _ := n.LinkByIndex(free.IfIndex)
 		p.LeavesBy = l.Name
 		p.OwnLink = free.IfIndex == p.IfIndex
+		if p.Choice = n.Choice(free, p.Destination); p.Choice != nil {
+			p.OwnLink, p.LeavesBy = false, ""
+		}
 	}
-	if p.Initial && leaves && !p.OwnLink {
+	if p.Initial && leaves && !p.OwnLink && p.Choice == nil {
 		// The host's own address, held by lo or a dummy device, that packets carry
 		// over whichever link they leave by.
 		p.Gateway, p.Metric = free.Gateway, n.metric(free, p.Destination)

@@ -2,7 +2,8 @@ package hostnet
 
 import (
 	"context"
-	"net/netip"
+	"os"
+	"strings"
 )
 
 // Network returns the links, addresses, routes and rules of the namespace. They
@@ -20,16 +21,30 @@ func (r *Reader) Network(ctx context.Context) (n Network, err error) {
 	if n.Rules, err = r.Rules(ctx); err != nil {
 		return Network{}, err
 	}
+	n.HashesPorts4, n.HashesPorts6 = r.hashesPorts[0], r.hashesPorts[1]
 	return n, nil
 }
 
-// Paths returns every address of the namespace as a candidate path to dst, or to
-// what the default routes lead to if dst is not valid; see [Candidates].
-func (r *Reader) Paths(ctx context.Context, dst netip.Addr) (PathReport, error) {
+// hashesPorts reports whether the choice between next hops of equal cost depends on ports in
+// the network namespace of the calling thread.
+func hashesPorts(family string) bool {
+	text, err := os.ReadFile("/proc/sys/net/" + family + "/fib_multipath_hash_policy")
+	policy := strings.TrimSpace(string(text))
+	return err == nil && (policy == "1" || policy == "3")
+}
+
+// Paths returns every address of the namespace as a candidate path to the destination of
+// the key, or to what the default routes lead to if that is not valid; see [Candidates]. Of
+// the key only destination, mark and user count.
+func (r *Reader) Paths(ctx context.Context, key LookupRequest) (PathReport, error) {
 	n, err := r.Network(ctx)
 	if err != nil {
 		return PathReport{}, err
 	}
-	report := Candidates(n, dst, func(q LookupRequest) (Route, error) { return r.Lookup(ctx, q) })
+	report := Candidates(n, key.Dst, func(q LookupRequest) (Route, error) {
+		q.Mark, q.UID, q.HasUID = key.Mark, key.UID, key.HasUID
+		return r.Lookup(ctx, q)
+	})
+	report.Open = n.Unanswered(key)
 	return report, ctx.Err()
 }

@@ -33,6 +33,8 @@ type Reader struct {
 	lookups  int    // socket of Devices
 	sequence uint32 // of its next request
 	closed   bool
+
+	hashesPorts [2]bool // fib_multipath_hash_policy of IPv4 and of IPv6
 }
 
 // patience bounds how long an answer of the kernel may take. It comes at once,
@@ -56,6 +58,7 @@ func New(c *Config) (*Reader, error) {
 		return nil, &Error{Op: "open rtnetlink", Err: err}
 	}
 	r.home, _ = CurrentNamespace()
+	r.hashesPorts = [2]bool{hashesPorts("ipv4"), hashesPorts("ipv6")}
 	return r, nil
 }
 
@@ -279,6 +282,9 @@ func (r *Reader) lookup(ctx context.Context, req LookupRequest) (Route, error) {
 		return Route{}, err
 	}
 	options := &netlink.RouteGetOptions{OifIndex: req.OIF, Mark: req.Mark}
+	if req.HasUID {
+		options.UID = &req.UID
+	}
 	if req.Src.IsValid() {
 		options.SrcAddr = req.Src.Unmap().AsSlice()
 	}

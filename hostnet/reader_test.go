@@ -168,7 +168,7 @@ func path(t *testing.T, r *hostnet.Reader, address, to string) hostnet.Path {
 	if to != "" {
 		dst = netip.MustParseAddr(to)
 	}
-	report, err := r.Paths(t.Context(), dst)
+	report, err := r.Paths(t.Context(), hostnet.LookupRequest{Dst: dst})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestPathsOfRedHatsProcedure(t *testing.T) {
 		cable{"wlp1s0", "192.0.2.3/24", 600})
 	r := reader(t, client)
 
-	report, err := r.Paths(t.Context(), netip.MustParseAddr("192.0.2.1"))
+	report, err := r.Paths(t.Context(), hostnet.LookupRequest{Dst: netip.MustParseAddr("192.0.2.1")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,12 +103,20 @@ type UIDRange struct {
 	Last  uint32 `json:"last"`
 }
 
+// String returns the range as `ip rule` shows it.
+func (r UIDRange) String() string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
+
+func hexadecimal(mark uint32) string { return fmt.Sprintf("%#x", mark) }
+
 // LookupRequest asks which route packets take.
 type LookupRequest struct {
 	Dst  netip.Addr
 	Src  netip.Addr // zero: the kernel chooses the source
 	OIF  int        // ifindex of the device that the socket is bound to, or 0
 	Mark uint32     // of the socket, or 0
+	// UID is the user whose socket it is, if HasUID says so; else that of the caller.
+	UID    uint32 `json:",omitempty"`
+	HasUID bool   `json:",omitempty"`
 }
 
 // String returns the request as `ip route get` takes it, the device by its index.
@@ -120,8 +128,16 @@ func (q LookupRequest) String() string {
 	if q.OIF != 0 {
 		s += fmt.Sprintf(" oif %d", q.OIF)
 	}
+	return s + q.Words()
+}
+
+// Words returns mark and user as `ip route get` takes them, each behind a space.
+func (q LookupRequest) Words() (s string) {
 	if q.Mark != 0 {
 		s += fmt.Sprintf(" mark %#x", q.Mark)
+	}
+	if q.HasUID {
+		s += fmt.Sprintf(" uid %d", q.UID)
 	}
 	return s
 }

@@ -165,7 +165,7 @@ func checkStarts(
 			return starts, nil
 		}
 	}
-	report, err := host.Paths(ctx, peer)
+	report, err := host.Paths(ctx, hostnet.LookupRequest{Dst: peer})
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/netip"
 	"slices"
 
 	"mptcpctl/doctor"
@@ -22,20 +21,24 @@ func (a *app) pathsCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "paths",
 		Summary:   "list the addresses of this host as candidate paths, and how to use them",
-		Synopsis:  []string{"[ to HOST ]"},
+		Synopsis:  []string{"[ to HOST ] [ mark MARK ] [ uid UID ]"},
 		Help:      pathsHelp,
 		Privilege: "none",
-		Keywords:  []grammar.Keyword{{Name: "to", Value: grammar.Host, Summary: "the destination"}},
+		Keywords: []grammar.Keyword{
+			{Name: "to", Value: grammar.Host, Summary: "the destination"},
+			line.MarkKeyword(), line.UIDKeyword(),
+		},
 		Examples: []grammar.Example{
 			{Line: "paths to 192.0.2.1", Meaning: "the paths to one server"},
 			{Line: "-6 paths", Meaning: "the IPv6 paths to the outside"},
+			{Line: "paths to 192.0.2.1 mark 0x2", Meaning: "the paths of a flow with this mark"},
 		},
 		Run: a.paths,
 	}
 }
 
 func (a *app) paths(ctx context.Context, inv *grammar.Invocation) error {
-	destination, err := pathsDestination(ctx, inv)
+	key, err := pathsKey(ctx, inv)
 	if err != nil {
 		return err
 	}
@@ -47,7 +50,7 @@ func (a *app) paths(ctx context.Context, inv *grammar.Invocation) error {
 	var answers []*present.Paths
 	reached := false
 	for _, view := range facts.Views() {
-		answer, err := pathsOf(ctx, inv, view, destination)
+		answer, err := pathsOf(ctx, inv, view, key)
 		if err != nil {
 			return fmt.Errorf("paths: %w", err)
 		}
@@ -57,7 +60,7 @@ func (a *app) paths(ctx context.Context, inv *grammar.Invocation) error {
 	if err := writePaths(inv, answers); err != nil {
 		return err
 	}
-	if destination.IsValid() && !reached {
+	if key.Dst.IsValid() && !reached {
 		return exit.Status(exit.Failed)
 	}
 	return nil
@@ -65,9 +68,9 @@ func (a *app) paths(ctx context.Context, inv *grammar.Invocation) error {
 
 // pathsOf returns the paths of one network namespace.
 func pathsOf(
-	ctx context.Context, inv *grammar.Invocation, view source.View, destination netip.Addr,
+	ctx context.Context, inv *grammar.Invocation, view source.View, key hostnet.LookupRequest,
 ) (*present.Paths, error) {
-	report, err := view.Paths(ctx, destination)
+	report, err := view.Paths(ctx, key)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +89,7 @@ func pathsOf(
 	}
 	answer := answers.Of(ofPathFamilies(&inv.Options, report), endpoints, limits)
 	answer.Netns = view.Netns()
+	answer.Notes = append(answer.Notes, line.FlowNotes(key, report.Open)...)
 	return answer, nil
 }
 
@@ -117,22 +121,26 @@ func reachable(destinations []hostnet.Destination) bool {
 	return slices.ContainsFunc(destinations, func(d hostnet.Destination) bool { return d.Problem == "" })
 }
 
-// pathsDestination returns the destination, not valid where none is given.
-func pathsDestination(ctx context.Context, inv *grammar.Invocation) (netip.Addr, error) {
-	args := inv.Args
+// pathsKey returns the flow that is asked about; its destination is not valid where none is
+// given.
+func pathsKey(ctx context.Context, inv *grammar.Invocation) (key hostnet.LookupRequest, err error) {
+	args, err := line.Flow(inv, inv.Args, &key)
+	if err != nil {
+		return key, err
+	}
 	if len(args) > 0 && args[0] == "to" {
-		args = args[1:]
-		if len(args) == 0 {
-			return netip.Addr{}, inv.Usage("to: the destination's address is missing")
+		if args = args[1:]; len(args) == 0 {
+			return key, inv.Usage("to: the destination's address is missing")
 		}
 	}
 	switch len(args) {
 	case 0:
-		return netip.Addr{}, nil
+		return key, nil
 	case 1:
-		return line.Resolve(ctx, inv, args[0])
+		key.Dst, err = line.Resolve(ctx, inv, args[0])
+		return key, err
 	}
-	return netip.Addr{}, inv.Usage(fmt.Sprintf("%q: one destination at a time", args[1]))
+	return key, inv.Usage(fmt.Sprintf("%q: one destination at a time", args[1]))
 }
 
 // ofPathFamilies leaves the families that -4 and -6 ask for.

@@ -3,6 +3,7 @@ package pathadvice
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -30,6 +31,7 @@ func (a *Advice) Of(report hostnet.PathReport, endpoints []mptcp.Endpoint, limit
 		Commands:     []string{},
 	}
 	wanted := uint32(0)
+	chosen := choose(report.Paths, endpoints)
 	for _, p := range report.Paths {
 		path := present.Path{Path: p}
 		e, found := endpointOf(endpoints, p)
@@ -40,7 +42,7 @@ func (a *Advice) Of(report hostnet.PathReport, endpoints []mptcp.Endpoint, limit
 			}
 		}
 		if p.Usable && !p.Initial {
-			a.advise(&path, e, found)
+			a.advise(&path, e, found, chosen[linkOf(p)])
 		}
 		if path.Endpoint != nil && !p.Initial || path.Command != "" {
 			wanted++
@@ -69,21 +71,65 @@ func (a *Advice) Of(report hostnet.PathReport, endpoints []mptcp.Endpoint, limit
 	return answer
 }
 
-// endpointOf returns the endpoint of the path's address.
+// endpointOf returns the endpoint of the path's address. Where several links have the
+// address, it is of the link that it names.
 func endpointOf(endpoints []mptcp.Endpoint, p hostnet.Path) (mptcp.Endpoint, bool) {
 	for _, e := range endpoints {
-		if e.Address.Unmap() == p.Address {
+		if e.Address.Unmap() == p.Address &&
+			(p.Problem != hostnet.ProblemTwice || int(e.IfIndex) == p.IfIndex) {
 			return e, true
 		}
 	}
 	return mptcp.Endpoint{}, false
 }
 
-// advise gives a usable path other than the initial one its command and its notes.
-func (a *Advice) advise(p *present.Path, e mptcp.Endpoint, found bool) {
+// link is a link to destinations of one family, of which one address makes a path.
+type link struct {
+	index  int
+	family mptcp.Family
+}
+
+func linkOf(p hostnet.Path) link { return link{p.IfIndex, p.Family} }
+
+// choose returns the address of each link that is to have an endpoint: one that has, else
+// one that lasts.
+func choose(paths []hostnet.Path, endpoints []mptcp.Endpoint) map[link]netip.Addr {
+	chosen := map[link]netip.Addr{}
+	rank := map[link]int{}
+	for _, p := range paths {
+		if !p.Usable {
+			continue
+		}
+		_, has := endpointOf(endpoints, p)
+		fit := 1
+		switch {
+		case has || p.Initial:
+			fit = 4
+		case p.Deprecated:
+		case p.Temporary:
+			fit = 2
+		default:
+			fit = 3
+		}
+		if l := linkOf(p); fit > rank[l] {
+			rank[l], chosen[l] = fit, p.Address
+		}
+	}
+	return chosen
+}
+
+// advise gives a usable path other than the initial one its command and its notes. Chosen is
+// the address of its link that makes the path.
+func (a *Advice) advise(p *present.Path, e mptcp.Endpoint, found bool, chosen netip.Addr) {
 	add := fmt.Sprintf("mptcpctl endpoint add %v dev %s subflow", p.Address, shell.Word(p.Device))
 	switch {
 	case !found && p.SharesDevice: // no path of its own: its note says so
+	case !found && p.Deprecated:
+		p.Notes = append(p.Notes, "a deprecated address: new connections are not to use it")
+	case !found && p.Address != chosen:
+		p.Notes = append(
+			p.Notes, fmt.Sprintf("%s is on the same device: this one would add a subflow, not a path", chosen),
+		)
 	case !found:
 		p.Command = a.Inside(add)
 	case e.Flags.CreatesSubflows(), e.Flags.Has(mptcp.FlagImplicit):
@@ -107,7 +153,18 @@ func (a *Advice) advise(p *present.Path, e mptcp.Endpoint, found bool) {
 			),
 		)
 	}
-	if !p.OwnLink && (!found || e.IfIndex == 0) {
+	if p.Choice != nil && (!found || e.IfIndex == 0) {
+		p.Notes = append(p.Notes, fmt.Sprintf(
+			"the routes choose %s for each subflow from here, by a hash of its ports: the endpoint needs dev %s",
+			strings.Join(p.Choice, " or "), p.Device,
+		))
+	}
+	if p.PastTunnel != "" {
+		p.Notes = append(p.Notes, fmt.Sprintf(
+			"connections go into the tunnel %s: a subflow from this address goes past it", p.PastTunnel,
+		))
+	}
+	if !p.OwnLink && p.Choice == nil && (!found || e.IfIndex == 0) {
 		leaves := "by no device"
 		if p.LeavesBy != "" {
 			leaves = "by " + p.LeavesBy

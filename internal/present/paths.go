@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"mptcpctl/hostnet"
 	"mptcpctl/mptcp"
@@ -109,6 +110,11 @@ func appendDestination(b []byte, d *hostnet.Destination, colors Palette) []byte 
 	}
 	b = append(b, ": the initial subflow goes from "...)
 	b = appendIP(b, d.Source, colors)
+	if d.Choice != nil {
+		b = append(b, " dev "...)
+		b = append(b, Escape(strings.Join(d.Choice, " or "))...)
+		return append(b, ", as a hash of its ports chooses\n"...)
+	}
 	b = appendDevice(b, d.Device, colors)
 	if d.Gateway.IsValid() {
 		b = append(b, " via "...)

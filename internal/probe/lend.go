@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"mptcpctl/hostnet"
 	"mptcpctl/internal/source/live"
 	"mptcpctl/mptcp"
 )
@@ -36,7 +37,7 @@ func LendEndpoints(
 			}
 		}
 	}
-	report, err := host.Paths(ctx, to)
+	report, err := host.Paths(ctx, hostnet.LookupRequest{Dst: to})
 	if err != nil {
 		return remove, err
 	}

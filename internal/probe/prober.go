@@ -70,7 +70,7 @@ func (p *Prober) Run(ctx context.Context) error {
 	plain := p.connect(ctx, Request{To: p.Out.Address, TCP: true})
 	plain.Close()
 	p.judge(first, plain, after.Since(before).Moved().Select(func(name string) bool { return !counters.IsGauge(name) }))
-	report, err := p.Host.Paths(ctx, p.Out.Address.Addr())
+	report, err := p.Host.Paths(ctx, hostnet.LookupRequest{Dst: p.Out.Address.Addr()})
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package source
 import (
 	"context"
 	"iter"
-	"net/netip"
 
 	"mptcpctl/counters"
 	"mptcpctl/hostnet"
@@ -67,7 +66,7 @@ type Settings interface {
 // Network tells of the ways out of a namespace.
 type Network interface {
 	// Paths returns the candidate paths, as [hostnet.Reader.Paths] does.
-	Paths(ctx context.Context, dst netip.Addr) (hostnet.PathReport, error)
+	Paths(ctx context.Context, key hostnet.LookupRequest) (hostnet.PathReport, error)
 	// DeviceName returns the name of a device, "if7" where there is none. It is
 	// foreign: escape it before showing.
 	DeviceName(index int32) string

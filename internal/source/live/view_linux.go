@@ -3,7 +3,6 @@ package live
 import (
 	"context"
 	"iter"
-	"net/netip"
 
 	"mptcpctl/counters"
 	"mptcpctl/hostnet"
@@ -64,8 +63,8 @@ func (h *Host) Endpoint(ctx context.Context, id mptcp.AddressID) (mptcp.Endpoint
 func (h *Host) Limits(ctx context.Context) (mptcp.Limits, error) { return h.pm.Limits(ctx) }
 
 // Paths returns the candidate paths.
-func (h *Host) Paths(ctx context.Context, dst netip.Addr) (hostnet.PathReport, error) {
-	return h.network.Paths(ctx, dst)
+func (h *Host) Paths(ctx context.Context, key hostnet.LookupRequest) (hostnet.PathReport, error) {
+	return h.network.Paths(ctx, key)
 }
 
 // DeviceName asks the kernel for a device once, and remembers it when it is gone.

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"net/netip"
 	"slices"
 	"testing"
 	"time"
 
+	"mptcpctl/hostnet"
 	"mptcpctl/internal/nlmsg"
 	"mptcpctl/internal/pcapng"
 	"mptcpctl/mptcp"
@@ -224,7 +224,7 @@ func askRecording(t *testing.T, r, again *Recording) {
 		_, _ = view.Facts(t.Context(), nil)
 		_, _ = view.MPTCPCounters()
 		_, _ = view.Listeners(t.Context())
-		_, _ = view.Paths(t.Context(), netip.Addr{})
+		_, _ = view.Paths(t.Context(), hostnet.LookupRequest{})
 		view.DeviceName(2)
 	}
 }

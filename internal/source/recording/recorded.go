@@ -370,9 +370,13 @@ func (s *recorded) Limits(context.Context) (mptcp.Limits, error) {
 // Paths works the candidate paths out of the recorded network and route lookups.
 // Only destinations that were asked for then have an answer: the outside, and the
 // peers of connections. The error is [ErrNotRecorded] for others.
-func (s *recorded) Paths(_ context.Context, dst netip.Addr) (hostnet.PathReport, error) {
+func (s *recorded) Paths(_ context.Context, key hostnet.LookupRequest) (hostnet.PathReport, error) {
 	if err := s.check(); err != nil {
 		return hostnet.PathReport{}, err
+	}
+	dst := key.Dst
+	if key.Mark != 0 || key.HasUID {
+		return hostnet.PathReport{}, fmt.Errorf("paths of a flow with a mark or of a user: %w", ErrNotRecorded)
 	}
 	answers := s.routes()
 	destinations := map[netip.Addr]bool{}
@@ -385,7 +389,7 @@ func (s *recorded) Paths(_ context.Context, dst netip.Addr) (hostnet.PathReport,
 			"paths to %v: %w (the recording has the paths to %s)", dst, ErrNotRecorded, join(known),
 		)
 	}
-	return hostnet.Candidates(s.network, dst, func(q hostnet.LookupRequest) (hostnet.Route, error) {
+	report := hostnet.Candidates(s.network, dst, func(q hostnet.LookupRequest) (hostnet.Route, error) {
 		switch l, ok := answers[q]; {
 		case !ok:
 			return hostnet.Route{}, fmt.Errorf("route to %v: %w", q, ErrNotRecorded)
@@ -394,7 +398,9 @@ func (s *recorded) Paths(_ context.Context, dst netip.Addr) (hostnet.PathReport,
 		default:
 			return l.Route, nil
 		}
-	}), nil
+	})
+	report.Open = s.network.Unanswered(key)
+	return report, nil
 }
 
 // routes returns the recorded route lookups by their questions.
