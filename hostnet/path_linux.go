@@ -2,6 +2,7 @@ package hostnet
 
 import (
 	"context"
+	"net/netip"
 	"os"
 	"strings"
 )
@@ -35,15 +36,23 @@ func hashesPorts(family string) bool {
 
 // Paths returns every address of the namespace as a candidate path to the destination of
 // the key, or to what the default routes lead to if that is not valid; see [Candidates]. Of
-// the key only destination, mark and user count.
+// the key only destination, mark and user count. The kernel makes further subflows as user 0.
 func (r *Reader) Paths(ctx context.Context, key LookupRequest) (PathReport, error) {
 	n, err := r.Network(ctx)
 	if err != nil {
 		return PathReport{}, err
 	}
+	first := map[netip.Addr]bool{} // sources of initial subflows
 	report := Candidates(n, key.Dst, func(q LookupRequest) (Route, error) {
-		q.Mark, q.UID, q.HasUID = key.Mark, key.UID, key.HasUID
-		return r.Lookup(ctx, q)
+		q.Mark, q.UID, q.HasUID = key.Mark, 0, true
+		if !q.Src.IsValid() || first[q.Src] {
+			q.UID, q.HasUID = key.UID, key.HasUID
+		}
+		route, err := r.Lookup(ctx, q)
+		if err == nil && !q.Src.IsValid() {
+			first[route.Source] = true
+		}
+		return route, err
 	})
 	report.Open = n.Unanswered(key)
 	return report, ctx.Err()

@@ -26,7 +26,8 @@ func (a *app) endpointCheckCommand() grammar.Command {
 		Name:    "check",
 		Summary: "say what would happen if you added an endpoint",
 		Synopsis: []string{
-			"ADDRESS [ dev DEV ] [ port PORT ] [ to PEER ] [ signal | subflow | backup | fullmesh | laminar ]...",
+			"ADDRESS [ dev DEV ] [ port PORT ] [ to PEER ] [ mark MARK ] [ uid UID ] " +
+				"[ signal | subflow | backup | fullmesh | laminar ]...",
 		},
 		Help:      endpointCheckHelp,
 		Privilege: "none",
@@ -34,6 +35,7 @@ func (a *app) endpointCheckCommand() grammar.Command {
 		Keywords: []grammar.Keyword{
 			{Name: "dev", Value: grammar.Device, Summary: "the device to which its subflows are bound"},
 			{Name: "to", Value: grammar.Host, Summary: "the peer's address"},
+			line.MarkKeyword(), line.UIDKeyword(),
 			portKeyword("the port on which the kernel would listen"),
 			{Name: "signal", Summary: "announce the address to the peer"},
 			{Name: "subflow", Summary: "create subflows from the address"},
@@ -58,7 +60,7 @@ func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error 
 	if inv.Options.Replay != "" || inv.Options.AllNetns {
 		return inv.Usage("this command asks the kernel of one network namespace: it excludes -a and --replay")
 	}
-	peer, e, err := checkArguments(ctx, inv)
+	key, e, err := checkArguments(ctx, inv)
 	if err != nil {
 		return err
 	}
@@ -81,14 +83,21 @@ func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error 
 	}
 	var starts []doctor.Start
 	if e.Flags.CreatesSubflows() {
-		if starts, err = checkStarts(ctx, host, &facts, peer, e); err != nil {
+		if starts, err = checkStarts(ctx, host, &facts, key, e); err != nil {
 			return named(inv, err)
 		}
 		for _, s := range starts {
 			check.Peers = append(check.Peers, s.Remote)
 		}
 	}
+	open := facts.Network.Unanswered(hostnet.LookupRequest{Dst: e.Address, Mark: key.Mark, HasUID: true})
 	supposed := doctor.Suppose(facts, e, starts)
+	if key.Mark != 0 {
+		supposed.Marks = map[mptcp.Token]uint32{}
+		for i := range supposed.Connections {
+			supposed.Marks[supposed.Connections[i].Token] = key.Mark
+		}
+	}
 	supposed.Lookups = host.Lookups(ctx, &supposed)
 	check.Problems = doctor.CheckEndpoint(supposed, e)
 	if e.Flags.CreatesSubflows() && len(starts) == 0 {
@@ -100,7 +109,7 @@ func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error 
 			},
 		)
 	}
-	check.Facts = append(lines, checkedFacts(&supposed, e)...)
+	check.Facts = append(append(lines, checkedFacts(&supposed, e)...), line.FlowNotes(key, open)...)
 	check.Works = len(check.Problems) == 0 && fine
 	if existing == 0 {
 		check.Command = addCommand(e, check.Device)
@@ -121,15 +130,20 @@ func writeCheck(inv *grammar.Invocation, check *present.EndpointCheck) error {
 	return text.EndpointCheck(inv.Stdout, check)
 }
 
-// checkArguments takes the peer out of the words; the others are those of `add`.
-func checkArguments(ctx context.Context, inv *grammar.Invocation) (peer netip.Addr, e mptcp.Endpoint, err error) {
-	args := slices.Clone(inv.Args)
+// checkArguments takes peer and mark out of the words; the others are those of `add`.
+func checkArguments(
+	ctx context.Context, inv *grammar.Invocation,
+) (key hostnet.LookupRequest, e mptcp.Endpoint, err error) {
+	args, err := line.Flow(inv, inv.Args, &key)
+	if err != nil {
+		return key, e, err
+	}
 	if i := slices.Index(args, "to"); i >= 0 {
 		if i+1 == len(args) {
-			return peer, e, inv.Usage("to: the peer's address is missing")
+			return key, e, inv.Usage("to: the peer's address is missing")
 		}
-		if peer, err = line.Resolve(ctx, inv, args[i+1]); err != nil {
-			return peer, e, err
+		if key.Dst, err = line.Resolve(ctx, inv, args[i+1]); err != nil {
+			return key, e, err
 		}
 		args = slices.Delete(args, i, i+2)
 	}
@@ -139,13 +153,13 @@ func checkArguments(ctx context.Context, inv *grammar.Invocation) (peer netip.Ad
 		if wrong, ok := errors.AsType[*iproute.ArgumentError](err); ok {
 			proposal = grammar.DidYouMean(wrong.Word, append(wrong.Names, "to"))
 		}
-		return peer, e, inv.Usage(err.Error() + proposal)
+		return key, e, inv.Usage(err.Error() + proposal)
 	}
 	e = r.Endpoint()
 	if e.Flags == 0 || e.Flags == mptcp.FlagBackup {
 		e.Flags |= mptcp.FlagSubflow
 	}
-	return peer, e, nil
+	return key, e, nil
 }
 
 func boundTo(host *live.Host, e mptcp.Endpoint) string {
@@ -157,15 +171,16 @@ func boundTo(host *live.Host, e mptcp.Endpoint) string {
 
 // checkStarts returns where the initial subflows go from and to.
 func checkStarts(
-	ctx context.Context, host *live.Host, facts *doctor.Facts, peer netip.Addr, e mptcp.Endpoint,
+	ctx context.Context, host *live.Host, facts *doctor.Facts, key hostnet.LookupRequest, e mptcp.Endpoint,
 ) ([]doctor.Start, error) {
+	peer := key.Dst
 	if !peer.IsValid() {
 		starts := startsOf(facts.Connections)
 		if len(starts) > 0 {
 			return starts, nil
 		}
 	}
-	report, err := host.Paths(ctx, hostnet.LookupRequest{Dst: peer})
+	report, err := host.Paths(ctx, key)
 	if err != nil {
 		return nil, err
 	}
@@ -176,19 +191,20 @@ func checkStarts(
 		}
 	}
 	if len(starts) == 0 && peer.IsValid() {
-		return nil, fmt.Errorf("no route to %v: %s", peer, problemsOf(report.Destinations))
+		why := append(problemsOf(report.Destinations), line.FlowNotes(key, report.Open)...)
+		return nil, fmt.Errorf("no route to %v: %s", peer, strings.Join(why, "; "))
 	}
 	return starts, nil
 }
 
-func problemsOf(destinations []hostnet.Destination) string {
+func problemsOf(destinations []hostnet.Destination) []string {
 	var problems []string
 	for _, d := range destinations {
 		if d.Problem != "" {
 			problems = append(problems, d.Problem)
 		}
 	}
-	return strings.Join(problems, ", ")
+	return problems
 }
 
 // startsOf returns the different peers of the connections that were opened here.

@@ -166,6 +166,16 @@ func TestPathsOfAFlow(t *testing.T) {
 			t.Errorf("%s: %v, want %q", line, got, want)
 		}
 	}
+	for line, want := range map[string]string{
+		"endpoint check 10.1.2.2 dev w1 to 10.9.0.1":         "routing rules depend on fwmark 0x2, uidrange 77-78",
+		"endpoint check 10.1.2.2 dev w1 to 10.9.0.1 uid 77":  "routing rules depend on fwmark 0x2: ",
+		"endpoint check 10.1.1.2 dev w0 mark 2 to 10.9.0.1":  "the answer is for a flow with mark 0x2",
+		"endpoint check 10.1.1.2 dev w0 to 10.9.0.1 mark 99": "no route to 10.9.0.1",
+	} {
+		if got := ask(t, ns, self(t), "mptcpctl", strings.Fields(line)...); !strings.Contains(got.stdout+got.stderr, want) {
+			t.Errorf("%s: %v, want %q", line, got, want)
+		}
+	}
 	for _, line := range []string{"paths mark", "paths uid x", "paths mark 4294967296"} {
 		if got := ask(t, ns, self(t), "mptcpctl", strings.Fields(line)...); !strings.Contains(got.stderr, "number") {
 			t.Errorf("%s: %v", line, got)
