@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"mptcpctl/doctor/rule"
 	"mptcpctl/hostnet"
@@ -27,6 +28,7 @@ type routeTrouble struct {
 	evidence []string
 	fix      []string
 	severity Severity
+	chance   bool // it depends on chance
 }
 
 // route judges how the endpoint's packets to the peer travel.
@@ -74,7 +76,7 @@ func (v *view) misbound(e mptcp.Endpoint, holder hostnet.Address) routeTrouble {
 	if holder.IfIndex == int(e.IfIndex) || own.Loopback || own.Kind == "dummy" || by.Kind == "vrf" ||
 		v.enslaved(holder.IfIndex, int(e.IfIndex)) ||
 		v.holds(int(e.IfIndex), holder.Addr) ||
-		v.sharedSubnet(holder, int(e.IfIndex)) {
+		slices.Contains(v.Network.SharingPrefix(holder), v.device(int(e.IfIndex))) {
 		return routeTrouble{}
 	}
 	return routeTrouble{
@@ -178,8 +180,9 @@ func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Addre
 	case l.Error == "" && l.Route.Type == "local" && !v.here(key.remote):
 		return v.localRoute(e, key)
 	}
+	choice := v.Network.Choice(l.Route, key.remote)
 	if l.Error != "" || l.Route.IfIndex == 0 || l.Route.Type == "local" || own.Loopback || own.Kind == "dummy" ||
-		l.Route.IfIndex == holder.IfIndex || v.enslaved(holder.IfIndex, l.Route.IfIndex) {
+		choice == nil && l.Route.IfIndex == holder.IfIndex || v.enslaved(holder.IfIndex, l.Route.IfIndex) {
 		return routeTrouble{}
 	}
 	by := v.links[l.Route.IfIndex]
@@ -199,11 +202,16 @@ func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Addre
 		},
 	}
 	switch {
+	case choice != nil:
+		t.chance = true
+		t.title = fmt.Sprintf("subflows from endpoint %s leave through %s, as a hash of their ports chooses",
+			e.Address, strings.Join(choice, " or "))
+		t.evidence[0] = fmt.Sprintf("ip route get %s from %s: a route with several next hops", key.remote, key.source)
 	case by.Tunnel && !own.Tunnel:
 		t.rule = rule.TunnelRoute
 		t.title = fmt.Sprintf("subflows from endpoint %[2]s go into the tunnel %[1]s", by.Name, e.Address)
 		t.evidence = append(t.evidence, fmt.Sprintf("%s is a tunnel (%s)", by.Name, by.Kind))
-	case v.sharedSubnet(holder, l.Route.IfIndex):
+	case slices.Contains(v.Network.SharingPrefix(holder), by.Name):
 		t.rule = rule.SameSubnet
 		t.title = fmt.Sprintf(
 			"%s and %s are in the same subnet: subflows from endpoint %s leave through %s", own.Name, by.Name,
@@ -270,19 +278,6 @@ func (v *view) enslaved(link, master int) bool {
 	return master != 0 && (v.links[link].Master == master || v.links[master].Master == link)
 }
 
-// sharedSubnet reports whether the other link has an address in the same prefix.
-func (v *view) sharedSubnet(a hostnet.Address, other int) bool {
-	if a.Prefix.IsSingleIP() {
-		return false
-	}
-	for _, b := range v.Network.Addresses {
-		if b.IfIndex == other && b.Prefix == a.Prefix {
-			return true
-		}
-	}
-	return false
-}
-
 // reverseFilter is D29: answers to the endpoint are dropped by the reverse path
 // filter, as the way back leads by another link.
 func (v *view) reverseFilter(e mptcp.Endpoint, key routeKey, free Lookup) routeTrouble {
@@ -322,9 +317,15 @@ func badRoutes(v *view) []Finding {
 		if t.rule == "" || w.u == inUse && t.severity == Fail && w.by.State != mptcp.SubflowSilent {
 			continue // a subflow that is up disproves it
 		}
+		if t.chance && w.u == inUse && w.by.Device == v.device(v.holders[plain(w.e.Address)].IfIndex) {
+			continue // it was lucky
+		}
 		g.add(fmt.Sprint(t.rule, w.e.Address, v.Marks[w.c.Token]), w.c, func() Finding {
 			sure := track.Certain
-			if t.rule == rule.ReversePathFilter || t.rule == rule.SameSubnet {
+			switch {
+			case t.chance:
+				sure = track.Possible
+			case t.rule == rule.ReversePathFilter || t.rule == rule.SameSubnet:
 				sure = track.Likely
 			}
 			f := Finding{

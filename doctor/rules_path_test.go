@@ -93,6 +93,11 @@ func routeCases() []ruleCase {
 			plainly(func(f *Facts) { f.Network.Addresses[1].Prefix = f.Network.Addresses[2].Prefix }),
 		},
 		{
+			"D27", "hash", Warn, track.Possible,
+			plainly(func(f *Facts) { alone(f); unbind(f); hashed(f, true) }),
+			plainly(func(f *Facts) { alone(f); unbind(f); hashed(f, false) }),
+		},
+		{
 			"D31", "", Warn, track.Certain,
 			plainly(func(f *Facts) {
 				alone(f)
@@ -112,6 +117,24 @@ func routeCases() []ruleCase {
 			}),
 		},
 	}
+}
+
+// hashed makes the route to the peer one with two next hops, of which a hash of ports
+// chooses, or one of addresses, whose choice the lookup tells.
+func hashed(f *Facts, ports bool) {
+	for i := range f.Lookups {
+		f.Lookups[i].Route.Table = hostnet.TableMain
+		for _, a := range f.Network.Addresses {
+			if a.Addr == f.Lookups[i].Request.Src {
+				f.Lookups[i].Route.IfIndex = a.IfIndex
+			}
+		}
+	}
+	f.Network.HashesPorts4 = ports
+	f.Network.Routes = append(f.Network.Routes, hostnet.Route{
+		Dst: netip.PrefixFrom(server.Addr(), 32), Table: hostnet.TableMain, Type: "unicast",
+		NextHops: []hostnet.NextHop{{IfIndex: f.Network.Links[1].Index}, {IfIndex: f.Network.Links[2].Index}},
+	})
 }
 
 func joinCases() []ruleCase {

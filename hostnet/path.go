@@ -236,7 +236,7 @@ func (n Network) candidate(a Address, named bool, destinations []Destination, lo
 	p := Path{
 		Address: a.Addr, Prefix: a.Prefix, Family: mptcp.FamilyOf(a.Addr), Device: l.Name, IfIndex: a.IfIndex, Link: l,
 		Deprecated: a.Deprecated, Temporary: a.Temporary,
-		SharesPrefixWith: n.sharing(a),
+		SharesPrefixWith: n.SharingPrefix(a),
 	}
 	i := slices.IndexFunc(destinations, func(d Destination) bool { return d.Family == p.Family })
 	if i >= 0 {
@@ -287,8 +287,8 @@ func (n Network) holderBy(addr netip.Addr, leaves int) int {
 	return n.holder(addr)
 }
 
-// sharing returns the names of other links with an address in the prefix of a.
-func (n Network) sharing(a Address) []string {
+// SharingPrefix returns the names of other links with an address in the prefix of a.
+func (n Network) SharingPrefix(a Address) []string {
 	var names []string
 	if a.Prefix.IsSingleIP() || a.Scope != "global" {
 		return nil
