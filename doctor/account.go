@@ -159,11 +159,14 @@ func stuck(e *ledger.Entry) bool {
 // settled reports whether the connection is so old that its path manager has had its
 // turn: a worker of the kernel runs it, soon after the first acknowledgement.
 func (v *view) settled(c *mptcp.Connection) bool {
-	const turn = 500 * time.Millisecond
+	const (
+		turn  = 500 * time.Millisecond
+		ahead = 200 * time.Millisecond // for one that is older than the listening
+	)
 	switch {
 	case !c.Since.IsZero() && v.Time.Sub(c.Since) > turn:
 		return true
-	case v.earlier[c.Token] && v.Time.Sub(v.EventsSince) > turn:
+	case v.earlier[c.Token] && v.Time.Sub(v.EventsSince) > ahead:
 		return true // it was there when listening began
 	}
 	quiet := time.Duration(max(c.LastDataSentMS, c.LastDataRecvMS)) * time.Millisecond

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"mptcpctl/doctor/rule"
+	"mptcpctl/ledger"
 	"mptcpctl/mptcp"
 )
 
@@ -221,6 +222,8 @@ func (v *view) whyByLedger(c *mptcp.Connection, e mptcp.Endpoint) (id rule.ID, r
 		return "", "the path manager makes no subflow from it"
 	case entry.Certain():
 		return ruleOf(entry.Kind, entry.Reached[0].Cause), entry.Reached[0].Cause.String()
+	case stuck(entry) && entry.Is(ledger.NotDue):
+		return rule.NotRetried, "the kernel has not tried it, and will not by itself"
 	case stuck(entry):
 		return rule.NotRetried, "its subflow failed, and the kernel will not retry it"
 	}

@@ -299,6 +299,18 @@ func joinCases() []ruleCase {
 			}),
 			plainly(func(f *Facts) { untried(f); f.Connections[0].Since = now }), // its worker has yet to run
 		},
+		{
+			"D42", "the limit was raised before the listening began", Warn, track.Likely,
+			plainly(func(f *Facts) {
+				untried(f)
+				setCounters(&f.MPTCP, map[string]uint64{"AddAddr": 0}, nil)
+				f.EarlierThan, f.EventsSince = []mptcp.Token{f.Connections[0].Token}, now.Add(-250*time.Millisecond)
+			}),
+			plainly(func(f *Facts) {
+				untried(f)
+				f.EarlierThan, f.EventsSince = []mptcp.Token{f.Connections[0].Token}, now.Add(-50*time.Millisecond)
+			}),
+		},
 	}
 }
 

@@ -331,6 +331,24 @@ func TestAnnouncedAddress(t *testing.T) {
 	}
 }
 
+// The connection accepted an address that no event told of: its SYN has left, so that it
+// was not put off. The implicit endpoint that it leaves behind changes nothing.
+func TestAnnouncedAddressWithoutEvents(t *testing.T) {
+	f := situation()
+	f.Endpoints[0].Flags = mptcp.FlagImplicit
+	f.Connections[0].Limits.AddAddrAcceptedMax, f.Connections[0].Limits.AddAddrAccepted = 2, 1
+	f.count(1, 0, 0, 0, 0)
+	l := Of(*f)
+	i := slices.IndexFunc(l.Entries, func(e Entry) bool { return e.Kind == Follow })
+	if i < 0 {
+		t.Fatal("no entry")
+	}
+	check(t, &l.Entries[i], Unanswered, ResetBySomebody, Unreachable)
+	if !l.Entries[i].GivenUp() {
+		t.Errorf("the kernel would try again: %+v", l.Entries[i])
+	}
+}
+
 func TestAnnouncement(t *testing.T) {
 	for _, c := range []struct {
 		name string
