@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"mptcpctl/doctor/fallback"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/lab/scenario"
 )
@@ -200,9 +201,9 @@ certain; if several did, it is likely, and all are shown.
 
 var fallbackTable = func() string {
 	var b strings.Builder
-	when := map[Stage]string{StageHandshake: "in the handshake", StageData: "later"}
-	for _, fc := range fallbackCounters {
-		fmt.Fprintf(&b, "| %s | `%s` | %s: %s |\n", when[fc.stage], fc.name, fc.rule, fc.text)
+	when := map[fallback.Stage]string{fallback.Handshake: "in the handshake", fallback.Data: "later"}
+	for _, fc := range fallback.Counters() {
+		fmt.Fprintf(&b, "| %s | `%s` | %s: %s |\n", when[fc.Stage], fc.Name, fc.Rule, fc.Text)
 	}
 	return b.String()
 }()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mptcpctl/counters"
+	"mptcpctl/doctor/fallback"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/firewall"
 	"mptcpctl/mptcp"
@@ -48,30 +49,28 @@ func fallbacks(v *view) []Finding {
 
 // cause decides why the connection fell back, on the counters that moved while it
 // was watched, or else on all that were counted.
-func (v *view) cause(c *mptcp.Connection) (Cause, counters.Values) {
+func (v *view) cause(c *mptcp.Connection) (fallback.Cause, counters.Values) {
 	events := v.events[c.Token]
-	stage := StageOf(events, v.watched(c.Token))
+	stage := fallback.StageOf(events, v.watched(c.Token))
 	around := v.MPTCP.Now
 	if v.MPTCP.Window > 0 && !c.Since.IsZero() && !c.Since.Before(v.Time.Add(-v.MPTCP.Window)) {
 		around = v.MPTCP.Moved
 	}
 	if plainAt(v, c) {
-		return Cause{
+		return fallback.Cause{
 			Rule:       rule.ServerUsesTCP,
 			Text:       "the program that listens there uses a TCP socket",
 			Confidence: track.Certain,
 		}, around
 	}
-	cause := FallbackCause(stage, c.Side, around)
+	cause := fallback.CauseOf(stage, c.Side, around)
 	if c.FallbackCause != "" && c.FallbackCause != cause.Counter {
-		for _, fc := range fallbackCounters {
-			if fc.name == c.FallbackCause { // an observer saw it happen
-				return Cause{Rule: fc.rule, Counter: fc.name, Text: fc.text, Confidence: track.Certain}, around
-			}
+		if seen, ok := fallback.Named(c.FallbackCause); ok { // an observer saw it happen
+			return seen, around
 		}
 	}
 	if n := v.fastOpenRefused(c); n > 0 && cause.Counter == dataFallback {
-		return Cause{
+		return fallback.Cause{
 			Rule:       rule.SocketOption,
 			Counter:    cause.Counter,
 			Confidence: min(cause.Confidence, track.Likely),
@@ -81,7 +80,7 @@ func (v *view) cause(c *mptcp.Connection) (Cause, counters.Values) {
 		}, around
 	}
 	if cause.Rule == rule.PeerWithoutMPTCP && v.stripsHere(c) {
-		cause = Cause{
+		cause = fallback.Cause{
 			Rule:       rule.ServerUsesTCP,
 			Counter:    cause.Counter,
 			Text:       "the firewall of this host removes MPTCP",
@@ -118,7 +117,7 @@ func plainAt(v *view, c *mptcp.Connection) bool {
 		) && !listens(v.Listeners, c.Remote.Addr(), c.Remote.Port())
 }
 
-func (v *view) fallbackFinding(c *mptcp.Connection, cause Cause, around counters.Values) Finding {
+func (v *view) fallbackFinding(c *mptcp.Connection, cause fallback.Cause, around counters.Values) Finding {
 	f := Finding{
 		Rule: cause.Rule, Severity: Warn, Confidence: cause.Confidence,
 		Title:    fmt.Sprintf("the connection to %s uses plain TCP: %s", c.Remote, cause.Text),
@@ -126,7 +125,7 @@ func (v *view) fallbackFinding(c *mptcp.Connection, cause Cause, around counters
 		Evidence: []string{fmt.Sprintf("connection %s: fallback", c.Token)},
 		Fix:      fallbackFix(cause.Rule, c),
 	}
-	if moves := cause.moves(around); moves != "" {
+	if moves := cause.Moves(around); moves != "" {
 		f.Evidence = append(f.Evidence, moves)
 	}
 	if cause.Counter == "" && cause.Confidence == track.Possible {
@@ -283,7 +282,7 @@ func orphans(v *view) []Finding {
 		if v.MPTCP.Window == 0 || ev.Time.Before(v.Time.Add(-v.MPTCP.Window)) {
 			continue // no counters around it
 		}
-		cause := FallbackCause(StageHandshake, mptcp.SideClient, v.MPTCP.Moved)
+		cause := fallback.CauseOf(fallback.Handshake, mptcp.SideClient, v.MPTCP.Moved)
 		g.add(
 			string(cause.Rule)+cause.Counter, &mptcp.Connection{Token: token},
 			func() Finding { return v.orphanFinding(token, cause) },
@@ -292,13 +291,13 @@ func orphans(v *view) []Finding {
 	return g.list
 }
 
-func (v *view) orphanFinding(token mptcp.Token, cause Cause) Finding {
+func (v *view) orphanFinding(token mptcp.Token, cause fallback.Cause) Finding {
 	closed := fmt.Sprintf("CLOSED for token %s without an earlier CREATED", token)
 	if cause.Counter != "" {
 		return Finding{
 			Rule: cause.Rule, Severity: Warn, Confidence: cause.Confidence,
 			Title:    "a connection used plain TCP from the start: " + cause.Text,
-			Evidence: []string{closed, cause.moves(v.MPTCP.Moved) + " in " + v.MPTCP.Window.String()},
+			Evidence: []string{closed, cause.Moves(v.MPTCP.Moved) + " in " + v.MPTCP.Window.String()},
 			Fix:      fallbackFix(cause.Rule, &mptcp.Connection{}),
 		}
 	}

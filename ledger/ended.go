@@ -41,7 +41,7 @@ func (a *account) fits(c *mptcp.Connection, e mptcp.Endpoint, remote netip.AddrP
 			!a.joined[netip.AddrPortFrom(plain(remote.Addr()), remote.Port())]
 	case UsedOtherwise:
 		if !e.Address.IsValid() {
-			return false // an announced address counts as accepted only when a SYN has left (mptcp_pm_nl_add_addr_received)
+			return false // only with its SYN is it counted as accepted (mptcp_pm_nl_add_addr_received)
 		}
 		// A server's path manager may try before the connection is fully established: the
 		// kernel then uses the endpoint up, and counts nothing (__mptcp_subflow_connect).

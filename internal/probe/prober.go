@@ -8,6 +8,7 @@ import (
 
 	"mptcpctl/counters"
 	"mptcpctl/doctor"
+	"mptcpctl/doctor/fallback"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/present"
@@ -116,7 +117,7 @@ func (p *Prober) judge(first, plain *Conn, moved counters.Values) {
 	case first.Err == nil:
 		o.Verdict = string(first.Spoken)
 		if first.Spoken == Fallback {
-			cause := doctor.FallbackCause(doctor.StageHandshake, mptcp.SideClient, moved)
+			cause := fallback.CauseOf(fallback.Handshake, mptcp.SideClient, moved)
 			o.Rule, o.Reason = cause.Rule, cause.Text
 			if cause.Rule == rule.PeerWithoutMPTCP {
 				o.Notes = append(

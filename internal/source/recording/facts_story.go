@@ -7,6 +7,7 @@ import (
 
 	"mptcpctl/counters"
 	"mptcpctl/doctor"
+	"mptcpctl/doctor/fallback"
 	"mptcpctl/internal/source/gather"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
@@ -82,17 +83,17 @@ func (s *recorded) fellBack(fallen map[mptcp.Token]*mptcp.Connection, counted co
 		if before[token] {
 			continue
 		}
-		stage := doctor.StageUnknown
+		stage := fallback.Unknown
 		switch {
 		case known[token] || s.recording.created(s.netns, token, s.before.time, s.time):
-			stage = doctor.StageData
+			stage = fallback.Data
 		case s.recording.listened:
-			stage = doctor.StageHandshake
+			stage = fallback.Handshake
 		}
 		if !known[token] {
 			c.Since = s.time
 		}
-		if cause := doctor.FallbackCause(stage, c.Side, counted); cause.Counter != "" &&
+		if cause := fallback.CauseOf(stage, c.Side, counted); cause.Counter != "" &&
 			cause.Confidence == track.Certain {
 			c.FallbackCause = cause.Counter
 		}
