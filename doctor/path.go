@@ -114,21 +114,13 @@ func (v *view) silence(s *mptcp.Subflow) (string, track.Confidence, Severity) {
 		severity = Fail
 	}
 	switch {
-	case s.Unacked == 0 && s.LastAckMS < probed(s): // a peer that reads nothing answers to probes of its window
+	case s.AnswersProbes():
 	case s.Backoff >= silentBackoff && s.LastAckMS >= silentMS:
 		return "no acknowledgement arrives", track.Likely, severity
 	case s.Backoff >= oneWayBackoff && s.Unacked > 0:
 		return "packets arrive, but sent data is not acknowledged", track.Likely, severity
 	}
 	return "", track.ConfidenceNone, Info
-}
-
-// probed returns within how many milliseconds a closed window must have been probed
-// and answered: twice the timeout, which doubles with each probe.
-func probed(s *mptcp.Subflow) uint32 {
-	const shortest = 200 // TCP_RTO_MIN
-	timeout := shortest + s.RTTMicros/1000 + 4*s.RTTVarMicros/1000
-	return 2 * timeout << min(s.Backoff, 12)
 }
 
 func (v *view) silentFinding(

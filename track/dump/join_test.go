@@ -238,6 +238,7 @@ func TestJoinFindsSilentSubflows(t *testing.T) {
 		{"bound to a link that is down", "10.0.1.1:1", 4, 0, 0, true},
 		{"bound to a link that is gone", "10.0.1.1:1", 9, 0, 0, true},
 		{"backing off", "10.0.1.1:1", 0, 2, 3000, true},
+		{"the peer's program reads nothing, and the kernel answers to probes", "10.0.1.1:1", 0, 4, 1868, false},
 		{"first retransmission", "10.0.1.1:1", 0, 1, 300, false},
 		{"address on a dead link, packets leave by another", "10.0.3.1:1", 0, 0, 0, false},
 		{"address on a dead link, and retransmitting", "10.0.3.1:1", 0, 1, 10, true},

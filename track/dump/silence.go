@@ -44,7 +44,7 @@ func (f *Facts) Silence(sub *mptcp.Subflow) (evidence []string, sure Confidence)
 			say(Likely, "%s", why)
 		}
 	}
-	if sub.Backoff > 0 && sub.LastAckMS >= silentAfterMS {
+	if sub.Backoff > 0 && sub.LastAckMS >= silentAfterMS && !sub.AnswersProbes() {
 		say(Likely, "no acknowledgement for %d ms, retransmission timeout doubled %d times", sub.LastAckMS, sub.Backoff)
 	}
 	return evidence, sure
