@@ -352,3 +352,22 @@ func TestCertainExcludesOtherCauses(t *testing.T) {
 		t.Errorf("%d certain findings only", certain)
 	}
 }
+
+// Without events a server tells that its joins to what clients announced failed.
+func TestJoinsBackAfterTheFact(t *testing.T) {
+	f := healthy(t)
+	alone(f)
+	f.Endpoints = nil
+	c := &f.Connections[0]
+	c.Side, c.Limits.AddAddrAccepted = mptcp.SideServer, 1
+	f.Listeners = []Listener{{Local: c.Local, Inode: 7}}
+	for _, tt := range []struct {
+		tried, answered uint64
+		want            string
+	}{{1, 0, "D10/info/possible"}, {1, 1, ""}, {0, 0, ""}} {
+		setCounters(&f.MPTCP, map[string]uint64{"MPJoinSynTx": tt.tried, "MPJoinSynAckRx": tt.answered}, nil)
+		if got := ids(Diagnose(*f)); got != tt.want {
+			t.Errorf("%d tried, %d answered: got %q, want %q", tt.tried, tt.answered, got, tt.want)
+		}
+	}
+}

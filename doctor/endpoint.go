@@ -403,7 +403,7 @@ func clientSignals(v *view) []Finding {
 				fmt.Sprintf("endpoint id %d: %s", e.ID, e.Flags),
 				"this host has no MPTCP listener, so it refuses subflows that the peer creates",
 			},
-			Fix: []string{deleteEndpoint(e), addEndpoint(e, append(deviceWords(v, e), "subflow")...)},
+			Fix: []string{deleteEndpoint(e) + " && " + addWithSubflow(v, e)},
 		}
 		if e.Flags.CreatesSubflows() {
 			f.Severity = Info

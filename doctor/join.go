@@ -282,6 +282,17 @@ func backConnects(v *view) []Finding {
 			})
 		}
 	}
+	tried, answered := v.total("MPJoinSynTx"), v.total("MPJoinSynAckRx")
+	for _, c := range v.servers { // those of other sides count as well
+		if len(g.list)+len(v.clients) == 0 && tried > answered && c.Limits.AddAddrAccepted > 0 && c.SubflowsUp() == 1 {
+			return []Finding{{
+				Rule: rule.ClientSignals, Severity: Info, Confidence: track.Possible, Subject: Subject{Token: c.Token},
+				Title:    "a client announced an address, and a join of this host failed: clients seldom listen there",
+				Evidence: []string{fmt.Sprintf("MPJoinSynTx %d, MPJoinSynAckRx %d in all", tried, answered)},
+				Fix:      []string{"on the client: use the endpoint flag subflow instead of signal"},
+			}}
+		}
+	}
 	return g.list
 }
 

@@ -133,15 +133,10 @@ func (v *view) silentFinding(
 		Subject: Subject{Remote: s.Remote, Device: s.Device},
 		Evidence: []string{
 			fmt.Sprintf(
-				"connection %s: %s to %s, last acknowledgement %d ms ago, timeout doubled %d times, %d segments not "+
-					"acknowledged",
-				c.Token,
-				s.Local,
-				s.Remote,
-				s.LastAckMS,
-				s.Backoff,
-				s.Unacked,
+				"connection %s: %s to %s, last acknowledgement %d ms ago", c.Token, s.Local, s.Remote, s.LastAckMS,
 			),
+			fmt.Sprintf("timeout doubled %s, %s not acknowledged", count(int(s.Backoff), "time"),
+				count(int(s.Unacked), "segment")),
 		},
 		Fix: []string{
 			"repair the link; sysctl net.ipv4.tcp_retries2 sets how long the kernel waits before it gives up",
@@ -179,12 +174,8 @@ func carriesNothing(v *view) []Finding {
 						"the subflow from %s to %s carries nothing: %s", s.Local.Addr(), s.Remote.Addr(), why,
 					),
 					Subject: Subject{Remote: s.Remote, Device: s.Device},
-					Evidence: []string{
-						fmt.Sprintf(
-							"connection %s: share %.1f%%, rtt %d us, cwnd %d, backup here %t, backup by the peer %t",
-							c.Token, s.Share*100, s.RTTMicros, s.Cwnd, s.BackupLocal, s.BackupRemote,
-						),
-					},
+					Evidence: []string{fmt.Sprintf("connection %s: share %.1f%%, rtt %d us, cwnd %d%s",
+						c.Token, s.Share*100, s.RTTMicros, s.Cwnd, s.BackupWords())},
 					Fix: v.carryAgain(s),
 				}
 			})

@@ -163,3 +163,17 @@ type Subflow struct {
 	Unacked            uint32  `json:"unacked"` // segments
 	Lost               uint32  `json:"lost"`    // segments
 }
+
+// BackupWords returns which end asked for the subflow to be a backup, behind a comma, as in
+// ", backup by the peer's wish"; "" where it is none.
+func (s *Subflow) BackupWords() string {
+	switch {
+	case s.BackupLocal && s.BackupRemote:
+		return ", backup by the wish of both ends"
+	case s.BackupLocal:
+		return ", backup by this host's wish"
+	case s.BackupRemote:
+		return ", backup by the peer's wish"
+	}
+	return ""
+}

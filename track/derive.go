@@ -226,7 +226,11 @@ func (t *Tracker) staleSubflows(netns string, tokens []mptcp.Token, n uint64) {
 func retransmitting(s *mptcp.Subflow) string {
 	text := fmt.Sprintf("retransmission timeout doubled %d times", s.Backoff)
 	if s.Unacked > 0 { // segments that another subflow sent again are not counted
-		text += fmt.Sprintf(", %d segments not acknowledged", s.Unacked)
+		plural := "s"
+		if s.Unacked == 1 {
+			plural = ""
+		}
+		text += fmt.Sprintf(", %d segment%s not acknowledged", s.Unacked, plural)
 	}
 	return text
 }

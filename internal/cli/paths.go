@@ -87,6 +87,9 @@ func pathsOf(
 	if settings, err := view.Sysctls(); err == nil {
 		answers.Settings = settings
 	}
+	if listeners, err := view.Listeners(ctx); err == nil {
+		answers.Silent = len(listeners) == 0
+	}
 	answer := answers.Of(ofPathFamilies(&inv.Options, report), endpoints, limits)
 	answer.Netns = view.Netns()
 	answer.Notes = append(answer.Notes, line.FlowNotes(key, report.Open)...)

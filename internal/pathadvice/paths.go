@@ -19,6 +19,7 @@ type Advice struct {
 	Device   func(index int32) string    // names the namespace's devices
 	Inside   func(command string) string // makes a command act on the namespace
 	Settings counters.Sysctls            // as far as they are known
+	Silent   bool                        // no program there listens for MPTCP: it is a client alone
 }
 
 // Of adds to the candidate paths which endpoints they have, and the commands that
@@ -142,7 +143,7 @@ func (a *Advice) advise(p *present.Path, e mptcp.Endpoint, found bool, chosen ne
 		p.Command = a.Inside(
 			fmt.Sprintf(
 				"mptcpctl endpoint delete id %d && %s", e.ID,
-				strings.Join(append([]string{add}, keptFlags(e)...), " "),
+				strings.Join(append([]string{add}, a.keptFlags(e)...), " "),
 			),
 		)
 		p.Notes = append(
@@ -196,8 +197,12 @@ func (a *Advice) advise(p *present.Path, e mptcp.Endpoint, found bool, chosen ne
 	}
 }
 
-// keptFlags returns the flags that a new endpoint of the address should keep.
-func keptFlags(e mptcp.Endpoint) []string {
+// keptFlags returns the flags that a new endpoint of the address should keep. What peers do
+// with an announced address is refused where nobody listens.
+func (a *Advice) keptFlags(e mptcp.Endpoint) []string {
+	if a.Silent {
+		e.Flags &^= mptcp.FlagSignal
+	}
 	return (e.Flags & (mptcp.FlagBackup | mptcp.FlagSignal | mptcp.FlagFullmesh)).Names()
 }
 

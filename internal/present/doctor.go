@@ -228,8 +228,9 @@ func (t *DoctorText) appendConnection(b []byte, c *doctor.Connection) []byte {
 	b = append(b, ", "...)
 	b = append(b, Count(c.Subflows, "subflow")...)
 	b = append(b, ", "...)
-	b = strconv.AppendInt(b, int64(c.PathsPossible), 10)
-	b = append(b, " possible\n"...)
+	b = append(b, Count(c.PathsPossible, "link")...)
+	b = append(b, map[bool]string{true: " leads", false: " lead"}[c.PathsPossible == 1]...)
+	b = append(b, " to the peer\n"...)
 	for i := range c.Unused {
 		u := &c.Unused[i]
 		b = append(b, "  not from "...)

@@ -52,7 +52,7 @@ func TestDoctorTextEscapes(t *testing.T) {
 		} else {
 			harmless(t, text.String(), strings.Count(text.String(), "\n"))
 		}
-		for _, want := range []string{"failure: 1 failure", "FAIL D21 title", "1 subflow, 2 possible", "not from 192.0.2.3", "(D21)"} {
+		for _, want := range []string{"failure: 1 failure", "FAIL D21 title", "1 subflow, 2 links lead to the peer", "not from 192.0.2.3", "(D21)"} {
 			if !strings.Contains(text.String(), want) {
 				t.Errorf("width %d: %q is missing: %s", width, want, text.String())
 			}
