@@ -30,6 +30,7 @@ type Facts struct {
 	IPv4    map[string]counters.IPv4Conf // by device, "all" included; nil: unknown
 	MPTCP   Counted
 	TCP     Counted // TcpExt
+	TCPBase Counted // Tcp, of which OutRsts matters
 
 	Limits    *mptcp.Limits    // nil: unknown
 	Endpoints []mptcp.Endpoint // of the in-kernel path manager

@@ -169,3 +169,23 @@ func TestFirewallStopsArrivals(t *testing.T) {
 		})
 	}
 }
+
+// A SYN whose answer this host may reset, because it comes in by another device than its
+// socket is bound to, is not blamed on a firewall alone.
+func TestAnsweredElsewhere(t *testing.T) {
+	for _, tt := range []struct {
+		resets uint64
+		bound  bool
+		want   bool
+	}{{5, true, true}, {1, true, false}, {5, false, false}} {
+		f := healthy(t)
+		s := pend(f)
+		s.Bound, s.Device = tt.bound, "wlan0"
+		setCounters(&f.TCPBase, map[string]uint64{"OutRsts": tt.resets}, nil)
+		r := Diagnose(*f)
+		told := len(r.Findings) > 0 && strings.Contains(strings.Join(r.Findings[0].Evidence, "\n"), "by another device than wlan0")
+		if told != tt.want {
+			t.Errorf("%d resets, bound %t: %+v", tt.resets, tt.bound, r.Findings)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/firewall"
+	"mptcpctl/internal/shell"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -191,6 +192,20 @@ func (v *view) unansweredJoin(f *Finding, way string) {
 	f.Fix = []string{"look for a firewall or NAT on this path that drops SYN packets with TCP option 30 (MP_JOIN)"}
 }
 
+// answeredElsewhere adds that the answer to a SYN may come in by another device than its
+// socket is bound to: this host then resets it, once for each SYN.
+func (v *view) answeredElsewhere(f *Finding, s *mptcp.Subflow) {
+	resets, _ := v.TCPBase.Now.Get("OutRsts")
+	if device := boundTo(s); device != "" && resets > 1 {
+		f.Evidence = append(f.Evidence, fmt.Sprintf(
+			"OutRsts: %d: this host sends resets; if one goes out for each SYN, the answer comes in by another "+
+				"device than %s, to which the subflow is bound", resets, device))
+		f.Fix = append(f.Fix, fmt.Sprintf(
+			"or nstat TcpOutRsts, again and again: if it moves with each SYN, let the way back to %s lead by %s",
+			s.Local.Addr(), shell.Word(device)))
+	}
+}
+
 // resetJoin judges a subflow that the peer reset with a reason.
 func (v *view) resetJoin(f Finding, a *attempt, way string) (Finding, bool) {
 	reason := a.closed.ResetReason
@@ -247,6 +262,7 @@ func hangingJoins(v *view) []Finding {
 					},
 				}
 				v.unansweredJoin(&f, fmt.Sprintf("from %s to %s", s.Local.Addr(), s.Remote))
+				v.answeredElsewhere(&f, s)
 				v.blameSubflow(&f, firewall.Join, s)
 				f.Subject = Subject{Remote: s.Remote, Device: s.Device}
 				if ok {

@@ -21,7 +21,7 @@ type Start struct{ Local, Remote netip.Addr }
 func Suppose(f Facts, e mptcp.Endpoint, starts []Start) Facts {
 	e.ID, f.supposed = 0, true
 	f.Connections, f.Lookups, f.Events, f.EventsSince, f.EarlierThan = nil, nil, nil, time.Time{}, nil
-	f.MPTCP, f.TCP = Counted{Now: f.MPTCP.Now}, Counted{Now: f.TCP.Now}
+	f.MPTCP, f.TCP, f.TCPBase = Counted{Now: f.MPTCP.Now}, Counted{Now: f.TCP.Now}, Counted{}
 	for i, s := range starts {
 		f.Connections = append(f.Connections, mptcp.Connection{
 			Token: mptcp.Token(i + 1), Netns: f.Netns, Family: mptcp.FamilyOf(s.Remote), Side: mptcp.SideClient,

@@ -178,15 +178,17 @@ func (g *gathering) gap(what, why string) {
 type reading struct {
 	time       time.Time
 	mptcp, tcp counters.Values
+	base       counters.Values
 }
 
 func (g *gathering) read() reading {
 	r := reading{time: time.Now()}
 	err := g.h.inside(func() (err error) {
-		var other error
+		var other, third error
 		r.mptcp, err = g.h.counters.MPTCP()
 		r.tcp, other = g.h.counters.TCP()
-		return errors.Join(err, other)
+		r.base, third = g.h.counters.TCPBase()
+		return errors.Join(err, other, third)
 	})
 	if err != nil {
 		g.miss("counters", err)
@@ -206,7 +208,7 @@ func (g *gathering) wait(ctx context.Context, from time.Time, long time.Duration
 
 func (g *gathering) count(before, after reading) {
 	g.f.Time = after.time
-	g.f.MPTCP.Now, g.f.TCP.Now = after.mptcp, after.tcp
+	g.f.MPTCP.Now, g.f.TCP.Now, g.f.TCPBase.Now = after.mptcp, after.tcp, after.base
 	g.f.BlackholeSeen = g.h.blackholes.note(after)
 	if g.c.Window <= 0 {
 		return
@@ -214,6 +216,7 @@ func (g *gathering) count(before, after reading) {
 	window := after.time.Sub(before.time).Round(time.Millisecond)
 	gather.Count(&g.f.MPTCP, after.mptcp, before.mptcp, window)
 	gather.Count(&g.f.TCP, after.tcp, before.tcp, window)
+	gather.Count(&g.f.TCPBase, after.base, before.base, window)
 }
 
 func (g *gathering) pathManager(ctx context.Context) {
