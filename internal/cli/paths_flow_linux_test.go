@@ -182,3 +182,19 @@ func TestPathsOfAFlow(t *testing.T) {
 		}
 	}
 }
+
+// A link-local peer is on one link: endpoints of others do not reach it.
+func TestCheckOfALinkLocalPeer(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	uplinks(t, ns.Do, [2][]string{{"fe80::1:2/64"}, {"fe80::2:2/64"}})
+	for line, want := range map[string]string{
+		"endpoint check fe80::2:2 dev w1 to fe80::9%w0": "fe80::9%w0 is on the link of w0 alone",
+		"endpoint check fe80::2:2 dev w1 to fe80::9":    "fe80::9 is on the link of one device alone",
+		"endpoint check fe80::1:2 dev w0 to fe80::9%w0": "fe80::1:2 dev w0 subflow",
+	} {
+		got := ask(t, ns, self(t), "mptcpctl", strings.Fields(line)...)
+		if !strings.Contains(got.stdout, want) || strings.Contains(got.stdout, "alone") != strings.Contains(want, "alone") {
+			t.Errorf("%s: %v, want %q", line, got, want)
+		}
+	}
+}
