@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mptcpctl/doctor/rule"
+	"mptcpctl/internal/shell"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -35,10 +36,7 @@ func abandoned(v *view) []Finding {
 					fmt.Sprintf("connection %s is established but has no subflow", c.Token),
 					fmt.Sprintf("last acknowledgement %s ago", last.Round(100*time.Millisecond)),
 				},
-				Fix: []string{
-					"mptcpctl endpoint add ADDRESS dev DEV subflow   (on the client: a new subflow revives it)",
-					"or let the application connect again",
-				},
+				Fix: append(v.reviving(c), "or let the application connect again"),
 			}
 			if t := v.Sysctls.CloseTimeout; t != nil {
 				f.Evidence = append(
@@ -50,4 +48,22 @@ func abandoned(v *view) []Finding {
 		})
 	}
 	return g.list
+}
+
+// reviving is what gives a connection without subflows a new one: only the client makes it,
+// from an endpoint that is added now.
+func (v *view) reviving(c *mptcp.Connection) []string {
+	if c.Side != mptcp.SideClient {
+		return []string{"on the client: add an endpoint with the flag subflow, or delete one and add it again"}
+	}
+	for _, a := range v.paths(c.Remote.Addr()) {
+		for _, e := range v.Endpoints {
+			if plain(e.Address) == plain(a.Addr) && e.Flags.CreatesSubflows() {
+				return repair(v, e)
+			}
+		}
+		add := addEndpoint(mptcp.Endpoint{Address: a.Addr}, "dev", shell.Word(v.device(a.IfIndex)), "subflow")
+		return []string{add + "   (a new subflow revives it)"}
+	}
+	return []string{"mptcpctl paths   (shows whether another address of this host leads there)"}
 }

@@ -229,11 +229,7 @@ func (v *view) certainly(f *Finding, w want, reach ledger.Reach) {
 		f.Rule, f.Severity, f.Confidence = rule.PeerLimit, Fail, track.Likely
 		f.Title = "the peer accepts no further subflow: it closed the one " + way + " at once"
 		f.Alternatives = []rule.ID{rule.PeerWithoutDaemon}
-		f.Fix = []string{
-			"on the peer: mptcpctl limits set subflows N   (its limit or its path manager refused the join)",
-			"then let the application connect again: the peer refuses the joins of this connection until one of its " +
-				"subflows ends",
-		}
+		f.Fix = v.peerLimitFix()
 	case ledger.WithoutMPJoin:
 		f.Rule, f.Severity, f.Confidence = rule.JoinStripped, Fail, track.Likely
 		f.Title = "a middlebox removes MPTCP from the join " + way

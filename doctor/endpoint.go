@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"mptcpctl/doctor/rule"
@@ -96,6 +97,50 @@ func (v *view) follows(c *mptcp.Connection) bool {
 		}
 	}
 	return false
+}
+
+// rebind makes the endpoint anew on the device that has its address now; where none has,
+// it can only go.
+func (v *view) rebind(e mptcp.Endpoint) string {
+	holder, here := v.holders[plain(e.Address)]
+	if l, known := v.links[holder.IfIndex]; here && known {
+		words := append([]string{"dev", shell.Word(l.Name)}, e.Flags.Names()...)
+		return deleteEndpoint(e) + " && " + addEndpoint(e, words...)
+	}
+	return deleteEndpoint(e) + "   (add it again when a device has the address)"
+}
+
+// hearingFix has somebody listen at the address of the endpoint: the application, or the
+// kernel, at the port of a listener that has another address.
+func (v *view) hearingFix(e mptcp.Endpoint) []string {
+	fix := []string{"let the application listen on the wildcard address (0.0.0.0 or ::)"}
+	for _, l := range v.Listeners {
+		if l.Local.Port() != 0 && e.Port == 0 {
+			words := append([]string{"port", strconv.Itoa(int(l.Local.Port()))}, e.Flags.Names()...)
+			return append(fix, deleteEndpoint(e)+" && "+addEndpoint(e, words...)+
+				"   (or this: the kernel then listens at that address and port)")
+		}
+	}
+	return fix
+}
+
+// spareEndpoint is an endpoint to delete where the table is full: one whose address is not
+// here, or else the last.
+func (v *view) spareEndpoint() []string {
+	var fix []string
+	var last mptcp.Endpoint
+	for _, e := range v.Endpoints {
+		if _, missing := v.missing(e); missing {
+			fix = append(fix, fmt.Sprintf("%s   (its address %s is not on this host)", deleteEndpoint(e), e.Address))
+		}
+		if e.ID > last.ID && e.Flags&mptcp.FlagImplicit == 0 {
+			last = e
+		}
+	}
+	if len(fix) == 0 {
+		fix = []string{deleteEndpoint(last) + "   (the last one; any that is not needed will do)"}
+	}
+	return fix
 }
 
 func deviceWords(v *view, e mptcp.Endpoint) []string {
@@ -195,7 +240,7 @@ func notHere(v *view) []Finding {
 			Evidence: evidence,
 			Fix: []string{
 				deleteEndpoint(e),
-				fmt.Sprintf("or give the host the address: ip address add %s/LENGTH dev DEVICE", e.Address),
+				"or give the host the address (ip address add, with the prefix length and device that it belongs to)",
 			},
 		})
 	}
@@ -270,7 +315,7 @@ func linkDown(v *view) []Finding {
 			f.Fix = []string{"connect the cable or the radio network of " + l.Name}
 		} else {
 			f.Severity = Fail
-			f.Fix = []string{deleteEndpoint(e), addEndpoint(e, "dev DEVICE subflow")}
+			f.Fix = []string{v.rebind(e)}
 		}
 		found = append(found, f)
 	}
@@ -352,12 +397,7 @@ func unheard(v *view) []Finding {
 			Evidence: []string{
 				fmt.Sprintf("endpoint id %d: %s", e.ID, e.Flags), where,
 			},
-			Fix: []string{
-				"let the application listen on the wildcard address (0.0.0.0 or ::)",
-				"or: " + deleteEndpoint(
-					e,
-				) + " && " + addEndpoint(e, "port PORT signal") + "   (the kernel then listens on that port)",
-			},
+			Fix: v.hearingFix(e),
 		})
 	}
 	return found
@@ -435,7 +475,7 @@ func droppedAnnouncement(v *view) []Finding {
 				},
 				Fix: []string{
 					deleteEndpoint(e) + " && " + addEndpoint(e, "signal") + "   (without a port)",
-					"or: sysctl -w net.ipv4.tcp_timestamps=0",
+					"sysctl -w net.ipv4.tcp_timestamps=0   (or this)",
 				},
 			})
 		}

@@ -305,7 +305,9 @@ func (v *view) orphanFinding(token mptcp.Token, cause fallback.Cause) Finding {
 		Rule: rule.SYNReset, Severity: Info, Confidence: track.Possible,
 		Title:    "connecting failed: the peer's port is closed, or a firewall resets SYN packets with MPTCP",
 		Evidence: []string{closed, "no fallback counter changed"},
-		Fix:      []string{"mptcpctl probe HOST PORT   (checks whether plain TCP works)"},
+		Fix: []string{
+			"mptcpctl probe, with the host and port that the program connects to, shows whether plain TCP works",
+		},
 	}
 	for _, p := range v.Probes {
 		if p.MPTCP && p.Error == connRefused && v.plainWorks(p) {

@@ -151,7 +151,8 @@ func twoManagers(v *view) []Finding {
 			count(len(v.Endpoints), "endpoint") + " configured",
 		},
 		Fix: []string{
-			"systemctl disable --now mptcp", "or: nmcli connection modify NAME connection.mptcp-flags disabled",
+			"systemctl disable --now mptcp",
+			"or have NetworkManager leave MPTCP alone: connection.mptcp-flags disabled in each of its connections",
 		},
 	}}
 }

@@ -77,9 +77,7 @@ func (v *view) judge(c *mptcp.Connection, a *attempt, e mptcp.Endpoint) (Finding
 	case rejected:
 		f.Rule, f.Title = rule.PeerLimit, "the peer accepts no further subflow: it closed the one "+way+" at once"
 		f.Alternatives = []rule.ID{rule.PeerWithoutDaemon}
-		f.Fix = []string{
-			"on the peer: mptcpctl limits set subflows N   (its limit or its path manager refused the join)",
-		}
+		f.Fix = v.peerLimitFix()
 	case reset:
 		return v.resetJoin(f, a, way)
 	case died:
@@ -217,7 +215,7 @@ func (v *view) resetJoin(f Finding, a *attempt, way string) (Finding, bool) {
 		v.blameAttempt(&f, firewall.Data, a)
 	case mptcp.ResetResources, mptcp.ResetProhibited:
 		f.Rule, f.Title = rule.PeerLimit, "the peer refuses subflows: "+reason.Explain()
-		f.Fix = []string{"on the peer: mptcpctl limits set subflows N"}
+		f.Fix = v.peerLimitFix()
 	case mptcp.ResetTooMuchOutstanding, mptcp.ResetBadPerformance:
 		f.Rule, f.Title, f.Severity = rule.NotRetried, "the peer gave up the subflow "+way+": "+reason.Explain(), Warn
 		f.Fix = []string{"repair the path, then delete the endpoint and add it again"}
@@ -344,10 +342,25 @@ func forbiddenAddress(v *view) []Finding {
 	return g.list
 }
 
+// peerLimitFix raises the peer's limit to what this host's connections may have.
+func (v *view) peerLimitFix() []string {
+	wanted := 2
+	if v.Limits != nil {
+		wanted = max(1, int(v.Limits.Subflows))
+	}
+	return []string{
+		fmt.Sprintf(
+			"on the peer: mptcpctl limits set subflows %d   (its limit or its path manager refused the join)", wanted,
+		),
+		"then let the application connect again: the peer refuses the joins of this connection until one of its " +
+			"subflows ends",
+	}
+}
+
 // forbiddenFix is what lets joins come to the peer.
 func forbiddenFix() []string {
 	return []string{
-		"on the peer: mptcpctl endpoint add ADDRESS signal   (an address that joins may go to)",
+		"on the peer: announce an address that joins may go to (mptcpctl endpoint add, with signal)",
 		"or on the peer: sysctl -w net.mptcp.allow_join_initial_addr_port=1   (for new connections)",
 	}
 }

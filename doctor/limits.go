@@ -214,7 +214,7 @@ func (v *view) inVain(c *mptcp.Connection, sure track.Confidence, evidence strin
 		Title:    "the peer announces further addresses, but this host accepts none",
 		Subject:  Subject{Remote: c.Remote},
 		Evidence: []string{evidence, fmt.Sprintf("limits: add_addr_accepted 0, subflows %d", v.Limits.Subflows)},
-		Fix:      fix,
+		Fix:      v.spareEndpoint(),
 	}
 }
 
@@ -275,18 +275,11 @@ func tableFull(v *view) []Finding {
 	if n < v.maxEndpoints() {
 		return nil
 	}
-	fix := []string{"mptcpctl endpoint delete id N   (an endpoint that is not needed)"}
-	for _, e := range v.Endpoints {
-		if _, missing := v.missing(e); missing {
-			fix = append(fix, fmt.Sprintf(
-				"mptcpctl endpoint delete id %d   (its address %s is not on this host)", e.ID, e.Address))
-		}
-	}
 	return []Finding{{
 		Rule: rule.TableFull, Severity: Info, Confidence: track.Certain,
 		Title:    "the table of endpoints is full",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: []string{fmt.Sprintf("%d endpoints; kernel %s accepts no more (ERANGE)", n, v.Kernel.Release)},
-		Fix:      fix,
+		Fix:      v.spareEndpoint(),
 	}}
 }

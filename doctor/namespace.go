@@ -36,7 +36,7 @@ func elsewhere(v *view) []Finding {
 		Title:    "MPTCP is used in another network namespace, not in this one",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: busy,
-		Fix:      []string{"mptcpctl -a connection show", "mptcpctl -n NAME doctor"},
+		Fix:      []string{"mptcpctl -a connection show", "mptcpctl -a doctor"},
 	}}
 }
 
@@ -63,10 +63,8 @@ func (v *view) connectionsElsewhere() (Finding, bool) {
 				n.evidence(), "its default route leads to this namespace",
 			},
 			Fix: []string{
-				"mptcpctl -n " + shell.Word(
-					n.Name,
-				) + " endpoint add ADDRESS dev DEV subflow   (endpoints belong to the namespace that connects; it " +
-					"needs its own second address and route)",
+				"mptcpctl -n " + shell.Word(n.Name) +
+					" paths   (what to add there: the namespace that connects needs endpoints, an address and a route)",
 				"or run the program in this namespace",
 			},
 		}, true
@@ -94,7 +92,7 @@ func (v *view) endpointsElsewhere() (Finding, bool) {
 				n.evidence() + ", never used", "the default route here leads to that namespace",
 			},
 			Fix: []string{
-				"mptcpctl endpoint add ADDRESS dev DEV subflow   (here, for a second address of this namespace)",
+				"mptcpctl paths   (what to add here, for a second address of this namespace)",
 				"or run the program in the other namespace: nsenter or ip netns exec",
 			},
 		}, true

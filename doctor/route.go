@@ -149,25 +149,41 @@ func (v *view) defaultRoute(link hostnet.Link, remote netip.Addr) string {
 	for slices.ContainsFunc(v.Network.Routes, func(r hostnet.Route) bool { return r.Metric == metric }) {
 		metric += 1 << 16 // far from the indices of other links
 	}
+	via, known := v.via(link, remote)
+	if !known {
+		return fmt.Sprintf("give %s a default route through its router, with a metric that no other has, such as %d",
+			link.Name, metric)
+	}
 	return fmt.Sprintf(
-		"%s route add default%s dev %s metric %d", ipOf(remote), v.via(link, remote), shell.Word(link.Name), metric,
+		"%s route add default%s dev %s metric %d", ipOf(remote), via, shell.Word(link.Name), metric,
 	)
 }
 
-// via returns the words of a route for the gateway of a link, none where it has one other
-// end.
-func (v *view) via(link hostnet.Link, remote netip.Addr) string {
-	if link.PointToPoint() {
+// ownTable is the command that has what comes from the address leave by the link, "" where
+// its router is not known.
+func (v *view) ownTable(address netip.Addr, link hostnet.Link, remote netip.Addr) string {
+	via, known := v.via(link, remote)
+	if !known || link.Name == "" {
 		return ""
+	}
+	return fmt.Sprintf("%[1]s rule add from %[2]s table 100 && %[1]s route add default%[3]s dev %[4]s table 100",
+		ipOf(address), address, via, shell.Word(link.Name))
+}
+
+// via returns the words of a route for the gateway of a link, none where it has one other
+// end, and whether they are known.
+func (v *view) via(link hostnet.Link, remote netip.Addr) (words string, known bool) {
+	if link.PointToPoint() {
+		return "", true
 	}
 	for _, r := range v.Network.Routes {
 		for _, h := range r.Hops() {
 			if h.IfIndex == link.Index && h.Gateway.IsValid() && sameFamily(h.Gateway, remote) {
-				return " via " + h.Gateway.String()
+				return " via " + h.Gateway.String(), true
 			}
 		}
 	}
-	return " via GATEWAY"
+	return "", false
 }
 
 // unboundRoute is D27, D30 or D31: the packets leave by another link than the one
@@ -176,7 +192,7 @@ func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Addre
 	own := v.links[holder.IfIndex]
 	switch {
 	case l.Error != "" && !key.remote.IsLoopback():
-		return v.noRoute(e, key, l)
+		return v.noRoute(e, key, own, l)
 	case l.Error == "" && l.Route.Type == "local" && !v.here(key.remote):
 		return v.localRoute(e, key)
 	}
@@ -197,9 +213,10 @@ func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Addre
 		},
 		fix: []string{
 			deleteEndpoint(e), addEndpoint(e, append([]string{"dev", shell.Word(own.Name)}, e.Flags.Names()...)...),
-			fmt.Sprintf("or: %[1]s rule add from %[2]s table 100 && %[1]s route add default%[3]s dev %[4]s table 100",
-				ipOf(e.Address), e.Address, v.via(own, key.remote), shell.Word(own.Name)),
 		},
+	}
+	if table := v.ownTable(e.Address, own, key.remote); table != "" {
+		t.fix = append(t.fix, table+"   (or this)")
 	}
 	switch {
 	case choice != nil:
@@ -225,16 +242,15 @@ func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Addre
 
 // noRoute is D28 for an endpoint without a device: the kernel finds no way from its
 // address.
-func (v *view) noRoute(e mptcp.Endpoint, key routeKey, l Lookup) routeTrouble {
+func (v *view) noRoute(e mptcp.Endpoint, key routeKey, own hostnet.Link, l Lookup) routeTrouble {
 	t := routeTrouble{
 		rule: rule.NoRoute, severity: Fail,
 		title:    fmt.Sprintf("there is no route to %s from endpoint %s", key.remote, e.Address),
 		evidence: []string{fmt.Sprintf("ip route get %s from %s: %s", key.remote, key.source, l.Error)},
-		fix: []string{
-			fmt.Sprintf(
-				"ip rule add from %s table 100 && ip route add default via GATEWAY dev DEVICE table 100", e.Address,
-			),
-		},
+		fix:      []string{v.defaultRoute(own, key.remote)},
+	}
+	if table := v.ownTable(e.Address, own, key.remote); table != "" {
+		t.fix = []string{table}
 	}
 	if key.source.IsLoopback() {
 		t.title = fmt.Sprintf("endpoint %s is a loopback address: it cannot reach %s", e.Address, key.remote)
@@ -399,10 +415,11 @@ func reverseFilterHere(v *view) []Finding {
 	if n == 0 || len(v.servers) == 0 {
 		return nil
 	}
-	var strict []string
+	var strict, loose []string
 	for _, l := range v.Network.Links {
 		if conf, ok := v.IPv4[l.Name]; ok && conf.Effective(v.IPv4["all"]).RPFilter == 1 && !l.Loopback && l.Usable() {
 			strict = append(strict, l.Name)
+			loose = append(loose, "net.ipv4.conf."+strings.ReplaceAll(shell.Word(l.Name), ".", "/")+".rp_filter=2")
 		}
 	}
 	if len(strict) < 2 {
@@ -416,7 +433,7 @@ func reverseFilterHere(v *view) []Finding {
 			fmt.Sprintf("IPReversePathFilter: %d in %s", n, v.TCP.Window),
 			fmt.Sprintf("rp_filter is 1 on %q", strict),
 		},
-		Fix: []string{"sysctl -w net.ipv4.conf.DEVICE.rp_filter=2"},
+		Fix: []string{"sysctl -w " + strings.Join(loose, " ")},
 	}}
 }
 

@@ -648,7 +648,7 @@ func TestDefaultRoutesFitTogether(t *testing.T) {
 	}
 	if six := v.defaultRoute(v.links[wlan], netip.MustParseAddr("2001:db8::1")); !strings.HasPrefix(
 		six,
-		"ip -6 route add default via GATEWAY",
+		"give wlan0 a default route through its router",
 	) {
 		t.Errorf("for IPv6: %s", six)
 	}

@@ -157,7 +157,7 @@ func (v *view) refusals(e mptcp.Endpoint) []Problem {
 		problems = append(problems, Problem{
 			Rule: rule.TableFull, Text: fmt.Sprintf("the table of endpoints is full: the kernel refuses more than "+
 				"%d (ERANGE)", v.maxEndpoints()),
-			Fix: []string{"mptcpctl endpoint delete id N   (an endpoint that is not needed)"},
+			Fix: v.spareEndpoint(),
 		})
 	}
 	return problems
@@ -185,7 +185,7 @@ func supposedFix(lines []string, e mptcp.Endpoint) []string {
 		}
 	}
 	if len(fix) > 0 && len(fix) < len(lines) {
-		fix[0] = strings.TrimPrefix(strings.TrimPrefix(fix[0], "or: "), "or ")
+		fix[0] = strings.TrimSuffix(strings.TrimPrefix(fix[0], "or "), "   (or this)")
 	}
 	return fix
 }

@@ -53,7 +53,7 @@ func TestCheckEndpoint(t *testing.T) {
 			for i := range 8 {
 				f.Endpoints = append(f.Endpoints, mptcp.Endpoint{ID: mptcp.AddressID(i + 1), Address: netip.MustParseAddr(fmt.Sprintf("10.0.1.%d", 100+i)), Flags: mptcp.FlagSignal})
 			}
-		}, "D24", "mptcpctl endpoint delete id N"},
+		}, "D24", "mptcpctl endpoint delete id 1"},
 		{"of another family", func(_ *Facts, e *mptcp.Endpoint) { e.Address = netip.MustParseAddr("fd01::2") }, "D23", "mptcpctl paths to"},
 		{"on another device than the one it names", func(_ *Facts, e *mptcp.Endpoint) { e.IfIndex = eth }, "D27", "dev wlan0"},
 		{"loopback", func(f *Facts, e *mptcp.Endpoint) {

@@ -18,7 +18,7 @@ func foreignJoins(v *view) []Finding {
 		Subject: Subject{Netns: v.Netns},
 		Fix: []string{
 			"behind a load balancer: sysctl -w net.mptcp.allow_join_initial_addr_port=0",
-			"and give each server its own address to announce: mptcpctl endpoint add ADDRESS port PORT signal",
+			"and give each server its own address to announce (mptcpctl endpoint add, with port and signal)",
 		},
 	}
 	// A join that crosses with the end of its connection is normal: most of the
