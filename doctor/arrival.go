@@ -52,6 +52,31 @@ func arrivals(v *view) []Finding {
 	return found
 }
 
+// departures judges joins of an endpoint that is supposed: what this host's firewall does to
+// them, whatever the peer's port is (D35, D36, D37).
+func departures(v *view) []Finding {
+	if v.Firewall == nil || !v.supposed {
+		return nil
+	}
+	for w := range v.wants {
+		local, remote := netip.AddrPortFrom(plain(w.e.Address), 0), netip.AddrPortFrom(plain(w.c.Remote.Addr()), 0)
+		hits := v.filtered(firewall.Join, local, remote, v.way(local, remote, v.boundDevice(w.e)))
+		if w.e.ID != 0 || len(hits) == 0 {
+			continue
+		}
+		f := Finding{
+			Rule: deeds[hits[0].Deed], Severity: Fail, Confidence: track.Likely, Subject: v.onEndpoint(w.e),
+			Title: fmt.Sprintf(
+				"the firewall of this host %s joins from %s to %s", hits[0].Deed, w.e.Address, remote.Addr(),
+			),
+			Fix: []string{fmt.Sprintf("let TCP from %s to %s pass, and its answers", w.e.Address, remote.Addr())},
+		}
+		v.blame(&f, firewall.Join, hits)
+		return []Finding{f}
+	}
+	return nil
+}
+
 // arriving tells what the firewall does to the first packets of a flow that comes to an
 // address of this host from somewhere.
 func (v *view) arriving(k firewall.Kind, at netip.AddrPort, device string) []firewall.Hit {

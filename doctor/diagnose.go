@@ -18,7 +18,7 @@ func judges() []judge {
 		noMPTCP, disabled, forbidden, oldKernel, noDaemon, twoManagers, elsewhere, memory,
 		plainTCP, idle, lonelyServer, md5Option, checksums,
 		subflowLimit, refusedHere, overrun, announcedInVain, limitEaten, tableFull,
-		useless, meshAlone, ownAddress, notHere, linkDown, otherFamily, unheard, clientSignals, arrivals,
+		useless, meshAlone, ownAddress, notHere, linkDown, otherFamily, unheard, clientSignals, arrivals, departures,
 		droppedAnnouncement,
 		badRoutes, markedRules, reverseFilterHere,
 		failedJoins, hangingJoins, backConnects, forbiddenAddress, givenUp, unusedAnnouncements, abandoned,

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 
 	"github.com/vishvananda/netlink"
@@ -196,5 +197,20 @@ func TestCheckOfALinkLocalPeer(t *testing.T) {
 		if !strings.Contains(got.stdout, want) || strings.Contains(got.stdout, "alone") != strings.Contains(want, "alone") {
 			t.Errorf("%s: %v, want %q", line, got, want)
 		}
+	}
+}
+
+// What the host's own firewall does to joins is said before the endpoint is there.
+func TestCheckAsksTheFirewall(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	uplinks(t, ns.Do, [2][]string{{"10.1.1.2/24"}, {"10.1.2.2/24"}},
+		netlink.Route{Dst: prefix(t, "10.9.0.0/16"), LinkIndex: 1, Gw: net.ParseIP("10.1.1.1"), Priority: 1},
+		netlink.Route{Dst: prefix(t, "10.9.0.0/16"), LinkIndex: 2, Gw: net.ParseIP("10.1.2.1"), Priority: 2})
+	if err := ns.SetFirewall(lab.FirewallRule{Hook: lab.HookOutput, Out: "w1", Verdict: lab.Drop}.OnSYN(lab.SubtypeMPJoin)); err != nil {
+		t.Fatal(err)
+	}
+	got := ask(t, ns, self(t), "mptcpctl", strings.Fields("endpoint check 10.1.2.2 dev w1 to 10.9.0.1")...)
+	if want := "the firewall of this host drops joins from 10.1.2.2 to 10.9.0.1 (D35)"; !strings.Contains(got.stdout, want) {
+		t.Errorf("%v, want %q", got, want)
 	}
 }
