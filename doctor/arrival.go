@@ -60,7 +60,7 @@ func departures(v *view) []Finding {
 	}
 	for w := range v.wants {
 		local, remote := netip.AddrPortFrom(plain(w.e.Address), 0), netip.AddrPortFrom(plain(w.c.Remote.Addr()), 0)
-		hits := v.filtered(firewall.Join, local, remote, v.way(local, remote, v.boundDevice(w.e)))
+		hits := surely(v.filtered(firewall.Join, local, remote, v.way(local, remote, v.boundDevice(w.e))))
 		if w.e.ID != 0 || len(hits) == 0 {
 			continue
 		}
@@ -82,7 +82,16 @@ func departures(v *view) []Finding {
 func (v *view) arriving(k firewall.Kind, at netip.AddrPort, device string) []firewall.Hit {
 	p := v.packet(device)
 	p.Incoming, p.Destination = true, at
-	return v.Firewall.Exchange(k, p)
+	return surely(v.Firewall.Exchange(k, p))
+}
+
+// surely returns the hit that is sure, if there is one: a limit that nothing has reached is
+// no trouble of packets to come.
+func surely(hits []firewall.Hit) []firewall.Hit {
+	if n := len(hits); n > 0 && hits[n-1].Sure {
+		return hits[n-1:]
+	}
+	return nil
 }
 
 // unwelcome tells what keeps joins from an address that is announced.

@@ -150,6 +150,7 @@ func TestFirewallStopsArrivals(t *testing.T) {
 		{"their answers", filter(firewall.HookOutput, exthdr(false, 1)), nil, "D35/warn/certain"},
 		{"not announced", filter(firewall.HookInput, exthdr(false, 1)), func(f *Facts) { f.Endpoints[0].Flags = mptcp.FlagSubflow }, ""},
 		{"handshakes", filter(firewall.HookPrerouting, exthdr(true, 0)), func(f *Facts) { f.Endpoints = nil }, "D07/warn/certain"},
+		{"joins in up to a limit", filter(firewall.HookInput, append([]firewall.Expression{{Name: "limit"}}, exthdr(false, 1)...)), nil, ""},
 		{"data", filter(firewall.HookInput, exthdr(false, 2)), nil, ""},
 		{"nobody listens", filter(firewall.HookPrerouting, exthdr(true, 0)), func(f *Facts) { f.Endpoints, f.Listeners = nil, []Listener{} }, ""},
 	} {
