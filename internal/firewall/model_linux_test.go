@@ -26,8 +26,8 @@ import (
 // compares what arrives with what the judge says. FIREWALL_WORLDS is how many,
 // FIREWALL_SEED of which series, FIREWALL_ONLY one of them.
 func TestModel(t *testing.T) {
-	if labtest.KernelBefore(t, 6, 1) {
-		labtest.Skip(t, "the rules of this test need Linux 6.1")
+	if labtest.KernelBefore(t, 6, 18) {
+		labtest.Skip(t, "the judge is compared with Linux 6.18")
 	}
 	worlds, seed := setting(t, "FIREWALL_WORLDS", labtest.Rounds(150, 2000)), setting(t, "FIREWALL_SEED", 1)
 	only := setting(t, "FIREWALL_ONLY", 0)
