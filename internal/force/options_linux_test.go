@@ -62,7 +62,7 @@ func TestRefusedOptionsAreListed(t *testing.T) {
 			err := ns.Do(func() error {
 				fd, err := unix.Socket(of.family, unix.SOCK_STREAM, unix.IPPROTO_MPTCP)
 				if err != nil {
-					t.Fatal(err)
+					return err
 				}
 				defer unix.Close(fd)
 				return unix.SetsockoptInt(fd, of.level, option, 1)
