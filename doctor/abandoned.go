@@ -56,14 +56,16 @@ func (v *view) reviving(c *mptcp.Connection) []string {
 	if c.Side != mptcp.SideClient {
 		return []string{"on the client: add an endpoint with the flag subflow, or delete one and add it again"}
 	}
-	for _, a := range v.paths(c.Remote.Addr()) {
-		for _, e := range v.Endpoints {
-			if plain(e.Address) == plain(a.Addr) && e.Flags.CreatesSubflows() {
-				return repair(v, e)
-			}
-		}
-		add := addEndpoint(mptcp.Endpoint{Address: a.Addr}, "dev", shell.Word(v.device(a.IfIndex)), "subflow")
-		return []string{add + "   (a new subflow revives it)"}
+	paths := v.paths(c.Remote.Addr())
+	if len(paths) == 0 {
+		return []string{"mptcpctl paths   (shows whether another address of this host leads there)"}
 	}
-	return []string{"mptcpctl paths   (shows whether another address of this host leads there)"}
+	a := paths[0]
+	for _, e := range v.Endpoints {
+		if plain(e.Address) == plain(a.Addr) && e.Flags.CreatesSubflows() {
+			return repair(v, e)
+		}
+	}
+	add := addEndpoint(mptcp.Endpoint{Address: a.Addr}, "dev", shell.Word(v.device(a.IfIndex)), "subflow")
+	return []string{add + "   (a new subflow revives it)"}
 }
