@@ -57,6 +57,10 @@ func TestDiagnosisNamesRules(t *testing.T) {
 // events were not seen.
 var byEvents = []string{"announced-unheard-by-client", "listener-closed-far", "load-balancer-far"}
 
+// byFirewall are the scenarios that only the rules of this host tell of: what the peer counts
+// is not known here.
+var byFirewall = []string{"announced-closed-here", "handshake-stripped-here"}
+
 // notSeen returns what an ordinary user cannot see of a scenario, so that doctor may
 // miss its rule; "" where it must not.
 func notSeen(s scenario.Scenario) string {
@@ -66,6 +70,8 @@ func notSeen(s scenario.Scenario) string {
 		return "other network namespaces"
 	case s.Rule == "D26":
 		return "the programs that manage endpoints"
+	case slices.Contains(byFirewall, s.Name):
+		return "the firewall of this host"
 	case cause.Needs == rule.NeedsEvents, cause.Needs == rule.NeedsProbe, slices.Contains(byEvents, s.Name):
 		return "events"
 	}
