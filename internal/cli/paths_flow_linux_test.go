@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"net"
 	"os"
 	"strings"
@@ -154,8 +155,13 @@ func TestPathsOfAFlow(t *testing.T) {
 		}
 		return netlink.RuleAdd(user)
 	})
-	if err != nil {
+	// The user namespace of an ordinary user has no user 77: there the marks alone are tried.
+	users := !errors.Is(err, unix.EINVAL) || initialUserNamespace(t)
+	if err != nil && users {
 		t.Fatal(err)
+	}
+	without := func(line, want string) bool {
+		return !users && (strings.Contains(line, "uid 77") || strings.Contains(want, "uidrange"))
 	}
 	for line, want := range map[string]string{
 		"paths to 10.9.0.1":              "routing rules depend on fwmark 0x2, uidrange 77-78: the answer may differ",
@@ -163,6 +169,9 @@ func TestPathsOfAFlow(t *testing.T) {
 		"paths to 10.9.0.1 uid 77":       "the initial subflow goes from 10.1.2.2 dev w1 via 10.1.2.1",
 		"paths mark 2 uid 0 to 10.9.0.1": "the answer is for a flow with mark 0x2 uid 0",
 	} {
+		if without(line, want) {
+			continue
+		}
 		if got := ask(t, ns, self(t), "mptcpctl", strings.Fields(line)...); !strings.Contains(got.stdout, want) {
 			t.Errorf("%s: %v, want %q", line, got, want)
 		}
@@ -173,6 +182,9 @@ func TestPathsOfAFlow(t *testing.T) {
 		"endpoint check 10.1.1.2 dev w0 mark 2 to 10.9.0.1":  "the answer is for a flow with mark 0x2",
 		"endpoint check 10.1.1.2 dev w0 to 10.9.0.1 mark 99": "no route to 10.9.0.1",
 	} {
+		if without(line, want) {
+			continue
+		}
 		if got := ask(t, ns, self(t), "mptcpctl", strings.Fields(line)...); !strings.Contains(got.stdout+got.stderr, want) {
 			t.Errorf("%s: %v, want %q", line, got, want)
 		}
