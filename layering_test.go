@@ -49,6 +49,7 @@ var imports = map[string][]string{
 	"track/dump":        {"mptcp", "internal/pages", "internal/radix"},
 	"internal/firewall": {"internal/uapi", "internal/nlmsg"},
 	"doctor/rule":       {},
+	"doctor/command":    {"mptcp"},
 	"doctor/enter":      {"internal/shell"},
 	"doctor/fallback":   {"mptcp", "counters", "track", "doctor/rule"},
 	"doctor": {
@@ -62,6 +63,7 @@ var imports = map[string][]string{
 		"internal/firewall",
 		"doctor/rule",
 		"doctor/fallback",
+		"doctor/command",
 		"doctor/enter",
 	},
 	"internal/filter": {"mptcp", "track"},

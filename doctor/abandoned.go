@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"mptcpctl/doctor/command"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/shell"
 	"mptcpctl/mptcp"
@@ -66,6 +67,6 @@ func (v *view) reviving(c *mptcp.Connection) []string {
 			return repair(v, e)
 		}
 	}
-	add := addEndpoint(mptcp.Endpoint{Address: a.Addr}, "dev", shell.Word(v.device(a.IfIndex)), "subflow")
+	add := command.AddEndpoint(mptcp.Endpoint{Address: a.Addr}, "dev", shell.Word(v.device(a.IfIndex)), "subflow")
 	return []string{add + "   (a new subflow revives it)"}
 }

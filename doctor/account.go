@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"mptcpctl/doctor/command"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/firewall"
@@ -324,17 +325,11 @@ func (v *view) unusedAnnouncement(c *mptcp.Connection, entry *ledger.Entry) Find
 	if reach := entry.Reached[0]; reach.Cause == ledger.NoRoute && entry.Remote.IsValid() {
 		f.Rule, f.Confidence = rule.NoRoute, track.Certain
 		f.Title = fmt.Sprintf("the peer announced %s, and no route leads there", entry.Remote)
-		f.Fix = append(
-			[]string{
-				fmt.Sprintf("%s route get %s   (shows why; add the route that is missing)", ipOf(entry.Remote.Addr()),
-					entry.Remote.Addr()),
-			},
-			f.Fix...)
+		to := entry.Remote.Addr()
+		why := fmt.Sprintf("%s route get %s   (shows why; add the route that is missing)", command.IP(to), to)
+		f.Fix = append([]string{why}, f.Fix...)
 	} else if f.Rule == rule.NotRetried {
 		f.Alternatives = alternatives(entry, rule.NotRetried)
 	}
 	return f
 }
-
-// ipOf is the command of iproute2 for the family of an address.
-func ipOf(a netip.Addr) string { return map[bool]string{false: "ip", true: "ip -6"}[a.Unmap().Is6()] }

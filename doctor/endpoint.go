@@ -3,24 +3,14 @@ package doctor
 import (
 	"fmt"
 	"strconv"
-	"strings"
 
+	"mptcpctl/doctor/command"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/shell"
 	"mptcpctl/ledger"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
-
-func deleteEndpoint(e mptcp.Endpoint) string {
-	return fmt.Sprintf("mptcpctl endpoint delete id %d", e.ID)
-}
-
-// addEndpoint is the command that makes the endpoint, with these words after the
-// address.
-func addEndpoint(e mptcp.Endpoint, words ...string) string {
-	return strings.Join(append([]string{"mptcpctl endpoint add", e.Address.String()}, words...), " ")
-}
 
 // useless is D19: an endpoint without a flag that says what for.
 func useless(v *view) []Finding {
@@ -41,7 +31,7 @@ func useless(v *view) []Finding {
 			),
 			Subject:  v.onEndpoint(e),
 			Evidence: []string{fmt.Sprintf("endpoint id %d: flags %s", e.ID, flags)},
-			Fix:      []string{deleteEndpoint(e) + " && " + addWithSubflow(v, e)},
+			Fix:      []string{command.DeleteEndpoint(e) + " && " + addWithSubflow(v, e)},
 		})
 	}
 	return found
@@ -51,7 +41,7 @@ func useless(v *view) []Finding {
 // that it has.
 func addWithSubflow(v *view, e mptcp.Endpoint) string {
 	flags := (e.Flags &^ (mptcp.FlagSignal | mptcp.FlagImplicit)) | mptcp.FlagSubflow
-	return addEndpoint(e, append(deviceWords(v, e), flags.Names()...)...)
+	return command.AddEndpoint(e, append(deviceWords(v, e), flags.Names()...)...)
 }
 
 // meshAlone is D19 too: with fullmesh and without subflow an endpoint only follows
@@ -84,7 +74,7 @@ func (v *view) waitingMesh(c *mptcp.Connection, e mptcp.Endpoint) Finding {
 			fmt.Sprintf("endpoint id %d: flags %s", e.ID, e.Flags),
 			fmt.Sprintf("connection %s has no subflow to an announced address", c.Token),
 		},
-		Fix: []string{deleteEndpoint(e) + " && " + addWithSubflow(v, e)},
+		Fix: []string{command.DeleteEndpoint(e) + " && " + addWithSubflow(v, e)},
 	}
 }
 
@@ -105,9 +95,9 @@ func (v *view) rebind(e mptcp.Endpoint) string {
 	holder, here := v.holders[plain(e.Address)]
 	if l, known := v.links[holder.IfIndex]; here && known {
 		words := append([]string{"dev", shell.Word(l.Name)}, e.Flags.Names()...)
-		return deleteEndpoint(e) + " && " + addEndpoint(e, words...)
+		return command.DeleteEndpoint(e) + " && " + command.AddEndpoint(e, words...)
 	}
-	return deleteEndpoint(e) + "   (add it again when a device has the address)"
+	return command.DeleteEndpoint(e) + "   (add it again when a device has the address)"
 }
 
 // hearingFix has somebody listen at the address of the endpoint: the application, or the
@@ -117,7 +107,7 @@ func (v *view) hearingFix(e mptcp.Endpoint) []string {
 	for _, l := range v.Listeners {
 		if l.Local.Port() != 0 && e.Port == 0 {
 			words := append([]string{"port", strconv.Itoa(int(l.Local.Port()))}, e.Flags.Names()...)
-			return append(fix, deleteEndpoint(e)+" && "+addEndpoint(e, words...)+
+			return append(fix, command.DeleteEndpoint(e)+" && "+command.AddEndpoint(e, words...)+
 				"   (or this: the kernel then listens at that address and port)")
 		}
 	}
@@ -131,14 +121,14 @@ func (v *view) spareEndpoint() []string {
 	var last mptcp.Endpoint
 	for _, e := range v.Endpoints {
 		if _, missing := v.missing(e); missing {
-			fix = append(fix, fmt.Sprintf("%s   (its address %s is not on this host)", deleteEndpoint(e), e.Address))
+			fix = append(fix, command.DeleteEndpoint(e)+"   (its address "+e.Address.String()+" is not on this host)")
 		}
 		if e.ID > last.ID && e.Flags&mptcp.FlagImplicit == 0 {
 			last = e
 		}
 	}
 	if len(fix) == 0 {
-		fix = []string{deleteEndpoint(last) + "   (the last one; any that is not needed will do)"}
+		fix = []string{command.DeleteEndpoint(last) + "   (the last one; any that is not needed will do)"}
 	}
 	return fix
 }
@@ -239,7 +229,7 @@ func notHere(v *view) []Finding {
 			Subject:  v.onEndpoint(e),
 			Evidence: evidence,
 			Fix: []string{
-				deleteEndpoint(e),
+				command.DeleteEndpoint(e),
 				"or give the host the address (ip address add, with the prefix length and device that it belongs to)",
 			},
 		})
@@ -264,7 +254,7 @@ func (v *view) announcedElsewhere(e mptcp.Endpoint) []Finding {
 		Title:    fmt.Sprintf("endpoint %s is announced, and is no address of this host", e.Address),
 		Subject:  v.onEndpoint(e),
 		Evidence: []string{fmt.Sprintf("endpoint id %d: %s, and no subflow has this id", e.ID, e.Flags)},
-		Fix:      []string{"nothing, if a NAT maps the address to one of this host; else " + deleteEndpoint(e)},
+		Fix:      []string{"nothing, if a NAT maps the address to one of this host; else " + command.DeleteEndpoint(e)},
 	}}
 }
 
@@ -443,7 +433,7 @@ func clientSignals(v *view) []Finding {
 				fmt.Sprintf("endpoint id %d: %s", e.ID, e.Flags),
 				"this host has no MPTCP listener, so it refuses subflows that the peer creates",
 			},
-			Fix: []string{deleteEndpoint(e) + " && " + addWithSubflow(v, e)},
+			Fix: []string{command.DeleteEndpoint(e) + " && " + addWithSubflow(v, e)},
 		}
 		if e.Flags.CreatesSubflows() {
 			f.Severity = Info
@@ -474,7 +464,7 @@ func droppedAnnouncement(v *view) []Finding {
 					"an IPv6 address with a port and timestamps need more than 40 bytes of options",
 				},
 				Fix: []string{
-					deleteEndpoint(e) + " && " + addEndpoint(e, "signal") + "   (without a port)",
+					command.DeleteEndpoint(e) + " && " + command.AddEndpoint(e, "signal") + "   (without a port)",
 					"sysctl -w net.ipv4.tcp_timestamps=0   (or this)",
 				},
 			})

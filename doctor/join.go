@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 
+	"mptcpctl/doctor/command"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/firewall"
 	"mptcpctl/internal/shell"
@@ -132,7 +133,7 @@ func repair(v *view, e mptcp.Endpoint) []string {
 	if e.IfIndex == 0 {
 		words = nil
 	}
-	return []string{deleteEndpoint(e) + " && " + addEndpoint(e, append(words, e.Flags.Names()...)...)}
+	return []string{command.DeleteEndpoint(e) + " && " + command.AddEndpoint(e, append(words, e.Flags.Names()...)...)}
 }
 
 // refusedJoin is D08, D09 or D36: RST or ICMP to the join's SYN.
@@ -296,18 +297,30 @@ func backConnects(v *view) []Finding {
 			})
 		}
 	}
-	tried, answered := v.total("MPJoinSynTx"), v.total("MPJoinSynAckRx")
-	for _, c := range v.servers { // those of other sides count as well
-		if len(g.list)+len(v.clients) == 0 && tried > answered && c.Limits.AddAddrAccepted > 0 && c.SubflowsUp() == 1 {
-			return []Finding{{
-				Rule: rule.ClientSignals, Severity: Info, Confidence: track.Possible, Subject: Subject{Token: c.Token},
-				Title:    "a client announced an address, and a join of this host failed: clients seldom listen there",
-				Evidence: []string{fmt.Sprintf("MPJoinSynTx %d, MPJoinSynAckRx %d in all", tried, answered)},
-				Fix:      []string{"on the client: use the endpoint flag subflow instead of signal"},
-			}}
-		}
+	if len(g.list) > 0 || len(v.clients) > 0 { // the joins of clients count as well
+		return g.list
 	}
-	return g.list
+	return v.countedBackConnect()
+}
+
+// countedBackConnect is backConnects where no event told of the join: counters did.
+func (v *view) countedBackConnect() []Finding {
+	tried, answered := v.total("MPJoinSynTx"), v.total("MPJoinSynAckRx")
+	if tried <= answered {
+		return nil
+	}
+	for _, c := range v.servers {
+		if c.Limits.AddAddrAccepted == 0 || c.SubflowsUp() != 1 {
+			continue
+		}
+		return []Finding{{
+			Rule: rule.ClientSignals, Severity: Info, Confidence: track.Possible, Subject: Subject{Token: c.Token},
+			Title:    "a client announced an address, and a join of this host failed: clients seldom listen there",
+			Evidence: []string{fmt.Sprintf("MPJoinSynTx %d, MPJoinSynAckRx %d in all", tried, answered)},
+			Fix:      []string{"on the client: use the endpoint flag subflow instead of signal"},
+		}}
+	}
+	return nil
 }
 
 // forbiddenAddress is D25: the peer forbids joins to the address that the

@@ -214,7 +214,7 @@ func (v *view) inVain(c *mptcp.Connection, sure track.Confidence, evidence strin
 		Title:    "the peer announces further addresses, but this host accepts none",
 		Subject:  Subject{Remote: c.Remote},
 		Evidence: []string{evidence, fmt.Sprintf("limits: add_addr_accepted 0, subflows %d", v.Limits.Subflows)},
-		Fix:      v.spareEndpoint(),
+		Fix:      fix,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"mptcpctl/doctor/command"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/firewall"
 	"mptcpctl/mptcp"
@@ -194,7 +195,7 @@ func (v *view) carryAgain(s *mptcp.Subflow) []string {
 		if i >= 0 {
 			fix = append(
 				fix,
-				changeFlags(
+				command.NoBackup(
 					fmt.Sprintf("id %d", v.Endpoints[i].ID), v.Endpoints[i].Flags,
 				)+"   (if it should carry data)",
 			)
@@ -221,16 +222,6 @@ func (v *view) carryAgain(s *mptcp.Subflow) []string {
 		}
 	}
 	return []string{"nothing is wrong: the kernel prefers the faster subflow while that has room"}
-}
-
-// changeFlags is the command that takes backup from an endpoint and leaves fullmesh, which
-// a change sets anew as well.
-func changeFlags(selector string, flags mptcp.EndpointFlags) string {
-	command := "mptcpctl endpoint change " + selector + " nobackup"
-	if flags.Has(mptcp.FlagFullmesh) {
-		command += " fullmesh"
-	}
-	return command
 }
 
 // busyBytes is how much a connection must have carried before a share says

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"mptcpctl/doctor/command"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/shell"
@@ -90,7 +91,8 @@ func (v *view) misbound(e mptcp.Endpoint, holder hostnet.Address) routeTrouble {
 			),
 		},
 		fix: []string{
-			deleteEndpoint(e), addEndpoint(e, append([]string{"dev", shell.Word(own.Name)}, e.Flags.Names()...)...),
+			command.DeleteEndpoint(e),
+			command.AddEndpoint(e, append([]string{"dev", shell.Word(own.Name)}, e.Flags.Names()...)...),
 		},
 	}
 }
@@ -155,7 +157,7 @@ func (v *view) defaultRoute(link hostnet.Link, remote netip.Addr) string {
 			link.Name, metric)
 	}
 	return fmt.Sprintf(
-		"%s route add default%s dev %s metric %d", ipOf(remote), via, shell.Word(link.Name), metric,
+		"%s route add default%s dev %s metric %d", command.IP(remote), via, shell.Word(link.Name), metric,
 	)
 }
 
@@ -167,7 +169,7 @@ func (v *view) ownTable(address netip.Addr, link hostnet.Link, remote netip.Addr
 		return ""
 	}
 	return fmt.Sprintf("%[1]s rule add from %[2]s table 100 && %[1]s route add default%[3]s dev %[4]s table 100",
-		ipOf(address), address, via, shell.Word(link.Name))
+		command.IP(address), address, via, shell.Word(link.Name))
 }
 
 // via returns the words of a route for the gateway of a link, none where it has one other
@@ -212,7 +214,8 @@ func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Addre
 			fmt.Sprintf("the address is on %s, but the endpoint names no device", own.Name),
 		},
 		fix: []string{
-			deleteEndpoint(e), addEndpoint(e, append([]string{"dev", shell.Word(own.Name)}, e.Flags.Names()...)...),
+			command.DeleteEndpoint(e),
+			command.AddEndpoint(e, append([]string{"dev", shell.Word(own.Name)}, e.Flags.Names()...)...),
 		},
 	}
 	if table := v.ownTable(e.Address, own, key.remote); table != "" {
@@ -254,7 +257,7 @@ func (v *view) noRoute(e mptcp.Endpoint, key routeKey, own hostnet.Link, l Looku
 	}
 	if key.source.IsLoopback() {
 		t.title = fmt.Sprintf("endpoint %s is a loopback address: it cannot reach %s", e.Address, key.remote)
-		t.fix = []string{deleteEndpoint(e), "add an endpoint for another address: mptcpctl paths"}
+		t.fix = []string{command.DeleteEndpoint(e), "add an endpoint for another address: mptcpctl paths"}
 	}
 	return t
 }

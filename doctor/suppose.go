@@ -1,13 +1,16 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	"mptcpctl/doctor/command"
 	"mptcpctl/doctor/rule"
+	"mptcpctl/internal/shell"
 	"mptcpctl/mptcp"
 )
 
@@ -149,7 +152,7 @@ func (v *view) refusals(e mptcp.Endpoint) []Problem {
 			problems = append(problems, Problem{
 				Text: fmt.Sprintf("%s is already endpoint %d: the kernel refuses it (EEXIST)", e.Address, other.ID),
 				Seen: []string{fmt.Sprintf("endpoint id %d: %s", other.ID, other.Flags)},
-				Fix:  []string{deleteEndpoint(other) + "   (then add it again)"},
+				Fix:  []string{command.DeleteEndpoint(other) + "   (then add it again)"},
 			})
 		}
 	}
@@ -161,6 +164,25 @@ func (v *view) refusals(e mptcp.Endpoint) []Problem {
 		})
 	}
 	return problems
+}
+
+// BeyondLink is the problem of an endpoint on the device that makes subflows to a link-local
+// peer, and is not known to be on the peer's link.
+func BeyondLink(peer netip.Addr, e mptcp.Endpoint, device string) (p Problem, beyond bool) {
+	if !peer.IsLinkLocalUnicast() || peer.Zone() == device || !e.Flags.CreatesSubflows() {
+		return p, false
+	}
+	p = Problem{
+		Rule: rule.NoRoute,
+		Text: fmt.Sprintf("%s is on the link of %s alone: a subflow from another link does not reach it",
+			peer, cmp.Or(peer.Zone(), "one device")),
+		Fix: []string{"name the peer's link behind a %, and that device for the endpoint"},
+	}
+	if device != "" {
+		p.Fix = append(p.Fix, command.AddEndpoint(e, "dev", shell.Word(device), "laminar")+
+			"   (or this, where the peer announces an address on this link)")
+	}
+	return p, true
 }
 
 // supposedEvidence leaves out what names the connections that do not exist.
@@ -179,8 +201,8 @@ func supposedEvidence(lines []string) []string {
 func supposedFix(lines []string, e mptcp.Endpoint) []string {
 	var fix []string
 	for _, line := range lines {
-		line = strings.Replace(line, deleteEndpoint(e)+" && ", "", 1)
-		if !strings.Contains(line, deleteEndpoint(e)) {
+		line = strings.Replace(line, command.DeleteEndpoint(e)+" && ", "", 1)
+		if !strings.Contains(line, command.DeleteEndpoint(e)) {
 			fix = append(fix, line)
 		}
 	}

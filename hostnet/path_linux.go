@@ -22,7 +22,12 @@ func (r *Reader) Network(ctx context.Context) (n Network, err error) {
 	if n.Rules, err = r.Rules(ctx); err != nil {
 		return Network{}, err
 	}
-	n.HashesPorts4, n.HashesPorts6 = r.hashesPorts[0], r.hashesPorts[1]
+	if r.home != nil { // where it cannot be entered any more, the kernel's default is taken
+		_ = r.home.inside(func() error {
+			n.HashesPorts4, n.HashesPorts6 = hashesPorts("ipv4"), hashesPorts("ipv6")
+			return nil
+		})
+	}
 	return n, nil
 }
 

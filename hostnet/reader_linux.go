@@ -33,8 +33,6 @@ type Reader struct {
 	lookups  int    // socket of Devices
 	sequence uint32 // of its next request
 	closed   bool
-
-	hashesPorts [2]bool // fib_multipath_hash_policy of IPv4 and of IPv6
 }
 
 // patience bounds how long an answer of the kernel may take. It comes at once,
@@ -58,7 +56,6 @@ func New(c *Config) (*Reader, error) {
 		return nil, &Error{Op: "open rtnetlink", Err: err}
 	}
 	r.home, _ = CurrentNamespace()
-	r.hashesPorts = [2]bool{hashesPorts("ipv4"), hashesPorts("ipv6")}
 	return r, nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,20 +34,9 @@ func TestModel(t *testing.T) {
 	if labtest.KernelBefore(t, 6, 18) {
 		labtest.Skip(t, "the algorithm is that of Linux 6.18")
 	}
-	worlds, seed, hosts := setting(
-		t,
-		"LEDGER_WORLDS",
-		labtest.Rounds(40, 400),
-	), setting(
-		t,
-		"LEDGER_SEED",
-		1,
-	), setting(
-		t,
-		"LEDGER_HOSTS",
-		4,
-	)
-	only := setting(t, "LEDGER_ONLY", 0) // run that world again and again
+	worlds := labtest.Setting(t, "LEDGER_WORLDS", labtest.Rounds(40, 400))
+	seed, hosts := labtest.Setting(t, "LEDGER_SEED", 1), labtest.Setting(t, "LEDGER_HOSTS", 4)
+	only := labtest.Setting(t, "LEDGER_ONLY", 0) // run that world again and again
 	var next, several, skipped, different, unsteady atomic.Int64
 	start := time.Now()
 	var wg sync.WaitGroup
@@ -93,18 +81,6 @@ func TestModel(t *testing.T) {
 		several.Load(),
 		skipped.Load(),
 	)
-}
-
-func setting(t *testing.T, name string, usual int) int {
-	text := os.Getenv(name)
-	if text == "" {
-		return usual
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
 }
 
 // world is what happens to one connection.

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"strings"
 
 	"mptcpctl/doctor"
-	"mptcpctl/doctor/rule"
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/compat/iproute"
@@ -111,15 +109,8 @@ func (a *app) endpointCheck(ctx context.Context, inv *grammar.Invocation) error 
 			},
 		)
 	}
-	if zone := key.Dst.Zone(); zone != check.Device && key.Dst.IsLinkLocalUnicast() && e.Flags.CreatesSubflows() {
-		link := cmp.Or(zone, "one device")
-		check.Problems = append(check.Problems, doctor.Problem{Rule: rule.NoRoute, Text: fmt.Sprintf(
-			"%s is on the link of %s alone: a subflow from another link does not reach it", key.Dst, link,
-		), Fix: []string{
-			"name the peer's link, as in " + key.Dst.WithZone("DEV").String() + ", and that device for the endpoint",
-			"or, where the peer announces an address on this link: mptcpctl endpoint add " +
-				strings.Join([]string{e.Address.String(), "dev", cmp.Or(check.Device, "DEV"), "laminar"}, " "),
-		}})
+	if p, beyond := doctor.BeyondLink(key.Dst, e, check.Device); beyond {
+		check.Problems = append(check.Problems, p)
 	}
 	check.Facts = append(append(lines, checkedFacts(&supposed, e)...), line.FlowNotes(key, open)...)
 	check.Works = len(check.Problems) == 0 && fine

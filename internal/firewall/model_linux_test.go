@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -29,8 +27,8 @@ func TestModel(t *testing.T) {
 	if labtest.KernelBefore(t, 6, 18) {
 		labtest.Skip(t, "the judge is compared with Linux 6.18")
 	}
-	worlds, seed := setting(t, "FIREWALL_WORLDS", labtest.Rounds(150, 2000)), setting(t, "FIREWALL_SEED", 1)
-	only := setting(t, "FIREWALL_ONLY", 0)
+	worlds, seed := labtest.Setting(t, "FIREWALL_WORLDS", labtest.Rounds(150, 2000)), labtest.Setting(t, "FIREWALL_SEED", 1)
+	only := labtest.Setting(t, "FIREWALL_ONLY", 0)
 	g := newGround(t)
 	compared, stopped, stripped, open, refused := 0, 0, 0, 0, 0
 	for n := 1; n <= worlds && !t.Failed(); n++ {
@@ -72,18 +70,6 @@ func TestModel(t *testing.T) {
 	}
 	t.Logf("%d worlds: %d compared, in %d of which a packet was stopped, in %d stripped; %d open, %d refused by the kernel",
 		worlds, compared, stopped, stripped, open, refused)
-}
-
-func setting(t *testing.T, name string, usual int) int {
-	text := os.Getenv(name)
-	if text == "" {
-		return usual
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
 }
 
 // fated is what becomes of a packet.

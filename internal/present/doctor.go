@@ -229,8 +229,11 @@ func (t *DoctorText) appendConnection(b []byte, c *doctor.Connection) []byte {
 	b = append(b, Count(c.Subflows, "subflow")...)
 	b = append(b, ", "...)
 	b = append(b, Count(c.PathsPossible, "link")...)
-	b = append(b, map[bool]string{true: " leads", false: " lead"}[c.PathsPossible == 1]...)
-	b = append(b, " to the peer\n"...)
+	if c.PathsPossible == 1 {
+		b = append(b, " leads to the peer\n"...)
+	} else {
+		b = append(b, " lead to the peer\n"...)
+	}
 	for i := range c.Unused {
 		u := &c.Unused[i]
 		b = append(b, "  not from "...)

@@ -48,7 +48,7 @@ func (g *gathering) watch(ctx context.Context) *watch {
 		return nil
 	}
 	w := g.h.watch
-	if w == nil {
+	if w == nil || !g.c.Keep {
 		if w = g.listen(ctx); w == nil {
 			return nil
 		}

@@ -54,7 +54,7 @@ func (g *gathering) begin(ctx context.Context) {
 		g.before = g.watching.last // nothing moves unseen between two windows
 	}
 	g.h.blackholes.note(g.before)
-	for _, read := range [...]func(context.Context){g.pathManager, g.network, g.firewall, g.managers, g.outside} {
+	for _, read := range [...]func(context.Context){g.network, g.firewall, g.managers, g.outside} {
 		if ctx.Err() == nil {
 			read(ctx)
 		}
@@ -82,35 +82,30 @@ const (
 )
 
 func (g *gathering) lookNow(ctx context.Context) {
+	after := g.read()
+	g.pathManager(ctx)
 	for range looksAtOnce {
 		if ctx.Err() != nil {
 			return
 		}
-		after := g.read()
-		g.pathManager(ctx)
+		endpoints := g.f.Endpoints
 		g.count(g.before, after)
 		g.sockets(ctx)
 		g.looked = time.Now()
 		if g.watching != nil {
 			g.watching.last = after
 		}
-		if g.looked.Sub(after.time) > quickLook || g.unchanged(ctx, after) {
+		if g.looked.Sub(after.time) > quickLook {
 			return
 		}
+		now := g.read()
+		g.pathManager(ctx)
+		if now.mptcp.Equal(after.mptcp) && slices.Equal(endpoints, g.f.Endpoints) {
+			g.f.Time = now.time // nothing has changed until then: events until then count
+			return
+		}
+		after = now
 	}
-}
-
-// unchanged reports whether counters and endpoints are still what they were. Then the facts
-// are of the moment in which that was seen: events until then count.
-func (g *gathering) unchanged(ctx context.Context, then reading) bool {
-	endpoints := g.f.Endpoints
-	now := g.read()
-	g.pathManager(ctx)
-	if !now.mptcp.Equal(then.mptcp) || !slices.Equal(endpoints, g.f.Endpoints) {
-		return false
-	}
-	g.f.Time = now.time
-	return true
 }
 
 // undecided reports whether to look again.
