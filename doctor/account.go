@@ -208,7 +208,7 @@ func (v *view) ownFirewall(f *Finding, w want) bool {
 		v.blame(f, firewall.Join, hits)
 		return false
 	}
-	f.Rule = deeds[hits[i].Deed]
+	f.Rule = ruleAbout(hits[i].Deed)
 	f.Severity = Fail
 	f.Title = fmt.Sprintf("the firewall of this host %s the join from %s to %s", hits[i].Deed, w.e.Address, w.c.Remote)
 	v.blame(f, firewall.Join, hits)

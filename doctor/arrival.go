@@ -12,9 +12,15 @@ import (
 	"mptcpctl/track"
 )
 
-// deeds are the rules about what a firewall does to joins.
-var deeds = map[firewall.Deed]rule.ID{
-	firewall.Rejects: rule.JoinRefused, firewall.Drops: rule.JoinUnanswered, firewall.Strips: rule.JoinStripped,
+// ruleAbout returns the rule about what a firewall does to joins.
+func ruleAbout(deed firewall.Deed) rule.ID {
+	switch deed {
+	case firewall.Rejects:
+		return rule.JoinRefused
+	case firewall.Strips:
+		return rule.JoinStripped
+	}
+	return rule.JoinUnanswered
 }
 
 // arrivals judges packets that are still to come: this host's firewall stops joins to an
@@ -65,7 +71,7 @@ func departures(v *view) []Finding {
 			continue
 		}
 		f := Finding{
-			Rule: deeds[hits[0].Deed], Severity: Fail, Confidence: track.Likely, Subject: v.onEndpoint(w.e),
+			Rule: ruleAbout(hits[0].Deed), Severity: Fail, Confidence: track.Likely, Subject: v.onEndpoint(w.e),
 			Title: fmt.Sprintf(
 				"the firewall of this host %s joins from %s to %s", hits[0].Deed, w.e.Address, remote.Addr(),
 			),
@@ -106,7 +112,7 @@ func (v *view) unwelcome(e mptcp.Endpoint, device string) []Finding {
 			continue
 		}
 		f := Finding{
-			Rule: deeds[hits[0].Deed], Severity: Warn, Confidence: track.Likely, Subject: v.onEndpoint(e),
+			Rule: ruleAbout(hits[0].Deed), Severity: Warn, Confidence: track.Likely, Subject: v.onEndpoint(e),
 			Title: fmt.Sprintf("the firewall of this host %s joins to %s port %d, which it announces to peers",
 				hits[0].Deed, e.Address, port),
 			Evidence: []string{fmt.Sprintf("endpoint id %d: %s", e.ID, e.Flags)},

@@ -8,9 +8,22 @@ import (
 	"mptcpctl/internal/uapi"
 )
 
-// families are the tables' families that TCP of this host passes, as nft calls them.
-var families = map[byte]string{
-	uapi.NfprotoIPv4: "ip", uapi.NfprotoIPv6: "ip6", uapi.NfprotoInet: "inet", uapi.NfprotoNetdev: "netdev",
+// families are the tables' families that TCP of this host passes.
+var families = [...]byte{uapi.NfprotoIPv4, uapi.NfprotoIPv6, uapi.NfprotoInet, uapi.NfprotoNetdev}
+
+// familyName returns what nft calls one of the families.
+func familyName(family byte) (name string, ok bool) {
+	switch family {
+	case uapi.NfprotoIPv4:
+		return "ip", true
+	case uapi.NfprotoIPv6:
+		return "ip6", true
+	case uapi.NfprotoInet:
+		return "inet", true
+	case uapi.NfprotoNetdev:
+		return "netdev", true
+	}
+	return "", false
 }
 
 // The hooks by number: those of packets, and those of devices.
@@ -129,6 +142,6 @@ func filterMessage(msg []byte) (family string, attributes []byte, ok bool) {
 	if len(msg) < header {
 		return "", nil, false
 	}
-	family, ok = families[msg[0]]
+	family, ok = familyName(msg[0])
 	return family, msg[header:], ok
 }

@@ -109,8 +109,8 @@ func (f *Firewall) readElements(ctx context.Context) error {
 
 // protocol returns the number of the set's family.
 func (s *Set) protocol() byte {
-	for number, name := range families {
-		if name == s.Family {
+	for _, number := range families {
+		if name, _ := familyName(number); name == s.Family {
 			return number
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unixEpoch is a deadline that has passed.
-var unixEpoch = time.Unix(1, 0)
+// past returns a deadline that is over.
+func past() time.Time { return time.Unix(1, 0) }
 
 // newSocket opens a stream socket for the address's family, non-blocking. The net
 // package is not asked: it takes plain TCP where MPTCP fails, without a word.

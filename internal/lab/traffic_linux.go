@@ -258,7 +258,7 @@ func unconnected(fd int) (*Conn, error) {
 func established(ctx context.Context, fd int) (*Conn, error) {
 	file := os.NewFile(uintptr(fd), "connection")
 	defer file.Close() // FileConn takes a copy
-	stop := context.AfterFunc(ctx, func() { file.SetWriteDeadline(unixEpoch) })
+	stop := context.AfterFunc(ctx, func() { file.SetWriteDeadline(past()) })
 	defer stop()
 	raw, err := file.SyscallConn()
 	if err != nil {

@@ -101,7 +101,7 @@ func (in *input) interrupt() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.deadline != nil {
-		_ = in.deadline.SetReadDeadline(past) // fails on a closed input: nothing pends then
+		_ = in.deadline.SetReadDeadline(past()) // fails on a closed input: nothing pends then
 	}
 	if in.wake >= 0 {
 		_, _ = unix.Write(in.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})

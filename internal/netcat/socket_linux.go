@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// past is a deadline that is over.
-var past = time.Unix(1, 0)
+// past returns a deadline that is over.
+func past() time.Time { return time.Unix(1, 0) }
 
 // socket opens an MPTCP socket for the address's family, or tells why there are
 // none. Package net is not asked to: it takes plain TCP where MPTCP fails.
@@ -112,7 +112,7 @@ func dial(ctx context.Context, source, to netip.AddrPort) (*net.TCPConn, error) 
 
 // established waits until a connecting socket is connected, or cannot be.
 func established(ctx context.Context, file *os.File) error {
-	stop := context.AfterFunc(ctx, func() { file.SetWriteDeadline(past) })
+	stop := context.AfterFunc(ctx, func() { file.SetWriteDeadline(past()) })
 	defer stop()
 	raw, err := file.SyscallConn()
 	if err != nil {

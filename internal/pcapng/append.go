@@ -5,17 +5,14 @@ import (
 	"time"
 )
 
-// order is the byte order of what is written: that of this machine, as it is the
-// one of the netlink messages inside.
-var order = binary.NativeEndian
-
-// AppendSection appends the block that begins a file.
+// AppendSection appends the block that begins a file. All is written in the byte order of
+// this machine, which is the one of the netlink messages inside.
 func AppendSection(b []byte, s Section) []byte {
 	b, start := begin(b, blockSection)
-	b = order.AppendUint32(b, byteOrderMagic)
-	b = order.AppendUint16(b, 1) // major version
-	b = order.AppendUint16(b, 0)
-	b = order.AppendUint64(b, ^uint64(0)) // length of the section: not told
+	b = binary.NativeEndian.AppendUint32(b, byteOrderMagic)
+	b = binary.NativeEndian.AppendUint16(b, 1) // major version
+	b = binary.NativeEndian.AppendUint16(b, 0)
+	b = binary.NativeEndian.AppendUint64(b, ^uint64(0)) // length of the section: not told
 	b = appendText(b, optionHardware, s.Hardware)
 	b = appendText(b, optionOS, s.OS)
 	b = appendText(b, optionApplication, s.Application)
@@ -25,9 +22,9 @@ func AppendSection(b []byte, s Section) []byte {
 // AppendInterface appends an interface. They are numbered in their order, from 0.
 func AppendInterface(b []byte, i Interface) []byte {
 	b, start := begin(b, blockInterface)
-	b = order.AppendUint16(b, i.LinkType)
-	b = order.AppendUint16(b, 0)
-	b = order.AppendUint32(b, 0) // packets are never cut
+	b = binary.NativeEndian.AppendUint16(b, i.LinkType)
+	b = binary.NativeEndian.AppendUint16(b, 0)
+	b = binary.NativeEndian.AppendUint32(b, 0) // packets are never cut
 	b = appendText(b, optionName, i.Name)
 	b = appendText(b, optionDescription, i.Description)
 	b = appendOption(b, optionResolution, []byte{nanoseconds})
@@ -39,26 +36,26 @@ func AppendInterface(b []byte, i Interface) []byte {
 func AppendPacket(b []byte, p Packet) []byte {
 	b, start := begin(b, blockPacket)
 	t := uint64(p.Time.UnixNano())
-	b = order.AppendUint32(b, uint32(p.Interface))
-	b = order.AppendUint32(b, uint32(t>>32))
-	b = order.AppendUint32(b, uint32(t))
-	b = order.AppendUint32(b, uint32(len(p.Data)))
-	b = order.AppendUint32(b, uint32(len(p.Data)))
+	b = binary.NativeEndian.AppendUint32(b, uint32(p.Interface))
+	b = binary.NativeEndian.AppendUint32(b, uint32(t>>32))
+	b = binary.NativeEndian.AppendUint32(b, uint32(t))
+	b = binary.NativeEndian.AppendUint32(b, uint32(len(p.Data)))
+	b = binary.NativeEndian.AppendUint32(b, uint32(len(p.Data)))
 	return end(pad(append(b, p.Data...)), start)
 }
 
 // begin appends a block's header; its length is put in by end.
 func begin(b []byte, typ uint32) ([]byte, int) {
 	start := len(b)
-	b = order.AppendUint32(b, typ)
-	return order.AppendUint32(b, 0), start
+	b = binary.NativeEndian.AppendUint32(b, typ)
+	return binary.NativeEndian.AppendUint32(b, 0), start
 }
 
 // end closes the block that begins at start.
 func end(b []byte, start int) []byte {
 	length := uint32(len(b) - start + 4)
-	order.PutUint32(b[start+4:], length)
-	return order.AppendUint32(b, length)
+	binary.NativeEndian.PutUint32(b[start+4:], length)
+	return binary.NativeEndian.AppendUint32(b, length)
 }
 
 // appendText appends an option, unless the text is empty. Longer texts than an
@@ -71,8 +68,8 @@ func appendText(b []byte, code uint16, text string) []byte {
 }
 
 func appendOption(b []byte, code uint16, value []byte) []byte {
-	b = order.AppendUint16(b, code)
-	b = order.AppendUint16(b, uint16(len(value)))
+	b = binary.NativeEndian.AppendUint16(b, code)
+	b = binary.NativeEndian.AppendUint16(b, uint16(len(value)))
 	return pad(append(b, value...))
 }
 

@@ -103,7 +103,7 @@ func (f *File) setOrder(b []byte) error {
 	default:
 		return ErrFormat
 	}
-	f.Foreign = f.order.Uint32([]byte{1, 2, 3, 4}) != order.Uint32([]byte{1, 2, 3, 4})
+	f.Foreign = f.order.Uint32([]byte{1, 2, 3, 4}) != binary.NativeEndian.Uint32([]byte{1, 2, 3, 4})
 	return nil
 }
 
