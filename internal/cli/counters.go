@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,7 +111,8 @@ func openCounters(ctx context.Context, inv *grammar.Invocation) (*counterFacts, 
 	return f, nil
 }
 
-// selectCounters reads the counters whose names contain one of the words.
+// selectCounters reads the counters whose names contain one of the words. Each word has to
+// be in one: a mistyped keyword would pass for a name.
 func selectCounters(
 	inv *grammar.Invocation, read func() (counters.Values, error), words []string,
 ) (counters.Values, error) {
@@ -118,19 +120,21 @@ func selectCounters(
 	if err != nil || len(words) == 0 {
 		return values, err
 	}
-	chosen := values.Select(func(name string) bool {
-		for _, word := range words {
-			if strings.Contains(strings.ToLower(name), strings.ToLower(word)) {
-				return true
-			}
+	names := values.Names()
+	for _, word := range words {
+		if !slices.ContainsFunc(names, func(name string) bool { return isLike(name, word) }) {
+			return values, fmt.Errorf(
+				"this kernel has no counter with a name like %q%s", word, counterProposal(inv, values, word))
 		}
-		return false
-	})
-	if chosen.Len() == 0 {
-		return chosen, fmt.Errorf("this kernel has no counter with a name like %s%s",
-			strings.Join(words, " or "), counterProposal(inv, values, words))
 	}
-	return chosen, nil
+	return values.Select(func(name string) bool {
+		return slices.ContainsFunc(words, func(word string) bool { return isLike(name, word) })
+	}), nil
+}
+
+// isLike reports whether a counter's name contains the word.
+func isLike(name, word string) bool {
+	return strings.Contains(strings.ToLower(name), strings.ToLower(word))
 }
 
 func (a *app) countersWatch(ctx context.Context, inv *grammar.Invocation) error {

@@ -7,19 +7,13 @@ import (
 	"mptcpctl/internal/grammar"
 )
 
-// counterProposal returns the proposal for the first of the words that has one.
-func counterProposal(inv *grammar.Invocation, values counters.Values, words []string) string {
+// counterProposal returns the proposal for a word that no counter's name contains.
+func counterProposal(inv *grammar.Invocation, values counters.Values, word string) string {
 	names := counterNames(values)
 	for _, k := range inv.Command.Keywords {
 		names = append(names, k.Name)
 	}
-	names = append(names, inv.Verbs...)
-	for _, word := range words {
-		if proposal := grammar.DidYouMean(word, names); proposal != "" {
-			return proposal
-		}
-	}
-	return ""
+	return grammar.DidYouMean(word, append(names, inv.Verbs...))
 }
 
 // counterNames returns what one may have meant by a word for counters: their names,
