@@ -19,18 +19,19 @@ const module = "mptcpctl/"
 // imports is the table of ARCHITECTURE.md: the packages of this module that each
 // may import outside its tests. What is not listed does not exist.
 var imports = map[string][]string{
-	"mptcp":            {},
-	"internal/uapi":    {},
-	"internal/kernel":  {},
-	"internal/await":   {},
-	"internal/thread":  {},
-	"internal/grammar": {},
-	"internal/pcapng":  {},
-	"internal/bpf":     {},
-	"internal/nlmsg":   {},
-	"internal/pace":    {},
-	"internal/process": {},
-	"pathmanager":      {"mptcp", "internal/uapi", "internal/bpf", "internal/pace", "internal/nlmsg"},
+	"mptcp":             {},
+	"internal/uapi":     {},
+	"internal/kernel":   {},
+	"internal/await":    {},
+	"internal/thread":   {},
+	"internal/proposal": {},
+	"internal/grammar":  {"internal/proposal"},
+	"internal/pcapng":   {},
+	"internal/bpf":      {},
+	"internal/nlmsg":    {},
+	"internal/pace":     {},
+	"internal/process":  {},
+	"pathmanager":       {"mptcp", "internal/uapi", "internal/bpf", "internal/pace", "internal/nlmsg"},
 	"sockdiag": {
 		"mptcp",
 		"internal/thread",
@@ -66,7 +67,7 @@ var imports = map[string][]string{
 		"doctor/command",
 		"doctor/enter",
 	},
-	"internal/filter": {"mptcp", "track"},
+	"internal/filter": {"mptcp", "track", "internal/proposal"},
 
 	"internal/source/gather": {"mptcp", "internal/uapi", "sockdiag", "counters", "hostnet", "doctor"},
 	"internal/source": {

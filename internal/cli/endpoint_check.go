@@ -15,6 +15,7 @@ import (
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/proposal"
 	"mptcpctl/internal/shell"
 	"mptcpctl/internal/source/gather"
 	"mptcpctl/internal/source/live"
@@ -152,11 +153,11 @@ func checkArguments(
 	}
 	r, err := iproute.ParseEndpoint(iproute.Add, args)
 	if err != nil {
-		proposal := ""
+		meant := ""
 		if wrong, ok := errors.AsType[*iproute.ArgumentError](err); ok {
-			proposal = grammar.DidYouMean(wrong.Word, append(wrong.Names, "to"))
+			meant = proposal.DidYouMean(wrong.Word, append(wrong.Names, "to"))
 		}
-		return key, e, inv.Usage(err.Error() + proposal)
+		return key, e, inv.Usage(err.Error() + meant)
 	}
 	e = r.Endpoint()
 	if e.Flags == 0 || e.Flags == mptcp.FlagBackup {

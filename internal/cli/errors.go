@@ -14,6 +14,7 @@ import (
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/netcat"
+	"mptcpctl/internal/proposal"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 )
@@ -46,7 +47,8 @@ func named(inv *grammar.Invocation, err error) error {
 		return nil
 	}
 	if wrong, ok := errors.AsType[*iproute.ArgumentError](err); ok {
-		return exit.With(wrong.Code, fmt.Errorf("%s: %w%s", inv.Path, err, grammar.DidYouMean(wrong.Word, wrong.Names)))
+		meant := proposal.DidYouMean(wrong.Word, wrong.Names)
+		return exit.With(wrong.Code, fmt.Errorf("%s: %w%s", inv.Path, err, meant))
 	}
 	if _, ok := errors.AsType[*pathmanager.Error](err); ok {
 		return err

@@ -10,6 +10,7 @@ import (
 	"mptcpctl/internal/lab/runner"
 	"mptcpctl/internal/lab/scenario"
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/proposal"
 )
 
 func (a *app) labCommand() grammar.Command {
@@ -164,8 +165,8 @@ func labNetwork(inv *grammar.Invocation, name string) (lab.Topology, error) {
 	topology, ok := scenario.FindTopology(name)
 	if !ok {
 		names := "; `lab list` lists them"
-		if proposal := grammar.DidYouMean(name, labNames()); proposal != "" {
-			names = proposal
+		if meant := proposal.DidYouMean(name, labNames()); meant != "" {
+			names = meant
 		}
 		return topology, inv.Usage(fmt.Sprintf("%q is neither a network nor a scenario%s", name, names))
 	}

@@ -12,6 +12,7 @@ import (
 	"mptcpctl/internal/device"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/proposal"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 )
@@ -262,11 +263,11 @@ func (a *app) parsePM(ctx context.Context, inv *grammar.Invocation) (*pmRequest,
 // meant for one of the keywords.
 func (r *pmRequest) operand(inv *grammar.Invocation, word string, keywords []string) error {
 	if inv.Command.Operand != grammar.Address || r.local.Address.IsValid() {
-		return inv.Usage(fmt.Sprintf("unknown word %q%s", word, grammar.DidYouMean(word, keywords)))
+		return inv.Usage(fmt.Sprintf("unknown word %q%s", word, proposal.DidYouMean(word, keywords)))
 	}
 	address, err := netip.ParseAddr(word)
 	if err != nil || address.Zone() != "" {
-		what := grammar.DidYouMean(word, keywords)
+		what := proposal.DidYouMean(word, keywords)
 		if what == "" {
 			what = ": neither an address nor a keyword"
 		}

@@ -5,6 +5,7 @@ import (
 
 	"mptcpctl/counters"
 	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/proposal"
 )
 
 // counterProposal returns the proposal for a word that no counter's name contains.
@@ -13,7 +14,7 @@ func counterProposal(inv *grammar.Invocation, values counters.Values, word strin
 	for _, k := range inv.Command.Keywords {
 		names = append(names, k.Name)
 	}
-	return grammar.DidYouMean(word, append(names, inv.Verbs...))
+	return proposal.DidYouMean(word, append(names, inv.Verbs...))
 }
 
 // counterNames returns what one may have meant by a word for counters: their names,

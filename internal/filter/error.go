@@ -2,6 +2,8 @@ package filter
 
 import (
 	"fmt"
+	"mptcpctl/internal/proposal"
+	"strconv"
 	"strings"
 )
 
@@ -15,8 +17,16 @@ type Error struct {
 	Names    []string // the names that could stand for Unknown; nil where they cannot be listed
 }
 
-// Error returns the bad word and what was expected, on one line.
-func (e *Error) Error() string {
+// Error returns the bad word and what was expected, on one line. Where the word is likely
+// to be another one with a mistake, it names that one, and not all that could stand there.
+func (e *Error) Error() string { return e.Among(e.Names) }
+
+// Among is [Error.Error] where the names could stand for the unknown word: those of the
+// language, and others that its user could have meant.
+func (e *Error) Among(names []string) string {
+	if meant := proposal.DidYouMean(e.Unknown, names); meant != "" {
+		return "filter: unknown word " + strconv.Quote(e.Unknown) + meant
+	}
 	place := "at the end"
 	if e.Word != "" {
 		place = fmt.Sprintf("at %q", e.Word)

@@ -148,8 +148,8 @@ func TestParseErrors(t *testing.T) {
 					tt.offset,
 				)
 			}
-			if !strings.Contains(ferr.Error(), tt.expected) {
-				t.Errorf("error %q does not say %q", ferr, tt.expected)
+			if wanted := list(ferr.Expected); !strings.Contains(wanted, tt.expected) {
+				t.Errorf("the error wants %q, not %q", wanted, tt.expected)
 			}
 		})
 	}

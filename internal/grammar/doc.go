@@ -16,5 +16,5 @@
 // come before global options of the same letter.
 //
 // An error about a word that is nothing of the table proposes what may have been meant
-// ([Propose]).
+// ([mptcpctl/internal/proposal]).
 package grammar

@@ -3,7 +3,6 @@ package line
 import (
 	"errors"
 	"slices"
-	"strconv"
 
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
@@ -24,9 +23,8 @@ func Filter(inv *grammar.Invocation) (*filter.Expr, error) {
 	return expr.Within(o.Netns), nil
 }
 
-// FilterText returns what is wrong with a filter on the command line. Where the wrong
-// word is likely to be another one with a mistake, it names that one, and not all
-// words that could stand there.
+// FilterText returns what is wrong with a filter on the command line. The command's own
+// verbs and keywords may have been meant, too.
 func FilterText(inv *grammar.Invocation, err error) string {
 	wrong, ok := errors.AsType[*filter.Error](err)
 	if !ok {
@@ -39,8 +37,5 @@ func FilterText(inv *grammar.Invocation, err error) string {
 	for _, k := range inv.Command.Keywords {
 		names = append(names, k.Name)
 	}
-	if proposal := grammar.DidYouMean(wrong.Unknown, names); proposal != "" {
-		return "filter: unknown word " + strconv.Quote(wrong.Unknown) + proposal
-	}
-	return err.Error()
+	return wrong.Among(names)
 }
