@@ -1,7 +1,8 @@
 // One connection: its lanes over time, throughput and round-trip times below, all on
 // one axis with one cursor. Keys, with a plot in focus: + and - zoom, arrows move the
 // cursor, shift and arrows the window, Escape goes back to live.
-import { get, Refusal, Stream } from './api.js';
+import { get, Refusal } from './api.js';
+import { Stream } from './stream.js';
 import { Axis } from './axis.js';
 import { bytes, clock, h, hash, millis, rate, s, setText } from './dom.js';
 import { words } from './events.js';

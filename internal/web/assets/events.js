@@ -1,5 +1,6 @@
 // The log of events, newest first.
-import { get, Stream } from './api.js';
+import { get } from './api.js';
+import { Stream } from './stream.js';
 import { clock, connectionLink, h, hash, setText } from './dom.js';
 
 const KEPT = 2000;
