@@ -26,7 +26,7 @@ type Listing struct {
 
 	// Brief leaves out what only a close look needs: Cookie, UID, Limits, Checksum,
 	// the ages, BytesRetransmitted and BytesAcked of connections; Cookie, Inode,
-	// TokenRemote, MinRTTMicros, LastDataSentMS, Unacked and Lost of subflows. Set it
+	// TokenRemote, MinRTTMicros, LastDataSentMS and Lost of subflows. Set it
 	// before the first connection is added.
 	Brief bool
 
@@ -93,6 +93,7 @@ type listedSubflow struct {
 	ifindex                       uint32
 	sent, received, retransmitted uint64
 	rtt, rttvar, cwnd, lastAck    uint32
+	unacked                       uint32 // without it the state of a silent subflow cannot be told
 	localID, remoteID             mptcp.AddressID
 	state                         mptcp.SubflowState
 	tcp                           mptcp.SocketState
@@ -114,7 +115,7 @@ type subflowDetail struct {
 	cookie             uint64
 	inode, tokenRemote uint32
 	minRTT, lastSent   uint32
-	unacked, lost      uint32
+	lost               uint32
 }
 
 // listedAddress is an address with its port. Zones are not kept: the kernel's dumps
@@ -209,7 +210,7 @@ func (l *Listing) AddSubflow(s *SubflowRow) {
 	*l.subflows.Add() = listedSubflow{
 		local: l.address(s.Local), remote: l.address(s.Remote), token: uint32(s.Token), ifindex: s.IfIndex,
 		sent: s.BytesSent, received: s.BytesReceived, retransmitted: s.BytesRetransmitted,
-		rtt: s.RTTMicros, rttvar: s.RTTVarMicros, cwnd: s.Cwnd, lastAck: s.LastAckMS,
+		rtt: s.RTTMicros, rttvar: s.RTTVarMicros, cwnd: s.Cwnd, lastAck: s.LastAckMS, unacked: s.Unacked,
 		localID: s.LocalID, remoteID: s.RemoteID, state: s.State, tcp: s.TCP, backoff: s.Backoff,
 		flags: bit(s.Join, listedJoin) | bit(s.Requested, listedRequested) | bit(s.FullyEstablished, listedFully) |
 			bit(s.BackupLocal, listedBackupLocal) | bit(s.BackupRemote, listedBackupRemote),
@@ -218,7 +219,7 @@ func (l *Listing) AddSubflow(s *SubflowRow) {
 	if !l.Brief {
 		*l.subflowDetails.Add() = subflowDetail{
 			cookie: s.Cookie, inode: s.Inode, tokenRemote: uint32(s.TokenRemote),
-			minRTT: s.MinRTTMicros, lastSent: s.LastDataSentMS, unacked: s.Unacked, lost: s.Lost,
+			minRTT: s.MinRTTMicros, lastSent: s.LastDataSentMS, lost: s.Lost,
 		}
 	}
 }
@@ -288,13 +289,14 @@ func (l *Listing) loadSubflow(number int, r *mptcp.Subflow) (t tie, before uint3
 		State: s.state, TCP: s.tcp, IfIndex: s.ifindex,
 		BackupLocal: s.flags&listedBackupLocal != 0, BackupRemote: s.flags&listedBackupRemote != 0,
 		FullyEstablished: s.flags&listedFully != 0,
-		RTTMicros:        s.rtt, RTTVarMicros: s.rttvar, Cwnd: s.cwnd, LastAckMS: s.lastAck, Backoff: s.backoff,
+		RTTMicros:        s.rtt, RTTVarMicros: s.rttvar, Cwnd: s.cwnd,
+		LastAckMS: s.lastAck, Unacked: s.unacked, Backoff: s.backoff,
 		BytesSent: s.sent, BytesReceived: s.received, BytesRetransmitted: s.retransmitted,
 	}
 	if !l.Brief {
 		d := l.subflowDetails.At(number)
 		r.Cookie, r.Inode, r.TokenRemote = d.cookie, d.inode, mptcp.Token(d.tokenRemote)
-		r.MinRTTMicros, r.LastDataSentMS, r.Unacked, r.Lost = d.minRTT, d.lastSent, d.unacked, d.lost
+		r.MinRTTMicros, r.LastDataSentMS, r.Lost = d.minRTT, d.lastSent, d.lost
 	}
 	return s.tie(), s.before
 }

@@ -70,7 +70,7 @@ func drawSnapshot(t *rapid.T) Snapshot {
 		r.RTTMicros, r.RTTVarMicros, r.MinRTTMicros, r.Cwnd = 11, 12, 13, 14
 		r.BytesSent, r.BytesReceived, r.BytesRetransmitted = rapid.Uint64Range(0, 1<<40).Draw(t, "bytes"), 16, 17
 		r.LastAckMS, r.LastDataSentMS, r.Backoff = rapid.Uint32Range(0, 5000).Draw(t, "ack"), 18, uint8(i%3)
-		r.Unacked, r.Lost = 19, 20
+		r.Unacked, r.Lost = rapid.Uint32Range(0, 1).Draw(t, "unacked"), 20
 		s.Subflows = append(s.Subflows, r)
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "listeners") {
@@ -103,7 +103,27 @@ func gone(c *mptcp.Connection) {
 	c.BytesRetransmitted, c.BytesAcked = 0, 0
 	for i := range c.Subflows {
 		s := &c.Subflows[i]
-		s.Cookie, s.Inode, s.TokenRemote, s.MinRTTMicros, s.LastDataSentMS, s.Unacked, s.Lost = 0, 0, 0, 0, 0, 0, 0
+		s.Cookie, s.Inode, s.TokenRemote, s.MinRTTMicros, s.LastDataSentMS, s.Lost = 0, 0, 0, 0, 0, 0
+	}
+}
+
+// TestBriefListingTellsSilence: a subflow whose data is not acknowledged is silent in a brief
+// listing too, although the retransmission timeout alone could be that of a closed window.
+func TestBriefListingTellsSilence(t *testing.T) {
+	end := netip.MustParseAddrPort("10.0.0.1:80")
+	row := SubflowRow{Token: 7, HasToken: true}
+	row.Local, row.Remote = end, netip.MustParseAddrPort("10.0.0.2:443")
+	row.TCP, row.Backoff, row.Unacked, row.LastAckMS = mptcp.StateEstablished, 3, 5, 1200
+	s := Snapshot{
+		Connections: []mptcp.Connection{{Token: 7, State: mptcp.StateEstablished, Local: end, Remote: row.Remote}},
+		Subflows:    []SubflowRow{row},
+	}
+	for _, brief := range []bool{false, true} {
+		for c := range listing(s, brief).All() {
+			if got := c.Subflows[0].State; got != mptcp.SubflowSilent {
+				t.Errorf("brief %v: %s", brief, got)
+			}
+		}
 	}
 }
 
