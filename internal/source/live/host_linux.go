@@ -202,10 +202,13 @@ func (h *Host) readConnections(ctx context.Context, s *track.Snapshot) error {
 // readMarked reads the connections, and enters the marks of their sockets where they are
 // told and wanted.
 func (h *Host) readMarked(ctx context.Context, s *track.Snapshot, marks map[mptcp.Token]uint32) error {
-	s.Connections = slices.Grow(s.Connections, h.sockets())
+	expected := h.sockets()
 	for c, err := range h.diag.Connections(ctx, nil) {
 		if err != nil {
 			return err
+		}
+		if n := len(s.Connections); n == cap(s.Connections) {
+			s.Connections = slices.Grow(s.Connections, room(n, expected))
 		}
 		if c.HasMark && marks != nil {
 			marks[c.Info.Token] = c.Mark
@@ -215,8 +218,17 @@ func (h *Host) readMarked(ctx context.Context, s *track.Snapshot, marks map[mptc
 	return nil
 }
 
-// sockets returns how many MPTCP sockets the namespace has, about: a list that
-// has its size from the start costs half the memory of one that grows.
+// room returns for how many connections more a list of so many is given memory. What is
+// expected is not believed further than to four times what is there.
+func room(listed, expected int) int {
+	const first = 256
+	return max(1, min(expected-listed, 3*listed+first))
+}
+
+// sockets returns how many MPTCP sockets the namespace has, about: a list that grows to
+// its size at once costs half the memory of one that grows step by step. Anybody can drive
+// the figure up, because the kernel counts one more for each listen() on the same socket
+// (mptcp_listen, Linux 6.18).
 func (h *Host) sockets() (n int) {
 	var protocols []counters.Protocol
 	err := h.inside(func() (err error) {

@@ -5,6 +5,10 @@ import (
 	"testing"
 
 	"mptcpctl/internal/lab"
+	"mptcpctl/internal/uapi"
+	"mptcpctl/track"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestSnapshotTellsFallback: no event says that a connection fell back, only its
@@ -42,5 +46,33 @@ func TestSnapshotTellsFallback(t *testing.T) {
 		if shown != 1 {
 			t.Errorf("a server of TCP alone: %v, and %d connections to it", tcp, shown)
 		}
+	}
+}
+
+// TestSnapshotIsOfTheSizeOfWhatIsThere: the kernel counts a socket more for each listen() on
+// the same socket, and a list of connections is not given memory for them.
+func TestSnapshotIsOfTheSizeOfWhatIsThere(t *testing.T) {
+	ns := host(t)
+	h := dial(t, ns, nil)
+	var snapshot track.Snapshot
+	err := ns.Do(func() error {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, uapi.IPPROTO_MPTCP)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		for range 10_000 {
+			if err := unix.Listen(fd, 8); err != nil {
+				return err
+			}
+		}
+		snapshot, err = h.Snapshot(t.Context())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := cap(snapshot.Connections); n > 1000 {
+		t.Errorf("%d connections, and memory for %d", len(snapshot.Connections), n)
 	}
 }
