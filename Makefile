@@ -3,7 +3,7 @@ GO      ?= go
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all test test-kernels recordings churn check busy page-tools page-check page-format bench install dist package-test clean help
+.PHONY: all test test-kernels recordings churn check busy page-tools page-check page-format bench soak install dist package-test clean help
 
 all: ## build the binaries ./mptcpctl and ./mptcpctl-full, which has top and serve
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o . ./cmd/mptcpctl ./cmd/mptcpctl-full
@@ -38,6 +38,9 @@ busy: ## the tests three times in a row beside busy loops and listeners to event
 
 bench: ## measure this code beside its peers; writes docs/performance.md (ARGS: see bench/run -h)
 	bash bench/run -out docs/performance.md $(ARGS)
+
+soak: ## serve and monitor beside 50,000 connections, storms and slow readers, for an hour (SOAK=TIME: so long)
+	bash bench/run -soak $(or $(SOAK),1h) $(ARGS)
 
 install: all ## install the binaries, their man pages and completions below PREFIX
 	install -Dm755 mptcpctl $(DESTDIR)$(PREFIX)/bin/mptcpctl

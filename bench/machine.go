@@ -21,6 +21,14 @@ import (
 // priority and with it that of all programs under test: other work of the machine
 // disturbs them less.
 func prepare() error {
+	for _, task := range tasksOf(os.Getpid()) {
+		_ = unix.Setpriority(unix.PRIO_PROCESS, task, -15) // not root: the same for all of them
+	}
+	return raiseLimits()
+}
+
+// raiseLimits lets the loads open as many files as they may.
+func raiseLimits() error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
@@ -28,9 +36,6 @@ func prepare() error {
 	limit.Cur = limit.Max
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
-	}
-	for _, task := range tasksOf(os.Getpid()) {
-		_ = unix.Setpriority(unix.PRIO_PROCESS, task, -15) // not root: the same for all of them
 	}
 	return lab.CheckMPTCP()
 }

@@ -37,6 +37,8 @@ func main() {
 	flag.IntVar(&s.rounds, "rounds", 5, "rounds of each measurement")
 	flag.StringVar(&s.only, "only", "", "only the sections whose names contain one of these words, separated by commas")
 	flag.StringVar(&s.out, "out", "", "also write the tables to this file: between its markers, where it has them")
+	flag.DurationVar(&s.soaking.time, "soak", 0, "instead of measuring, soak for this time: see soak.go")
+	flag.IntVar(&s.soaking.connections, "soak-connections", 50_000, "how many connections a soak holds")
 	flag.Usage = usage
 	flag.Parse()
 	if len(s.ips) == 0 {
@@ -49,7 +51,11 @@ func main() {
 	if err == nil {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 		defer stop()
-		err = s.run(ctx)
+		if s.soaking.time > 0 {
+			err = s.soak(ctx)
+		} else {
+			err = s.run(ctx)
+		}
 	}
 	exit(err)
 }
@@ -88,6 +94,8 @@ type settings struct {
 	only   string
 	out    string
 	ring   bool // may the ring engine be used here
+
+	soaking soaking
 }
 
 // section measures one thing.
