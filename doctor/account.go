@@ -15,6 +15,9 @@ import (
 	"mptcpctl/track"
 )
 
+// Account returns the account of paths that the findings rest on.
+func Account(f Facts) ledger.Ledger { return *newView(&f).ledger() }
+
 // ledger returns the account of what the path manager could have done, made when the
 // first rule asks for it.
 func (v *view) ledger() *ledger.Ledger {

@@ -256,14 +256,6 @@ func limitEaten(v *view) []Finding {
 // retried reports whether the SYN of a pending join was sent again.
 func retried(s *mptcp.Subflow) bool { return s.Backoff > 0 || s.Lost > 0 }
 
-// maxEndpoints is how many endpoints a namespace can have.
-func (v *view) maxEndpoints() int {
-	if v.Kernel.atLeast(7, 2) {
-		return 255
-	}
-	return 8
-}
-
 // tableFull is D24.
 func tableFull(v *view) []Finding {
 	n := 0
@@ -272,7 +264,7 @@ func tableFull(v *view) []Finding {
 			n++
 		}
 	}
-	if n < v.maxEndpoints() {
+	if n < ledger.RulesOf(v.Kernel.Release).MostEndpoints {
 		return nil
 	}
 	return []Finding{{

@@ -11,6 +11,7 @@ import (
 	"mptcpctl/doctor/command"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/shell"
+	"mptcpctl/ledger"
 	"mptcpctl/mptcp"
 )
 
@@ -156,10 +157,10 @@ func (v *view) refusals(e mptcp.Endpoint) []Problem {
 			})
 		}
 	}
-	if n >= v.maxEndpoints() {
+	if most := ledger.RulesOf(v.Kernel.Release).MostEndpoints; n >= most {
 		problems = append(problems, Problem{
 			Rule: rule.TableFull, Text: fmt.Sprintf("the table of endpoints is full: the kernel refuses more than "+
-				"%d (ERANGE)", v.maxEndpoints()),
+				"%d (ERANGE)", most),
 			Fix: v.spareEndpoint(),
 		})
 	}

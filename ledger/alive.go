@@ -41,6 +41,15 @@ func unlisted(c *mptcp.Connection) bool {
 	return int(c.Limits.Subflows) > listed
 }
 
+// setUnlisted says that the subflow may be one of those that the connection counts and
+// that were not listed.
+func (e *Entry) setUnlisted(c *mptcp.Connection) {
+	if unlisted(c) {
+		e.set(Reach{SynOut, Waiting})
+		e.set(Reach{Up, Working})
+	}
+}
+
 // alive returns how far a subflow that is there has got.
 func alive(c *mptcp.Connection, s *mptcp.Subflow) (Reach, string) {
 	between := fmt.Sprintf("subflow %s to %s", s.Local, s.Remote)

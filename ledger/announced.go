@@ -164,6 +164,7 @@ func (a *account) judgeFollow(c *mptcp.Connection, entry *Entry) {
 	case e.Flags.Has(mptcp.FlagFullmesh) && subflow(c, netip.Addr{}, to) != nil:
 		// All of these endpoints were joined at once, as far as the limit went.
 		entry.set(Reach{NotDue, LimitReached}, seen)
+		entry.setUnlisted(c)
 		entry.Reached = append(entry.Reached, a.ended(c, e, to)...)
 	case subflow(c, netip.Addr{}, to) != nil:
 		entry.set(Reach{NotDue, ReachedAlready}, seen)
@@ -200,7 +201,8 @@ func (a *account) judgeAccepted(c *mptcp.Connection, entry *Entry, seen string) 
 		entry.set(Reach{NotDue, NotLookedAgain}, seen, line)
 	default:
 		entry.Evidence = []string{seen, line}
-		entry.Reached = a.ended(c, entry.Endpoint, entry.Remote)
+		entry.setUnlisted(c)
+		entry.Reached = append(entry.Reached, a.ended(c, entry.Endpoint, entry.Remote)...)
 	}
 }
 
@@ -243,7 +245,8 @@ func (a *account) unseenFollow(c *mptcp.Connection) []Entry {
 	entry := Entry{Candidate: Candidate{Kind: Follow, Token: c.Token}}
 	entry.Evidence = []string{fmt.Sprintf("connection %s accepted %d announced addresses, and has subflows to %d",
 		c.Token, c.Limits.AddAddrAccepted, acceptedAlive(c))}
-	entry.Reached = a.ended(c, mptcp.Endpoint{}, netip.AddrPort{})
+	entry.setUnlisted(c)
+	entry.Reached = append(entry.Reached, a.ended(c, mptcp.Endpoint{}, netip.AddrPort{})...)
 	return []Entry{entry}
 }
 

@@ -47,11 +47,14 @@ type account struct {
 	earlier map[mptcp.Token]bool
 }
 
+// newAccount works out what is asked of the facts. It takes flags from the endpoints that
+// the kernel does not heed.
 func newAccount(f *Facts) *account {
 	a := &account{
 		Facts: f, rules: RulesOf(f.Release), joined: joinedAddresses(f),
 		events: map[mptcp.Token][]*mptcp.Event{}, earlier: make(map[mptcp.Token]bool, len(f.Earlier)),
 	}
+	f.Endpoints = a.rules.heeded(f.Endpoints)
 	for i := range f.Events {
 		if ev := &f.Events[i]; ev.Has(mptcp.FieldToken) {
 			a.events[ev.Token] = append(a.events[ev.Token], ev)

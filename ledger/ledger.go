@@ -112,15 +112,12 @@ func (a *account) judgeJoin(c *mptcp.Connection, entry *Entry) {
 		entry.Reached, entry.Evidence = list, []string{line}
 		return
 	}
-	if unlisted(c) {
-		entry.set(Reach{SynOut, Waiting})
-		entry.set(Reach{Up, Working})
-	}
+	entry.setUnlisted(c)
 	tried := a.tried(c, e)
 	if tried != yes {
 		cause, line := a.waits(c)
 		entry.set(Reach{NotDue, cause}, line)
-		if a.mayBeDenied(c) {
+		if a.mayBeDenied(c) || a.rules.SignalUsesUp && e.Flags.Has(mptcp.FlagSignal) {
 			entry.set(Reach{NotDue, UsedOtherwise})
 		}
 		if cause == NotLookedAgain && a.mayBeForbidden(c, entry.Remote) {
