@@ -38,10 +38,10 @@ func (a *account) judgeAnnouncement(c *mptcp.Connection, entry *Entry) {
 		entry.set(Reach{NotDue, FallenBack})
 	case !a.managed(c):
 		entry.set(Reach{NotDue, UserspaceManager})
-	case plain(e.Address) == first(c) && (e.Port == 0 || e.Port == c.Local.Port()):
-		entry.set(Reach{NotDue, FirstAddress}, fmt.Sprintf("the connection goes to %s", c.Local))
 	case !established(c):
 		entry.set(Reach{NotDue, NothingAcknowledged})
+	case sent == 0 && isFirst(c, e):
+		entry.set(Reach{NotDue, FirstAddress}, fmt.Sprintf("the connection goes to %s", c.Local))
 	case sent == 0:
 		entry.set(Reach{NotDue, NotAnnouncedYet}, line)
 	case e.Port != 0 && plain(e.Address).Is6() && !a.spent.longOption.none():
@@ -49,19 +49,32 @@ func (a *account) judgeAnnouncement(c *mptcp.Connection, entry *Entry) {
 		if !a.spent.longOption.known {
 			entry.set(Reach{Up, Announced})
 		}
-	case sent >= a.announceable(c):
+	case isFirst(c, e):
 		entry.set(Reach{Up, Announced}, line)
+		if sent <= a.announceable(c, false) {
+			entry.set(Reach{NotDue, FirstAddress}, fmt.Sprintf("the connection goes to %s", c.Local))
+		}
 	default:
 		entry.set(Reach{Up, Announced}, line)
-		entry.set(Reach{NotDue, NotAnnouncedYet})
+		if sent < a.announceable(c, true) {
+			entry.set(Reach{NotDue, NotAnnouncedYet})
+		}
 	}
 }
 
-// announceable is how many endpoints are announced on the connection at most.
-func (a *account) announceable(c *mptcp.Connection) int {
+// isFirst reports whether the peer knows the endpoint's address by the connection itself.
+// It is not announced then, unless the endpoint is newer than the connection: the kernel
+// looks for it once (mptcp_pm_create_subflow_or_signal_addr).
+func isFirst(c *mptcp.Connection, e mptcp.Endpoint) bool {
+	return plain(e.Address) == first(c) && (e.Port == 0 || e.Port == c.Local.Port())
+}
+
+// announceable is how many endpoints are announced on the connection at most: with those of
+// its first address, or without.
+func (a *account) announceable(c *mptcp.Connection, withFirst bool) int {
 	n := 0
 	for _, e := range a.Endpoints {
-		if e.Flags.Has(mptcp.FlagSignal) && (plain(e.Address) != first(c) || e.Port != 0 && e.Port != c.Local.Port()) {
+		if e.Flags.Has(mptcp.FlagSignal) && (withFirst || !isFirst(c, e)) {
 			n++
 		}
 	}

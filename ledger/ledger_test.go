@@ -357,6 +357,18 @@ func TestAnnouncement(t *testing.T) {
 	}{
 		{"not yet", func(*Facts) {}, []Cause{NotAnnouncedYet}},
 		{"announced", func(f *Facts) { f.Connections[0].Limits.AddAddrSignal = 1 }, []Cause{Announced}},
+		{"the first address", func(f *Facts) {
+			f.Endpoints[0].Address = f.Connections[0].Local.Addr()
+		}, []Cause{FirstAddress}},
+		{"the first address, added when the connection was there", func(f *Facts) {
+			f.Endpoints[0].Address = f.Connections[0].Local.Addr()
+			f.Connections[0].Limits.AddAddrSignal = 1
+		}, []Cause{Announced}},
+		{"the first address, or another one", func(f *Facts) {
+			f.Endpoints = append(f.Endpoints, f.Endpoints[0])
+			f.Endpoints[0].Address = f.Connections[0].Local.Addr()
+			f.Connections[0].Limits.AddAddrSignal = 1
+		}, []Cause{Announced, FirstAddress}},
 		{"joined", func(f *Facts) {
 			s := f.join("10.91.2.2:5201", "10.91.1.9:44", mptcp.SubflowEstablished)
 			s.TokenRemote, s.RemoteID = 0, 3
