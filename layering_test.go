@@ -43,6 +43,8 @@ var imports = map[string][]string{
 	"counters":          {"mptcp"},
 	"internal/owners":   {"mptcp", "internal/bpf"},
 	"internal/managers": {"mptcp", "internal/owners"},
+	"internal/confine":  {},
+	"internal/opener":   {"internal/confine", "internal/owners"},
 	"hostnet":           {"mptcp", "internal/thread", "internal/owners", "internal/nlmsg"},
 	"internal/pages":    {},
 	"internal/radix":    {},
@@ -251,6 +253,8 @@ var imports = map[string][]string{
 		"internal/present",
 		"internal/web",
 		"internal/export",
+		"internal/confine",
+		"internal/opener",
 	},
 
 	"internal/features":   {"mptcp", "pathmanager", "sockdiag", "counters", "internal/force", "internal/thread", "internal/uapi"},
@@ -282,6 +286,7 @@ var imports = map[string][]string{
 		"internal/source/live",
 		"internal/source/recording",
 		"internal/bundle",
+		"internal/confine",
 		"internal/process",
 		"internal/tui",
 		"internal/serve",
@@ -291,7 +296,7 @@ var imports = map[string][]string{
 	},
 	"internal/cli":      {"*"},
 	"cmd/mptcpctl":      {"internal/cli"},
-	"cmd/mptcpctl-full": {"internal/cli", "internal/cli/whole"},
+	"cmd/mptcpctl-full": {"internal/cli", "internal/cli/whole", "internal/opener"},
 }
 
 // forTests are packages that only tests may import.

@@ -14,9 +14,13 @@ import (
 
 	"mptcpctl/internal/cli"
 	"mptcpctl/internal/cli/whole"
+	"mptcpctl/internal/opener"
 )
 
 func main() {
+	if opener.IsStub(os.Args) {
+		os.Exit(opener.Stub(os.Args)) // `serve` starts this program again
+	}
 	os.Exit(
 		cli.Main(
 			os.Args, cli.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr},

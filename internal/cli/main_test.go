@@ -12,6 +12,7 @@ import (
 	"mptcpctl/internal/force"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
+	"mptcpctl/internal/opener"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -19,7 +20,8 @@ import (
 // programs are the names that the scripts call the program by.
 func programs() map[string]func() {
 	run := func() { os.Exit(Main(os.Args, Streams{os.Stdin, os.Stdout, os.Stderr}, testFaces())) }
-	return map[string]func(){"mptcpctl": run, "ip-mptcp": run, "pm_nl_ctl": run}
+	stub := func() { os.Exit(opener.Stub(os.Args)) }
+	return map[string]func(){"mptcpctl": run, "ip-mptcp": run, "pm_nl_ctl": run, opener.Name: stub}
 }
 
 // testFaces are those of the whole program, which the tests are.

@@ -50,6 +50,7 @@ func (a *app) serveCommand() grammar.Command {
 				Metavar: "NAME",
 				Summary: "a host name that clients use for this server, in addition to its addresses; may be repeated",
 			},
+			{Name: "user", Value: grammar.Word, Metavar: "USER", Summary: "the user to become when started as root"},
 			{
 				Name:    "log-level",
 				Value:   grammar.Word,

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"mptcpctl/internal/await"
+	"mptcpctl/internal/confine"
 	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
@@ -274,8 +275,7 @@ func certificate(t *testing.T, dir, name string) {
 	}
 }
 
-// TestServeGivesUpItsPrivileges looks at all threads of the program as it is
-// shipped: without C, which could not give them up in all threads.
+// TestServeGivesUpItsPrivileges looks at all threads of the program as it is shipped.
 func TestServeGivesUpItsPrivileges(t *testing.T) {
 	t.Parallel()
 	ns := loopback(t)
@@ -315,12 +315,19 @@ func TestServeGivesUpItsPrivileges(t *testing.T) {
 				if value != "1" {
 					t.Errorf("%s: may gain new privileges", task)
 				}
+			case "Uid":
+				if id, err := confine.Unprivileged(); err == nil && id.Here() && strings.HasPrefix(value, "0\t") {
+					t.Errorf("%s: is still root: %s", task, value)
+				}
 			}
 		}
 	}
 	defer connect(t, ns)()
 	await.True(t, "events, which were subscribed to before", func() bool {
 		return strings.Contains(fetch(t, ns, "http://127.0.0.1:9099/metrics"), `event="ESTABLISHED"`)
+	})
+	await.True(t, "the name of this process, into which the server may not look", func() bool {
+		return strings.Contains(fetch(t, ns, "http://127.0.0.1:9099/api/v1/connections"), fmt.Sprintf(`"pid":%d,`, os.Getpid()))
 	})
 	for _, line := range p.Lines() {
 		if strings.Contains(line.Text, "privileges are kept") {

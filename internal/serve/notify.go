@@ -2,6 +2,8 @@ package serve
 
 import (
 	"context"
+	"net"
+	"os"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -42,20 +44,42 @@ func (s *service) notify(ctx context.Context) error {
 	return nil
 }
 
+// systemd is the way to the service manager that started this process. It is opened before
+// the server confines itself: later the socket may be out of its reach. nil: nobody asks.
+type systemd struct{ socket *net.UnixConn }
+
+// dialSystemd connects to the socket that $NOTIFY_SOCKET names (sd_notify(3)).
+func dialSystemd() (*systemd, error) {
+	name := os.Getenv("NOTIFY_SOCKET")
+	if name == "" {
+		return nil, nil
+	}
+	socket, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		return nil, err
+	}
+	return &systemd{socket}, nil
+}
+
+// Close closes the socket.
+func (d *systemd) Close() error {
+	if d == nil {
+		return nil
+	}
+	return d.socket.Close()
+}
+
 // tell sends systemd a word. Where it does not read, or is gone, the server goes on:
 // nothing in it may hang on that.
 func (s *service) tell(word string) {
-	told := make(chan error, 1)
-	go func() {
-		_, err := daemon.SdNotify(false, word)
-		told <- err
-	}()
-	select {
-	case err := <-told:
-		if err != nil {
-			s.log.Warn("systemd could not be notified", "word", word, "error", err)
-		}
-	case <-time.After(time.Second):
-		s.log.Warn("systemd could not be notified: it does not read", "word", word)
+	if s.systemd == nil {
+		return
+	}
+	err := s.systemd.socket.SetWriteDeadline(time.Now().Add(time.Second))
+	if err == nil {
+		_, err = s.systemd.socket.Write([]byte(word))
+	}
+	if err != nil {
+		s.log.Warn("systemd could not be notified", "word", word, "error", err)
 	}
 }

@@ -1,14 +1,17 @@
 package serve
 
 import (
-	"errors"
-	"fmt"
-	"syscall"
-	"unsafe"
-
-	"mptcpctl/sockdiag"
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"mptcpctl/internal/confine"
+	"mptcpctl/internal/opener"
+	"mptcpctl/mptcp"
+	"mptcpctl/sockdiag"
 )
 
 // KeptCapabilities returns the capabilities that the server cannot do without.
@@ -21,38 +24,91 @@ func KeptCapabilities(release string) uint32 {
 	return 0
 }
 
-// keptAdvice says what to do when privileges could not be given up.
-func keptAdvice(err error) string {
-	if errors.Is(err, syscall.ENOTSUP) {
-		return "this binary is linked with C, so Go cannot change all threads: build it with CGO_ENABLED=0, as make " +
-			"does"
-	}
-	return "run the server as an ordinary user, or as the unit in packaging/systemd does"
+// confined is what the server keeps outside itself after it has given up its privileges.
+type confined struct {
+	opener *opener.Opener // nil: there is none
 }
 
-// dropPrivileges gives up all capabilities but these, in all threads and for good:
-// what is open stays open. A program that is linked with C cannot do it.
-func dropPrivileges(keep uint32) error {
-	if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
-		return fmt.Errorf("no_new_privs: %w", errno)
+// confine gives up what the server needs no longer. A small process keeps the right to look
+// into others, to tell which of them hold the connections.
+func (c *Config) confine(ctx context.Context, from *Source) *confined {
+	kept := &confined{}
+	id := c.identity()
+	if from.host != nil {
+		from.host.KeepTools(ctx)
+		kept.ask(id, from, c.Log)
 	}
-	_, _, errno := syscall.AllThreadsSyscall6(
-		unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, 0)
-	if errno != 0 {
-		return fmt.Errorf("ambient capabilities: %w", errno)
+	if err := confine.Become(id, from.keep); err != nil {
+		c.Log.Warn("privileges are kept", "error", err, "advice", confine.Advice(err))
+	} else if from.keep != 0 {
+		c.Log.Info("capabilities are kept", "reason", from.kept)
 	}
-	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	had := &[2]unix.CapUserData{}
-	if err := unix.Capget(header, &had[0]); err != nil {
-		return fmt.Errorf("capabilities: %w", err)
+	if from.roams {
+		return kept // to look for namespaces is to look into processes, which Landlock forbids
 	}
-	keep &= had[0].Permitted
-	data := &[2]unix.CapUserData{{Effective: keep, Permitted: keep}}
-	_, _, errno = syscall.AllThreadsSyscall(
-		unix.SYS_CAPSET, uintptr(unsafe.Pointer(header)), uintptr(unsafe.Pointer(data)), 0,
-	)
-	if errno != 0 {
-		return fmt.Errorf("capabilities: %w", errno)
+	switch version, err := confine.Files(c.readable()...); {
+	case err != nil:
+		c.Log.Warn("files are not out of reach", "error", err)
+	case version == 0:
+		c.Log.Info("files are not out of reach: this kernel has no Landlock")
 	}
-	return nil
+	return kept
+}
+
+// identity returns the user that the server becomes, nil where it stays what it is.
+func (c *Config) identity() *confine.Identity {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	if c.Identity != nil {
+		return c.Identity
+	}
+	id, err := confine.Unprivileged()
+	if err == nil && !id.Here() {
+		return nil // root of a user namespace that has nobody else
+	}
+	if err != nil {
+		c.Log.Warn("the server stays root, without capabilities: there is no user for it",
+			"error", err, "advice", "name one with --user")
+		return nil
+	}
+	return id
+}
+
+// ask has the host ask the opener for processes, if that starts.
+func (k *confined) ask(id *confine.Identity, from *Source, log *slog.Logger) {
+	o, err := opener.Start(id, os.Stderr)
+	if err != nil {
+		log.Warn("processes are not shown", "error", err)
+		return
+	}
+	k.opener = o
+	from.host.AskFor(o.Processes)
+	from.processes = func(ctx context.Context, inodes map[uint32]bool) (map[uint32][]mptcp.Process, error) {
+		walk, err := o.Processes(ctx, inodes)
+		return walk.Owners, err
+	}
+}
+
+// Close ends the opener.
+func (k *confined) Close() error {
+	if k.opener == nil {
+		return nil
+	}
+	return k.opener.Close()
+}
+
+// readable returns what the server reads while it serves: what the kernel says, the names
+// of network namespaces, the time zone, and its certificates, which may be renewed.
+func (c *Config) readable() []string {
+	paths := []string{"/proc", "/sys", "/run/netns", "/var/run/netns", "/etc/localtime", "/usr/share/zoneinfo"}
+	if c.certificates != nil {
+		f := &c.certificates.files
+		for _, name := range []string{f.Certificate, f.Key, f.ClientCA} {
+			if name != "" {
+				paths = append(paths, filepath.Dir(name)) // the next one may be another file
+			}
+		}
+	}
+	return paths
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"mptcpctl/internal/confine"
 	"mptcpctl/internal/export"
 	"mptcpctl/internal/web"
 	"mptcpctl/track"
@@ -23,6 +24,9 @@ type Config struct {
 	// Open opens what is served, with all that needs a privilege. Its streams end with
 	// the context.
 	Open func(context.Context) (*Source, error)
+	// Identity is the user that the server becomes once all is open, if it was started as
+	// root; nil: one that owns nothing.
+	Identity *confine.Identity
 }
 
 // Run serves until ctx is done, and then returns nil. Once all is open it gives up the
@@ -49,12 +53,16 @@ func Run(ctx context.Context, c *Config) error {
 	if from.noEvents != "" {
 		c.Log.Warn("no events: the state is polled", "reason", from.noEvents)
 	}
-	if err := dropPrivileges(from.keep); err != nil {
-		c.Log.Warn("privileges are kept", "error", err, "advice", keptAdvice(err))
-	} else if from.keep != 0 {
-		c.Log.Info("capabilities are kept", "reason", from.kept)
+	manager, err := dialSystemd()
+	if err != nil {
+		c.Log.Warn("systemd cannot be notified", "error", err)
 	}
-	return newService(from, c).run(ctx, cancel, listener)
+	defer manager.Close()
+	kept := c.confine(ctx, from)
+	defer kept.Close()
+	s := newService(from, c)
+	s.systemd = manager
+	return s.run(ctx, cancel, listener)
 }
 
 // service is what serve runs: the tracker and all that shows it.
@@ -64,6 +72,7 @@ type service struct {
 	server    *web.Server
 	collector *export.Collector
 	judge     *judge
+	systemd   *systemd
 	log       *slog.Logger
 }
 
@@ -92,7 +101,7 @@ func newService(from *Source, c *Config) *service {
 		config.Journal = 1 << 16
 	}
 	server = web.New(config)
-	return &service{from, tracker, server, collector, judge, c.Log}
+	return &service{from: from, tracker: tracker, server: server, collector: collector, judge: judge, log: c.Log}
 }
 
 // run runs until ctx is done, and then returns nil, or until one part fails: that
@@ -164,7 +173,7 @@ func (s *service) findProcesses(ctx context.Context) error {
 			continue
 		}
 		began := time.Now()
-		found, err := s.from.Views()[0].Processes(ctx, func(inode uint32) bool { return wanted[inode] })
+		found, err := s.from.holders(ctx, wanted)
 		if err != nil {
 			s.log.Debug("processes", "error", err) // all else is shown without them
 			continue

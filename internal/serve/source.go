@@ -14,6 +14,7 @@ import (
 	"mptcpctl/internal/source"
 	"mptcpctl/internal/source/live"
 	"mptcpctl/internal/source/recording"
+	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
 
@@ -28,6 +29,10 @@ type Source struct {
 	recording *recording.Recording
 	replay    string // the recording's name
 	device    func(netns string, index int32) string
+	host      *live.Host // of the one network namespace, nil: all of them, or a recording
+	roams     bool       // it looks for network namespaces that come later
+	// processes finds who holds sockets; nil: this process may look itself.
+	processes func(ctx context.Context, inodes map[uint32]bool) (map[uint32][]mptcp.Process, error)
 	keep      uint32 // capabilities that it cannot do without
 	kept      string // why
 }
@@ -41,7 +46,7 @@ func Open(ctx context.Context, enter, release string) (*Source, error) {
 	}
 	s := &Source{
 		Source: host, tracked: subscribed(ctx, host, noEvents), config: servedConfig(noEvents), noEvents: noEvents,
-		device: sharedDeviceNames(), keep: KeptCapabilities(release),
+		device: sharedDeviceNames(), keep: KeptCapabilities(release), host: host,
 		kept: "this kernel shows which subflow belongs to which connection only with CAP_NET_ADMIN",
 	}
 	if l := host.Listener(); l != nil {
@@ -83,9 +88,11 @@ func OpenAll(ctx context.Context, log *slog.Logger) (*Source, error) {
 			name, _ := hosts.DeviceName(netns, index)
 			return name
 		},
-		keep: 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_SYS_PTRACE,
-		kept: "CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_SYS_PTRACE, if it had them, to find and enter network " +
-			"namespaces that are created later",
+		roams: true,
+		keep: 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_SYS_PTRACE |
+			1<<unix.CAP_DAC_READ_SEARCH,
+		kept: "CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, if it had them, to find and " +
+			"enter network namespaces that are created later",
 	}
 	if noEvents != "" {
 		s.tracked = live.Polled{Live: hosts}
@@ -107,6 +114,14 @@ func OfRecording(r *recording.Recording, name string) *Source {
 			return name
 		},
 	}
+}
+
+// holders returns the processes that hold the sockets with these inodes.
+func (s *Source) holders(ctx context.Context, inodes map[uint32]bool) (map[uint32][]mptcp.Process, error) {
+	if s.processes != nil {
+		return s.processes(ctx, inodes)
+	}
+	return s.Views()[0].Processes(ctx, func(inode uint32) bool { return inodes[inode] })
 }
 
 // sharedDeviceNames returns a function that several goroutines may ask for the

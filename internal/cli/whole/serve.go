@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 
 	"mptcpctl/internal/cli/line"
+	"mptcpctl/internal/confine"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/process"
@@ -24,15 +26,35 @@ func Serve(ctx context.Context, inv *grammar.Invocation, version string) error {
 		return inv.Usage(fmt.Sprintf("--log-level %q: want debug, info, warn or error", name))
 	}
 	log := slog.New(slog.NewTextHandler(inv.Stderr, &slog.HandlerOptions{Level: level}))
+	id, err := servedAs(inv)
+	if err != nil {
+		return err
+	}
 	process.LimitMemory()
 	err = serve.Run(ctx, &serve.Config{
-		Options: *o, Log: log, Version: version,
+		Options: *o, Log: log, Version: version, Identity: id,
 		Open: func(ctx context.Context) (*serve.Source, error) { return openServed(ctx, inv, log) },
 	})
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
+}
+
+// servedAs returns the user that the server is to become, nil where none was named.
+func servedAs(inv *grammar.Invocation) (*confine.Identity, error) {
+	name, ok := inv.Value("user")
+	if !ok {
+		return nil, nil
+	}
+	if os.Geteuid() != 0 {
+		return nil, inv.Usage("--user: only a server that is started as root can become another user")
+	}
+	id, err := confine.Lookup(name)
+	if err != nil {
+		return nil, inv.Usage("--user: " + err.Error())
+	}
+	return id, nil
 }
 
 // serveOptions reads the flags that say where the server listens and who may read.

@@ -14,7 +14,6 @@ import (
 	"mptcpctl/doctor"
 	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/managers"
-	"mptcpctl/internal/owners"
 	"mptcpctl/internal/source/gather"
 	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
@@ -25,7 +24,7 @@ import (
 // KernelFacts returns what can be known without the path manager: why there is no
 // MPTCP here, where Dial says that it is not supported.
 func KernelFacts() doctor.Facts {
-	h := &Host{counters: counters.New("")}
+	h := &Host{counters: counters.New(""), walk: walkProcesses}
 	g := &gathering{
 		h: h,
 		c: &gather.Config{},
@@ -122,8 +121,8 @@ func (g *gathering) subscribers(ctx context.Context) {
 	}
 	if len(listening) > 0 {
 		// Where it is not known who holds a socket, it may be a daemon.
-		holders, _ := owners.Processes(ctx, func(inode uint32) bool { return listening[inode] })
-		for inode, processes := range holders {
+		holders, _ := g.h.walk(ctx, listening)
+		for inode, processes := range holders.Owners {
 			if !slices.ContainsFunc(
 				processes, func(p mptcp.Process) bool { return !slices.Contains(watchers, p.Name) },
 			) {

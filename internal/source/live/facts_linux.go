@@ -24,7 +24,9 @@ import (
 // Facts gathers what doctor judges. What may not be read, and what cannot be read,
 // is told in Facts.Unseen and is no error; the error is that of ctx.
 func (h *Host) Facts(ctx context.Context, c *gather.Config) (doctor.Facts, error) {
-	g := h.gathering(c, newRound(ctx))
+	r := newRound(ctx)
+	r.version = h.tool
+	g := h.gathering(c, r)
 	g.begin(ctx)
 	g.look(ctx)
 	g.settle(findProcesses(ctx, []*gathering{g}))
@@ -344,7 +346,7 @@ func findProcesses(ctx context.Context, all []*gathering) (owners.ProcessWalk, e
 	if len(wanted) == 0 {
 		return owners.ProcessWalk{}, nil
 	}
-	return owners.WalkProcesses(ctx, "", func(inode uint32) bool { return wanted[inode] })
+	return all[0].h.walk(ctx, wanted)
 }
 
 // processes notes who holds the sockets.

@@ -13,6 +13,7 @@ import (
 
 	"mptcpctl/counters"
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/owners"
 	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
@@ -37,12 +38,31 @@ type Host struct {
 	listener *pathmanager.Listener // nil: not subscribed
 	home     *hostnet.Namespace    // to read /proc in; nil: all threads are in it
 
+	walk ProcessWalk // finds who holds sockets
+	tool *string     // the version of the ip command, nil: asked for each time
+
 	watch      *watch // that Facts keeps from one look to the next, nil: none
 	sampled    sampled
 	blackholes blackholes
 	known      knownSubflows
 	watching   atomic.Bool // Ended is being read: keep known
 }
+
+// ProcessWalk finds the processes that hold the sockets with these inodes, as
+// [owners.WalkProcesses] does. Several goroutines may call it.
+type ProcessWalk func(ctx context.Context, inodes map[uint32]bool) (owners.ProcessWalk, error)
+
+// walkProcesses is the walk with the rights of this process.
+func walkProcesses(ctx context.Context, inodes map[uint32]bool) (owners.ProcessWalk, error) {
+	return owners.WalkProcesses(ctx, "", func(inode uint32) bool { return inodes[inode] })
+}
+
+// AskFor has the host ask another for processes from now on: one that may look into them
+// where this process may not. It is called before all else.
+func (h *Host) AskFor(walk ProcessWalk) { h.walk = walk }
+
+// KeepTools finds out once which programs the host has: this process may not run them later.
+func (h *Host) KeepTools(ctx context.Context) { h.tool = new(newRound(ctx).ip(ctx)) }
 
 // Config adjusts a Host. The zero value, and nil, mean the calling thread's
 // namespace without its events.
@@ -72,7 +92,8 @@ func Dial(c *Config) (*Host, error) {
 	if c == nil {
 		c = &Config{}
 	}
-	h := &Host{netns: c.Netns, enter: c.Enter, others: c.others, counters: counters.New(""), home: c.home}
+	h := &Host{netns: c.Netns, enter: c.Enter, others: c.others, counters: counters.New("")}
+	h.home, h.walk = c.home, walkProcesses
 	err := h.dial(c)
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
