@@ -48,7 +48,7 @@ var imports = map[string][]string{
 	"hostnet":           {"mptcp", "internal/thread", "internal/owners", "internal/nlmsg"},
 	"internal/pages":    {},
 	"internal/radix":    {},
-	"track":             {"mptcp", "track/dump", "internal/pages"},
+	"track":             {"mptcp", "ledger", "counters", "hostnet", "track/dump", "internal/pages"},
 	"track/dump":        {"mptcp", "internal/pages", "internal/radix"},
 	"internal/firewall": {"internal/uapi", "internal/nlmsg"},
 	"doctor/rule":       {},

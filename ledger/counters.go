@@ -49,7 +49,7 @@ func spend(f *Facts) spending {
 	}
 	return spending{
 		syn: rest("MPJoinSynTx", out), synAck: rest("MPJoinSynAckRx", up), resets: rest("MPRstTx", 0),
-		bind: rest("MPJoinSynTxBindErr", 0), connect: rest("MPJoinSynTxConnectErr", 0),
+		bind: rest(BindErrors, 0), connect: rest(ConnectErrors, 0),
 		longOption: rest("AddAddrTxDrop", 0), answered: rest("MPJoinAckRx", in),
 	}
 }
@@ -63,11 +63,13 @@ func madeHere(c *mptcp.Connection, s *mptcp.Subflow) bool {
 // excluded reports whether the counters show that no join ended for this cause.
 func (s *spending) excluded(c Cause) bool {
 	unanswered := s.syn.known && s.synAck.known && s.syn.n <= s.synAck.n
-	switch c {
-	case AddressMissing, AddressTentative, NoPort:
+	switch c.Counter() {
+	case BindErrors:
 		return s.bind.none()
-	case DeviceMissing, DeviceDown, NoRoute:
+	case ConnectErrors:
 		return s.connect.none()
+	}
+	switch c {
 	case ResetBySomebody, Unreachable, Unanswered:
 		return s.syn.none() || unanswered
 	case WithoutMPJoin:

@@ -1,6 +1,6 @@
 package track
 
-import "mptcpctl/track/dump"
+import "mptcpctl/ledger"
 
 // The counters that name the cause of a fallback: in the handshake, and later.
 var (
@@ -17,8 +17,8 @@ var (
 // Counters of subflows and endpoints.
 const (
 	counterStale      = "SubflowStale"
-	counterBindErr    = dump.CounterBindErr
-	counterConnectErr = dump.CounterConnectErr
+	counterBindErr    = ledger.BindErrors
+	counterConnectErr = ledger.ConnectErrors
 )
 
 // unrisen returns the compared counters as they are in a new namespace: all zero.

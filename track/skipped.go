@@ -4,19 +4,24 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
+	"mptcpctl/counters"
+	"mptcpctl/hostnet"
+	"mptcpctl/ledger"
 	"mptcpctl/mptcp"
 )
 
 // skipped is an endpoint from which a join could not begin.
 type skipped struct {
-	endpoint *mptcp.Endpoint // nil: one of several
+	endpoint *mptcp.Endpoint // nil: one of several, or none
 	why      string
 	sure     Confidence
 }
 
 // skippedEndpoints derives ENDPOINT_SKIPPED where the path manager counted a join
-// that it could not begin.
+// that it could not begin: of which endpoint, the ledger of paths says.
 func (t *Tracker) skippedEndpoints(ctx context.Context, netns string) {
 	for _, counter := range []string{counterBindErr, counterConnectErr} {
 		by := t.deriver.risen(netns, []string{counter})[counter]
@@ -24,11 +29,12 @@ func (t *Tracker) skippedEndpoints(ctx context.Context, netns string) {
 			continue
 		}
 		t.refresh(ctx, netns) // the endpoint may be newer than the last dump
+		connections := t.joining(ctx, netns)
 		t.mu.Lock()
 		most := t.deriver.unsure(netns, counter, Certain)
 		t.deriver.account(netns, counter, by)
 		if n := findNamespace(t.namespaces, netns); n != nil {
-			for _, s := range n.skipped(counter, t.lacking(netns)) {
+			for _, s := range n.skipped(counter, connections) {
 				s.sure = min(s.sure, most)
 				t.tellSkipped(netns, s, fmt.Sprintf("counter %s rose by %d", counter, by))
 			}
@@ -53,83 +59,122 @@ func (t *Tracker) tellSkipped(netns string, s skipped, evidence string) {
 	t.delivery.report(&d)
 }
 
-// skipped returns the endpoints that the counter is about: those whose address or
-// device is missing. Where there is none, it is the only one that there is, or one
-// of several; without endpoints it was the userspace path manager, which got the error.
-//
-// lacks reports whether a connection has no subflow from an address. An endpoint that
-// none lacks is at work, and was not skipped: what failed went to an announced address.
-func (n *namespace) skipped(counter string, lacks func(netip.Addr) bool) []skipped {
-	var found []skipped
-	var usable []*mptcp.Endpoint
-	atWork := 0
-	for i := range n.snapshot.Endpoints {
-		e := &n.snapshot.Endpoints[i]
-		if !e.Flags.CreatesSubflows() && !e.Flags.JoinsAnnounced() {
-			continue
+// skipped returns the endpoints that the counter is about. Where one alone cannot be used
+// now, it is that one; else one of those that the ledger does not exclude. Where it excludes
+// all, what failed went to an announced address; without endpoints and connections of the
+// kernel's path manager it was a userspace one, which got the error.
+func (n *namespace) skipped(counter string, connections []mptcp.Connection) []skipped {
+	suspects := ledger.Suspects(n.pathFacts(connections), counter)
+	for _, sure := range []Confidence{Certain, Likely} {
+		var found []skipped
+		for i := range suspects {
+			s := &suspects[i]
+			switch {
+			case sure == Certain && s.Obstacle != ledger.NoCause:
+				found = append(found, skipped{&s.Endpoint, because(s, s.Obstacle.String()), sure})
+			case sure == Likely && s.LinkDown:
+				found = append(found, skipped{&s.Endpoint, because(s, "the link that has its address is down"), sure})
+			}
 		}
-		if !lacks(e.Address) {
-			atWork++
-			continue
+		if len(found) > 1 {
+			for i := range found {
+				found[i].sure = Likely
+			}
 		}
-		usable = append(usable, e)
-		if why := n.facts.Unusable(e, counter); why != "" {
-			found = append(found, skipped{e, why, Likely})
+		if len(found) > 0 {
+			return found
 		}
 	}
 	switch {
-	case len(found) == 1:
-		found[0].sure = Certain
-	case len(found) == 0 && len(usable) == 0 && atWork > 0:
-		why := "every endpoint has a subflow: what failed is a join to an address that the peer announced"
-		found = append(found, skipped{nil, why, Likely})
-	case len(found) > 0 || len(usable) == 0:
-	case len(usable) == 1:
-		found = append(
-			found, skipped{usable[0], fmt.Sprintf("endpoint %d: %s", usable[0].ID, failedCall(counter)), Likely},
-		)
-	default:
-		found = append(
-			found, skipped{nil, fmt.Sprintf("one of %d endpoints: %s", len(usable), failedCall(counter)), Possible},
-		)
+	case len(suspects) == 1 && suspects[0].Endpoint.Address.IsValid():
+		s := &suspects[0]
+		return []skipped{{&s.Endpoint, because(s, causesOf(suspects)), Likely}}
+	case len(suspects) > 1:
+		return []skipped{{nil, fmt.Sprintf("one of %d endpoints: %s", len(suspects), causesOf(suspects)), Possible}}
+	case len(suspects) == 1, managedHere(connections):
+		why := "no endpoint is left that could be it: what failed is a join to an address that the peer announced"
+		return []skipped{{nil, why, Likely}}
 	}
-	return found
+	return nil
 }
 
-// lookedAt bounds how many connections are looked at while events wait: with more, an
-// endpoint is taken to be missing somewhere.
-const lookedAt = 1 << 10
+func because(s *ledger.Suspect, why string) string {
+	return fmt.Sprintf("endpoint %d: %s", s.Endpoint.ID, why)
+}
 
-// lacking returns whether some connection of the namespace that was made here has no
-// subflow from an address, pending ones included. The caller holds mu while it is used.
-func (t *Tracker) lacking(netns string) func(netip.Addr) bool {
-	return func(addr netip.Addr) bool {
-		made := 0
-		r := &t.rec
-		for slot := range t.table.all() {
-			if t.table.locals.At(t.table.core.At(slot).local).netns != netns {
-				continue
-			}
-			t.table.load(slot, r)
-			c := &r.Connection
-			if c.Side == mptcp.SideServer || c.Fallback || c.State != mptcp.StateEstablished {
-				continue
-			}
-			made++
-			if made > lookedAt || c.SubflowFrom(addr) == nil {
-				return true
+// causesOf are what the ledger leaves of causes, as a text.
+func causesOf(suspects []ledger.Suspect) string {
+	var causes []string
+	for i := range suspects {
+		for _, c := range suspects[i].Causes {
+			if text := c.String(); !slices.Contains(causes, text) {
+				causes = append(causes, text)
 			}
 		}
-		return made == 0
 	}
+	return strings.Join(causes, ", or ")
 }
 
-// failedCall says what fails where the address and its device are there.
-func failedCall(counter string) string {
-	if counter == counterBindErr {
-		return "its address or port is taken, or was not there at that moment"
+// managedHere reports whether the kernel's path manager works for all of the connections,
+// of which there are some.
+func managedHere(connections []mptcp.Connection) bool {
+	return len(connections) > 0 && !slices.ContainsFunc(connections, func(c mptcp.Connection) bool {
+		return c.PathManager == "userspace"
+	})
+}
+
+// pathFacts are the facts as the ledger takes them.
+func (n *namespace) pathFacts(connections []mptcp.Connection) ledger.Facts {
+	f := ledger.Facts{
+		Release: n.snapshot.Kernel, Userspace: n.snapshot.PathManager == "userspace", Limits: &n.snapshot.Limits,
+		Endpoints: n.snapshot.Endpoints, Connections: connections, Counters: counters.FromMap(n.counters),
 	}
-	return "no route from it to the peer's address, or none through its device"
+	for _, a := range n.snapshot.Addresses {
+		f.Addresses = append(f.Addresses, hostnet.Address{Addr: a.Addr, IfIndex: int(a.IfIndex)})
+	}
+	for _, l := range n.snapshot.Links {
+		f.Links = append(f.Links, hostnet.Link{Index: int(l.Index), Name: l.Name, Up: l.Up, Carrier: l.Carrier})
+	}
+	return f
+}
+
+// lookedAt bounds how many connections are looked at while events wait: with more, none is
+// taken, and each endpoint may be missing somewhere.
+const lookedAt = 1 << 10
+
+// joining returns the connections of the namespace that joins may have been tried for, with
+// the kernel's figures of this moment: how many endpoints each has used is in no event.
+func (t *Tracker) joining(ctx context.Context, netns string) []mptcp.Connection {
+	var list []mptcp.Connection
+	var tokens []mptcp.Token
+	r := &t.rec
+	for slot := range t.table.all() {
+		if t.table.locals.At(t.table.core.At(slot).local).netns != netns {
+			continue
+		}
+		t.table.load(slot, r)
+		if r.Fallback || r.State != mptcp.StateEstablished {
+			continue
+		}
+		if len(list) == lookedAt {
+			return nil
+		}
+		c := r.Connection
+		c.Subflows = slices.Clone(r.Subflows)
+		// What is not known now leaves all open: it was established, as it joined.
+		c.Limits.LocalAddrMax, c.BytesReceived = 0, max(c.BytesReceived, 1)
+		list, tokens = append(list, c), append(tokens, c.Token)
+	}
+	fresh, err := t.source.Lookup(ctx, netns, tokens[:min(len(tokens), sampledAtATime)])
+	if err != nil {
+		return list
+	}
+	for i := range fresh {
+		if at := slices.Index(tokens, fresh[i].Token); at >= 0 {
+			list[at].Limits = fresh[i].Limits
+		}
+	}
+	return list
 }
 
 // endpointSubflow returns the local half of a subflow from the endpoint.

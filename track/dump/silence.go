@@ -6,12 +6,6 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// Counters of joins that could not begin: see [Facts.Unusable].
-const (
-	CounterBindErr    = "MPJoinSynTxBindErr"
-	CounterConnectErr = "MPJoinSynTxConnectErr"
-)
-
 // silentAfterMS is how old the last acknowledgement of a subflow must be, while
 // the retransmission timer backs off, before nothing seems to get through.
 const silentAfterMS = 1000
@@ -71,27 +65,6 @@ func (f *Facts) linkTrouble(index uint32) string {
 		return fmt.Sprintf("link %s is down", l.Name)
 	case !l.Carrier:
 		return fmt.Sprintf("link %s has no carrier", l.Name)
-	}
-	return ""
-}
-
-// Unusable returns why no subflow can start from the endpoint, if the counter counts that
-// reason, and "" otherwise.
-func (f *Facts) Unusable(e *mptcp.Endpoint, counter string) string {
-	holder, here := f.holder(e.Address.Unmap())
-	switch counter {
-	case CounterBindErr:
-		if f.knowsAddrs && !here {
-			return fmt.Sprintf("endpoint %d: address %s is not on this host", e.ID, e.Address)
-		}
-	case CounterConnectErr:
-		index := uint32(max(e.IfIndex, 0))
-		if index == 0 && here {
-			index = holder
-		}
-		if why := f.linkTrouble(index); index != 0 && why != "" {
-			return fmt.Sprintf("endpoint %d: %s", e.ID, why)
-		}
 	}
 	return ""
 }

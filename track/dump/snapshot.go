@@ -14,6 +14,8 @@ type Snapshot struct {
 	Time  time.Time // when the dumps were begun
 	Netns string    // name of the namespace, "" for the reader's own
 
+	Kernel string // the kernel's release, "" where it is not known
+
 	// PathManager is the path manager that the namespace gives to sockets made
 	// now, "kernel" or "userspace"; "" where it is not known.
 	PathManager string

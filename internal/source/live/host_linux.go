@@ -13,6 +13,7 @@ import (
 
 	"mptcpctl/counters"
 	"mptcpctl/hostnet"
+	"mptcpctl/internal/kernel"
 	"mptcpctl/internal/owners"
 	"mptcpctl/internal/source"
 	"mptcpctl/mptcp"
@@ -192,7 +193,7 @@ func (h *Host) Namespace(ctx context.Context, netns string) (*track.Snapshot, er
 	if netns != h.netns {
 		return nil, nil
 	}
-	s := &track.Snapshot{Time: time.Now(), Netns: h.netns, PathManager: h.pathManager()}
+	s := &track.Snapshot{Time: time.Now(), Netns: h.netns, Kernel: kernel.Release(), PathManager: h.pathManager()}
 	if err := h.readNetwork(ctx, s); err != nil {
 		return nil, err
 	}
@@ -201,7 +202,7 @@ func (h *Host) Namespace(ctx context.Context, netns string) (*track.Snapshot, er
 
 // Snapshot dumps the connections, their subflows and what belongs to them.
 func (h *Host) Snapshot(ctx context.Context) (track.Snapshot, error) {
-	s := track.Snapshot{Time: time.Now(), Netns: h.netns, PathManager: h.pathManager()}
+	s := track.Snapshot{Time: time.Now(), Netns: h.netns, Kernel: kernel.Release(), PathManager: h.pathManager()}
 	flows := h.routedFlows()
 	for _, read := range []func(context.Context, *track.Snapshot) error{
 		h.readConnections,

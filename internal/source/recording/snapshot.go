@@ -157,7 +157,7 @@ func (s *recorded) Snapshot(context.Context) (track.Snapshot, error) {
 	if err := s.check(); err != nil {
 		return track.Snapshot{}, err
 	}
-	t := track.Snapshot{Time: s.time, Netns: s.netns}
+	t := track.Snapshot{Time: s.time, Netns: s.netns, Kernel: s.recording.kernel}
 	if sysctls, ok := s.settings(); ok {
 		t.PathManager = sysctls.PathManagerName()
 	}
