@@ -61,7 +61,16 @@ func Read(ctx context.Context) (*Firewall, error) {
 // dumpAttempts is how often a dump is begun anew when something changed under it.
 const dumpAttempts = 5
 
-// dumpTables asks for all of a kind, again where something changed meanwhile.
+// disturbed reports whether others may have written to the socket, which anybody can who has
+// CAP_NET_ADMIN in the namespace: there was no room for the answer, or the library met a
+// message that is not the kernel's. Each attempt has a socket of its own.
+func disturbed(err error) bool {
+	return err != nil && (errors.Is(err, unix.ENOBUFS) || strings.HasPrefix(err.Error(), "Wrong sender portid") ||
+		strings.HasPrefix(err.Error(), "Got short response"))
+}
+
+// dumpTables asks for all of a kind, again where something changed meanwhile, or where
+// others disturbed it.
 func dumpTables(kind int, family byte, attributes []byte) ([][]byte, error) {
 	for attempt := 1; ; attempt++ {
 		var messages [][]byte
@@ -74,11 +83,15 @@ func dumpTables(kind int, family byte, attributes []byte) ([][]byte, error) {
 			size += len(m)
 			return size < mostBytes
 		})
-		if !errors.Is(err, nl.ErrDumpInterrupted) {
+		interrupted := errors.Is(err, nl.ErrDumpInterrupted)
+		if !interrupted && !disturbed(err) {
 			return messages, err
 		}
 		if attempt == dumpAttempts {
-			return messages, nil
+			if interrupted {
+				err = nil
+			}
+			return messages, err
 		}
 	}
 }

@@ -21,6 +21,13 @@ func (h *Hosts) warn(subject string, err error) {
 	}
 }
 
+// forget has the next warning about the subject be given again.
+func (h *Hosts) forget(subject string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.warned, subject)
+}
+
 // unreadable tells of processes whose network namespace the kernel does not tell
 // us.
 func unreadable(n int, root bool) error {

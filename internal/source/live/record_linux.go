@@ -279,7 +279,8 @@ func (r *recorder) snapshot(ctx context.Context, round int) error {
 	return nil
 }
 
-// dumpAll begins the snapshots of a round.
+// dumpAll begins the snapshots of a round. A namespace that cannot be read is left out of
+// the round, unless none can be read, and is read again in the next one.
 func (r *recorder) dumpAll(ctx context.Context, round int) ([]*dumper, error) {
 	if r.hosts == nil {
 		return []*dumper{r.dump}, r.dump.begin(ctx, r.host, round)
@@ -288,13 +289,22 @@ func (r *recorder) dumpAll(ctx context.Context, round int) ([]*dumper, error) {
 		return nil, err
 	}
 	var dumpers []*dumper
+	var failed error
 	for _, m := range r.hosts.list() {
+		subject := "snapshot " + m.netns
 		switch err := m.dump.begin(ctx, m.Host, round); {
 		case err == nil:
 			dumpers = append(dumpers, m.dump)
-		case r.hosts.member(m.inode) == m:
-			return nil, fmt.Errorf("network namespace %s: %w", m.netns, err)
-		} // else it has gone meanwhile
+			r.hosts.forget(subject)
+		case ctx.Err() != nil:
+			return nil, err
+		case r.hosts.member(m.inode) == m: // else it has gone meanwhile
+			failed = fmt.Errorf("network namespace %s: %w", m.netns, err)
+			r.hosts.warn(subject, fmt.Errorf("%w: it is left out until it can be read again", failed))
+		}
+	}
+	if len(dumpers) == 0 && failed != nil {
+		return nil, failed
 	}
 	return dumpers, nil
 }
