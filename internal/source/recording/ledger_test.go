@@ -46,7 +46,7 @@ func TestLedgerOverKernels(t *testing.T) {
 	}
 	for _, kernel := range kernels {
 		t.Run(filepath.Base(kernel), func(t *testing.T) {
-			names, err := filepath.Glob(kernel + "/*.pcapng")
+			names, err := filepath.Glob(kernel + "/*.pcapng*")
 			if err != nil || len(names) == 0 {
 				t.Fatalf("no recordings: %v", err)
 			}
@@ -63,7 +63,7 @@ func TestLedgerOverKernels(t *testing.T) {
 					before = &now
 				}
 			}
-			for _, what := range []string{"join up", "announced address up", "missed"} {
+			for _, what := range []string{"join up", "announcement up", "announced address up", "not due", "settled", "missed"} {
 				if seen[what] == 0 {
 					t.Errorf("nothing shows an entry of this kind: %s", what)
 				}
@@ -92,7 +92,9 @@ func checkAccount(t *testing.T, name string, a *account, seen map[string]int) {
 			continue
 		}
 		for j := range c.Subflows {
-			if s := &c.Subflows[j]; !s.Initial && s.State.Up() && !told[s] {
+			s := &c.Subflows[j]
+			peers := c.Side == mptcp.SideServer && s.TokenRemote == 0 // what peers do is no candidate
+			if !s.Initial && s.State.Up() && !told[s] && !peers {
 				t.Errorf("%s: connection %s: the ledger has no entry of the subflow %v to %v", name, c.Token,
 					s.Local, s.Remote)
 			}
@@ -214,7 +216,7 @@ func settled(e *ledger.Entry) bool {
 // TestLedgerOfAStrangeKernel: the same facts on a kernel that does not count what newer
 // ones do leave more open, and never another stage.
 func TestLedgerOfAStrangeKernel(t *testing.T) {
-	names, err := filepath.Glob("testdata/7.3/*.pcapng")
+	names, err := filepath.Glob("testdata/7.3/*.pcapng*")
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no recordings: %v", err)
 	}
