@@ -287,8 +287,8 @@ func unusedAnnouncements(v *view) []Finding {
 // toldByEvents reports whether failedJoins judges the join, by the event that ended it.
 func (v *view) toldByEvents(c *mptcp.Connection, local netip.Addr, remote netip.AddrPort) bool {
 	for _, a := range v.attempts(c.Token) {
-		from := !local.IsValid() || plain(a.local.Addr()) == plain(local)
-		if a.closed == nil || !from || !remote.IsValid() || plain(a.remote.Addr()) != plain(remote.Addr()) {
+		from := !local.IsValid() || plain(a.Local.Addr()) == plain(local)
+		if a.Closed == nil || !from || !remote.IsValid() || plain(a.Remote.Addr()) != plain(remote.Addr()) {
 			continue
 		}
 		if _, found := v.judge(c, &a, mptcp.Endpoint{Address: local}); found {

@@ -2,14 +2,32 @@ package doctor
 
 import (
 	"fmt"
+	"net/netip"
 
 	"mptcpctl/doctor/command"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/firewall"
 	"mptcpctl/internal/shell"
+	"mptcpctl/ledger"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
+
+// connRefused is the number of the error of a connect that a RST answered.
+const connRefused = 111
+
+// attempts returns the joins of the connection, as the events tell of them.
+func (v *view) attempts(t mptcp.Token) []ledger.Attempt { return ledger.Attempts(v.events[t]) }
+
+// endpoint returns the endpoint of the address.
+func (v *view) endpoint(local netip.Addr) (mptcp.Endpoint, bool) {
+	for _, e := range v.Endpoints {
+		if plain(e.Address) == plain(local) {
+			return e, true
+		}
+	}
+	return mptcp.Endpoint{}, false
+}
 
 // failedJoins is D09, D16, D35 to D38 and D42: what the events tell of subflows
 // that never came up, or ended, while the connection lives.
@@ -19,19 +37,19 @@ func failedJoins(v *view) []Finding {
 		list := v.attempts(c.Token)
 		for i := range list {
 			a := &list[i]
-			e, ok := v.endpoint(a)
-			if !ok && !a.announcedRemote || recovered(c, list[i+1:], a) {
+			e, ok := v.endpoint(a.Local.Addr())
+			if !ok && !a.Announced || recovered(c, list[i+1:], a) {
 				continue
 			}
 			f, found := v.judge(c, a, e)
 			if !found {
 				continue
 			}
-			f.Subject.Remote = a.remote
+			f.Subject.Remote = a.Remote
 			if ok && e.Flags&mptcp.FlagImplicit == 0 { // such a one comes and goes with subflows
 				f.Subject.Endpoint, f.Subject.EndpointID, f.Subject.Device = e.Address, e.ID, v.onEndpoint(e).Device
 			}
-			g.add(string(f.Rule)+a.local.Addr().String()+a.remote.String(), c, func() Finding { return f })
+			g.add(string(f.Rule)+a.Local.Addr().String()+a.Remote.String(), c, func() Finding { return f })
 		}
 	}
 	return g.list
@@ -39,15 +57,15 @@ func failedJoins(v *view) []Finding {
 
 // recovered reports whether the same pair of addresses has a subflow now, or had
 // one later.
-func recovered(c *mptcp.Connection, later []attempt, a *attempt) bool {
+func recovered(c *mptcp.Connection, later []ledger.Attempt, a *ledger.Attempt) bool {
 	for i := range later {
-		if later[i].up != nil && later[i].local.Addr() == a.local.Addr() && later[i].remote.Addr() == a.remote.Addr() {
+		if later[i].Up != nil && later[i].Local.Addr() == a.Local.Addr() && later[i].Remote.Addr() == a.Remote.Addr() {
 			return true
 		}
 	}
 	for i := range c.Subflows {
 		s := &c.Subflows[i]
-		if s.State != mptcp.SubflowClosed && s.Local.Addr() == a.local.Addr() && s.Remote.Addr() == a.remote.Addr() {
+		if s.State != mptcp.SubflowClosed && s.Local.Addr() == a.Local.Addr() && s.Remote.Addr() == a.Remote.Addr() {
 			return true
 		}
 	}
@@ -55,33 +73,35 @@ func recovered(c *mptcp.Connection, later []attempt, a *attempt) bool {
 }
 
 // judge makes a finding of an attempt that failed.
-func (v *view) judge(c *mptcp.Connection, a *attempt, e mptcp.Endpoint) (Finding, bool) {
-	if a.outcome() == fine {
+func (v *view) judge(c *mptcp.Connection, a *ledger.Attempt, e mptcp.Endpoint) (Finding, bool) {
+	ended := a.Ended(v.watched(c.Token))
+	if len(ended) == 0 {
 		return Finding{}, false
 	}
-	way := fmt.Sprintf("from %s to %s", a.local.Addr(), a.remote)
+	way := fmt.Sprintf("from %s to %s", a.Local.Addr(), a.Remote)
 	f := Finding{Severity: Fail, Confidence: track.Likely, Evidence: []string{closedEvidence(c, a)}}
-	switch a.outcome() {
-	case refused, unreachable:
-		v.refusedJoin(&f, a, way)
-	case timedOut:
+	if reason := a.Closed.ResetReason; a.Closed.Has(mptcp.FieldResetReason) && reason != mptcp.ResetUnspecified {
+		return v.resetJoin(f, a, way)
+	}
+	switch cause := ended[0].Cause; {
+	case cause == ledger.ResetBySomebody || cause == ledger.Unreachable:
+		v.refusedJoin(&f, a, way, cause)
+	case cause == ledger.Unanswered:
 		v.unansweredJoin(&f, way)
 		v.blameAttempt(&f, firewall.Join, a)
-	case stripped:
-		if !v.watched(c.Token) {
-			return Finding{}, false
+		if len(ended) > 1 { // it may have been up before anybody listened
+			f.Alternatives = append(f.Alternatives, rule.NotRetried)
 		}
+	case cause == ledger.WithoutMPJoin && len(ended) == 1:
 		f.Rule, f.Title = rule.JoinStripped, "a middlebox removes MPTCP from the join "+way+""
 		f.Evidence = append(f.Evidence, v.counts("MPJoinSynTx", "MPJoinSynAckRx", "MPRstTx", "MPJoinSynAckNoMPJoin")...)
 		f.Fix = []string{"report to the operator of this path that TCP option 30 (MP_JOIN) is removed"}
 		v.blameAttempt(&f, firewall.Join, a)
-	case rejected:
+	case cause == ledger.PeerLimit:
 		f.Rule, f.Title = rule.PeerLimit, "the peer accepts no further subflow: it closed the one "+way+" at once"
 		f.Alternatives = []rule.ID{rule.PeerWithoutDaemon}
 		f.Fix = v.peerLimitFix()
-	case reset:
-		return v.resetJoin(f, a, way)
-	case died:
+	case a.Up != nil && (cause == ledger.TimedOut || cause == ledger.ResetLater):
 		if e.Address.IsValid() && !v.works(e) {
 			return Finding{}, false
 		}
@@ -96,31 +116,31 @@ func (v *view) judge(c *mptcp.Connection, a *attempt, e mptcp.Endpoint) (Finding
 }
 
 // blameAttempt is blame for the packets of an attempt.
-func (v *view) blameAttempt(f *Finding, k firewall.Kind, a *attempt) {
+func (v *view) blameAttempt(f *Finding, k firewall.Kind, a *ledger.Attempt) {
 	bound := ""
-	if e, ok := v.endpoint(a); ok && e.IfIndex != 0 {
+	if e, ok := v.endpoint(a.Local.Addr()); ok && e.IfIndex != 0 {
 		bound = v.links[int(e.IfIndex)].Name
 	}
-	v.blameWay(f, k, a.local, a.remote, bound)
+	v.blameWay(f, k, a.Local, a.Remote, bound)
 }
 
-func closedEvidence(c *mptcp.Connection, a *attempt) string {
+func closedEvidence(c *mptcp.Connection, a *ledger.Attempt) string {
 	s := fmt.Sprintf(
-		"connection %s: SF_CLOSED saddr %s daddr %s locid %d remid %d", c.Token, a.local, a.remote, a.localID,
-		a.remoteID,
+		"connection %s: SF_CLOSED saddr %s daddr %s locid %d remid %d", c.Token, a.Local, a.Remote, a.LocalID,
+		a.RemoteID,
 	)
-	if a.closed.Has(mptcp.FieldError) && a.closed.Error != 0 {
-		s += " error " + a.closed.Error.Name()
+	if a.Closed.Has(mptcp.FieldError) && a.Closed.Error != 0 {
+		s += " error " + a.Closed.Error.Name()
 	} else {
 		s += " without error"
 	}
-	if a.closed.Has(mptcp.FieldResetReason) {
-		s += " reset_reason " + a.closed.ResetReason.String()
+	if a.Closed.Has(mptcp.FieldResetReason) {
+		s += " reset_reason " + a.Closed.ResetReason.String()
 	}
-	if a.up == nil {
+	if a.Up == nil {
 		return s + ", no SF_ESTABLISHED before"
 	}
-	return s + fmt.Sprintf(", %s after SF_ESTABLISHED", a.closed.Time.Sub(a.up.Time))
+	return s + fmt.Sprintf(", %s after SF_ESTABLISHED", a.Closed.Time.Sub(a.Up.Time))
 }
 
 // repair is how a subflow is made anew: the kernel tries an endpoint once for each
@@ -137,27 +157,27 @@ func repair(v *view, e mptcp.Endpoint) []string {
 }
 
 // refusedJoin is D08, D09 or D36: RST or ICMP to the join's SYN.
-func (v *view) refusedJoin(f *Finding, a *attempt, way string) {
-	if a.outcome() == unreachable {
+func (v *view) refusedJoin(f *Finding, a *ledger.Attempt, way string, cause ledger.Cause) {
+	if cause == ledger.Unreachable {
 		f.Rule, f.Title = rule.JoinRefused, "the join "+way+" failed: a router or firewall answered \"unreachable\""
 		f.Fix = []string{
-			"look for a firewall that rejects it, or a router without the route: traceroute -s " + a.local.Addr().
+			"look for a firewall that rejects it, or a router without the route: traceroute -s " + a.Local.Addr().
 				String() +
-				" " + a.remote.Addr().
+				" " + a.Remote.Addr().
 				String(),
 		}
 		v.blameAttempt(f, firewall.Join, a)
 		return
 	}
 	switch {
-	case a.announcedRemote:
+	case a.Announced:
 		f.Rule, f.Title = rule.AnnouncedWithoutListener, fmt.Sprintf(
-			"the peer announced %s, but no program listens there", a.remote,
+			"the peer announced %s, but no program listens there", a.Remote,
 		)
 		f.Fix = []string{"on the peer: let the application listen on the wildcard address, or give the endpoint a port"}
 	case v.refusesAll(a):
 		f.Rule, f.Title, f.Confidence = rule.ListenerClosed, fmt.Sprintf(
-			"no program listens on %s any more: the peer closed its listener", a.remote,
+			"no program listens on %s any more: the peer closed its listener", a.Remote,
 		), track.Certain
 		f.Fix = []string{"on the peer: keep the listening socket open while connections exist (netcat: nc -l -k)"}
 	default:
@@ -166,7 +186,7 @@ func (v *view) refusedJoin(f *Finding, a *attempt, way string) {
 		f.Fix = []string{
 			fmt.Sprintf(
 				"mptcpctl probe %s %d   (shows whether it is this path, or whether no program listens any more)",
-				a.remote.Addr(), a.remote.Port(),
+				a.Remote.Addr(), a.Remote.Port(),
 			),
 			"on the peer: keep the listening socket open (netcat: nc -l -k)",
 		}
@@ -176,9 +196,9 @@ func (v *view) refusedJoin(f *Finding, a *attempt, way string) {
 
 // refusesAll reports whether a probe showed that the peer's port is closed on the
 // way of the initial subflow too.
-func (v *view) refusesAll(a *attempt) bool {
+func (v *view) refusesAll(a *ledger.Attempt) bool {
 	for _, p := range v.Probes {
-		if p.Remote == a.remote && p.Local.Addr() != a.local.Addr() && p.Error == connRefused {
+		if p.Remote == a.Remote && p.Local.Addr() != a.Local.Addr() && p.Error == connRefused {
 			return true
 		}
 	}
@@ -206,8 +226,8 @@ func (v *view) answeredElsewhere(f *Finding, s *mptcp.Subflow) {
 }
 
 // resetJoin judges a subflow that the peer reset with a reason.
-func (v *view) resetJoin(f Finding, a *attempt, way string) (Finding, bool) {
-	reason := a.closed.ResetReason
+func (v *view) resetJoin(f Finding, a *ledger.Attempt, way string) (Finding, bool) {
+	reason := a.Closed.ResetReason
 	f.Confidence = track.Certain
 	switch reason {
 	case mptcp.ResetMiddlebox:
@@ -249,7 +269,7 @@ func hangingJoins(v *view) []Finding {
 			if !retried(s) {
 				continue
 			}
-			e, ok := v.endpoint(&attempt{local: s.Local})
+			e, ok := v.endpoint(s.Local.Addr())
 			g.add(s.Local.Addr().String()+s.Remote.String(), c, func() Finding {
 				f := Finding{
 					Severity: Fail, Confidence: track.Likely,
@@ -283,14 +303,15 @@ func backConnects(v *view) []Finding {
 		list := v.attempts(c.Token)
 		for i := range list {
 			a := &list[i]
-			if a.outcome() != refused || !a.announcedRemote {
+			ended := a.Ended(v.watched(c.Token))
+			if !a.Announced || len(ended) != 1 || ended[0].Cause != ledger.ResetBySomebody {
 				continue
 			}
-			g.add(a.remote.Addr().String(), c, func() Finding {
+			g.add(a.Remote.Addr().String(), c, func() Finding {
 				return Finding{
 					Rule: rule.ClientSignals, Severity: Info, Confidence: track.Likely,
-					Title:    fmt.Sprintf("the client announced %s, but does not listen there", a.remote),
-					Subject:  Subject{Remote: a.remote},
+					Title:    fmt.Sprintf("the client announced %s, but does not listen there", a.Remote),
+					Subject:  Subject{Remote: a.Remote},
 					Evidence: []string{closedEvidence(c, a)},
 					Fix:      []string{"on the client: use the endpoint flag subflow instead of signal"},
 				}

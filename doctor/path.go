@@ -127,7 +127,7 @@ func (v *view) silence(s *mptcp.Subflow) (string, track.Confidence, Severity) {
 func (v *view) silentFinding(
 	c *mptcp.Connection, s *mptcp.Subflow, why string, sure track.Confidence, severity Severity,
 ) Finding {
-	e, hasEndpoint := v.endpoint(&attempt{local: s.Local})
+	e, hasEndpoint := v.endpoint(s.Local.Addr())
 	f := Finding{
 		Rule: rule.SilentPath, Severity: severity, Confidence: sure,
 		Title:   fmt.Sprintf("the subflow from %s to %s is silent: %s", s.Local.Addr(), s.Remote, why),

@@ -159,9 +159,8 @@ func (a *account) judgeFollow(c *mptcp.Connection, entry *Entry) {
 		return
 	}
 	seen := fmt.Sprintf("connection %s: ANNOUNCED %s", c.Token, to)
-	if x, ok := a.attemptOf(c.Token, e.Address, to.Addr()); ok && x.closed != nil {
-		list, line := x.outcome(a.watched(c.Token))
-		entry.Reached, entry.Evidence = list, []string{seen, line}
+	if x := a.attemptOf(c.Token, e.Address, to.Addr()); x != nil && x.Closed != nil {
+		entry.Reached, entry.Evidence = x.Ended(a.watched(c.Token)), []string{seen, x.evidence()}
 		return
 	}
 	local := e.Address

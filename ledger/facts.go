@@ -45,6 +45,8 @@ type account struct {
 	joined  map[netip.AddrPort]bool // addresses of peers that a join is up to, of any connection
 	events  map[mptcp.Token][]*mptcp.Event
 	earlier map[mptcp.Token]bool
+
+	attempts map[mptcp.Token][]Attempt // those that were asked for
 }
 
 // newAccount works out what is asked of the facts. It takes flags from the endpoints that
@@ -53,6 +55,7 @@ func newAccount(f *Facts) *account {
 	a := &account{
 		Facts: f, rules: RulesOf(f.Release), joined: joinedAddresses(f),
 		events: map[mptcp.Token][]*mptcp.Event{}, earlier: make(map[mptcp.Token]bool, len(f.Earlier)),
+		attempts: map[mptcp.Token][]Attempt{},
 	}
 	f.Endpoints = a.rules.heeded(f.Endpoints)
 	for i := range f.Events {

@@ -107,9 +107,8 @@ func (a *account) judgeJoin(c *mptcp.Connection, entry *Entry) {
 		entry.set(Reach{NotDue, cause}, line)
 		return
 	}
-	if x, ok := a.attemptOf(c.Token, e.Address, entry.Remote.Addr()); ok && x.closed != nil {
-		list, line := x.outcome(a.watched(c.Token))
-		entry.Reached, entry.Evidence = list, []string{line}
+	if x := a.attemptOf(c.Token, e.Address, entry.Remote.Addr()); x != nil && x.Closed != nil {
+		entry.Reached, entry.Evidence = x.Ended(a.watched(c.Token)), []string{x.evidence()}
 		return
 	}
 	entry.setUnlisted(c)
