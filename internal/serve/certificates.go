@@ -7,11 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
-	"time"
 )
-
-// certificatesPause is how often the files are looked at, at most: when a client comes.
-const certificatesPause = time.Second
 
 // certificates are the server's certificate and the authorities of its clients. They are
 // read anew when their files change: a renewed certificate needs no restart.
@@ -20,21 +16,13 @@ type certificates struct {
 	log   *slog.Logger // nil: silence
 
 	mu      sync.Mutex
-	looked  time.Time
-	stamps  [3]stamp // of the files as they were read
+	watch   watch
 	current *tls.Config
-}
-
-// stamp tells a file from what it was before.
-type stamp struct {
-	time time.Time
-	size int64
 }
 
 // newCertificates reads the files.
 func newCertificates(f Files) (*certificates, error) {
-	c := &certificates{files: f}
-	c.stamps = c.now()
+	c := &certificates{files: f, watch: newWatch(f.Certificate, f.Key, f.ClientCA)}
 	var err error
 	c.current, err = c.read()
 	return c, err
@@ -52,36 +40,22 @@ func (c *certificates) config() *tls.Config {
 func (c *certificates) get() *tls.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Since(c.looked) < certificatesPause {
-		return c.current
-	}
-	c.looked = time.Now()
-	stamps := c.now()
-	if stamps == c.stamps {
+	if !c.watch.changed() {
 		return c.current
 	}
 	next, err := c.read()
 	if err != nil {
-		if c.log != nil {
+		if c.watch.refuse() && c.log != nil {
 			c.log.Warn("the certificates that changed cannot be read: those before stay in force", "error", err)
 		}
 		return c.current
 	}
-	c.current, c.stamps = next, stamps
+	c.current = next
+	c.watch.accept()
 	if c.log != nil {
 		c.log.Info("certificates were read anew", "certificate", c.files.Certificate)
 	}
 	return c.current
-}
-
-// now returns the stamps of the files; what is not there has none.
-func (c *certificates) now() (stamps [3]stamp) {
-	for i, name := range []string{c.files.Certificate, c.files.Key, c.files.ClientCA} {
-		if info, err := os.Stat(name); err == nil {
-			stamps[i] = stamp{info.ModTime(), info.Size()}
-		}
-	}
-	return stamps
 }
 
 // read reads the files.

@@ -57,7 +57,7 @@ func TestCertificatesAreReadAnew(t *testing.T) {
 	c.log = slog.New(slog.NewTextHandler(&text, nil))
 	number := func() int64 {
 		t.Helper()
-		c.looked = time.Time{} // as if a second had passed
+		c.watch.looked = time.Time{} // as if a second had passed
 		leaf, err := x509.ParseCertificate(c.get().Certificates[0].Certificate[0])
 		if err != nil {
 			t.Fatal(err)

@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -20,10 +19,9 @@ const DefaultListen = "127.0.0.1:9099"
 // Options is where the server listens and who may read.
 type Options struct {
 	Address netip.AddrPort
-	Token   []byte
 	Names   []string // host names that clients call it by, beside its addresses
 
-	tokenFile    string
+	token        *token        // nil: none is asked for
 	certificates *certificates // nil: plain
 }
 
@@ -58,7 +56,7 @@ func (o *Options) Read(f Files) error {
 		return err
 	}
 	clientCertificates := o.certificates != nil && f.ClientCA != ""
-	if err := web.CheckExposure(o.Address.Addr(), o.Token, clientCertificates); err != nil {
+	if err := web.CheckExposure(o.Address.Addr(), o.token != nil, clientCertificates); err != nil {
 		return fmt.Errorf("refused to listen on %v: %w", o.Address, err)
 	}
 	return nil
@@ -67,13 +65,9 @@ func (o *Options) Read(f Files) error {
 // readSecrets reads the files with the token, the certificate and the authorities.
 func (o *Options) readSecrets(f Files) error {
 	if f.Token != "" {
-		text, err := os.ReadFile(f.Token)
-		if err != nil {
+		var err error
+		if o.token, err = newToken(f.Token); err != nil {
 			return err
-		}
-		o.tokenFile = f.Token
-		if o.Token = bytes.TrimSpace(text); len(o.Token) == 0 {
-			return fmt.Errorf("%s: the token is empty", f.Token)
 		}
 	}
 	switch {
@@ -91,13 +85,16 @@ func (o *Options) readSecrets(f Files) error {
 
 // warnings returns what an administrator should know of the way in.
 func (o *Options) warnings() (texts []string) {
-	if info, err := os.Stat(o.tokenFile); err == nil && info.Mode().Perm()&0o077 != 0 {
+	if o.token == nil {
+		return nil
+	}
+	if info, err := os.Stat(o.token.file); err == nil && info.Mode().Perm()&0o077 != 0 {
 		texts = append(
 			texts,
-			fmt.Sprintf("others may read the token: %s has mode %04o, want 0600", o.tokenFile, info.Mode().Perm()),
+			fmt.Sprintf("others may read the token: %s has mode %04o, want 0600", o.token.file, info.Mode().Perm()),
 		)
 	}
-	if len(o.Token) > 0 && o.certificates == nil && !o.Address.Addr().IsLoopback() {
+	if o.certificates == nil && !o.Address.Addr().IsLoopback() {
 		texts = append(
 			texts,
 			"the token crosses the network unencrypted: add --tls-cert and --tls-key, or listen on 127.0.0.1 "+

@@ -99,9 +99,12 @@ func (k *confined) Close() error {
 }
 
 // readable returns what the server reads while it serves: what the kernel says, the names
-// of network namespaces, the time zone, and its certificates, which may be renewed.
+// of network namespaces, the time zone, and its secrets, which may be renewed.
 func (c *Config) readable() []string {
 	paths := []string{"/proc", "/sys", "/run/netns", "/var/run/netns", "/etc/localtime", "/usr/share/zoneinfo"}
+	if c.token != nil {
+		paths = append(paths, filepath.Dir(c.token.file))
+	}
 	if c.certificates != nil {
 		f := &c.certificates.files
 		for _, name := range []string{f.Certificate, f.Key, f.ClientCA} {

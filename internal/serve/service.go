@@ -35,6 +35,9 @@ func Run(ctx context.Context, c *Config) error {
 	if c.certificates != nil {
 		c.certificates.log = c.Log
 	}
+	if c.token != nil {
+		c.token.log = c.Log
+	}
 	for _, text := range c.warnings() {
 		c.Log.Warn(text)
 	}
@@ -95,7 +98,10 @@ func newService(from *Source, c *Config) *service {
 		Metrics:  collector.Write,
 		Findings: judge.look,
 		Version:  c.Version,
-		Token:    c.Token, Names: c.Names, Log: c.Log, Replay: from.replay,
+		Names:    c.Names, Log: c.Log, Replay: from.replay,
+	}
+	if c.token != nil {
+		config.Token = c.token.get
 	}
 	if from.recording != nil {
 		config.Journal = 1 << 16

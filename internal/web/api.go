@@ -70,9 +70,10 @@ type summary struct {
 	DoctorAvailable  bool           `json:"doctor_available"`
 	MetricsAvailable bool           `json:"metrics_available"`
 	Replay           string         `json:"replay,omitempty"` // the recording that is shown
+	Session          bool           `json:"session"`          // the browser has one, and can end it
 }
 
-func (s *Server) serveSummary(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) serveSummary(w http.ResponseWriter, r *http.Request) {
 	state := s.config.Tracker.State()
 	counts := state.Counts()
 	v := summary{
@@ -87,6 +88,7 @@ func (s *Server) serveSummary(w http.ResponseWriter, _ *http.Request) {
 		OpenStreams: s.streams.count(), OpenConnections: s.doors.count(),
 		LastEvent:       fmt.Sprintf("%s-%d", s.journal.epoch, s.journal.last()),
 		DoctorAvailable: s.config.Findings != nil, MetricsAvailable: s.config.Metrics != nil,
+		Session: s.guard.inSession(r),
 	}
 	if err := state.Err(); err != nil {
 		v.Error = err.Error()

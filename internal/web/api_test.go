@@ -144,7 +144,7 @@ func TestReadyOnlyOnceTheKernelWasRead(t *testing.T) {
 // TestDescriptionHoldsAgainstTheHandlers asks for every documented path, and looks
 // for every status and every key that the description promises.
 func TestDescriptionHoldsAgainstTheHandlers(t *testing.T) {
-	w := newWorld(t, 3, Config{Findings: doctorReport, Metrics: metrics, Token: []byte("a token of some length")})
+	w := newWorld(t, 3, Config{Findings: doctorReport, Metrics: metrics, Token: always("a token of some length")})
 	w.batches <- []mptcp.Event{w.prio(1)}
 	await.True(t, "the event", func() bool { return w.tracker.State().Events() == 1 })
 	var description struct {

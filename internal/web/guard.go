@@ -13,16 +13,31 @@ import (
 	"time"
 )
 
-// minToken is how long a token must be: long enough that guessing is hopeless.
-const minToken = 16
+// What a token must be, so that guessing is hopeless. Random ones, as `openssl rand -hex 32`
+// makes them, are far from these bounds.
+const (
+	minToken   = 16 // bytes
+	minVariety = 6  // different ones
+)
+
+// CheckToken returns an error if the token can be guessed, which says how to make another.
+func CheckToken(token []byte) error {
+	switch {
+	case len(token) == 0:
+		return errors.New("the token is empty: `openssl rand -hex 32` makes one")
+	case len(token) < minToken:
+		return errors.New("the token is too short: it needs at least 16 characters; `openssl rand -hex 32` makes one")
+	case len(slices.Compact(slices.Sorted(slices.Values(token)))) < minVariety:
+		return errors.New("the token is too simple: it needs at least 6 different characters; " +
+			"`openssl rand -hex 32` makes one")
+	}
+	return nil
+}
 
 // CheckExposure returns an error if a server at that address may not be opened as
 // it is: on any address but loopback, clients must prove who they are.
-func CheckExposure(listen netip.Addr, token []byte, clientCertificates bool) error {
-	if len(token) > 0 && len(token) < minToken {
-		return errors.New("the token is too short: at least 16 characters, for example from `openssl rand -hex 32`")
-	}
-	if listen.IsLoopback() || len(token) > 0 || clientCertificates {
+func CheckExposure(listen netip.Addr, token, clientCertificates bool) error {
+	if listen.IsLoopback() || token || clientCertificates {
 		return nil
 	}
 	return errors.New("everybody who can reach this address could read all connections: " +
@@ -31,8 +46,7 @@ func CheckExposure(listen netip.Addr, token []byte, clientCertificates bool) err
 
 // guard decides who is answered.
 type guard struct {
-	token    [sha256.Size]byte // the hash of it: hashes of equal length compare in constant time
-	open     bool              // no token is asked for
+	token    func() []byte // nil: none is asked for
 	names    []string
 	sessions *sessions
 	refusals *refusals
@@ -42,8 +56,7 @@ const cookieName = "mptcpctl_session"
 
 func newGuard(c *Config) guard {
 	return guard{
-		token: sha256.Sum256(c.Token), open: len(c.Token) == 0, names: c.Names,
-		sessions: newSessions(), refusals: newRefusals(c.Log),
+		token: c.Token, names: c.Names, sessions: newSessions(), refusals: newRefusals(c.Log),
 	}
 }
 
@@ -124,7 +137,7 @@ func plain(next http.Handler) http.Handler {
 // authenticate asks for the token, where there is one: as a bearer token, or as the
 // cookie of a browser that has shown it.
 func (g *guard) authenticate(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	if g.open || g.sessions.knows(r, time.Now()) {
+	if g.open() || g.inSession(r) {
 		next.ServeHTTP(w, r)
 		return
 	}
@@ -138,6 +151,21 @@ func (g *guard) authenticate(w http.ResponseWriter, r *http.Request, next http.H
 	}
 	g.refusals.note(refusedToken, r.RemoteAddr)
 	g.askForToken(w, r)
+}
+
+// open reports whether everybody is answered.
+func (g *guard) open() bool { return g.token == nil }
+
+// inSession reports whether a browser asks that has shown the token, as it is now.
+func (g *guard) inSession(r *http.Request) bool {
+	return !g.open() && g.sessions.knows(r, time.Now(), sha256.Sum256(g.token()))
+}
+
+// admits reports whether the request would be answered now, which a stream asks from time
+// to time: its session may have ended, or the token changed.
+func (g *guard) admits(r *http.Request) bool {
+	bearer, given := bearerOf(r)
+	return g.open() || g.inSession(r) || given && g.isToken(bearer)
 }
 
 // bearerOf returns the token in the header. The scheme's name may be in any case
@@ -184,9 +212,10 @@ func (g *guard) askForToken(w http.ResponseWriter, r *http.Request) {
 	fail(w, http.StatusUnauthorized, "a token is needed: Authorization: Bearer TOKEN")
 }
 
-// loginPath takes the form with the token.
+// loginPath takes the form with the token, logoutPath one without fields.
 const (
 	loginPath    = "/login"
+	logoutPath   = "/logout"
 	loginMost    = 4096 // bytes of the form
 	loginTimeout = 2 * time.Second
 )
@@ -215,10 +244,26 @@ func (g *guard) login(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "the form did not arrive")
 		return
 	}
-	if !g.open && !g.shows(w, r, strings.TrimSpace(r.PostForm.Get("token"))) {
+	shown := strings.TrimSpace(r.PostForm.Get("token"))
+	if !g.open() && !g.shows(w, r, shown) {
 		return
 	}
-	g.sessions.setCookie(w, r)
+	g.sessions.setCookie(w, r, sha256.Sum256([]byte(shown)))
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+// logout ends the browser's session.
+func (g *guard) logout(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case !g.knowsHost(r.Host):
+		g.misdirected(w, r)
+		return
+	case foreign(r):
+		g.foreignOrigin(w, r)
+		return
+	}
+	g.sessions.end(r)
+	http.SetCookie(w, cookie(r, "", -1))
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
@@ -233,9 +278,10 @@ func (g *guard) foreignOrigin(w http.ResponseWriter, r *http.Request) {
 	fail(w, http.StatusForbidden, "requests from pages of other origins are refused")
 }
 
+// isToken compares hashes, which have one length: that takes the same time for all tokens.
 func (g *guard) isToken(s string) bool {
-	sum := sha256.Sum256([]byte(s))
-	return subtle.ConstantTimeCompare(sum[:], g.token[:]) == 1
+	shown, want := sha256.Sum256([]byte(s)), sha256.Sum256(g.token())
+	return subtle.ConstantTimeCompare(shown[:], want[:]) == 1
 }
 
 // knowsHost reports whether the Host header names this server in a way that no

@@ -16,29 +16,117 @@ const testToken = "correct horse battery staple"
 
 func TestOnlyLoopbackIsOpenToAll(t *testing.T) {
 	for _, c := range []struct {
-		address, token string
-		certificates   bool
-		refused        bool
+		address             string
+		token, certificates bool
+		refused             bool
 	}{
-		{"127.0.0.1", "", false, false},
-		{"::1", "", false, false},
-		{"0.0.0.0", "", false, true},
-		{"::", "", false, true},
-		{"192.0.2.1", "", false, true},
-		{"192.0.2.1", testToken, false, false},
-		{"192.0.2.1", "", true, false},
-		{"192.0.2.1", "short", true, true},
-		{"127.0.0.1", "short", false, true},
+		{"127.0.0.1", false, false, false},
+		{"::1", false, false, false},
+		{"0.0.0.0", false, false, true},
+		{"::", false, false, true},
+		{"192.0.2.1", false, false, true},
+		{"192.0.2.1", true, false, false},
+		{"192.0.2.1", false, true, false},
 	} {
-		err := CheckExposure(netip.MustParseAddr(c.address), []byte(c.token), c.certificates)
+		err := CheckExposure(netip.MustParseAddr(c.address), c.token, c.certificates)
 		if (err != nil) != c.refused {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
 }
 
+// TestWeakTokensAreRefused: the sentence says how to make one that is not.
+func TestWeakTokensAreRefused(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "empty", "short": "too short", "fifteen-letters": "too short", "0000000000000000000000": "too simple",
+		"abcabcabcabcabcabc": "too simple", testToken: "",
+		"9b1f6f0c2f3fd3a1": "", "b0a4c5b6f3a54ad2a9c3a6d4a7e4b1f2b0a4c5b6f3a54ad2a9c3a6d4a7e4b1f2": "",
+	} {
+		err := CheckToken([]byte(text))
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%q: %v", text, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), "openssl rand -hex 32")):
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// always is a token that does not change.
+func always(token string) func() []byte { return func() []byte { return []byte(token) } }
+
+// TestSessionsEndWithTheToken: a browser that has shown the old one, and a program that
+// still does, are strangers. The stream of the one and the other ends as well.
+func TestSessionsEndWithTheToken(t *testing.T) {
+	token := testToken
+	w := newWorld(t, 0, Config{Token: func() []byte { return []byte(token) }})
+	c := login(w.server, testToken).Result().Cookies()[0]
+	cookie := []string{"Cookie", c.Name + "=" + c.Value}
+	bearer := []string{"Authorization", "Bearer " + testToken}
+	check := func(want int) {
+		t.Helper()
+		for _, header := range [][]string{cookie, bearer} {
+			if got := ask(w.server, "/api/v1/summary", header...); got.Code != want {
+				t.Errorf("%s: %d, want %d", header[0], got.Code, want)
+			}
+			r := httptest.NewRequest(http.MethodGet, "http://127.0.0.1:9099/api/v1/events", nil)
+			r.Header.Set(header[0], header[1])
+			if got := w.server.guard.admits(r); got != (want == http.StatusOK) {
+				t.Errorf("%s: the stream goes on: %v", header[0], got)
+			}
+		}
+	}
+	check(http.StatusOK)
+	token = "another token of some length"
+	check(http.StatusUnauthorized)
+	if got := login(w.server, token); got.Code != http.StatusSeeOther {
+		t.Errorf("with the new token: %d", got.Code)
+	}
+}
+
+// TestLogoutEndsTheSession: of this browser alone, and not by a foreign page.
+func TestLogoutEndsTheSession(t *testing.T) {
+	w := newWorld(t, 0, Config{Token: always(testToken)})
+	begin := func() string {
+		c := login(w.server, testToken).Result().Cookies()[0]
+		return c.Name + "=" + c.Value
+	}
+	logout := func(headers ...string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1:9099/logout", nil)
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		got := httptest.NewRecorder()
+		w.server.Handler().ServeHTTP(got, r)
+		return got
+	}
+	inSession := func(cookie string) bool {
+		got := ask(w.server, "/api/v1/summary", "Cookie", cookie)
+		return got.Code == http.StatusOK && strings.Contains(got.Body.String(), `"session":true`)
+	}
+	mine, others := begin(), begin()
+	if got := logout("Cookie", mine, "Origin", "https://evil.example"); got.Code != http.StatusForbidden || !inSession(mine) {
+		t.Errorf("a foreign page: %d", got.Code)
+	}
+	if got := ask(w.server, "/logout", "Cookie", mine); got.Code != http.StatusNotFound || !inSession(mine) {
+		t.Errorf("a link: %d", got.Code)
+	}
+	got := logout("Cookie", cookieName+"=x; "+mine)
+	if got.Code != http.StatusSeeOther || got.Result().Cookies()[0].MaxAge >= 0 {
+		t.Errorf("%d, %v", got.Code, got.Result().Cookies())
+	}
+	if inSession(mine) || !inSession(others) {
+		t.Errorf("this browser %v, the other one %v", inSession(mine), inSession(others))
+	}
+	open := newWorld(t, 0, Config{})
+	if got := ask(open.server, "/api/v1/summary"); !strings.Contains(got.Body.String(), `"session":false`) {
+		t.Error("a server without a token has sessions")
+	}
+}
+
 func TestTokens(t *testing.T) {
-	w := newWorld(t, 0, Config{Token: []byte(testToken)})
+	w := newWorld(t, 0, Config{Token: always(testToken)})
 	for _, c := range []struct {
 		name    string
 		target  string
@@ -83,7 +171,7 @@ func login(s *Server, token string, headers ...string) *httptest.ResponseRecorde
 }
 
 func TestLoginMakesASession(t *testing.T) {
-	w := newWorld(t, 0, Config{Token: []byte(testToken)})
+	w := newWorld(t, 0, Config{Token: always(testToken)})
 	got := login(w.server, testToken)
 	if got.Code != http.StatusSeeOther || got.Header().Get("Location") != "/" {
 		t.Fatalf("%d to %q", got.Code, got.Header().Get("Location"))
@@ -102,12 +190,13 @@ func TestLoginMakesASession(t *testing.T) {
 		t.Error("two sessions have the same cookie")
 	}
 	// Another server, or this one after a restart, does not know it.
-	other := newWorld(t, 0, Config{Token: []byte(testToken)})
+	other := newWorld(t, 0, Config{Token: always(testToken)})
 	if got := ask(other.server, "/", "Cookie", mine); got.Code != http.StatusUnauthorized {
 		t.Errorf("at another server: %d", got.Code)
 	}
-	for key := range w.server.guard.sessions.ends {
-		w.server.guard.sessions.ends[key] = time.Now()
+	for key, session := range w.server.guard.sessions.ends {
+		session.end = time.Now()
+		w.server.guard.sessions.ends[key] = session
 	}
 	if got := ask(w.server, "/", "Cookie", mine); got.Code != http.StatusUnauthorized {
 		t.Errorf("after its end: %d", got.Code)
@@ -115,7 +204,7 @@ func TestLoginMakesASession(t *testing.T) {
 }
 
 func TestLoginIsRefused(t *testing.T) {
-	w := newWorld(t, 0, Config{Token: []byte(testToken)})
+	w := newWorld(t, 0, Config{Token: always(testToken)})
 	for _, c := range []struct {
 		name   string
 		answer *httptest.ResponseRecorder
@@ -134,7 +223,7 @@ func TestLoginIsRefused(t *testing.T) {
 }
 
 func TestSessionsOverTLSAreOfThisServerAlone(t *testing.T) {
-	w := newWorld(t, 0, Config{Token: []byte(testToken)})
+	w := newWorld(t, 0, Config{Token: always(testToken)})
 	r := httptest.NewRequest(
 		http.MethodPost,
 		"https://127.0.0.1:9099/login",
@@ -155,7 +244,7 @@ func TestSessionsOverTLSAreOfThisServerAlone(t *testing.T) {
 func TestSessionsAreBounded(t *testing.T) {
 	s, now := newSessions(), time.Now()
 	for i := range 3 * sessionMost {
-		s.begin(now.Add(time.Duration(i)))
+		s.begin(now.Add(time.Duration(i)), sum{})
 	}
 	if len(s.ends) > sessionMost {
 		t.Errorf("%d sessions", len(s.ends))
@@ -166,7 +255,7 @@ func TestSessionsAreBounded(t *testing.T) {
 // not one for each request.
 func TestRefusalsAreCounted(t *testing.T) {
 	var text bytes.Buffer
-	w := newWorld(t, 0, Config{Token: []byte(testToken), Log: slog.New(slog.NewTextHandler(&text, nil))})
+	w := newWorld(t, 0, Config{Token: always(testToken), Log: slog.New(slog.NewTextHandler(&text, nil))})
 	for range 5 {
 		ask(w.server, "/api/v1/summary")
 		ask(w.server, "/api/v1/summary", "Authorization", "bearer wrong")
@@ -192,7 +281,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 // TestGuessesAreSlow: after some wrong tokens the answers take their time, and the right
 // one does not.
 func TestGuessesAreSlow(t *testing.T) {
-	w := newWorld(t, 0, Config{Token: []byte(testToken)})
+	w := newWorld(t, 0, Config{Token: always(testToken)})
 	w.server.guard.refusals.pause = 50 * time.Millisecond
 	began := time.Now()
 	for range guessesFree + 4 {
@@ -250,7 +339,7 @@ func TestHostsOriginsAndPaths(t *testing.T) {
 }
 
 func TestEveryAnswerForbidsWhatThePageDoesNotNeed(t *testing.T) {
-	w := newWorld(t, 0, Config{Token: []byte(testToken)})
+	w := newWorld(t, 0, Config{Token: always(testToken)})
 	for _, target := range []string{"/", "/static/app.js", "/api/v1/summary", "/nothing", "/healthz", "/a//b"} {
 		for _, headers := range [][]string{nil, {"Authorization", "Bearer " + testToken}} {
 			h := ask(w.server, target, headers...).Header()

@@ -58,6 +58,7 @@ func (s *Server) Handler() http.Handler {
 	guarded.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		fail(w, http.StatusNotFound, "there is nothing here: see /api/v1/openapi.json")
 	})
+	all.HandleFunc("POST "+logoutPath, s.guard.logout)
 	all.Handle("/", s.guard.admit(guarded))
 	return s.guard.bodiless(plain(all))
 }

@@ -42,7 +42,9 @@ type Config struct {
 
 	Version string // of the program
 
-	Token []byte   // that clients must show; empty: none
+	// Token returns what clients must show at present. Sessions end when it changes. nil:
+	// everybody is answered.
+	Token func() []byte
 	Names []string // further names that the Host header may have
 
 	Journal     int // events that are kept for replay; default 8192

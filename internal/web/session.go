@@ -18,13 +18,22 @@ const (
 // which nobody can guess, and ends after a while; all end with the server.
 type sessions struct {
 	mu   sync.Mutex
-	ends map[[sha256.Size]byte]time.Time // by the hash of what the cookie holds
+	ends map[sum]session // by the hash of what the cookie holds
 }
 
-func newSessions() *sessions { return &sessions{ends: make(map[[sha256.Size]byte]time.Time)} }
+type sum = [sha256.Size]byte
 
-// begin starts a session and returns what its cookie holds.
-func (s *sessions) begin(now time.Time) string {
+// session is that of one browser.
+type session struct {
+	end   time.Time
+	token sum // that the browser has shown
+}
+
+func newSessions() *sessions { return &sessions{ends: make(map[sum]session)} }
+
+// begin starts the session of a browser that has shown the token with that hash, and
+// returns what its cookie holds.
+func (s *sessions) begin(now time.Time, token sum) string {
 	var number [32]byte
 	_, _ = rand.Read(number[:]) // it never fails
 	value := hex.EncodeToString(number[:])
@@ -33,19 +42,19 @@ func (s *sessions) begin(now time.Time) string {
 	if len(s.ends) >= sessionMost {
 		s.forget(now)
 	}
-	s.ends[sha256.Sum256([]byte(value))] = now.Add(sessionLife)
+	s.ends[sha256.Sum256([]byte(value))] = session{now.Add(sessionLife), token}
 	return value
 }
 
 // forget drops what has ended, or else what ends first. The caller holds mu.
 func (s *sessions) forget(now time.Time) {
-	var first [sha256.Size]byte
+	var first sum
 	var at time.Time
-	for key, end := range s.ends {
-		if !now.Before(end) {
+	for key, session := range s.ends {
+		if !now.Before(session.end) {
 			delete(s.ends, key)
-		} else if at.IsZero() || end.Before(at) {
-			first, at = key, end
+		} else if at.IsZero() || session.end.Before(at) {
+			first, at = key, session.end
 		}
 	}
 	if len(s.ends) >= sessionMost {
@@ -53,17 +62,27 @@ func (s *sessions) forget(now time.Time) {
 	}
 }
 
-// knows reports whether one of the request's cookies is that of a session. A browser
-// sends those that other programs on this host have set as well.
-func (s *sessions) knows(r *http.Request, now time.Time) bool {
+// knows reports whether one of the request's cookies is that of a session that began with
+// the token. A browser sends those that other programs on this host have set as well.
+func (s *sessions) knows(r *http.Request, now time.Time, token sum) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range r.CookiesNamed(cookieOf(r)) {
-		if end, ok := s.ends[sha256.Sum256([]byte(c.Value))]; ok && now.Before(end) {
+		of, ok := s.ends[sha256.Sum256([]byte(c.Value))]
+		if ok && now.Before(of.end) && of.token == token {
 			return true
 		}
 	}
 	return false
+}
+
+// end ends the request's sessions.
+func (s *sessions) end(r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range r.CookiesNamed(cookieOf(r)) {
+		delete(s.ends, sha256.Sum256([]byte(c.Value)))
+	}
 }
 
 // cookieOf returns the cookie's name. Over TLS it has a prefix with which browsers take
@@ -75,10 +94,16 @@ func cookieOf(r *http.Request) string {
 	return cookieName
 }
 
-// setCookie gives the browser a session.
-func (s *sessions) setCookie(w http.ResponseWriter, r *http.Request) {
-	http.SetCookie(w, &http.Cookie{
-		Name: cookieOf(r), Value: s.begin(time.Now()), Path: "/", MaxAge: int(sessionLife / time.Second),
+// setCookie gives the browser a session that began with the token.
+func (s *sessions) setCookie(w http.ResponseWriter, r *http.Request, token sum) {
+	http.SetCookie(w, cookie(r, s.begin(time.Now(), token), int(sessionLife/time.Second)))
+}
+
+// cookie returns the session's cookie, which the browser keeps for so many seconds: -1
+// removes it.
+func cookie(r *http.Request, value string, seconds int) *http.Cookie {
+	return &http.Cookie{
+		Name: cookieOf(r), Value: value, Path: "/", MaxAge: seconds,
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil,
-	})
+	}
 }

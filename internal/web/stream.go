@@ -153,6 +153,9 @@ func (st *stream) run(r *http.Request, replay bool) error {
 		case <-st.server.stopped:
 			return nil
 		case <-heartbeat.C:
+			if !st.server.guard.admits(r) {
+				return nil // its session has ended, or the token changed
+			}
 			st.buffer = append(st.buffer, ": still here\n\n"...)
 			err = st.flush()
 		case <-changed:

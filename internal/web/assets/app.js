@@ -55,6 +55,7 @@ async function refresh() {
     const summary = await get('summary');
     status.className = 'live';
     setText(status, summary.replay ? 'recording' : 'live');
+    document.getElementById('logout').hidden = !summary.session;
     tell(
       summary.replay
         ? `This is the recording ${summary.replay} as it was at ${new Date(summary.time).toLocaleString()}.`
