@@ -30,6 +30,7 @@ var imports = map[string][]string{
 	"internal/bpf":      {},
 	"internal/nlmsg":    {},
 	"internal/pace":     {},
+	"internal/poller":   {"internal/pace"},
 	"internal/process":  {},
 	"pathmanager":       {"mptcp", "internal/uapi", "internal/bpf", "internal/pace", "internal/nlmsg"},
 	"sockdiag": {
@@ -114,6 +115,8 @@ var imports = map[string][]string{
 		"internal/source",
 		"internal/source/gather",
 		"internal/source/recording",
+		"internal/pace",
+		"internal/poller",
 	},
 
 	"internal/story":   {"mptcp", "track"},

@@ -75,6 +75,11 @@ func (l *Listener) readUntil(ctx context.Context, yield func([]mptcp.Event, erro
 	if err := l.socket.patience(l.waiter.longest()); err != nil {
 		return err
 	}
+	unshare, err := l.waiter.share(asked.Poller)
+	if err != nil {
+		return fmt.Errorf("events: %w", err)
+	}
+	defer unshare()
 	defer l.waiter.watch(asked.Output)()
 	return l.read(ctx, yield)
 }
@@ -113,15 +118,16 @@ func (l *Listener) read(ctx context.Context, yield func([]mptcp.Event, error) bo
 			interrupted = false
 			l.attended = time.Now()
 		case errno == unix.EAGAIN: // a short wait is over, or none is worth it
-			if interrupted, errno = l.waiter.message(); errno != 0 {
-				return fmt.Errorf("events: %w", os.NewSyscallError("epoll_wait", errno))
+			var err error
+			if interrupted, err = l.waiter.message(); err != nil {
+				return fmt.Errorf("events: %w", err)
 			}
 			if l.waiter.unread {
 				return nil
 			}
-			l.waiter.note(time.Since(l.waiter.began))
+			l.waiter.note(l.waiter.ended.Sub(l.waiter.began))
 			if look = true; !interrupted {
-				l.attended = time.Now()
+				l.attended = l.waiter.ended
 			}
 		case errno == unix.EINTR: // by the runtime, or a stop of the process
 			interrupted = true

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"os"
 	"runtime"
-	"syscall"
 	"time"
 	"unsafe"
+
+	"mptcpctl/internal/pace"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,6 +39,9 @@ const (
 // runtime's signal interrupts it when the processor is needed. Such a wait is short. When
 // it ends without a message, where messages are rare, and with one processor unless the
 // process does little else, the wait is an ordinary one.
+//
+// Where a process has many listeners, a poller waits for all of them, so that a wait holds
+// no thread.
 type waiter struct {
 	wake      int            // a descriptor that ends a wait
 	wakes     [1]unix.PollFd // the same, for ppoll
@@ -48,8 +52,11 @@ type waiter struct {
 	spec      unix.Timespec
 	dedicated bool          // pace.Pace.Dedicated
 	late      func()        // pace.Pace.Late
+	poller    pace.Waiter   // of pace.Pace.Poller; nil: waits are the listener's own
+	nudge     chan struct{} // of one element: ends a sleep where the poller waits
 	usual     time.Duration // a decaying mean of waits
 	began     time.Time     // when the last wait did
+	ended     time.Time     // when the last wait for a message did
 	yielded   time.Time     // when other goroutines last had their turn
 }
 
@@ -64,7 +71,7 @@ func newWaiter(socket int) (*waiter, error) {
 		return nil, errors.Join(err, unix.Close(wake))
 	}
 	w := &waiter{
-		wake: wake, all: all, output: -1, yielded: time.Now(),
+		wake: wake, all: all, output: -1, yielded: time.Now(), nudge: make(chan struct{}, 1),
 		wakes: [1]unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}},
 	}
 	for _, fd := range []int{wake, socket} {
@@ -108,8 +115,27 @@ func (w *waiter) unwatch() {
 	w.output = -1
 }
 
+// share has the poller wait for the listener, until the function that it returns is called.
+// nil lets the listener wait for itself.
+func (w *waiter) share(p pace.Poller) (end func(), err error) {
+	if p == nil {
+		return func() {}, nil
+	}
+	if w.poller, err = p.Add(w.all); err != nil {
+		return nil, err
+	}
+	return func() {
+		w.poller.Remove()
+		w.poller = nil
+	}, nil
+}
+
 // signal ends the present wait, or the next one.
 func (w *waiter) signal() {
+	select {
+	case w.nudge <- struct{}{}:
+	default: // one is under way
+	}
 	one := [8]byte{1}
 	// The counter can only be full, and then the wait ends as well.
 	_, _ = unix.Write(w.wake, one[:])
@@ -119,6 +145,10 @@ func (w *waiter) signal() {
 func (w *waiter) reset() {
 	var b [8]byte
 	_, _ = unix.Read(w.wake, b[:]) // EAGAIN: there was none
+	select {
+	case <-w.nudge:
+	default:
+	}
 }
 
 // longest returns how long a short wait may last.
@@ -136,7 +166,7 @@ func (w *waiter) note(took time.Duration) { w.usual = (w.usual + min(took, 4*w.l
 // short reports whether the next wait should be in the receiving call: whether it is
 // expected to be a short one, and nobody else needs the processor.
 func (w *waiter) short(processors int) bool {
-	return (processors > 1 || w.dedicated) && w.usual < w.longest()
+	return (processors > 1 || w.dedicated) && w.usual < w.longest() && w.poller == nil
 }
 
 // begin begins a wait, and returns the time. With one processor, other goroutines have
@@ -159,18 +189,38 @@ func (w *waiter) over() bool { return time.Since(w.began) >= w.longest() }
 // message waits until the socket has a message, a signal comes, or nobody reads the
 // output any more. It reports whether the wait was interrupted, which is how a process
 // learns that it was stopped and goes on: poll(2) would wait on as if nothing had been.
-func (w *waiter) message() (interrupted bool, errno syscall.Errno) {
-	_, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(w.all),
-		uintptr(unsafe.Pointer(&w.ready)), 1, ^uintptr(0), 0, 0)
-	if errno == unix.EINTR {
-		return true, 0
+func (w *waiter) message() (interrupted bool, err error) {
+	w.unread = false
+	wait := ^uintptr(0)
+	if w.poller != nil {
+		wake, err := w.poller.Wait()
+		if err != nil {
+			return false, err
+		}
+		interrupted, w.ended, wait = wake.Interrupted, wake.At, 0 // all that is left is what it was
 	}
-	w.unread = errno == 0 && w.output >= 0 && w.ready.Fd == w.output
-	return false, errno
+	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(w.all),
+		uintptr(unsafe.Pointer(&w.ready)), 1, wait, 0, 0)
+	if w.poller == nil {
+		w.ended = time.Now()
+	}
+	switch errno {
+	case 0:
+	case unix.EINTR:
+		return true, nil
+	default:
+		return false, os.NewSyscallError("epoll_wait", errno)
+	}
+	w.unread = n > 0 && w.output >= 0 && w.ready.Fd == w.output
+	return interrupted, nil
 }
 
 // sleep waits for the time, or a signal.
 func (w *waiter) sleep(d time.Duration) {
+	if w.poller != nil {
+		w.sleepShared(d)
+		return
+	}
 	began := w.begin()
 	w.spec = unix.NsecToTimespec(int64(d)) // the kernel changes it
 	wakes, spec := uintptr(unsafe.Pointer(&w.wakes[0])), uintptr(unsafe.Pointer(&w.spec))
@@ -181,6 +231,17 @@ func (w *waiter) sleep(d time.Duration) {
 	}
 	if w.late != nil && time.Since(began) > d+tooLate {
 		w.late()
+	}
+}
+
+// sleepShared is sleep where the poller waits: it holds no thread either.
+func (w *waiter) sleepShared(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.nudge:
+		w.signal() // also to the next wait
 	}
 }
 

@@ -29,6 +29,30 @@ type Pace struct {
 	// the pipe any more. Otherwise the program would learn of it only when it writes the
 	// next event, which may never come.
 	Output *os.File
+
+	// Poller, if not nil, waits for this reader together with others. A wait then holds no
+	// thread, and none is short.
+	Poller Poller
+}
+
+// Poller waits for many readers at once.
+type Poller interface {
+	// Add takes in a descriptor that epoll can wait for.
+	Add(fd int) (Waiter, error)
+}
+
+// Waiter waits for one descriptor. One goroutine at a time may wait.
+type Waiter interface {
+	// Wait waits until the descriptor can be read. It may also end without a reason.
+	Wait() (Wake, error)
+	// Remove takes the descriptor out, before it is closed.
+	Remove()
+}
+
+// Wake is the end of a wait.
+type Wake struct {
+	At          time.Time // when it ended; its reader may run later
+	Interrupted bool      // what is there may have come while the process was stopped
 }
 
 type key struct{}
