@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"mptcpctl/internal/pace"
+	"mptcpctl/internal/poller"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 )
@@ -32,7 +34,12 @@ func (h *Hosts) Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error] {
 		}
 		ctx, cancel := context.WithCancel(ctx)
 		r := &hostsReading{hosts: h, failed: make(chan error, 1), quit: make(chan struct{}), read: make(chan struct{})}
-		r.begin(ctx)
+		if err := r.begin(ctx); err != nil {
+			cancel()
+			yield(nil, err)
+			return
+		}
+		defer r.poller.Close()
 		defer r.end() // who closes the sockets after this finds nobody at them
 		defer close(r.quit)
 		defer cancel()
@@ -62,6 +69,7 @@ const underWay = 10 * time.Second
 // hostsReading is one iteration of Batches.
 type hostsReading struct {
 	hosts  *Hosts
+	poller *poller.Poller // waits for the members' own listeners
 	tasks  sync.WaitGroup
 	failed chan error
 	quit   chan struct{} // closed when nobody takes batches any more
@@ -69,8 +77,11 @@ type hostsReading struct {
 }
 
 // begin reads all namespaces, and looks for others.
-func (r *hostsReading) begin(ctx context.Context) {
+func (r *hostsReading) begin(ctx context.Context) (err error) {
 	h := r.hosts
+	if r.poller, err = poller.New(); err != nil {
+		return err
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.follow = func(m *member) { r.readMember(ctx, m) }
@@ -81,6 +92,7 @@ func (r *hostsReading) begin(ctx context.Context) {
 		r.tasks.Go(func() { r.readMain(ctx) })
 	}
 	r.tasks.Go(func() { h.rescan(ctx) })
+	return nil
 }
 
 // finish waits until all that had come is read.
@@ -126,7 +138,7 @@ func (r *hostsReading) readMember(ctx context.Context, m *member) {
 	if !m.direct || m.Listener() == nil {
 		return
 	}
-	ctx, m.stop = context.WithCancel(ctx)
+	ctx, m.stop = context.WithCancel(pace.With(ctx, r.together(ctx)))
 	read := make(chan struct{})
 	m.read = read
 	r.tasks.Go(func() {
@@ -134,6 +146,13 @@ func (r *hostsReading) readMember(ctx context.Context, m *member) {
 		r.readOwn(m, m.Listener().Batches(ctx))
 		r.readOwn(m, m.Listener().Queued())
 	})
+}
+
+// together returns the pace of a member's own listener: all of them wait on one thread.
+func (r *hostsReading) together(ctx context.Context) pace.Pace {
+	asked := pace.Of(ctx)
+	asked.Dedicated, asked.Poller = false, r.poller
+	return asked
 }
 
 // readOwn hands on what a member's own listener gives, to its end.

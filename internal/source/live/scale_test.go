@@ -15,6 +15,7 @@ import (
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/source/gather"
 	"mptcpctl/internal/source/live"
+	"mptcpctl/internal/uapi"
 	"mptcpctl/mptcp"
 	"mptcpctl/pathmanager"
 
@@ -27,7 +28,14 @@ const manyNamespaces = 100
 // crowd is a world of so many namespaces, each with an endpoint.
 func crowd(t *testing.T, n int) *world {
 	t.Helper()
-	w := newWorld(t)
+	w, _ := crowded(t, n)
+	return w
+}
+
+// crowded returns a crowd with its namespaces.
+func crowded(t *testing.T, n int) (w *world, all []*lab.Namespace) {
+	t.Helper()
+	w = newWorld(t)
 	for i := range n {
 		ns, err := lab.NewNamespace()
 		if err != nil {
@@ -48,8 +56,9 @@ func crowd(t *testing.T, n int) *world {
 		if err = errors.Join(err, w.name(ns.Path(), fmt.Sprint("crowd-", i))); err != nil {
 			t.Fatal(err)
 		}
+		all = append(all, ns)
 	}
-	return w
+	return w, all
 }
 
 // threads counts the threads of this process.
@@ -91,6 +100,58 @@ func TestFactsOfManyNamespaces(t *testing.T) {
 			t.Fatalf("%s: %s with a window of %v", views[i].Netns(), facts[i].Netns, facts[i].MPTCP.Window)
 		}
 	}
+}
+
+// TestListenersOfManyNamespacesShareAThread: those of namespaces without a number have a
+// socket each, which holds no thread while it waits, and hears all the same.
+func TestListenersOfManyNamespacesShareAThread(t *testing.T) {
+	labtest.NeedListenerEvents(t)
+	w, all := crowded(t, manyNamespaces)
+	hosts := w.dial(t, &pathmanager.ListenConfig{})
+	before := threads()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	heard := map[string]bool{}
+	told := make(chan error, 1)
+	go func() { told <- eventInEach(all) }()
+	for batch, err := range hosts.Batches(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range batch {
+			heard[batch[i].Netns] = true
+		}
+		if len(heard) == manyNamespaces && ctx.Err() == nil {
+			time.Sleep(50 * time.Millisecond) // they wait again: each on its thread, if it had one
+			if extra := threads() - before; extra > 20 {
+				t.Errorf("%d more threads for %d namespaces", extra, manyNamespaces)
+			}
+			cancel()
+		}
+	}
+	if err := <-told; err != nil {
+		t.Fatal(err)
+	}
+	if len(heard) < manyNamespaces {
+		t.Errorf("events of %d namespaces, want %d", len(heard), manyNamespaces)
+	}
+}
+
+// eventInEach opens and closes a listener in each of the namespaces.
+func eventInEach(all []*lab.Namespace) error {
+	for _, ns := range all {
+		err := ns.Do(func() error {
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, uapi.IPPROTO_MPTCP)
+			if err != nil {
+				return err
+			}
+			return errors.Join(unix.Listen(fd, 1), unix.Close(fd))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // TestFactsOfManyEndWithTheContext: it takes no second, wherever they are.
