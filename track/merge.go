@@ -118,6 +118,9 @@ func (t *Tracker) merge(r *record, c *mptcp.Connection, depth mergeDepth) (missi
 	r.Since, r.FallbackCause = held.Since, held.FallbackCause
 	r.Side = orSide(held.Side, c.Side)
 	r.Fallback = held.Fallback || c.Fallback
+	if !held.Pair.IsZero() {
+		r.Pair = held.Pair // it never changes, and after a fallback the kernel does not tell it
+	}
 	if !dump.Unaddressed(&held) {
 		r.Local, r.Remote = held.Local, held.Remote
 	}

@@ -86,6 +86,7 @@ type detail struct {
 	cookie               uint64
 	inode, uid           uint32
 	limits               mptcp.ConnectionLimits
+	pair                 mptcp.Pair
 	ages                 [3]uint16 // of the last data sent, data received, acknowledgement
 }
 
@@ -136,7 +137,7 @@ func (f *figures) unpack(s *mptcp.Subflow) {
 func packDetail(c *mptcp.Connection) detail {
 	return detail{
 		sent: c.BytesSent, received: c.BytesReceived, retransmitted: c.BytesRetransmitted, acked: c.BytesAcked,
-		cookie: c.Cookie, inode: c.Inode, uid: c.UID, limits: c.Limits,
+		cookie: c.Cookie, inode: c.Inode, uid: c.UID, limits: c.Limits, pair: c.Pair,
 		ages: [3]uint16{packAge(c.LastDataSentMS), packAge(c.LastDataRecvMS), packAge(c.LastAckRecvMS)},
 	}
 }
@@ -144,7 +145,7 @@ func packDetail(c *mptcp.Connection) detail {
 // unpack fills in what packDetail kept.
 func (d *detail) unpack(c *mptcp.Connection) {
 	c.BytesSent, c.BytesReceived, c.BytesRetransmitted, c.BytesAcked = d.sent, d.received, d.retransmitted, d.acked
-	c.Cookie, c.Inode, c.UID, c.Limits = d.cookie, d.inode, d.uid, d.limits
+	c.Cookie, c.Inode, c.UID, c.Limits, c.Pair = d.cookie, d.inode, d.uid, d.limits, d.pair
 	c.LastDataSentMS, c.LastDataRecvMS, c.LastAckRecvMS = unpackAge(
 		d.ages[0],
 	), unpackAge(

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"net/netip"
+	"strings"
 
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
@@ -191,7 +192,7 @@ func (s *subject) asListener(n *node) (truth, bool) {
 	switch n.kind {
 	case kindState:
 		return known(stateSet(n.number).has(mptcp.StateListen)), true
-	case kindToken, kindFallback, kindBackup, kindID:
+	case kindToken, kindPair, kindFallback, kindBackup, kindID:
 		return no, true
 	case kindSubflows:
 		return known(n.op.holds(0, n.number)), true
@@ -295,6 +296,8 @@ func fromConnection(n *node, c *mptcp.Connection) truth {
 		return known(stateSet(n.number).has(c.State))
 	case kindToken:
 		return known(uint64(c.Token) == n.number)
+	case kindPair:
+		return known(strings.HasPrefix(c.Pair.String(), n.text))
 	case kindFallback:
 		return known(c.Fallback)
 	case kindSubflows:

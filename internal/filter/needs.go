@@ -35,6 +35,9 @@ func (e *Expr) NeedsSubflows() bool {
 	return e.uses(kindAddress, kindDevice, kindSubflows, kindBackup, kindID, kindFamily)
 }
 
+// NeedsDetails reports whether the answer depends on what brief lists leave out.
+func (e *Expr) NeedsDetails() bool { return e.uses(kindPair) }
+
 // NeedsEvents reports whether a term can be answered for events only, so that the
 // expression makes no sense for a list of connections.
 func (e *Expr) NeedsEvents() bool { return e.uses(kindEvent, kindReason, kindErrno) }

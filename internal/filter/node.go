@@ -20,6 +20,7 @@ const (
 	kindAddress
 	kindDevice
 	kindToken
+	kindPair
 	kindFallback
 	kindSubflows
 	kindProcess
@@ -171,6 +172,8 @@ func (n *node) term() string {
 		return "dev " + quote(n.text)
 	case kindToken:
 		return "token " + mptcp.Token(n.number).String()
+	case kindPair:
+		return "pair " + n.text
 	case kindFallback:
 		return "fallback"
 	case kindSubflows:

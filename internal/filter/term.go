@@ -65,6 +65,12 @@ func Terms() []Term {
 			Meaning:  "the connection with this token",
 			parse:    parseList(readToken, "a token of up to 8 hexadecimal digits"),
 		},
+		{
+			Word:     "pair",
+			Argument: "HEX[,HEX...]",
+			Meaning:  "the connection with this name, which both ends compute; the first digits will do",
+			parse:    parseList(readPair, "up to 32 hexadecimal digits"),
+		},
 		{Word: "fallback", Meaning: "the connection fell back to TCP", parse: parseFlag(kindFallback)},
 		{
 			Word:     "subflows",
@@ -352,6 +358,15 @@ func readProcess(text string) (node, bool) {
 func readToken(text string) (node, bool) {
 	t, err := mptcp.ParseToken(text)
 	return node{kind: kindToken, number: uint64(t)}, err == nil
+}
+
+// readPair reads the first digits of a pair.
+func readPair(text string) (node, bool) {
+	text = strings.ToLower(text)
+	if text == "" || len(text) > 2*len(mptcp.Pair{}) || strings.Trim(text, "0123456789abcdef") != "" {
+		return node{}, false
+	}
+	return node{kind: kindPair, text: text}, true
 }
 
 // firstDerived is what the kinds of derived events are numbered from: behind the

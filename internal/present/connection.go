@@ -100,6 +100,9 @@ func (f *ConnectionText) appendConnectionDetails(b []byte, c *mptcp.Connection) 
 	if c.Checksum {
 		b = append(b, " checksum"...)
 	}
+	if !c.Pair.IsZero() {
+		b = append(append(b, " pair "...), c.Pair.String()...)
+	}
 	b = appendField(b, " uid ", uint64(c.UID))
 	b = appendField(b, " ino ", uint64(c.Inode))
 	b = append(b, " sk "...)

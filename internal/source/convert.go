@@ -41,6 +41,13 @@ func FillConnection(row *mptcp.Connection, c *sockdiag.Connection) {
 	}
 }
 
+// FillPair fills in the pair of the connection as the kernel tells it, and reports whether it
+// is sure: see [sockdiag.Info.Pair].
+func FillPair(row *mptcp.Connection, c *sockdiag.Connection) (sure bool) {
+	row.Pair, sure = c.Info.Pair(c.State)
+	return sure || row.Pair.IsZero()
+}
+
 // SubflowRow returns the TCP socket as a subflow, with what ties it to its
 // connection.
 func SubflowRow(s *sockdiag.Subflow) track.SubflowRow {

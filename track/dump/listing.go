@@ -24,7 +24,7 @@ type Listing struct {
 	// Subflows. It must be complete before [Listing.All].
 	Facts Snapshot
 
-	// Brief leaves out what only a close look needs: Cookie, UID, Limits, Checksum,
+	// Brief leaves out what only a close look needs: Cookie, UID, Limits, Checksum, Pair,
 	// the ages, BytesRetransmitted and BytesAcked of connections; Cookie, Inode,
 	// TokenRemote, MinRTTMicros, LastDataSentMS and Lost of subflows. Set it
 	// before the first connection is added.
@@ -82,6 +82,7 @@ type connectionDetail struct {
 	uid                          uint32
 	ages                         [3]uint32
 	limits                       mptcp.ConnectionLimits
+	pair                         mptcp.Pair
 	checksum                     bool
 }
 
@@ -179,6 +180,7 @@ func (l *Listing) AddConnection(c *mptcp.Connection) {
 	*l.connectionDetails.Add() = connectionDetail{
 		cookie: c.Cookie, retransmitted: c.BytesRetransmitted, acked: c.BytesAcked, uid: c.UID,
 		ages: [3]uint32{c.LastDataSentMS, c.LastDataRecvMS, c.LastAckRecvMS}, limits: c.Limits, checksum: c.Checksum,
+		pair: c.Pair,
 	}
 }
 
@@ -198,7 +200,7 @@ func (l *Listing) load(number int, c *mptcp.Connection) {
 	d := l.connectionDetails.At(number)
 	c.Cookie, c.BytesRetransmitted, c.BytesAcked, c.UID = d.cookie, d.retransmitted, d.acked, d.uid
 	c.LastDataSentMS, c.LastDataRecvMS, c.LastAckRecvMS = d.ages[0], d.ages[1], d.ages[2]
-	c.Limits, c.Checksum = d.limits, d.checksum
+	c.Limits, c.Checksum, c.Pair = d.limits, d.checksum, d.pair
 }
 
 // AddSubflow adds a subflow. One that belongs to none of the connections is what is

@@ -224,7 +224,7 @@ func (h *Host) readConnections(ctx context.Context, s *track.Snapshot) error {
 // readMarked reads the connections, and enters the marks of their sockets where they are
 // told and wanted.
 func (h *Host) readMarked(ctx context.Context, s *track.Snapshot, marks map[mptcp.Token]uint32) error {
-	expected := h.sockets()
+	expected, pairs := h.sockets(), pairing{host: h}
 	for c, err := range h.diag.Connections(ctx, nil) {
 		if err != nil {
 			return err
@@ -236,6 +236,7 @@ func (h *Host) readMarked(ctx context.Context, s *track.Snapshot, marks map[mptc
 			marks[c.Info.Token] = c.Mark
 		}
 		s.Connections = append(s.Connections, source.Connection(h.netns, &c))
+		pairs.fill(ctx, &s.Connections[len(s.Connections)-1], &c)
 	}
 	return nil
 }
@@ -359,6 +360,9 @@ func (h *Host) Lookup(ctx context.Context, netns string, tokens []mptcp.Token) (
 			return nil, err
 		}
 		found = append(found, source.Connection(h.netns, &c))
+		if row := &found[len(found)-1]; !source.FillPair(row, &c) {
+			row.Pair = mptcp.Pair{} // a dump tells it
+		}
 	}
 	return found, nil
 }

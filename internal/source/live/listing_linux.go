@@ -46,11 +46,15 @@ func (h *Host) CheckSubflows(ctx context.Context) error { return h.diag.CheckSub
 
 func (h *Host) listConnections(ctx context.Context, l *track.Listing) error {
 	var row mptcp.Connection
+	pairs := pairing{host: h}
 	for c, err := range h.diag.EachConnection(ctx, nil) {
 		if err != nil {
 			return err
 		}
 		source.FillConnection(&row, c)
+		if !l.Brief {
+			pairs.fill(ctx, &row, c)
+		}
 		l.AddConnection(&row)
 	}
 	return nil

@@ -166,6 +166,7 @@ func (s *recorded) Snapshot(context.Context) (track.Snapshot, error) {
 			t.Listeners = append(t.Listeners, c.Local)
 		} else {
 			t.Connections = append(t.Connections, source.Connection(s.netns, c))
+			source.FillPair(&t.Connections[len(t.Connections)-1], c)
 		}
 	}
 	seen := map[uint64]bool{}
