@@ -41,6 +41,13 @@ func (p pair) close() {
 	unix.Close(p.server)
 }
 
+// mptcp reports whether the connection did not fall back.
+func (p pair) mptcp() bool {
+	const solMPTCP, mptcpInfo = 284, 1
+	_, err := unix.GetsockoptInt(p.client, solMPTCP, mptcpInfo) // EOPNOTSUPP after a fallback
+	return err == nil
+}
+
 // connect makes a connection to the listener and sends a byte each way.
 func connect(l, port int) (pair, error) {
 	c, err := socket()

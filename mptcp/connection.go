@@ -65,7 +65,7 @@ type ConnectionLimits struct {
 type Connection struct {
 	Token         Token       `json:"token"`
 	Pair          Pair        `json:"pair,omitzero"` // the name that both ends compute; none before Linux 6.5
-	Netns         string      `json:"netns"` // "" for the reader's own
+	Netns         string      `json:"netns"`         // "" for the reader's own
 	Family        Family      `json:"family"`
 	Side          Side        `json:"side"`
 	State         SocketState `json:"state"`
