@@ -61,9 +61,32 @@ func Read(ctx context.Context) (*Firewall, error) {
 // dumpAttempts is how often a dump is begun anew when something changed under it.
 const dumpAttempts = 5
 
-// disturbed reports whether others may have written to the socket, which anybody can who has
-// CAP_NET_ADMIN in the namespace: there was no room for the answer, or the library met a
-// message that is not the kernel's. Each attempt has a socket of its own.
+// open opens a socket that takes messages from the kernel alone, as it is connected to it
+// (netlink_getsockbyportid refuses all other senders): anybody who has CAP_NET_ADMIN in the
+// namespace, such as root of a container, could write to another one. What came before it
+// was connected is thrown away.
+func open() (*nl.SocketHandle, error) {
+	s, err := nl.Subscribe(unix.NETLINK_NETFILTER)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Connect(s.GetFd(), &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+	for err == nil || errors.Is(err, unix.ENOBUFS) {
+		_, _, err = unix.Recvfrom(s.GetFd(), nil, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+	}
+	if errors.Is(err, unix.EAGAIN) {
+		err = nil
+	}
+	if err = errors.Join(err, s.SetReceiveTimeout(&nl.SocketTimeoutTv)); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return &nl.SocketHandle{Socket: s}, nil
+}
+
+// disturbed reports whether others may have written to the socket all the same, as those can
+// that were at it when it was connected: there was no room for the answer, or the library met
+// a message that is not the kernel's. Each attempt has a socket of its own.
 func disturbed(err error) bool {
 	return err != nil && (errors.Is(err, unix.ENOBUFS) || strings.HasPrefix(err.Error(), "Wrong sender portid") ||
 		strings.HasPrefix(err.Error(), "Got short response"))
@@ -73,16 +96,22 @@ func disturbed(err error) bool {
 // others disturbed it.
 func dumpTables(kind int, family byte, attributes []byte) ([][]byte, error) {
 	for attempt := 1; ; attempt++ {
+		s, err := open()
+		if err != nil {
+			return nil, err
+		}
 		var messages [][]byte
 		size := 0
 		request := nl.NewNetlinkRequest(unix.NFNL_SUBSYS_NFTABLES<<8|kind, unix.NLM_F_DUMP)
 		request.AddRawData([]byte{family, unix.NFNETLINK_V0, 0, 0}) // struct nfgenmsg
 		request.AddRawData(attributes)
-		err := request.ExecuteIter(unix.NETLINK_NETFILTER, 0, func(m []byte) bool {
+		request.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_NETFILTER: s}
+		err = request.ExecuteIter(unix.NETLINK_NETFILTER, 0, func(m []byte) bool {
 			messages = append(messages, m)
 			size += len(m)
 			return size < mostBytes
 		})
+		s.Close()
 		interrupted := errors.Is(err, nl.ErrDumpInterrupted)
 		if !interrupted && !disturbed(err) {
 			return messages, err
