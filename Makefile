@@ -3,7 +3,7 @@ GO      ?= go
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all test test-kernels recordings churn check busy page-tools page-check page-format bench soak install dist package-test clean help
+.PHONY: all test test-kernels recordings churn check busy page-tools page-check page-format fuzz bench soak install dist package-test clean help
 
 all: ## build the binaries ./mptcpctl and ./mptcpctl-full, which has top and serve
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o . ./cmd/mptcpctl ./cmd/mptcpctl-full
@@ -35,6 +35,9 @@ page-format: ## format the page's scripts and styles
 
 busy: ## the tests three times in a row beside busy loops and listeners to events (ROUNDS=N: so often)
 	bash .ci/busy
+
+fuzz: ## every fuzz target for half a minute, recordings a million times (FUZZ=TIME or Nx; ARGS: some targets)
+	bash .ci/fuzz $(ARGS)
 
 bench: ## measure this code beside its peers; writes docs/performance.md (ARGS: see bench/run -h)
 	bash bench/run -out docs/performance.md $(ARGS)
