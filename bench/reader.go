@@ -100,7 +100,7 @@ func newClient(ns *lab.Namespace, address string) *client {
 
 // beside asks once a quarter of a second while work runs on this thread, and returns what
 // the work returned.
-func (c *client) beside(ctx context.Context, work func(context.Context) (int, error)) (int, error) {
+func (c *client) beside(ctx context.Context, work func(context.Context) (made, error)) (made, error) {
 	asking, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
@@ -112,10 +112,10 @@ func (c *client) beside(ctx context.Context, work func(context.Context) (int, er
 			time.Sleep(250 * time.Millisecond)
 		}
 	}()
-	n, err := work(ctx)
+	m, err := work(ctx)
 	stop()
 	<-ended
-	return n, err
+	return m, err
 }
 
 // ask takes one answer.

@@ -67,7 +67,7 @@ func (s *settings) soakBeside(ctx context.Context, ns *lab.Namespace) error {
 	}
 	defer slow.close()
 	client := newClient(ns, address)
-	var made int
+	var events made
 	var serving, monitoring growth
 	watched := monitor{name: ours, args: []string{s.tool("mptcpctl"), "monitor"}, ours: true}
 	tally, err := watched.keep(ctx, true, func(m *running) error {
@@ -76,7 +76,7 @@ func (s *settings) soakBeside(ctx context.Context, ns *lab.Namespace) error {
 		pause := min(s.soaking.time/soakRounds, time.Minute)
 		for round := 1; round <= soakFewest || time.Since(began) < s.soaking.time; round++ {
 			n, err := client.beside(ctx, soakRound)
-			made += n
+			events.least, events.most = events.least+n.least, events.most+n.most
 			if err != nil {
 				return err
 			}
@@ -96,50 +96,67 @@ func (s *settings) soakBeside(ctx context.Context, ns *lab.Namespace) error {
 	if err != nil {
 		return err
 	}
-	fmt.Print(s.soakReport(made, tally, client, &serving, &monitoring))
-	return errors.Join(tally.check(made), serving.check("serve"), monitoring.check("monitor"), client.check())
+	fmt.Print(s.soakReport(events, tally, client, &serving, &monitoring))
+	return errors.Join(events.check(tally), serving.check("serve"), monitoring.check("monitor"), client.check())
 }
 
-// soakRound makes the load of one round and returns how many events it made. The kernel has
-// room for a bounded number of tokens: beside very many connections some of the others are
-// plain TCP, which makes no event.
-func soakRound(ctx context.Context) (events int, err error) {
+// made is how many events the load made: at least and at most. The kernel has room for a
+// bounded number of tokens, so that beside very many connections some of the others fall
+// back, which makes six events like others, or none.
+type made struct{ least, most int }
+
+// check returns an error unless what was printed and what was lost are what was made.
+func (m made) check(t tally) error {
+	if sum := t.printed + t.lost; sum < m.least || sum > m.most {
+		return fmt.Errorf("the books are wrong: printed %d and lost %d of %s", t.printed, t.lost, m)
+	}
+	return nil
+}
+
+func (m made) String() string {
+	if m.least == m.most {
+		return fmt.Sprint(m.most)
+	}
+	return fmt.Sprintf("%d to %d", m.least, m.most)
+}
+
+// soakRound makes the load of one round.
+func soakRound(ctx context.Context) (m made, err error) {
 	l, port, err := listener()
 	if err != nil {
-		return 0, err
+		return m, err
 	}
 	defer unix.Close(l)
 	for range soakChurn {
 		p, err := connect(l, port)
 		if err != nil {
-			return 0, err
+			return m, err
 		}
 		if p.mptcp() {
-			events += 6
+			m.least += 6
 		}
+		m.most += 6
 		p.close()
 		if err := ctx.Err(); err != nil {
-			return 0, err
+			return m, err
 		}
 	}
-	if err := relisten(ctx, soakStorm, 0, nil); err != nil {
-		return 0, err
-	}
-	return events + 2 + soakStorm + 1, nil // with the listeners' own
+	const others = 2 + soakStorm + 1 // the listeners' own, and the storm
+	return made{m.least + others, m.most + others}, relisten(ctx, soakStorm, 0, nil)
 }
 
 // soakReport is the table for the documents.
-func (s *settings) soakReport(made int, t tally, c *client, serving, monitoring *growth) string {
+func (s *settings) soakReport(m made, t tally, c *client, serving, monitoring *growth) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s; %d connections held, %d events in storms of %d, %d readers that do not read\n\n",
-		s.soaking.time, s.soaking.connections, made, soakStorm, soakSlowReaders)
+	fmt.Fprintf(&b, "%s; %d connections held, %s events in storms of %d, %d readers that do not read\n\n",
+		s.soaking.time, s.soaking.connections, m, soakStorm, soakSlowReaders)
 	line(&b, []string{"", "serve", "monitor"})
 	line(&b, []string{"---", "---", "---"})
 	for i, part := range []string{"first", "second", "last"} {
 		a, z := serving.third(i), monitoring.third(i)
 		line(&b, []string{part + " third: most MB, descriptors, threads", a.String(), z.String()})
 	}
-	fmt.Fprintf(&b, "\nmonitor: %d events printed, %d reported as lost, of %d\n", t.printed, t.lost, made)
+	fmt.Fprintf(&b, "\nmonitor: %d events printed, %d reported as lost, of %s\n", t.printed, t.lost, m)
 	fmt.Fprintf(&b, "requests beside it: %d answered, %d refused as busy, %d failed; the slowest took %s\n",
 		c.answered, c.busy, c.failed, c.slowest.Round(time.Millisecond))
 	return b.String()

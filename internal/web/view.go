@@ -120,15 +120,22 @@ func (v *view) ordered(places []track.Place, column string, backwards bool) []tr
 		keys[i].place = p
 		fill(&keys[i], &r.At(p).Connection)
 	}
-	slices.SortStableFunc(keys, func(a, b sortKey) int {
+	// Numbers of keys are sorted, and not the keys, which are large to move. The numbers keep
+	// equal ones in their order: a stable sort takes more than twice as long.
+	order := make([]int32, len(keys))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int {
+		k, o := &keys[a], &keys[b]
 		if backwards {
-			return b.compare(&a)
+			k, o = o, k
 		}
-		return a.compare(&b)
+		return cmp.Or(k.compare(o), cmp.Compare(a, b))
 	})
 	sorted := make([]track.Place, len(keys))
-	for i := range keys {
-		sorted[i] = keys[i].place
+	for i, number := range order {
+		sorted[i] = keys[number].place
 	}
 	return sorted
 }
