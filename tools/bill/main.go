@@ -127,16 +127,17 @@ func (m *module) readLicence() error {
 }
 
 // identifier returns the SPDX identifier of a licence's text, "" for one that is not known.
+// Where a text offers the BSD licence among others, that is the one.
 func identifier(body []byte) string {
-	words := strings.Join(strings.Fields(string(body)), " ")
+	words := strings.ToLower(strings.Join(strings.Fields(string(body)), " "))
 	switch {
-	case strings.Contains(words, "Apache License Version 2.0"):
+	case strings.Contains(words, "apache license version 2.0"):
 		return "Apache-2.0"
-	case strings.Contains(words, "Permission is hereby granted, free of charge"):
+	case strings.Contains(words, "permission is hereby granted, free of charge"):
 		return "MIT"
-	case !strings.Contains(words, "Redistribution and use in source and binary forms"):
+	case !strings.Contains(words, "redistribution and use in source and binary forms"):
 		return ""
-	case strings.Contains(words, "Neither the name"):
+	case strings.Contains(words, "neither the name"), strings.Contains(words, "may not be used to endorse"):
 		return "BSD-3-Clause"
 	}
 	return "BSD-2-Clause"
