@@ -135,7 +135,7 @@ func (t *Tracker) sample(ctx context.Context) {
 		rows, err := t.rows(ctx, netns, tokens)
 		t.keepLook(err)
 		if err != nil {
-			return
+			continue
 		}
 		t.mu.Lock()
 		for _, token := range tokens {

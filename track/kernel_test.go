@@ -27,7 +27,8 @@ type fakeKernel struct {
 	lookups, dumps, samples int
 	duringDump              func() // runs after the tables were read, before the reader has them
 	dumpTime                time.Duration
-	fail                    error // of Snapshots, Lookup and Sample
+	fail                    error            // of Snapshots, Lookup and Sample
+	unread                  map[string]error // of single namespaces
 }
 
 type fakeNamespace struct {
@@ -138,11 +139,14 @@ func (k *fakeKernel) Snapshots(context.Context) ([]Snapshot, error) {
 	if k.fail != nil {
 		return nil, k.fail
 	}
-	out := k.dump()
+	out := slices.DeleteFunc(k.dump(), func(s Snapshot) bool { return k.unread[s.Netns] != nil })
 	if k.duringDump != nil {
 		f := k.duringDump
 		k.duringDump = nil
 		f()
+	}
+	for _, netns := range slices.Sorted(maps.Keys(k.unread)) {
+		return out, &Unread{Netns: []string{netns}, Err: k.unread[netns]}
 	}
 	return out, nil
 }

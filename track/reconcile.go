@@ -2,6 +2,7 @@ package track
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -23,6 +24,7 @@ type sweep struct {
 	why        reason
 	seen       []bool // by slot
 	covered    map[string]bool
+	unread     map[string]bool // namespaces of which nothing is said
 	incomplete map[string][]mptcp.Token
 	missing    map[string][]mptcp.Token
 	added      int
@@ -40,11 +42,17 @@ func (t *Tracker) reconcile(ctx context.Context, why reason) error {
 	now, took := t.clock.now(), time.Since(began)
 	// On a busy machine a dump takes longer, but costs no more processor time.
 	t.reconciler.dumped(now, min(took, processTime()-used))
-	if err != nil {
+	partly := unread(err)
+	if err != nil && partly == nil {
 		return err
 	}
 	t.reconciler.compare(why, now)
-	s := &sweep{why: why, covered: make(map[string]bool)}
+	s := &sweep{why: why, covered: make(map[string]bool), unread: make(map[string]bool)}
+	if partly != nil {
+		for _, netns := range partly.Netns {
+			s.unread[netns] = true
+		}
+	}
 	s.incomplete, s.missing = make(map[string][]mptcp.Token), make(map[string][]mptcp.Token)
 	t.placeNamespaces(s, snapshots)
 	t.readAllCounters(ctx)
@@ -53,20 +61,16 @@ func (t *Tracker) reconcile(ctx context.Context, why reason) error {
 	}
 	t.unseen(s)
 	for netns, tokens := range s.missing {
-		if err := t.sweepMissing(ctx, s, netns, tokens); err != nil {
-			return err
-		}
+		err = errors.Join(err, t.sweepMissing(ctx, s, netns, tokens))
 	}
 	for netns, tokens := range s.incomplete {
-		if err := t.sweepIncomplete(ctx, netns, tokens); err != nil {
-			return err
-		}
+		err = errors.Join(err, t.sweepIncomplete(ctx, netns, tokens))
 	}
 	t.reconciler.compared(now, took)
 	if why == afterLoss {
 		t.resynced(s)
 	}
-	return nil
+	return err
 }
 
 // placeNamespaces stores the facts of the namespaces, and drops namespaces that are gone.
@@ -84,6 +88,12 @@ func (t *Tracker) placeNamespaces(s *sweep, snapshots []Snapshot) {
 		}
 		list = putNamespace(list, n)
 		s.covered[n.snapshot.Netns] = true
+	}
+	for netns := range s.unread {
+		if before := findNamespace(t.namespaces, netns); before != nil {
+			list = putNamespace(list, before)
+			s.covered[netns] = true
+		}
 	}
 	t.namespaces = list
 	t.deriver.forget(s.covered)
@@ -144,9 +154,11 @@ func (t *Tracker) unseen(s *sweep) {
 			continue
 		}
 		c := t.table.core.At(slot)
-		if netns := t.table.locals.At(c.local).netns; s.covered[netns] {
+		switch netns := t.table.locals.At(c.local).netns; {
+		case s.unread[netns]: // it may be there still
+		case s.covered[netns]:
 			s.missing[netns] = append(s.missing[netns], mptcp.Token(c.token))
-		} else {
+		default:
 			gone = append(gone, slot)
 		}
 	}

@@ -26,7 +26,9 @@ type Source interface {
 	Batches(ctx context.Context) iter.Seq2[[]mptcp.Event, error]
 
 	// Snapshots dumps everything, one Snapshot for each network namespace. A
-	// namespace that is not in the answer is gone, with all its connections.
+	// namespace that is not in the answer is gone, with all its connections. Where the
+	// error is an [*Unread] the answer has all namespaces but those that it names, of
+	// which the tracker keeps what it knows.
 	Snapshots(ctx context.Context) ([]Snapshot, error)
 
 	// Lookup asks the kernel for these connections of a namespace one by one,

@@ -471,3 +471,54 @@ func TestLookLeavesClosedItsTime(t *testing.T) {
 		}
 	})
 }
+
+// A namespace that cannot be read is as it was, until it can be read again. The others go on,
+// also where it cannot be read from the start.
+func TestUnreadNamespaceIsKeptAndReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("broken")
+		k := newFakeKernel()
+		put := func(netns string, token mptcp.Token) {
+			c := connection(token, "10.0.0.1:80", "10.0.0.2:4000")
+			c.Netns = netns
+			k.namespace(netns).connections[token] = &c
+		}
+		put("a", 1)
+		put("b", 2)
+		k.namespace("never")
+		k.unread = map[string]error{"never": broken}
+		tracker, stop := run(t, k, &Config{Reconcile: time.Second})
+		check := func(what string, want error, namespaces int, tokens ...mptcp.Token) {
+			t.Helper()
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			s := tracker.State()
+			var live []mptcp.Token
+			for c := range s.Connections() {
+				live = append(live, c.Token)
+			}
+			slices.Sort(live)
+			if !errors.Is(s.Err(), want) || len(s.Namespaces()) != namespaces || !slices.Equal(live, tokens) {
+				t.Errorf("%s: error %v, %d namespaces, connections %v", what, s.Err(), len(s.Namespaces()), live)
+			}
+		}
+		change := func(unread map[string]error, f func()) {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			k.unread = unread
+			f()
+		}
+		check("from the start", broken, 3, 1, 2) // that of the reader is the third
+		change(map[string]error{"a": broken}, func() {
+			delete(k.namespace("a").connections, 1)
+			delete(k.namespace("b").connections, 2)
+			put("b", 3)
+		})
+		check("later", broken, 4, 1, 3)
+		change(nil, func() {})
+		check("at the end", nil, 4, 3)
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}

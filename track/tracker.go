@@ -207,9 +207,11 @@ func unlessDone(ctx context.Context, err error) error {
 
 // start takes the first dump.
 func (t *Tracker) start(ctx context.Context) error {
-	if err := t.reconcile(ctx, first); err != nil {
+	err := t.reconcile(ctx, first)
+	if err != nil && unread(err) == nil {
 		return err
 	}
+	t.keep(err)
 	if t.config.Sample > 0 {
 		t.sampler.begin()
 		if t.clock.recording == nil {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -73,7 +74,7 @@ func (a *app) wait(ctx context.Context, inv *grammar.Invocation) error {
 	woken := wakeups(ctx, inv.Options.AllNetns)
 	for {
 		snapshots, err := from.Snapshots(parent)
-		if err != nil {
+		if _, some := errors.AsType[*track.Unread](err); err != nil && !some { // what is left out was told
 			return fmt.Errorf("wait: %w", err)
 		}
 		connections, err := lookIn(parent, inv, from.Views()[0], expr, snapshots...)

@@ -215,5 +215,10 @@ func (s *Server) Ready() error {
 	if len(state.Namespaces()) == 0 {
 		return errors.New("the kernel has not been read yet")
 	}
+	// One namespace of many is no reason to take the server out of service: the summary
+	// tells of it.
+	if _, some := errors.AsType[*track.Unread](state.Err()); some {
+		return nil
+	}
 	return state.Err()
 }

@@ -12,7 +12,8 @@ import (
 )
 
 // Snapshots dumps all namespaces. Where nobody reads Batches it looks for those that
-// came and went.
+// came and went. One that cannot be read is told, once, and left out; the error is a
+// [*track.Unread] then. Where none can be read there is no answer.
 func (h *Hosts) Snapshots(ctx context.Context) ([]track.Snapshot, error) {
 	if err := h.refresh(ctx); err != nil {
 		return nil, err
@@ -25,16 +26,28 @@ func (h *Hosts) Snapshots(ctx context.Context) ([]track.Snapshot, error) {
 		return nil, err
 	}
 	var snapshots []track.Snapshot
+	var unread track.Unread
 	for i, m := range members {
 		switch err := failed[i]; {
-		case errors.Is(err, fs.ErrClosed):
-			continue // it has gone meanwhile
+		case err != nil && h.member(m.inode) != m: // it has gone meanwhile
 		case err != nil:
-			return nil, fmt.Errorf("network namespace %s: %w", m.netns, err)
+			if unread.Netns = append(unread.Netns, m.netns); unread.Err == nil {
+				unread.Err = err
+			}
+			h.warn("dump "+m.netns, fmt.Errorf(
+				"network namespace %s is left out until it can be read again: %w", m.netns, err))
+		default:
+			h.forget("dump " + m.netns)
+			snapshots = append(snapshots, read[i])
 		}
-		snapshots = append(snapshots, read[i])
 	}
-	return snapshots, nil
+	switch {
+	case unread.Err == nil:
+		return snapshots, nil
+	case len(snapshots) == 0:
+		return nil, fmt.Errorf("network namespace %s: %w", unread.Netns[0], unread.Err)
+	}
+	return snapshots, &unread
 }
 
 // Lookup asks the namespace for single connections.

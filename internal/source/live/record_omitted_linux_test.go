@@ -1,8 +1,10 @@
 package live
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,10 +13,12 @@ import (
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/sockdiag"
+	"mptcpctl/track"
 )
 
 // TestRecordLeavesOutWhatCannotBeRead: a namespace that cannot be read does not end the
-// recording of the others. It is told once, and again after it could be read in between.
+// recording of the others, nor what follows their state. It is told once, and again after it
+// could be read in between.
 func TestRecordLeavesOutWhatCannotBeRead(t *testing.T) {
 	own, other := labtest.MPTCP(t), labtest.MPTCP(t)
 	process, err := other.StartProcess(t.Context(), lab.ProcessConfig{Args: []string{"sleep", "3600"}})
@@ -82,5 +86,26 @@ func TestRecordLeavesOutWhatCannotBeRead(t *testing.T) {
 	round(2, 0)
 	broken.diag.Close()
 	round(1, 1)
+
+	// The same for the commands that follow all namespaces.
+	snapshots := func(wantRead, wantTold int) {
+		t.Helper()
+		told = nil
+		read, err := r.hosts.Snapshots(t.Context())
+		unread, _ := errors.AsType[*track.Unread](err)
+		if (unread == nil) != (wantRead == 2) || err != nil && unread == nil || len(read) != wantRead ||
+			len(told) != wantTold {
+			t.Errorf("%d namespaces read, %v, told %q; want %d and %d warnings", len(read), err, told, wantRead, wantTold)
+		}
+		if unread != nil && !slices.Equal(unread.Netns, []string{broken.netns}) {
+			t.Errorf("unread: %q", unread.Netns)
+		}
+	}
+	snapshots(1, 1)
+	snapshots(1, 0)
+	reopen()
+	snapshots(2, 0)
+	broken.diag.Close()
+	snapshots(1, 1)
 	reopen()
 }
