@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/nlmsg"
@@ -122,12 +123,35 @@ func newGround(t *testing.T) *ground {
 	must("host", g.host.Do(func() error { return g.buildHost() }))
 	must("peer", g.peer.Do(func() error { return g.buildPeer() }))
 	must("neighbours", g.host.Do(func() error { return g.meet() }))
+	await.True(t, "the wire carries packets both ways", func() bool { return g.carries(t) })
 	t.Cleanup(func() {
 		for _, fd := range []int{g.filter, g.raw4, g.raw6, g.tap, g.beside} {
 			unix.Close(fd)
 		}
 	})
 	return g
+}
+
+// carries reports whether the wire carries packets: the kernel drops what is sent until it has
+// given the link its queue, which a task of its own does when the link is up.
+func (g *ground) carries(t *testing.T) bool {
+	t.Helper()
+	const probe = 1 << 31 // no world has this sequence number
+	p := &Packet{
+		Source: netip.AddrPortFrom(here4, 9), Destination: netip.AddrPortFrom(there4, 9), Flags: 0x02,
+	}
+	if err := g.sendRaw(g.raw4, p, segmentOf(p, probe, 0)); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := g.tapped(t, probe, unix.MSG_DONTWAIT)
+	mark := make([]byte, 60)
+	binary.BigEndian.PutUint16(mark[12:], protocolMark)
+	binary.BigEndian.PutUint32(mark[14:], probe)
+	if err := g.write(g.beside, g.peerIndex, mark); err != nil {
+		t.Fatal(err)
+	}
+	_, in := g.tapped(t, probe, unix.MSG_DONTWAIT)
+	return out.arrives && in
 }
 
 func (g *ground) buildHost() error {
