@@ -136,6 +136,9 @@ func TestReadyOnlyOnceTheKernelWasRead(t *testing.T) {
 	if got := ask(idle, "/readyz"); got.Code != http.StatusServiceUnavailable {
 		t.Errorf("before the first state: %d", got.Code)
 	}
+	if got := ask(idle, "/api/v1/connections/-/00001001"); got.Code != http.StatusServiceUnavailable {
+		t.Errorf("a connection before the first state: %d", got.Code)
+	}
 	if got := ask(idle, "/healthz"); got.Code != http.StatusOK {
 		t.Errorf("healthy before the first state: %d", got.Code)
 	}
@@ -221,6 +224,7 @@ func provoke(w *world, pattern string) map[string]*httptest.ResponseRecorder {
 		method = http.MethodHead // a stream has no end
 	}
 	note(request(w.server, method, target, proof...))
+	note(request(w.server, method, strings.Replace(target, "00001001", "deadbeef", 1), proof...))
 	note(request(w.server, method, target))
 	note(request(w.server, http.MethodPost, target, proof...))
 	note(request(w.server, method, target, append(proof, "Host", "evil.example")...))

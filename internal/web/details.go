@@ -50,6 +50,10 @@ func (s *Server) serveConnection(w http.ResponseWriter, r *http.Request) {
 	}
 	state := s.config.Tracker.State()
 	key, ok := find(state, netns, token, r.URL.Query().Get("instance"))
+	if !ok && len(state.Namespaces()) == 0 {
+		busy(w, "the kernel has not been read yet") // a page asks again that was open before a restart
+		return
+	}
 	if !ok {
 		fail(w, http.StatusNotFound, "there is no connection with token "+token.String()+", and none ended recently")
 		return
