@@ -315,6 +315,9 @@ func (v *view) unusedAnnouncement(c *mptcp.Connection, entry *ledger.Entry) Find
 	if entry.Remote.IsValid() {
 		f.Subject.Remote = entry.Remote
 	}
+	if entry.May(ledger.Ended) { // perhaps because an endpoint was deleted
+		f.Title = what + " has no subflow: its join failed or its subflow ended, and the kernel will not retry it"
+	}
 	switch {
 	case entry.Is(ledger.NotPossible) && entry.May(ledger.NoRoute):
 		f.Rule, f.Title = rule.NoRoute, "the peer announced an address, and no route leads there"
