@@ -93,7 +93,7 @@ func (c *Client) listenDestroyed() (*destroyListener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &destroyListener{file: os.NewFile(uintptr(fd), "sock_diag"), buf: make([]byte, bufferSize)}
+	l := &destroyListener{file: os.NewFile(uintptr(fd), "sock_diag"), buf: make([]byte, destroyedSize)}
 	l.raw, err = l.file.SyscallConn()
 	if err != nil {
 		l.file.Close()
@@ -101,6 +101,10 @@ func (c *Client) listenDestroyed() (*destroyListener, error) {
 	}
 	return l, nil
 }
+
+// destroyedSize holds what the kernel says of one socket that ended, several times over. A
+// listener keeps it, and there may be one in each of thousands of namespaces.
+const destroyedSize = 8 << 10
 
 // openGroups opens a socket in both groups of ended TCP sockets.
 func openGroups(size int) (int, error) {

@@ -57,7 +57,7 @@ func entering(n hostnet.NamedNamespace, err error) error {
 const (
 	descriptorsEach = 12
 	descriptorsKept = 1200
-	mostMembers     = 4096 // each may hold a thread, of which Go has 10,000 at most
+	mostMembers     = 4096 // each takes a third of a megabyte for its sockets' buffers
 )
 
 // room returns how many more namespaces may be opened before the process has as many
