@@ -261,7 +261,7 @@ var imports = map[string][]string{
 	},
 
 	"internal/features":   {"mptcp", "pathmanager", "sockdiag", "counters", "internal/force", "internal/thread", "internal/uapi"},
-	"internal/pathadvice": {"mptcp", "counters", "hostnet", "internal/present", "internal/shell"},
+	"internal/pathadvice": {"mptcp", "ledger", "counters", "hostnet", "internal/present", "internal/shell"},
 
 	"internal/cli/line": {
 		"mptcp",

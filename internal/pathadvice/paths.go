@@ -31,7 +31,7 @@ func (a *Advice) Of(report hostnet.PathReport, endpoints []mptcp.Endpoint, limit
 		Paths:        []present.Path{},
 		Commands:     []string{},
 	}
-	wanted := uint32(0)
+	planned := slices.Clone(endpoints)
 	chosen := choose(report.Paths, endpoints)
 	for _, p := range report.Paths {
 		path := present.Path{Path: p}
@@ -44,16 +44,18 @@ func (a *Advice) Of(report hostnet.PathReport, endpoints []mptcp.Endpoint, limit
 		}
 		if p.Usable && !p.Initial {
 			a.advise(&path, e, found, chosen[linkOf(p)])
-		}
-		if path.Endpoint != nil && !p.Initial || path.Command != "" {
-			wanted++
+			if why := a.unused(&report, e, endpoints, limits.Subflows); found && why != "" {
+				path.Notes = append(path.Notes, "its endpoint makes no subflow on new connections: "+why)
+			}
 		}
 		if path.Command != "" {
 			answer.Commands = append(answer.Commands, path.Command)
+			planned = append(slices.DeleteFunc(planned, func(o mptcp.Endpoint) bool { return found && o.ID == e.ID }),
+				mptcp.Endpoint{Address: p.Address, IfIndex: int32(p.IfIndex), Flags: mptcp.FlagSubflow})
 		}
 		answer.Paths = append(answer.Paths, path)
 	}
-	if wanted > limits.Subflows {
+	if wanted := a.joins(&report, planned); wanted > limits.Subflows {
 		answer.Commands = slices.Insert(
 			answer.Commands, 0, a.Inside(fmt.Sprintf("mptcpctl limits set subflows %d", wanted)),
 		)
