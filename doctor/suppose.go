@@ -107,15 +107,16 @@ func CheckEndpoint(supposed Facts, e mptcp.Endpoint) []Problem {
 	return problems
 }
 
-// startsOnly reports whether all connections start from the endpoint's address, which
-// is all that it asks for. Diagnose says so of a connection's only endpoint: beside
-// others it does no harm, but is of no use either.
+// startsOnly reports whether the endpoint makes no subflow on any of the connections, as the
+// ledger foresees it, because all start from its address, which is all that it asks for.
+// Diagnose says so of a connection's only endpoint: beside others it does no harm, but is of
+// no use either.
 func (v *view) startsOnly(e mptcp.Endpoint) bool {
-	if !e.Flags.CreatesSubflows() || e.Flags.JoinsAnnounced() || e.Flags.Has(mptcp.FlagSignal) || len(v.clients) == 0 {
+	if e.Flags.JoinsAnnounced() || e.Flags.Has(mptcp.FlagSignal) || len(v.clients) == 0 {
 		return false
 	}
 	for _, c := range v.clients {
-		if u, _ := useOf(c, e); u != initial {
+		if entry := v.entry(c, e); entry == nil || !entry.Certain() || !entry.May(ledger.FirstAddress) {
 			return false
 		}
 	}
