@@ -11,6 +11,7 @@ import (
 	"mptcpctl/internal/source/gather"
 	"mptcpctl/ledger"
 	"mptcpctl/mptcp"
+	"mptcpctl/track"
 )
 
 // account is what the ledger says of one state of a recording.
@@ -249,3 +250,29 @@ func TestLedgerOfAStrangeKernel(t *testing.T) {
 }
 
 func where(a netip.Addr) string { return fmt.Sprintf("endpoint %v", a) }
+
+// TestCertainFindingsShowFacts: on the recordings of all kernels a finding that is certain
+// shows a fact, and names no other cause that fits the same facts.
+func TestCertainFindingsShowFacts(t *testing.T) {
+	names, err := filepath.Glob("testdata/*/*.pcapng*")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no recordings: %v", err)
+	}
+	certain := 0
+	for _, name := range names {
+		for _, a := range accounts(t, name) {
+			for _, f := range doctor.Diagnose(a.facts).Findings {
+				if f.Confidence != track.Certain {
+					continue
+				}
+				certain++
+				if len(f.Evidence) == 0 || slices.Contains(f.Evidence, "") || len(f.Alternatives) > 0 {
+					t.Errorf("%s: %s %q: evidence %q, alternatives %v", name, f.Rule, f.Title, f.Evidence, f.Alternatives)
+				}
+			}
+		}
+	}
+	if certain == 0 {
+		t.Error("no finding is certain")
+	}
+}
