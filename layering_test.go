@@ -126,6 +126,7 @@ var imports = map[string][]string{
 		"mptcp",
 		"internal/uapi",
 		"internal/netcat",
+		"ledger",
 		"track",
 		"counters",
 		"hostnet",

@@ -10,6 +10,7 @@ import (
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/source/gather"
 	"mptcpctl/internal/source/live"
+	"mptcpctl/ledger"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -96,19 +97,17 @@ func (p *Prober) find(ctx context.Context, local netip.AddrPort) (*mptcp.Connect
 
 // joinsOf tells for each endpoint what became of it.
 func joinsOf(c *mptcp.Connection, expected []mptcp.Endpoint, host *live.Host) (joins []present.ProbeJoin, up int) {
+	var paths ledger.Ledger
+	if c != nil {
+		paths = ledger.Of(ledger.Facts{Endpoints: expected, Connections: []mptcp.Connection{*c}})
+	}
 	for _, e := range expected {
 		j := present.ProbeJoin{Address: e.Address, State: JoinNone}
 		if e.IfIndex != 0 {
 			j.Device = host.DeviceName(e.IfIndex)
 		}
 		if c != nil {
-			switch s := c.SubflowFrom(e.Address); {
-			case s == nil:
-			case s.State == mptcp.SubflowPending:
-				j.State = JoinPending
-			case s.State.Up():
-				j.State = JoinUp
-			}
+			j.State = stateOf(paths.Join(c.Token, e.Address))
 		}
 		if j.State == JoinUp {
 			up++
@@ -116,6 +115,17 @@ func joinsOf(c *mptcp.Connection, expected []mptcp.Endpoint, host *live.Host) (j
 		joins = append(joins, j)
 	}
 	return joins, up
+}
+
+// stateOf is the state of a join by its stage: one that the peer has not confirmed is pending.
+func stateOf(e *ledger.Entry) string {
+	switch {
+	case e == nil || e.Subflow == nil:
+		return JoinNone
+	case e.Is(ledger.SynOut), e.Is(ledger.OneSided):
+		return JoinPending
+	}
+	return JoinUp
 }
 
 // reasons asks doctor why joins did not come up.

@@ -10,23 +10,32 @@ import (
 
 func TestStatesOfJoins(t *testing.T) {
 	address := netip.MustParseAddr("10.0.2.2")
-	subflow := func(local string, state mptcp.SubflowState, initial bool) mptcp.Subflow {
-		return mptcp.Subflow{Local: netip.MustParseAddrPort(local), State: state, Initial: initial}
+	server := netip.MustParseAddrPort("10.0.1.1:80")
+	with := func(local string, state mptcp.SubflowState, confirmed bool) *mptcp.Connection {
+		start := netip.MustParseAddrPort("10.0.1.2:1")
+		return &mptcp.Connection{
+			Token: 1, Family: mptcp.FamilyINET, Side: mptcp.SideClient, State: mptcp.StateEstablished,
+			Local: start, Remote: server, BytesReceived: 1,
+			Subflows: []mptcp.Subflow{
+				{Local: start, Remote: server, State: mptcp.SubflowEstablished, Initial: true, FullyEstablished: true},
+				{
+					Local: netip.MustParseAddrPort(local), Remote: server, State: state, TokenRemote: 2,
+					FullyEstablished: confirmed,
+				},
+			},
+		}
 	}
 	for name, c := range map[string]struct {
 		of   *mptcp.Connection
 		want string
 		up   int
 	}{
-		"the connection has ended": {nil, JoinNone, 0},
-		"only the initial subflow": {&mptcp.Connection{Subflows: []mptcp.Subflow{subflow("10.0.1.2:1", mptcp.SubflowEstablished, true)}}, JoinNone, 0},
-		"it is not confirmed yet":  {&mptcp.Connection{Subflows: []mptcp.Subflow{subflow("10.0.2.2:1", mptcp.SubflowPending, false)}}, JoinPending, 0},
-		"it is up":                 {&mptcp.Connection{Subflows: []mptcp.Subflow{subflow("10.0.2.2:1", mptcp.SubflowEstablished, false)}}, JoinUp, 1},
-		"it is up, as a mapped address": {
-			&mptcp.Connection{Subflows: []mptcp.Subflow{subflow("[::ffff:10.0.2.2]:1", mptcp.SubflowEstablished, false)}},
-			JoinUp,
-			1,
-		},
+		"the connection has ended":      {nil, JoinNone, 0},
+		"from another address":          {with("10.0.3.2:1", mptcp.SubflowEstablished, true), JoinNone, 0},
+		"its SYN is out":                {with("10.0.2.2:1", mptcp.SubflowPending, false), JoinPending, 0},
+		"it is up on one side only":     {with("10.0.2.2:1", mptcp.SubflowEstablished, false), JoinPending, 0},
+		"it is up":                      {with("10.0.2.2:1", mptcp.SubflowEstablished, true), JoinUp, 1},
+		"it is up, as a mapped address": {with("[::ffff:10.0.2.2]:1", mptcp.SubflowEstablished, true), JoinUp, 1},
 	} {
 		joins, up := joinsOf(c.of, []mptcp.Endpoint{{Address: address, Flags: mptcp.FlagSubflow}}, nil)
 		if len(joins) != 1 || joins[0].State != c.want || joins[0].Address != address || up != c.up {
