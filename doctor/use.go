@@ -3,6 +3,7 @@ package doctor
 import (
 	"net/netip"
 
+	"mptcpctl/ledger"
 	"mptcpctl/mptcp"
 )
 
@@ -52,11 +53,11 @@ type want struct {
 // subflows could be created from. Connections that are not ready are left out.
 func (v *view) wants(yield func(want) bool) {
 	for _, c := range v.clients {
-		if !ready(c) || !v.kernelPM(c) {
+		if !ready(c) {
 			continue
 		}
 		for _, e := range v.makers {
-			if !sameFamily(e.Address, c.Remote.Addr()) {
+			if entry := v.entry(c, e); entry == nil || never(entry) {
 				continue
 			}
 			u, s := useOf(c, e)
@@ -65,6 +66,19 @@ func (v *view) wants(yield func(want) bool) {
 			}
 		}
 	}
+}
+
+// never reports whether nothing makes the path manager of the connection join from the
+// endpoint, as the ledger has it.
+func never(entry *ledger.Entry) bool {
+	if !entry.Certain() {
+		return false
+	}
+	switch entry.Reached[0].Cause {
+	case ledger.WrongFlags, ledger.OtherFamily, ledger.FirstAddress, ledger.UserspaceManager, ledger.FallenBack:
+		return true
+	}
+	return false
 }
 
 // works reports whether the endpoint could carry a subflow as far as its address
