@@ -225,6 +225,7 @@ var imports = map[string][]string{
 	},
 	"internal/shell": {},
 	"internal/lab/runner": {
+		"mptcp",
 		"internal/lab",
 		"internal/lab/scenario",
 		"internal/lab/procedure",

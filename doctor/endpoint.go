@@ -300,7 +300,10 @@ func linkDown(v *view) []Finding {
 			Evidence: []string{fmt.Sprintf("endpoint id %d: %s", e.ID, why)},
 		}
 		if l, ok := v.link(e); ok && !l.Up {
-			f.Fix = []string{"ip link set " + shell.Word(l.Name) + " up"}
+			f.Fix = []string{
+				"ip link set " + shell.Word(l.Name) + " up",
+				"for connections that exist, then also: " + repair(v, e)[0],
+			}
 		} else if ok {
 			f.Fix = []string{"connect the cable or the radio network of " + l.Name}
 		} else {

@@ -216,7 +216,7 @@ func blackhole(v *view) []Finding {
 		Subject: Subject{Netns: v.Netns},
 		Fix: []string{
 			"find the firewall that drops SYN packets with TCP option 30",
-			"sysctl -w net.mptcp.blackhole_timeout=0   (try MPTCP at once, and on every connection)",
+			"sysctl -w net.mptcp.blackhole_timeout=0   (for new connections: MPTCP at once, always)",
 		},
 	}
 	if n := len(v.Blackholed); n > 0 {

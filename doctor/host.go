@@ -105,7 +105,7 @@ func noDaemon(v *view) []Finding {
 		Evidence: []string{"net.mptcp.path_manager = userspace (pm_type = 1)"},
 		Fix: []string{
 			"sysctl -w net.mptcp.path_manager=kernel   (or net.mptcp.pm_type=0; for new connections)",
-			"systemctl start mptcp",
+			"systemctl start mptcp   (or this, to keep the userspace path manager)",
 		},
 	}
 	for _, p := range slices.Concat(v.Managers, v.MaybeManagers) {

@@ -209,6 +209,7 @@ func (v *view) inVain(c *mptcp.Connection, sure track.Confidence, evidence strin
 	if v.Limits.Subflows == 0 {
 		fix[0] += " subflows 2"
 	}
+	fix[0] += "   (for new connections: the peer does not announce its addresses again)"
 	return Finding{
 		Rule: rule.AnnouncementsNotAccepted, Severity: Warn, Confidence: sure,
 		Title:    "the peer announces further addresses, but this host accepts none",
@@ -246,6 +247,7 @@ func limitEaten(v *view) []Finding {
 				Fix: []string{
 					fmt.Sprintf("repair the path from %s, or delete its endpoint", hanging[0].Local.Addr()),
 					fmt.Sprintf("mptcpctl limits set subflows %d", v.Limits.Subflows+1),
+					"for connections that exist, then also: " + repair(v, e)[0],
 				},
 			}
 		})

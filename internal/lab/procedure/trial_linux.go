@@ -102,6 +102,19 @@ func (t *Trial) Host() *lab.Host { return t.Lab.Host(t.Scenario.Host) }
 // be made are not among them.
 func (t *Trial) Conns() []*lab.Conn { return t.talk.held }
 
+// Connect makes one more connection as the scenario's traffic says, with a first
+// exchange. The caller closes it.
+func (t *Trial) Connect() (*lab.Conn, error) {
+	c, err := t.talk.connect()
+	if err != nil {
+		return nil, err
+	}
+	if err := t.talk.exchange(c, t.talk.bytes()); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
 // Close ends the traffic and lets go of the network. It may be called more than
 // once.
 func (t *Trial) Close() error {

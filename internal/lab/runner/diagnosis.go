@@ -14,6 +14,7 @@ import (
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/procedure"
 	"mptcpctl/internal/lab/scenario"
+	"mptcpctl/mptcp"
 )
 
 // Diagnosis is what doctor says of a host, as far as the lab compares it: the JSON
@@ -24,7 +25,12 @@ type Diagnosis struct {
 		Rule         rule.ID   `json:"rule"`
 		Severity     string    `json:"severity"`
 		Alternatives []rule.ID `json:"alternatives"`
+		Fix          []string  `json:"fix"`
 	} `json:"findings"`
+	Connections []struct {
+		Token    mptcp.Token `json:"token"`
+		Subflows int         `json:"subflows"` // that are up
+	} `json:"connections"`
 	Unseen []doctor.Gap `json:"unseen"`
 }
 
