@@ -245,6 +245,79 @@ func TestServeWithTLSAndClientCertificates(t *testing.T) {
 	}
 }
 
+// TestServeReadsRenewedFilesBehindLinks renews a certificate and a token as certbot and
+// Kubernetes do: the name that the server knows is a link, and the new file is another one.
+func TestServeReadsRenewedFilesBehindLinks(t *testing.T) {
+	t.Parallel()
+	ns := loopback(t)
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for _, folder := range []string{"live", "archive", "first", "second"} {
+		if err := os.Mkdir(at(folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, folder := range []string{filepath.Dir(dir), dir, at("live"), at("archive"), at("first"), at("second")} {
+		if err := os.Chmod(folder, 0o755); err != nil { // whatever the umask is
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"old", "new"} {
+		certificate(t, at("archive"), name)
+		// As root the server becomes another user, who must be able to read what is renewed.
+		for _, file := range []string{".pem", ".key"} {
+			if err := os.Chmod(at("archive/"+name+file), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	lead := func(link, target string) {
+		t.Helper()
+		if err := os.Symlink(target, at("link")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(at("link"), at(link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for folder, token := range map[string]string{"first": "one token of the test", "second": "another token of it"} {
+		if err := os.WriteFile(filepath.Join(at(folder), "token"), []byte(token), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(at(folder), "token"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lead("live/cert.pem", "../archive/old.pem")
+	lead("live/key.pem", "../archive/old.key")
+	lead("secrets", at("first"))
+	p := started(t, ns, tool("serve", "--listen", "127.0.0.1:9443",
+		"--tls-cert", at("live/cert.pem"), "--tls-key", at("live/key.pem"), "--token-file", at("secrets/token")))
+	ready(t, p)
+	defer func() {
+		if t.Failed() {
+			t.Log(p.Lines())
+		}
+	}()
+	allowed := func(authority, token string) bool {
+		got := fetch(t, ns, "--cacert", at("archive/"+authority+".pem"), "--header", "Authorization: Bearer "+token,
+			"https://127.0.0.1:9443/api/v1/summary")
+		return strings.HasSuffix(got, "200")
+	}
+	if !allowed("old", "one token of the test") {
+		t.Fatal("the server refuses the certificate and the token that it started with")
+	}
+	lead("live/cert.pem", "../archive/new.pem")
+	lead("live/key.pem", "../archive/new.key")
+	lead("secrets", at("second"))
+	await.True(t, "the renewed certificate and token", func() bool {
+		return allowed("new", "another token of it")
+	})
+	if allowed("new", "one token of the test") {
+		t.Error("the token from before is still in force")
+	}
+}
+
 // certificate makes NAME.pem and NAME.key, signed by itself, for 127.0.0.1.
 func certificate(t *testing.T, dir, name string) {
 	t.Helper()

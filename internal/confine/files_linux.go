@@ -6,13 +6,14 @@ import (
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	"github.com/landlock-lsm/go-landlock/landlock/syscall"
+	"golang.org/x/sys/unix"
 )
 
-// Files leaves the process only the reading of these directories and files, which need not
-// exist, by Landlock: it can write, create and execute nothing any more, and neither bind nor
-// connect a socket of plain TCP (those of MPTCP are not restricted). A kernel that knows a
-// part of this only enforces that part; it has none before Linux 5.13. Files reports how much
-// there is, 0 for nothing.
+// Files leaves the process only the reading of these directories and files, by Landlock. Those
+// that do not exist, or that this user cannot reach, are left out. The process can write,
+// create and execute nothing any more, and neither bind nor connect a socket of plain TCP
+// (those of MPTCP are not restricted). A kernel that knows a part of this only enforces that
+// part; it has none before Linux 5.13. Files reports how much there is, 0 for nothing.
 //
 // Landlock also forbids to look into other processes as a tracer would: whose sockets they
 // hold, which namespaces they are in.
@@ -23,6 +24,9 @@ func Files(paths ...string) (version int, err error) {
 	}
 	var rules []landlock.Rule
 	for _, path := range paths {
+		if unix.Access(path, unix.F_OK) != nil {
+			continue // what cannot be reached now needs no rule
+		}
 		read := landlock.AccessFSSet(syscall.AccessFSReadFile)
 		if info, err := os.Stat(path); err == nil && info.IsDir() {
 			read |= syscall.AccessFSReadDir // a right that the kernel refuses for a file

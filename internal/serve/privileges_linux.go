@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -43,6 +42,10 @@ func (c *Config) confine(ctx context.Context, from *Source) *confined {
 	} else if from.keep != 0 {
 		c.Log.Info("capabilities are kept", "reason", from.kept)
 	}
+	for _, name := range c.unreadable() {
+		c.Log.Warn("when this file is renewed, the server must be restarted: its user may not read it",
+			"file", name, "user", os.Geteuid(), "advice", "let that user read it, or name another with --user")
+	}
 	if from.roams {
 		return kept // to look for namespaces is to look into processes, which Landlock forbids
 	}
@@ -51,6 +54,8 @@ func (c *Config) confine(ctx context.Context, from *Source) *confined {
 		c.Log.Warn("files are not out of reach", "error", err)
 	case version == 0:
 		c.Log.Info("files are not out of reach: this kernel has no Landlock")
+	default:
+		c.Log.Info("files are out of reach, but what it reads while it serves", "landlock", version)
 	}
 	return kept
 }
@@ -102,16 +107,8 @@ func (k *confined) Close() error {
 // of network namespaces, the time zone, and its secrets, which may be renewed.
 func (c *Config) readable() []string {
 	paths := []string{"/proc", "/sys", "/run/netns", "/var/run/netns", "/etc/localtime", "/usr/share/zoneinfo"}
-	if c.token != nil {
-		paths = append(paths, filepath.Dir(c.token.file))
-	}
-	if c.certificates != nil {
-		f := &c.certificates.files
-		for _, name := range []string{f.Certificate, f.Key, f.ClientCA} {
-			if name != "" {
-				paths = append(paths, filepath.Dir(name)) // the next one may be another file
-			}
-		}
+	for _, name := range c.secrets() {
+		paths = append(paths, folders(name)...)
 	}
 	return paths
 }

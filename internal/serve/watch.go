@@ -13,16 +13,9 @@ const watchPause = time.Second
 type watch struct {
 	names    []string
 	looked   time.Time
-	accepted []stamp // as they were read
-	refused  []stamp // as they were when they could not be read
-	latest   []stamp
-}
-
-// stamp tells a file from what it was before. What is not there has none.
-type stamp struct {
-	time time.Time
-	size int64
-	mode os.FileMode
+	accepted []os.FileInfo // as they were read; nil: the file was not there
+	refused  []os.FileInfo // as they were when they could not be read
+	latest   []os.FileInfo
 }
 
 // newWatch watches files that are about to be read. A name may be empty.
@@ -33,14 +26,24 @@ func newWatch(names ...string) watch {
 	return w
 }
 
-func (w *watch) now() []stamp {
-	stamps := make([]stamp, len(w.names))
+func (w *watch) now() []os.FileInfo {
+	files := make([]os.FileInfo, len(w.names))
 	for i, name := range w.names {
 		if info, err := os.Stat(name); err == nil {
-			stamps[i] = stamp{info.ModTime(), info.Size(), info.Mode()}
+			files[i] = info
 		}
 	}
-	return stamps
+	return files
+}
+
+// same reports whether a file is as it was. Another file may have the same size and time: of
+// two that were written within a tick of the kernel's clock, a link may lead to one after the
+// other.
+func same(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size() && a.Mode() == b.Mode()
 }
 
 // changed reports whether the files should be read anew. The caller then accepts or
@@ -51,7 +54,7 @@ func (w *watch) changed() bool {
 	}
 	w.looked = time.Now()
 	w.latest = w.now()
-	return !slices.Equal(w.latest, w.accepted)
+	return !slices.EqualFunc(w.latest, w.accepted, same)
 }
 
 // accept says that the files were read.
@@ -59,7 +62,7 @@ func (w *watch) accept() { w.accepted, w.refused = w.latest, nil }
 
 // refuse says that they cannot be read, and reports whether that is news.
 func (w *watch) refuse() (news bool) {
-	news = !slices.Equal(w.latest, w.refused)
+	news = !slices.EqualFunc(w.latest, w.refused, same)
 	w.refused = w.latest
 	return news
 }
