@@ -10,12 +10,14 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -316,6 +318,25 @@ func TestServeReadsRenewedFilesBehindLinks(t *testing.T) {
 	if allowed("new", "one token of the test") {
 		t.Error("the token from before is still in force")
 	}
+	if !logged(p, "files are out of reach") {
+		return // this kernel has no Landlock
+	}
+	elsewhere := t.TempDir()
+	token := filepath.Join(elsewhere, "token")
+	if err := errors.Join(
+		os.WriteFile(token, []byte("a token from elsewhere"), 0o644), os.Chmod(token, 0o644), os.Chmod(elsewhere, 0o755),
+	); err != nil {
+		t.Fatal(err)
+	}
+	lead("secrets", elsewhere)
+	await.True(t, "the refusal to read a folder that nothing led to at the start", func() bool {
+		return allowed("new", "another token of it") && logged(p, "the token that changed is not used")
+	})
+}
+
+// logged reports whether a line that contains text is in the program's log.
+func logged(p *lab.Process, text string) bool {
+	return slices.ContainsFunc(p.Lines(), func(l lab.Line) bool { return strings.Contains(l.Text, text) })
 }
 
 // certificate makes NAME.pem and NAME.key, signed by itself, for 127.0.0.1.

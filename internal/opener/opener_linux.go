@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -102,9 +103,19 @@ func (o *Opener) ask(inodes map[uint32]bool) (owners.ProcessWalk, error) {
 	return w.ProcessWalk, nil
 }
 
+// patience is how long an opener may take to end by itself. It ends at once, unless it is
+// looking into processes, which takes a host of a hundred thousand of them some seconds.
+const patience = time.Second
+
 // Close ends the opener.
 func (o *Opener) Close() error {
-	return errors.Join(o.socket.Close(), o.process.Wait())
+	err := o.socket.Close()
+	late := time.AfterFunc(patience, func() { o.process.Process.Kill() })
+	defer late.Stop()
+	if ended := o.process.Wait(); late.Stop() {
+		err = errors.Join(err, ended)
+	}
+	return err
 }
 
 // identityArgument is a user for the opener's command line.

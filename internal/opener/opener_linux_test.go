@@ -65,6 +65,28 @@ func TestProcesses(t *testing.T) {
 	}
 }
 
+// TestCloseEndsAnOpenerThatDoesNotListen stops the opener, as a walk over very many processes
+// would keep it from seeing that the server has ended.
+func TestCloseEndsAnOpenerThatDoesNotListen(t *testing.T) {
+	o, err := Start(nil, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Processes(t.Context(), map[uint32]bool{1: true}); err != nil {
+		t.Fatal(err)
+	}
+	pid := o.process.Process.Pid
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Close(); err != nil {
+		t.Errorf("an opener that was ended by force: %v", err)
+	}
+	if err := unix.Kill(pid, 0); !errors.Is(err, unix.ESRCH) {
+		t.Errorf("it lives on: %v", err)
+	}
+}
+
 // FuzzFrames: what is read of arbitrary bytes is what these bytes were written from, and
 // never more than they hold.
 func FuzzFrames(f *testing.F) {
