@@ -16,10 +16,10 @@ type ConnectionWriter struct {
 	JSON   bool           // one JSON array, schema version 1, instead of text
 	Pretty bool           // indent the JSON
 
-	count   int
-	buffer  []byte
-	encoded bytes.Buffer
-	encoder *json.Encoder
+	count    int
+	buffer   []byte
+	compact  []byte
+	indented bytes.Buffer
 }
 
 // writeSize is how much is collected for one write.
@@ -75,32 +75,21 @@ const jsonIndent = "    "
 // appendJSON appends an element of the array, as encoding/json writes it within
 // one.
 func (w *ConnectionWriter) appendJSON(c *mptcp.Connection) error {
-	if w.encoder == nil {
-		w.encoder = json.NewEncoder(&w.encoded)
-		w.encoder.SetEscapeHTML(false)
-		if w.Pretty {
-			w.encoder.SetIndent(jsonIndent, jsonIndent)
-		}
-	}
-	row := *c
-	if row.Processes == nil {
-		row.Processes = []mptcp.Process{}
-	}
-	if row.Subflows == nil {
-		row.Subflows = []mptcp.Subflow{}
-	}
-	w.encoded.Reset()
-	if err := w.encoder.Encode(&row); err != nil {
-		return err
-	}
 	if w.count == 0 {
 		w.buffer = append(w.buffer, '[')
 	} else {
 		w.buffer = append(w.buffer, ',')
 	}
-	if w.Pretty {
-		w.buffer = append(w.buffer, "\n"+jsonIndent...)
+	if !w.Pretty {
+		w.buffer = AppendConnection(w.buffer, c)
+		return nil
 	}
-	w.buffer = append(w.buffer, EscapeJSON(bytes.TrimSuffix(w.encoded.Bytes(), []byte("\n")))...)
+	w.buffer = append(w.buffer, "\n"+jsonIndent...)
+	w.compact = AppendConnection(w.compact[:0], c)
+	w.indented.Reset()
+	if err := json.Indent(&w.indented, w.compact, jsonIndent, jsonIndent); err != nil {
+		return err
+	}
+	w.buffer = append(w.buffer, w.indented.Bytes()...)
 	return nil
 }
