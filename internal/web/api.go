@@ -168,9 +168,7 @@ func sendRows(w http.ResponseWriter, v *view, p page, shown []track.Place) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if b, err = appendRow(b, &rows.At(place).Connection); err != nil {
-			panic(http.ErrAbortHandler) // the status is out: the client sees an answer that is cut short
-		}
+		b = present.AppendConnection(b, &rows.At(place).Connection)
 		if len(b) < rowsChunk {
 			continue
 		}
@@ -180,19 +178,6 @@ func sendRows(w http.ResponseWriter, v *view, p page, shown []track.Place) {
 		b = b[:0]
 	}
 	_, _ = w.Write(append(b, "]}\n"...))
-}
-
-// appendRow appends a connection as it is in `connection show -j`.
-func appendRow(b []byte, c *mptcp.Connection) ([]byte, error) {
-	row := *c
-	if row.Processes == nil {
-		row.Processes = []mptcp.Process{}
-	}
-	if row.Subflows == nil {
-		row.Subflows = []mptcp.Subflow{}
-	}
-	text, err := json.Marshal(&row)
-	return append(b, present.EscapeJSON(text)...), err
 }
 
 // namespaceEndpoints are the endpoints of a namespace, as `endpoint show -j`

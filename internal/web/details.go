@@ -94,16 +94,12 @@ func find(s *track.State, netns string, token mptcp.Token, instance string) (k m
 }
 
 func (s *Server) details(k mptcp.Key, facts *story.Facts, after int64) (*details, error) {
-	row, err := appendRow(nil, &facts.Connection)
-	if err != nil {
-		return nil, err
-	}
 	told, err := json.Marshal(story.Tell(facts))
 	if err != nil {
 		return nil, err
 	}
 	d := &details{
-		Connection: row, Instance: k.Instance, Epoch: s.journal.epoch,
+		Connection: present.AppendConnection(nil, &facts.Connection), Instance: k.Instance, Epoch: s.journal.epoch,
 		History: []json.RawMessage{}, ClosedSubflows: []closedSubflow{}, Samples: s.samples.of(k, after),
 		Story: told, Time: facts.Now.UTC(), Replay: s.config.Replay,
 	}
