@@ -119,9 +119,10 @@ var imports = map[string][]string{
 		"internal/poller",
 	},
 
-	"internal/story":   {"mptcp", "track"},
-	"internal/present": {"mptcp", "track", "doctor", "doctor/rule", "counters", "hostnet"},
-	"internal/netcat":  {"mptcp", "internal/uapi"},
+	"internal/story":     {"mptcp", "track"},
+	"internal/present":   {"mptcp", "track", "doctor", "doctor/rule", "counters", "hostnet"},
+	"internal/chronicle": {"mptcp", "track", "internal/present"},
+	"internal/netcat":    {"mptcp", "internal/uapi"},
 	"internal/probe": {
 		"mptcp",
 		"internal/uapi",

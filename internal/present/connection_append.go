@@ -47,7 +47,7 @@ func AppendConnection(b []byte, c *mptcp.Connection) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendSubflow(b, &c.Subflows[i])
+		b = AppendSubflow(b, &c.Subflows[i])
 	}
 	return append(b, "]}"...)
 }
@@ -73,7 +73,8 @@ func appendConnectionFigures(b []byte, c *mptcp.Connection) []byte {
 	return append(b, '}')
 }
 
-func appendSubflow(b []byte, s *mptcp.Subflow) []byte {
+// AppendSubflow appends the JSON object of a subflow, as it is within its connection's.
+func AppendSubflow(b []byte, s *mptcp.Subflow) []byte {
 	b = append(appendEnds(append(b, '{'), s.Local, s.Remote), `,"local_id":`...)
 	b = strconv.AppendUint(b, uint64(s.LocalID), 10)
 	b = appendField(b, `,"remote_id":`, uint64(s.RemoteID))
@@ -120,7 +121,7 @@ func appendEnds(b []byte, local, remote netip.AddrPort) []byte {
 // of devices, which are foreign.
 func appendAddrPort(b []byte, a netip.AddrPort) []byte {
 	if a.Addr().Zone() != "" {
-		return appendString(b, a.String())
+		return AppendString(b, a.String())
 	}
 	b = append(b, '"')
 	if a.IsValid() {
@@ -157,7 +158,7 @@ func appendShare(b []byte, share float64) []byte {
 	return strconv.AppendFloat(b, share, 'f', -1, 64)
 }
 
-func appendText(b []byte, key, value string) []byte { return appendString(append(b, key...), value) }
+func appendText(b []byte, key, value string) []byte { return AppendString(append(b, key...), value) }
 
 func appendFlag(b []byte, key string, value bool) []byte {
 	return strconv.AppendBool(append(b, key...), value)

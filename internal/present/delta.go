@@ -65,7 +65,7 @@ func (f *EventJSON) AppendDelta(b []byte, d *track.Delta) []byte {
 	b = f.appendOutcome(b, &e)
 	if d.Cause != "" {
 		b = append(b, `,"cause":`...)
-		b = appendString(b, d.Cause)
+		b = AppendString(b, d.Cause)
 	}
 	if d.Confidence != track.ConfidenceNone {
 		b = append(b, `,"confidence":"`...)
@@ -77,7 +77,7 @@ func (f *EventJSON) AppendDelta(b []byte, d *track.Delta) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(b, line)
+		b = AppendString(b, line)
 	}
 	return f.appendEnd(append(b, ']'), &e)
 }

@@ -172,7 +172,7 @@ func (a *objects) key(name string) {
 	if a.pretty {
 		a.b = append(a.b, "\n        "...)
 	}
-	a.b = appendString(a.b, name)
+	a.b = AppendString(a.b, name)
 	a.b = append(a.b, ':')
 	if a.pretty {
 		a.b = append(a.b, ' ')
@@ -181,7 +181,7 @@ func (a *objects) key(name string) {
 
 func (a *objects) text(name, value string) {
 	a.key(name)
-	a.b = appendString(a.b, value)
+	a.b = AppendString(a.b, value)
 }
 
 func (a *objects) number(name string, value uint64) {

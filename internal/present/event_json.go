@@ -153,7 +153,7 @@ func (f *EventJSON) appendOutcome(b []byte, e *mptcp.Event) []byte {
 		b = strconv.AppendInt(b, int64(e.IfIndex), 10)
 		if f.Device != nil {
 			b = append(b, `,"dev":`...)
-			b = appendString(b, f.Device(e.IfIndex))
+			b = AppendString(b, f.Device(e.IfIndex))
 		}
 	}
 	if e.Has(mptcp.FieldResetReason) {
@@ -195,7 +195,7 @@ func (f *EventJSON) appendEnd(b []byte, e *mptcp.Event) []byte {
 	}
 	if e.Netns != "" {
 		b = append(b, `,"netns":`...)
-		b = appendString(b, e.Netns)
+		b = AppendString(b, e.Netns)
 	}
 	b = append(b, `,"time":"`...)
 	b = f.clock.appendUTC(b, e.Time)
@@ -212,8 +212,8 @@ func appendAddrJSON(b []byte, key string, a netip.Addr) []byte {
 	return append(b, '"')
 }
 
-// appendString appends s as a JSON string; what is not UTF-8 becomes U+FFFD.
-func appendString(b []byte, s string) []byte {
+// AppendString appends s as a JSON string; what is not UTF-8 becomes U+FFFD.
+func AppendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	for _, r := range s {
 		switch {
