@@ -122,6 +122,7 @@ var imports = map[string][]string{
 	"internal/story":     {"mptcp", "track"},
 	"internal/present":   {"mptcp", "track", "doctor", "doctor/rule", "counters", "hostnet"},
 	"internal/chronicle": {"mptcp", "track", "internal/present"},
+	"internal/history":   {"internal/chronicle", "internal/private"},
 	"internal/netcat":    {"mptcp", "internal/uapi"},
 	"internal/probe": {
 		"mptcp",

@@ -16,6 +16,19 @@ type Books struct {
 	Backward    uint64 // lines whose number is not above that before: another history was mixed in
 }
 
+// Expect says that the next lines begin with this number, whether they can be read or not.
+// Those between the last line and it are missing.
+func (b *Books) Expect(first uint64) {
+	switch {
+	case first == 0:
+	case b.First == 0:
+		b.First, b.Last = first, first-1
+	case first > b.Last+1:
+		b.Missing += first - b.Last - 1
+		b.Last = first - 1
+	}
+}
+
 // Add adds a line and returns what is wrong with it: nil, or an error that says how many
 // lines before it are missing.
 func (b *Books) Add(l *Line) error {
@@ -27,7 +40,7 @@ func (b *Books) Add(l *Line) error {
 		}
 		lost = gap.Lines
 	}
-	if b.Lines == 0 { // what was lost before the first line of the range is no part of it
+	if b.First == 0 { // what was lost before the first line of the range is no part of it
 		b.First, b.Last, b.Lines = l.Seq, l.Seq, 1
 		return nil
 	}

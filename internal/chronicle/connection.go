@@ -158,7 +158,8 @@ func troubles(e *track.Ended, history []track.Delta) (list []string) {
 
 // appendConnection appends the object of a line about a connection.
 func appendConnection(
-	b []byte, change Change, how string, key mptcp.Key, c *mptcp.Connection, closed []track.ClosedSubflow, trouble []string,
+	b []byte, change Change, how string, key mptcp.Key, c *mptcp.Connection,
+	closed []track.ClosedSubflow, trouble []string,
 ) []byte {
 	b = append(b, '{')
 	if key.Instance != 0 {
