@@ -262,6 +262,9 @@ var imports = map[string][]string{
 		"internal/export",
 		"internal/confine",
 		"internal/opener",
+		"internal/chronicle",
+		"internal/history",
+		"internal/kernel",
 	},
 
 	"internal/features":   {"mptcp", "pathmanager", "sockdiag", "counters", "internal/force", "internal/thread", "internal/uapi"},
@@ -300,6 +303,8 @@ var imports = map[string][]string{
 		"internal/grammar",
 		"internal/compat/iproute",
 		"internal/cli/line",
+		"internal/chronicle",
+		"internal/history",
 	},
 	"internal/cli":      {"*"},
 	"cmd/mptcpctl":      {"internal/cli"},

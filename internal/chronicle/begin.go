@@ -72,7 +72,7 @@ func (t *Teller) Begin(b []byte, s *track.State) []byte {
 	b = t.settings(b, s)
 	for c := range s.All() {
 		if _, ok := t.live[c.Key]; !ok {
-			t.live[c.Key] = &known{fingerprint(t.seed, &c.Connection), t.round}
+			t.live[c.Key] = &known{print: fingerprint(t.seed, &c.Connection), told: true, round: t.round}
 		}
 		t.object = appendConnection(t.object[:0], "", "", c.Key, &c.Connection, nil, nil)
 		b = t.line(b, at, KindState, c.Connection.Pair, t.object)

@@ -50,9 +50,13 @@ func fingerprint(seed printSeed, c *mptcp.Connection) uint64 {
 	return print
 }
 
+// patience is for how many looks a connection is not told of that goes on and whose details
+// are not known yet: they come with the tracker's next dump.
+const patience = 10
+
 // Look appends what became of the connections since the last look: first seen, changed,
 // ended; and what was set anew. It is for every second.
-func (t *Teller) Look(b []byte, s *track.State) []byte {
+func (t *Teller) Look(b []byte, s *track.State, now time.Time) []byte {
 	t.round++
 	at := s.Time()
 	b = t.settings(b, s)
@@ -61,10 +65,13 @@ func (t *Teller) Look(b []byte, s *track.State) []byte {
 		before, ok := t.live[c.Key]
 		switch {
 		case !ok:
-			t.live[c.Key] = &known{print, t.round}
+			t.live[c.Key] = &known{print: print, first: t.round, round: t.round}
+		case !before.told && c.Connection.Pair.IsZero() && t.round-before.first < patience:
+		case !before.told:
+			before.print, before.told = print, true
 			if t.busy(at) {
 				t.passed.event(string(Seen))
-				continue
+				break
 			}
 			b = t.connection(b, at, Seen, s, c.Key)
 		case before.print != print:
@@ -78,7 +85,7 @@ func (t *Teller) Look(b []byte, s *track.State) []byte {
 			delete(t.live, key)
 		}
 	}
-	return t.ends(b, s, at.Add(-settleTime))
+	return t.ends(b, s, now.Add(-settleTime))
 }
 
 // connection appends a line about a live connection.

@@ -29,6 +29,14 @@ const (
 	KindStop       Kind = "stop"       // the observer ended in order
 )
 
+// Kinds returns the kinds of lines.
+func Kinds() []Kind {
+	return []Kind{
+		KindBegin, KindHost, KindState, KindEvent, KindConnection, KindFigures, KindCounters, KindSummary, KindFinding,
+		KindLost, KindStop,
+	}
+}
+
 // Line is one line of a history.
 type Line struct {
 	Seq  uint64

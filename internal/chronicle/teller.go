@@ -51,7 +51,9 @@ type Teller struct {
 // known is what was told of a live connection.
 type known struct {
 	print uint64 // of its subflows
-	round uint32 // when it was last seen to live
+	told  bool
+	first uint32 // the look that saw it first
+	round uint32 // and that which saw it last
 }
 
 // NewTeller makes a teller whose first line has the number behind last.

@@ -125,7 +125,7 @@ func recordArguments(inv *grammar.Invocation) (r recordRequest, err error) {
 // bounds reads the options --size and --keep.
 func (r *recordRequest) bounds(inv *grammar.Invocation) (err error) {
 	if text, given := inv.Value("size"); given {
-		if r.size, err = parseSize(text); err != nil {
+		if r.size, err = line.Size(text); err != nil {
 			return inv.Usage("--size " + err.Error())
 		}
 		if r.file == "-" {

@@ -26,25 +26,6 @@ import (
 // a twentieth of it.
 const mostFloor = 64 << 20
 
-// leastSize is the least size of a part: each begins with a dump.
-const leastSize = 10_000
-
-// parseSize reads a number of bytes, with k, M or G behind it.
-func parseSize(text string) (int64, error) {
-	unit := int64(1)
-	digits := text
-	for suffix, n := range map[string]int64{"k": 1e3, "M": 1e6, "G": 1e9} {
-		if rest, ok := strings.CutSuffix(text, suffix); ok {
-			digits, unit = rest, n
-		}
-	}
-	n, err := strconv.ParseInt(digits, 10, 32)
-	if err != nil || n < 1 || n*unit < leastSize {
-		return 0, fmt.Errorf("%q: want a number of bytes such as 500k, 100M or 2G, at least 10k", text)
-	}
-	return n * unit, nil
-}
-
 // partName returns the name of the part with the number: that of the file, from the second
 // one on with the number in front of the extension.
 func partName(file string, n int) string {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/source/recording"
@@ -54,7 +55,7 @@ func TestRecordBoundsOnTheCommandLine(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]int64{"100k": 100_000, "2M": 2_000_000, "1G": 1_000_000_000, "250000": 250_000} {
-		if got, err := parseSize(text); got != want || err != nil {
+		if got, err := line.Size(text); got != want || err != nil {
 			t.Errorf("%s: %d, %v", text, got, err)
 		}
 	}

@@ -6,6 +6,9 @@ import (
 	"mptcpctl/internal/grammar"
 )
 
+// defaultHistory is where serve keeps what happens, if systemd gives it no folder.
+const defaultHistory = "/var/lib/mptcpctl/history"
+
 // defaultListen is where serve listens: on loopback, for this host alone.
 const defaultListen = "127.0.0.1:9099"
 
@@ -15,6 +18,7 @@ func (a *app) serveCommand() grammar.Command {
 		Summary: "serve a web page, a JSON API and metrics of the live state",
 		Synopsis: []string{
 			"[ --listen ADDR:PORT ] [ --token-file FILE ] [ --tls-cert FILE --tls-key FILE ] [ --client-ca FILE ]",
+			"[ --history[=DIR] ] [ --history-size SIZE ] [ --history-age AGE ] [ --history-sync PAUSE ]",
 		},
 		Help:      serveHelp,
 		Privilege: "none; CAP_NET_ADMIN in the network namespace for events, dropped after the start",
@@ -49,6 +53,17 @@ func (a *app) serveCommand() grammar.Command {
 				Value:   grammar.Host,
 				Metavar: "NAME",
 				Summary: "a host name that clients use for this server, in addition to its addresses; may be repeated",
+			},
+			{
+				Name: "history", Value: grammar.File, Metavar: "DIR", Optional: true,
+				Summary: "keep what happens in this folder (default $STATE_DIRECTORY/history, else " +
+					defaultHistory + ")",
+			},
+			{Name: "history-size", Value: grammar.Word, Metavar: "SIZE", Summary: "its bytes at most (default 512M)"},
+			{Name: "history-age", Value: grammar.Duration, Metavar: "AGE", Summary: "for how long (default 7d)"},
+			{
+				Name: "history-sync", Value: grammar.Duration, Metavar: "PAUSE",
+				Summary: "how often it is brought to the disk (default 5s); 0: once an hour, for flash",
 			},
 			{Name: "user", Value: grammar.Word, Metavar: "USER", Summary: "the user to become when started as root"},
 			{

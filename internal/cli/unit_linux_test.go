@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mptcpctl/internal/await"
+	"mptcpctl/internal/history"
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/uapi"
@@ -147,7 +149,9 @@ func storm(t *testing.T, ns *lab.Namespace) {
 func TestServeAsItsUnit(t *testing.T) {
 	t.Parallel()
 	ns := loopback(t)
-	c, usage := asUnit(t, "mptcpctl.service", unitUser, "serve")
+	c, usage := asUnit(t, "mptcpctl.service", unitUser, "serve", "--history")
+	state := unitState(t)
+	c.Env = append(os.Environ(), "STATE_DIRECTORY="+state)
 	p := started(t, ns, c)
 	ready(t, p)
 	defer connect(t, ns)()
@@ -161,6 +165,7 @@ func TestServeAsItsUnit(t *testing.T) {
 	if code := endOf(t, p); code != 0 {
 		t.Errorf("it ended with %d", code)
 	}
+	checkBooks(t, filepath.Join(state, "history"))
 	most, hits := usage()
 	t.Logf("memory at most %s, limit hit: %s", most, hits)
 	for _, line := range p.Lines() {
@@ -170,6 +175,41 @@ func TestServeAsItsUnit(t *testing.T) {
 			}
 		}
 	}
+}
+
+// unitState makes the folder of the unit's StateDirectory, as systemd makes it.
+func unitState(t *testing.T) string {
+	t.Helper()
+	state := t.TempDir()
+	user, err := strconv.Atoi(unitUser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(
+		os.Chmod(filepath.Dir(state), 0o755), os.Chmod(state, 0o700), os.Chown(state, user, user),
+	); err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+// checkBooks reads the whole history and fails where a line is missing.
+func checkBooks(t *testing.T, folder string) {
+	t.Helper()
+	r, err := history.NewReader(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	report, err := r.Verify(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &report.Books
+	if b.Lines == 0 || b.Missing > 0 || b.Backward > 0 || len(report.Damaged) > 0 {
+		t.Errorf("the books of the history: %+v, %v", b, report.Damaged)
+	}
+	t.Logf("history: %d lines in %d bytes, %d lost", b.Lines, report.Bytes, b.Lost)
 }
 
 // TestPolicyAsItsUnit: so does the service that carries out the policy.

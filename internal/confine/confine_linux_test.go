@@ -48,7 +48,7 @@ func try(what string, err error) {
 // tryFiles leaves the process one folder to read.
 func tryFiles(folder string) {
 	inside, outside := filepath.Join(folder, "inside"), filepath.Join(folder, "outside")
-	version, err := Files(inside, filepath.Join(folder, "missing"), filepath.Join(inside, "file", "below"))
+	version, err := Files(nil, inside, filepath.Join(folder, "missing"), filepath.Join(inside, "file", "below"))
 	if err != nil || version == 0 {
 		fmt.Println("landlock", version, err)
 		return

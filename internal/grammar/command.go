@@ -80,8 +80,11 @@ type Flag struct {
 	Letter  byte   // the short form, or 0
 	Value   Kind   // None: a switch
 	Metavar string // the value's name in usage texts
-	Choices []string
-	Summary string
+	// Optional says that the flag may stand alone; its value then stands only behind an
+	// equals sign.
+	Optional bool
+	Choices  []string
+	Summary  string
 }
 
 // Keyword is a word of a command's grammar.

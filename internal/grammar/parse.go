@@ -178,7 +178,7 @@ func (i *Invocation) long(word string, args []string) (int, error) {
 	switch {
 	case f.Value == None && attached:
 		return 0, &UsageError{Message: "option --" + f.Name + " takes no value", Option: args[0]}
-	case f.Value == None:
+	case f.Value == None, f.Optional && !attached:
 		i.flags = append(i.flags, flagValue{f.Name, ""})
 		return 1, nil
 	case attached:

@@ -51,7 +51,10 @@ func (f *Flag) Form() string {
 	if f.Letter != 0 {
 		form = "-" + string(f.Letter) + ", " + form
 	}
-	if f.Value != None {
+	switch {
+	case f.Optional:
+		form += "[=" + f.Metavar + "]"
+	case f.Value != None:
 		form += " " + f.Metavar
 	}
 	return form

@@ -129,7 +129,7 @@ func fillDisk(dir string) error {
 			}
 		}
 		if err := w.Write(at, text, last+n); err != nil {
-			if !full(err) && w.file != nil {
+			if !errors.Is(err, ErrDropped) {
 				return err
 			}
 			dropped, refused = dropped+n, refused+1

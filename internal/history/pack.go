@@ -66,7 +66,9 @@ func pack(root *os.Root, f *File) error {
 }
 
 func squeeze(to io.Writer, from io.Reader) error {
-	w, err := zstd.NewWriter(to, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true))
+	w, err := zstd.NewWriter(
+		to, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true),
+	)
 	if err != nil {
 		return err
 	}

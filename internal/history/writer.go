@@ -22,6 +22,9 @@ type Config struct {
 	Log  *slog.Logger // nil: silence
 }
 
+// InMemory is a [Config.Sync] with which the open file is held in memory.
+const InMemory time.Duration = -1
+
 // The defaults, and the bounds that are not set.
 const (
 	DefaultSize = 512 << 20
@@ -74,8 +77,8 @@ func Make(path string, uid, gid int) error {
 	case int(s.Uid) == uid:
 		return nil
 	case !made:
-		return fmt.Errorf("%s belongs to user %d, and the server writes as user %d: chown -R %[3]d %[1]s, or name another "+
-			"user with --user: %[4]w", path, s.Uid, uid, private.ErrForeign)
+		return fmt.Errorf("%s belongs to user %d, and the server writes as user %d: chown -R %[3]d %[1]s, "+
+			"or name another user with --user: %[4]w", path, s.Uid, uid, private.ErrForeign)
 	}
 	return folder.Chown(uid, gid)
 }
@@ -154,7 +157,7 @@ func (w *Writer) readLast(f *File) uint64 {
 
 // Due reports whether a new file is due: none is open, the hour is over, or it is large.
 func (w *Writer) Due(now time.Time) bool {
-	if w.open.First == 0 {
+	if w.open.First == 0 || w.file == nil && !w.inMemory() {
 		return true
 	}
 	most := int64(largestOpen)
@@ -188,18 +191,22 @@ func (w *Writer) create(name string, before error) (*os.File, error) {
 	}
 }
 
-// Write appends lines, of which last is the number of the last. It reports whether they were
-// kept: what does not fit on the disk costs the oldest file, and otherwise these lines.
+// ErrDropped says that lines were not kept, because the disk is full or fails.
+var ErrDropped = errors.New("lines of the history were dropped")
+
+// Write appends lines, of which last is the number of the last. What does not fit on the disk
+// costs the oldest files, and where none is left these lines: the error is then [ErrDropped],
+// and whoever wrote them says so in the next line.
 func (w *Writer) Write(now time.Time, text []byte, last uint64) error {
 	if len(text) == 0 {
 		return nil
 	}
 	if err := w.put(text); err != nil {
 		if !w.failing {
-			w.config.Log.Warn("the history cannot be written: lines are dropped and counted", "error", err)
+			w.config.Log.Warn("the history cannot be written: lines are dropped, and counted", "error", err)
 		}
 		w.failing = true
-		return err
+		return fmt.Errorf("%w: %w", ErrDropped, err)
 	}
 	if w.failing {
 		w.config.Log.Info("the history is written again")

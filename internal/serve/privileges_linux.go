@@ -49,7 +49,7 @@ func (c *Config) confine(ctx context.Context, from *Source) *confined {
 	if from.roams {
 		return kept // to look for namespaces is to look into processes, which Landlock forbids
 	}
-	switch version, err := confine.Files(c.readable()...); {
+	switch version, err := confine.Files(c.writable(), c.readable()...); {
 	case err != nil:
 		c.Log.Warn("files are not out of reach", "error", err)
 	case version == 0:
@@ -101,6 +101,14 @@ func (k *confined) Close() error {
 		return nil
 	}
 	return k.opener.Close()
+}
+
+// writable returns the folders that the server writes to.
+func (c *Config) writable() []string {
+	if c.History == nil {
+		return nil
+	}
+	return []string{c.History.Folder}
 }
 
 // readable returns what the server reads while it serves: what the kernel says, the names

@@ -24,6 +24,8 @@ type Config struct {
 	// Open opens what is served, with all that needs a privilege. Its streams end with
 	// the context.
 	Open func(context.Context) (*Source, error)
+	// History says where what happens is kept; nil: nowhere.
+	History *History
 	// Identity is the user that the server becomes once all is open, if it was started as
 	// root; nil: one that owns nothing.
 	Identity *confine.Identity
@@ -61,10 +63,19 @@ func Run(ctx context.Context, c *Config) error {
 		c.Log.Warn("systemd cannot be notified", "error", err)
 	}
 	defer manager.Close()
+	if err := c.makeHistory(); err != nil {
+		return err
+	}
 	kept := c.confine(ctx, from)
 	defer kept.Close()
+	historian, err := c.openHistory(from)
+	if err != nil {
+		return err
+	}
+	defer historian.Close()
 	s := newService(from, c)
 	s.systemd = manager
+	s.historian = historian
 	return s.run(ctx, cancel, listener)
 }
 
@@ -76,10 +87,14 @@ type service struct {
 	collector *export.Collector
 	judge     *judge
 	systemd   *systemd
+	historian *historian // nil: no history is kept
 	log       *slog.Logger
 }
 
 func newService(from *Source, c *Config) *service {
+	if c.History != nil {
+		from.config.Keep = keptEnds
+	}
 	tracker := track.New(from.tracked, &from.config)
 	judge := &judge{from: from, tracker: tracker, log: c.Log, since: time.Now()}
 	var server *web.Server
@@ -117,7 +132,8 @@ func (s *service) run(ctx context.Context, cancel context.CancelCauseFunc, l net
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context) error{
 		s.following(ctx, s.server.Run), s.following(ctx, s.collector.Run), s.following(ctx, s.judge.run),
-		s.track, s.notify, s.findProcesses, func(ctx context.Context) error { return s.server.Serve(ctx, l) },
+		s.keepHistory(ctx), s.track, s.notify, s.findProcesses,
+		func(ctx context.Context) error { return s.server.Serve(ctx, l) },
 	} {
 		parts.Go(func() {
 			if err := part(ctx); err != nil {

@@ -30,9 +30,13 @@ func Serve(ctx context.Context, inv *grammar.Invocation, version string) error {
 	if err != nil {
 		return err
 	}
+	kept, err := keptHistory(inv)
+	if err != nil {
+		return err
+	}
 	process.LimitMemory()
 	err = serve.Run(ctx, &serve.Config{
-		Options: *o, Log: log, Version: version, Identity: id,
+		Options: *o, Log: log, Version: version, Identity: id, History: kept,
 		Open: func(ctx context.Context) (*serve.Source, error) { return openServed(ctx, inv, log) },
 	})
 	if err != nil {
