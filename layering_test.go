@@ -284,6 +284,7 @@ var imports = map[string][]string{
 		"internal/grammar",
 		"internal/present",
 	},
+	"internal/cli/face": {"internal/grammar"},
 	"internal/cli/whole": {
 		"mptcp",
 		"track",

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"mptcpctl/internal/cli/face"
 	"mptcpctl/internal/compat/iproute"
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
@@ -49,7 +50,7 @@ func TestFilterTopic(t *testing.T) {
 // The help texts are files, so that they cannot name the program's constants: they must agree with them.
 func TestHelpTextsNameTheDefaults(t *testing.T) {
 	for _, c := range []struct{ text, fact string }{
-		{serveHelp, serve.DefaultListen},
+		{face.Serve(nil).Help, serve.DefaultListen},
 		{policyHelp, apply.Directory},
 	} {
 		if !strings.Contains(strings.ReplaceAll(c.text, "\n", " "), c.fact) {

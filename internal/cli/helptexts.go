@@ -39,14 +39,10 @@ var (
 	probeHelp string
 	//go:embed help/record.txt
 	recordHelp string
-	//go:embed help/top.txt
-	topHelp string
 	//go:embed help/version.txt
 	versionHelp string
 	//go:embed help/wait.txt
 	waitHelp string
-	//go:embed help/serve.txt
-	serveHelp string
 	//go:embed help/run.txt
 	runHelp string
 	//go:embed help/policy.txt

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"mptcpctl/internal/cli/face"
 	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/grammar"
 )
@@ -20,6 +21,18 @@ import (
 type Faces struct {
 	Top   func(ctx context.Context, inv *grammar.Invocation, dial func() (line.PathManager, error)) error
 	Serve func(ctx context.Context, inv *grammar.Invocation, version string) error
+}
+
+func (a *app) top() grammar.Command {
+	return face.Top(func(ctx context.Context, inv *grammar.Invocation) error {
+		return a.faces.Top(ctx, inv, func() (line.PathManager, error) { return a.pathManager() })
+	})
+}
+
+func (a *app) serve() grammar.Command {
+	return face.Serve(func(ctx context.Context, inv *grammar.Invocation) error {
+		return a.faces.Serve(ctx, inv, moduleVersion())
+	})
 }
 
 // lack reports whether the command is one of another program than this.

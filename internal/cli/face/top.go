@@ -1,13 +1,9 @@
-package cli
+package face
 
-import (
-	"context"
+import "mptcpctl/internal/grammar"
 
-	"mptcpctl/internal/cli/line"
-	"mptcpctl/internal/grammar"
-)
-
-func (a *app) topCommand() grammar.Command {
+// Top is the row of the terminal view.
+func Top(run grammar.Run) grammar.Command {
 	return grammar.Command{
 		Name:    "top",
 		Summary: "show a live terminal view of connections, events, endpoints and findings",
@@ -47,10 +43,6 @@ func (a *app) topCommand() grammar.Command {
 			{Line: "top --plain --count 1", Meaning: "the overview once, as lines"},
 			{Line: "--replay night.mptcp top", Meaning: "a recording"},
 		},
-		Run: a.top,
+		Run: run,
 	}
-}
-
-func (a *app) top(ctx context.Context, inv *grammar.Invocation) error {
-	return a.faces.Top(ctx, inv, func() (line.PathManager, error) { return a.pathManager() })
 }

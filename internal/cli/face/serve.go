@@ -1,10 +1,6 @@
-package cli
+package face
 
-import (
-	"context"
-
-	"mptcpctl/internal/grammar"
-)
+import "mptcpctl/internal/grammar"
 
 // defaultHistory is where serve keeps what happens, if systemd gives it no folder.
 const defaultHistory = "/var/lib/mptcpctl/history"
@@ -12,7 +8,8 @@ const defaultHistory = "/var/lib/mptcpctl/history"
 // defaultListen is where serve listens: on loopback, for this host alone.
 const defaultListen = "127.0.0.1:9099"
 
-func (a *app) serveCommand() grammar.Command {
+// Serve is the row of the service.
+func Serve(run grammar.Run) grammar.Command {
 	return grammar.Command{
 		Name:    "serve",
 		Summary: "serve a web page, a JSON API and metrics of the live state",
@@ -83,10 +80,6 @@ func (a *app) serveCommand() grammar.Command {
 				Meaning: "for other hosts, with a token over TLS",
 			},
 		},
-		Run: a.serve,
+		Run: run,
 	}
-}
-
-func (a *app) serve(ctx context.Context, inv *grammar.Invocation) error {
-	return a.faces.Serve(ctx, inv, moduleVersion())
 }
