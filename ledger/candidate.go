@@ -55,6 +55,9 @@ type Entry struct {
 	// Obstacle is what would keep a SYN of it from leaving now, whatever happened
 	// before: NoCause where nothing is known against it, or a subflow is there.
 	Obstacle Cause
+	// SharesLink says that a subflow of the connection leaves by the link that this one
+	// would leave by: it would be a subflow more, and no further path.
+	SharesLink bool
 }
 
 // Certain reports whether the facts leave one stage with one cause.
@@ -78,6 +81,38 @@ func (e *Entry) May(c Cause) bool {
 		}
 	}
 	return false
+}
+
+// Never reports whether nothing makes the path manager of the connection try the candidate,
+// as long as endpoint and connection are what they are.
+func (e *Entry) Never() bool {
+	if !e.Certain() {
+		return false
+	}
+	switch e.Reached[0].Cause {
+	case WrongFlags, OtherFamily, FirstAddress, UserspaceManager, FallenBack:
+		return true
+	}
+	return false
+}
+
+// Limited reports whether a limit may be what keeps the path manager from trying the
+// candidate, and not that it was tried before.
+func (e *Entry) Limited() bool { return e.May(NoSubflowsAllowed) || e.May(LimitReached) }
+
+// Stuck reports whether the kernel does nothing for the candidate until somebody makes it,
+// though no limit forbids it now.
+func (e *Entry) Stuck() bool {
+	for _, r := range e.Reached {
+		switch r.Cause {
+		case PeerForbids, NotLookedAgain, UsedOtherwise:
+		default:
+			if !r.Stage.Ended() {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // GivenUp reports whether the kernel tried the candidate, and will not by itself again.

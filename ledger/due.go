@@ -112,11 +112,20 @@ func usedLine(c *mptcp.Connection) string {
 func (a *account) waits(c *mptcp.Connection) (Cause, string) {
 	line := fmt.Sprintf("connection %s has %d of %d additional subflows", c.Token, c.Limits.Subflows,
 		c.Limits.SubflowsMax)
-	switch {
-	case c.Limits.SubflowsMax == 0, a.Limits != nil && a.Limits.Subflows == 0:
-		return NoSubflowsAllowed, line
-	case c.Limits.Subflows >= c.Limits.SubflowsMax:
-		return LimitReached, line
+	if cause := Room(c, a.Limits); cause != NoCause {
+		return cause, line
 	}
 	return NotLookedAgain, line
+}
+
+// Room returns why the connection may have no further subflow: NoSubflowsAllowed,
+// LimitReached, or NoCause. Limits are those of its network namespace, nil for unknown.
+func Room(c *mptcp.Connection, limits *mptcp.Limits) Cause {
+	switch {
+	case c.Limits.SubflowsMax == 0, limits != nil && limits.Subflows == 0:
+		return NoSubflowsAllowed
+	case c.Limits.Subflows >= c.Limits.SubflowsMax:
+		return LimitReached
+	}
+	return NoCause
 }

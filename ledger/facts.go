@@ -31,6 +31,7 @@ type Facts struct {
 	// Addresses and Links are those of the namespace; nil: unknown.
 	Addresses []hostnet.Address
 	Links     []hostnet.Link
+	Local     []netip.Prefix // that routes of the type "local" make the host's own
 	// Lookup answers a route lookup; known is false where it was not asked. Nil: none
 	// was.
 	Lookup func(hostnet.LookupRequest) (route hostnet.Route, failure string, known bool)
@@ -40,6 +41,7 @@ type Facts struct {
 type account struct {
 	*Facts
 	rules   Rules
+	ground  *Ground
 	spent   spending
 	past    bool                    // connections that have gone are in the counters as well
 	joined  map[netip.AddrPort]bool // addresses of peers that a join is up to, of any connection
@@ -54,6 +56,7 @@ type account struct {
 func newAccount(f *Facts) *account {
 	a := &account{
 		Facts: f, rules: RulesOf(f.Release), joined: joinedAddresses(f),
+		ground: NewGround(f.Addresses, f.Links, f.Local),
 		events: map[mptcp.Token][]*mptcp.Event{}, earlier: make(map[mptcp.Token]bool, len(f.Earlier)),
 		attempts: map[mptcp.Token][]Attempt{},
 	}

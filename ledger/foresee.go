@@ -34,6 +34,9 @@ func Foresee(f Facts, local, remote netip.AddrPort) []Entry {
 	c := &mptcp.Connection{
 		Family: m.Family, Side: mptcp.SideClient, State: mptcp.StateEstablished, PathManager: "kernel",
 		Local: local, Remote: remote, BytesReceived: 1,
+		Subflows: []mptcp.Subflow{
+			{Local: local, Remote: remote, Initial: true, State: mptcp.SubflowEstablished, FullyEstablished: true},
+		},
 	}
 	if f.Userspace {
 		c.PathManager = "userspace"
@@ -57,7 +60,7 @@ func (a *account) foresee(m *Manager, n *trial, c *mptcp.Connection, entry *Entr
 		entry.set(Reach{NotDue, cause}, line)
 		return
 	}
-	entry.Obstacle = a.obstacle(e, entry.Remote.Addr())
+	entry.Obstacle, entry.SharesLink = a.obstacle(e, entry.Remote.Addr()), a.ground.sharesLink(c, e)
 	limits := fmt.Sprintf("limits: subflows %d", m.limit())
 	switch cause, tried := n.made[plain(e.Address)]; {
 	case tried && cause != NoCause:

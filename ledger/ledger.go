@@ -61,6 +61,22 @@ func (l *Ledger) Join(t mptcp.Token, endpoint netip.Addr) *Entry {
 	return nil
 }
 
+// From returns what became of the endpoint on the connection, whichever address of the peer
+// its subflows go to: of the entries whose subflow goes from its address the one that got
+// farthest, else that of the join to the peer's first address; nil for none.
+func (l *Ledger) From(t mptcp.Token, endpoint netip.Addr) *Entry {
+	best := l.Join(t, endpoint)
+	for e := range l.Connection(t) {
+		if e.Kind == Announce || e.Subflow == nil || plain(e.Subflow.Local.Addr()) != plain(endpoint) {
+			continue
+		}
+		if best == nil || best.Subflow == nil || e.Subflow.State.Up() && !best.Subflow.State.Up() {
+			best = e
+		}
+	}
+	return best
+}
+
 // joins are the entries of joins from endpoints to addresses of the peer.
 func (a *account) joins(c *mptcp.Connection) []Entry {
 	var list []Entry
@@ -102,7 +118,7 @@ func (a *account) judgeJoin(c *mptcp.Connection, entry *Entry) {
 		entry.Subflow, entry.Reached, entry.Evidence = s, []Reach{reach}, []string{line}
 		return
 	}
-	entry.Obstacle = a.obstacle(e, entry.Remote.Addr())
+	entry.Obstacle, entry.SharesLink = a.obstacle(e, entry.Remote.Addr()), a.ground.sharesLink(c, e)
 	if cause, line := a.notDue(c, e, entry.Remote, entry.RemoteID); cause != NoCause {
 		entry.set(Reach{NotDue, cause}, line)
 		return

@@ -68,6 +68,7 @@ const (
 	AddressTentative
 	DeviceMissing
 	DeviceDown
+	NoCarrier // a SYN leaves and is lost: it is no stage of an entry, but trouble of its device
 	NoRoute
 	NoPort
 	OptionTooLong // the announcement has no room in a packet
@@ -119,6 +120,7 @@ var causeTexts = [...]string{
 	AddressTentative: "the address is not usable yet",
 	DeviceMissing:    "its device is gone",
 	DeviceDown:       "its device is down",
+	NoCarrier:        "its device has no carrier",
 	NoRoute:          "no route leads from it to the peer",
 	NoPort:           "no local port is free",
 	OptionTooLong:    "the announcement has no room in a packet: an IPv6 address with a port, beside timestamps",

@@ -95,7 +95,8 @@ func (a *account) suspect(list []Suspect, e mptcp.Endpoint, causes []Cause, obst
 	}
 	i := slices.IndexFunc(list, func(s Suspect) bool { return s.Endpoint == e })
 	if i < 0 {
-		s := Suspect{Endpoint: e, LinkDown: counter == ConnectErrors && a.heldByDown(e)}
+		s := Suspect{Endpoint: e}
+		s.LinkDown = counter == ConnectErrors && e.IfIndex == 0 && a.ground.DeviceTrouble(e) == DeviceDown
 		list, i = append(list, s), len(list)
 	}
 	s := &list[i]
@@ -116,22 +117,4 @@ func (a *account) place(e mptcp.Endpoint) int {
 		return i
 	}
 	return len(a.Endpoints)
-}
-
-// heldByDown reports whether the endpoint is bound to no device, and all links that have its
-// address are down.
-func (a *account) heldByDown(e mptcp.Endpoint) bool {
-	held := false
-	for _, h := range a.Addresses {
-		if e.IfIndex != 0 || plain(h.Addr) != plain(e.Address) {
-			continue
-		}
-		for _, l := range a.Links {
-			if l.Index == h.IfIndex && l.Up {
-				return false
-			}
-			held = held || l.Index == h.IfIndex
-		}
-	}
-	return held
 }
