@@ -34,7 +34,7 @@ func (v *view) pathFacts() ledger.Facts {
 		Release: v.Kernel.Release, Userspace: v.userspace(), Limits: v.Limits, Endpoints: v.Endpoints,
 		Connections: v.Connections, Hidden: v.blind, Counters: v.MPTCP.Now,
 		Events: v.Events, Earlier: v.EarlierThan,
-		Addresses: v.Network.Addresses, Links: v.Network.Links,
+		Addresses: v.Network.Addresses, Links: v.Network.Links, Local: v.localPrefixes(),
 		Lookup: func(q hostnet.LookupRequest) (hostnet.Route, string, bool) {
 			l, known := v.lookups[q]
 			return l.Route, l.Error, known
@@ -46,12 +46,12 @@ func (v *view) pathFacts() ledger.Facts {
 	return f
 }
 
-// entry returns what the ledger says of a join from the endpoint, nil for nothing.
+// entry returns what the ledger says of the endpoint on the connection, nil for nothing.
 func (v *view) entry(c *mptcp.Connection, e mptcp.Endpoint) *ledger.Entry {
 	if v.supposed {
 		return v.foreseen(c, e)
 	}
-	return v.ledger().Join(c.Token, e.Address)
+	return v.ledger().From(c.Token, e.Address)
 }
 
 // foreseen returns what the path manager would do with the endpoint on a connection that
@@ -131,33 +131,14 @@ func alternatives(e *ledger.Entry, but rule.ID) []rule.ID {
 // subflow, and that the kernel will not try by itself.
 func givenUp(v *view) []Finding {
 	var g group
-	for w := range v.wants {
-		if v.supposed || w.u != unused || !v.works(w.e) || !v.addsPath(w.c, w.e) {
+	for _, w := range v.wants() {
+		if v.supposed || !w.unused() || !w.Stuck() || w.SharesLink || !v.works(w.e) ||
+			w.May(ledger.NotLookedAgain) && !v.settled(w.c) || v.toldByEvents(w.c, w.e.Address, w.c.Remote) {
 			continue
 		}
-		entry := v.entry(w.c, w.e)
-		if entry == nil || !stuck(entry) || entry.May(ledger.NotLookedAgain) && !v.settled(w.c) ||
-			v.toldByEvents(w.c, w.e.Address, w.c.Remote) {
-			continue
-		}
-		g.add(w.e.Address.String()+entry.Reached[0].String(), w.c, func() Finding { return v.stuckEndpoint(w, entry) })
+		g.add(w.e.Address.String()+w.Reached[0].String(), w.c, func() Finding { return v.stuckEndpoint(w) })
 	}
 	return g.list
-}
-
-// stuck reports whether the kernel does nothing for the entry until somebody makes it,
-// though no limit forbids it now.
-func stuck(e *ledger.Entry) bool {
-	for _, r := range e.Reached {
-		switch r.Cause {
-		case ledger.PeerForbids, ledger.NotLookedAgain, ledger.UsedOtherwise:
-		default:
-			if !r.Stage.Ended() {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // settled reports whether the connection is so old that its path manager has had its
@@ -178,7 +159,8 @@ func (v *view) settled(c *mptcp.Connection) bool {
 }
 
 // stuckEndpoint is the finding about an endpoint that is stuck.
-func (v *view) stuckEndpoint(w want, entry *ledger.Entry) Finding {
+func (v *view) stuckEndpoint(w want) Finding {
+	entry := w.Entry
 	f := Finding{
 		Rule: rule.NotRetried, Severity: Warn, Confidence: track.Likely,
 		Title:    fmt.Sprintf("endpoint %s: its subflow failed, and the kernel will not retry it", w.e.Address),

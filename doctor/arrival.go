@@ -64,7 +64,7 @@ func departures(v *view) []Finding {
 	if v.Firewall == nil || !v.supposed {
 		return nil
 	}
-	for w := range v.wants {
+	for _, w := range v.wants() {
 		local, remote := netip.AddrPortFrom(plain(w.e.Address), 0), netip.AddrPortFrom(plain(w.c.Remote.Addr()), 0)
 		hits := surely(v.filtered(firewall.Join, local, remote, v.way(local, remote, v.boundDevice(w.e))))
 		if w.e.ID != 0 || len(hits) == 0 {

@@ -108,7 +108,7 @@ func (v *view) unusedPaths(c *mptcp.Connection, found []Finding) (possible int, 
 	used := map[int]bool{}
 	for i := range c.Subflows {
 		if c.Subflows[i].State.Up() {
-			used[v.carries(&c.Subflows[i])] = true
+			used[v.ground.LinkOf(&c.Subflows[i])] = true
 		}
 	}
 	possible = max(len(used), 1)
@@ -145,20 +145,21 @@ func (v *view) unusedEndpoint(c *mptcp.Connection, e mptcp.Endpoint, found []Fin
 	if e.Flags&mptcp.FlagImplicit != 0 {
 		return UnusedPath{}, false
 	}
-	u, _ := useOf(c, e)
-	if u == inUse || u == initial {
+	entry := v.entry(c, e)
+	if plain(e.Address) == plain(c.Local.Addr()) || entry != nil && entry.Subflow != nil && entry.Subflow.State.Up() {
 		return UnusedPath{}, false
 	}
 	path := UnusedPath{Address: e.Address}
 	if l, ok := v.link(e); ok {
 		path.Device = l.Name
 	}
-	path.Rule, path.Reason = v.why(c, e, u, found)
+	path.Rule, path.Reason = v.why(c, e, entry, found)
 	return path, true
 }
 
 // why tells why the endpoint carries no subflow of the connection.
-func (v *view) why(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Finding) (id rule.ID, reason string) {
+func (v *view) why(c *mptcp.Connection, e mptcp.Endpoint, entry *ledger.Entry, found []Finding) (id rule.ID,
+	reason string) {
 	switch {
 	case c.Fallback:
 		return v.causeRule(c), "the connection uses plain TCP"
@@ -193,11 +194,11 @@ func (v *view) why(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Finding
 			return f.Rule, f.Title
 		}
 	}
-	return v.whyElse(c, e, u, found)
+	return v.whyElse(c, entry, found)
 }
 
 // whyElse gives the reasons that are not about one endpoint.
-func (v *view) whyElse(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Finding) (id rule.ID, reason string) {
+func (v *view) whyElse(c *mptcp.Connection, entry *ledger.Entry, found []Finding) (id rule.ID, reason string) {
 	for i := range found {
 		f := &found[i]
 		if (f.Rule == rule.JoinsForbidden || f.Rule == rule.PeerLimit || f.Rule == rule.SubflowLimit) &&
@@ -205,26 +206,25 @@ func (v *view) whyElse(c *mptcp.Connection, e mptcp.Endpoint, u use, found []Fin
 			return f.Rule, f.Title
 		}
 	}
-	switch {
-	case u == pending:
-		return "", "a join is pending"
-	case !v.addsPath(c, e):
-		return "", "its link is already in use"
+	id, reason = whyByLedger(entry)
+	if entry != nil && entry.SharesLink {
+		reason += "; another subflow uses its link already"
 	}
-	return v.whyByLedger(c, e)
+	return id, reason
 }
 
 // whyByLedger gives the reason that the account of paths has.
-func (v *view) whyByLedger(c *mptcp.Connection, e mptcp.Endpoint) (id rule.ID, reason string) {
-	entry := v.entry(c, e)
+func whyByLedger(entry *ledger.Entry) (id rule.ID, reason string) {
 	switch {
 	case entry == nil:
 		return "", "the path manager makes no subflow from it"
+	case entry.Subflow != nil:
+		return "", "a join is pending"
 	case entry.Certain():
 		return ruleOf(entry.Kind, entry.Reached[0].Cause), entry.Reached[0].Cause.String()
-	case stuck(entry) && entry.Is(ledger.NotDue):
+	case entry.Stuck() && entry.Is(ledger.NotDue):
 		return rule.NotRetried, "the kernel has not tried it, and will not by itself"
-	case stuck(entry):
+	case entry.Stuck():
 		return rule.NotRetried, "its subflow failed, and the kernel will not retry it"
 	}
 	return "", "it was not tried, or failed: this host alone cannot tell"

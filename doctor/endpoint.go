@@ -164,7 +164,7 @@ func ownAddress(v *view) []Finding {
 			if !sameFamily(e.Address, c.Remote.Addr()) {
 				continue
 			}
-			if u, _ := useOf(c, *e); only != nil || u != initial {
+			if entry := v.entry(c, *e); only != nil || entry == nil || !entry.May(ledger.FirstAddress) {
 				only = nil
 				break
 			}
@@ -192,16 +192,12 @@ func ownAddress(v *view) []Finding {
 // missing reports whether the endpoint's address cannot be used because of the
 // address itself, and why.
 func (v *view) missing(e mptcp.Endpoint) (string, bool) {
-	if v.Network.Addresses == nil {
-		return "", false
-	}
-	a, here := v.holders[plain(e.Address)]
-	switch {
-	case !here && !v.here(plain(e.Address)):
+	switch trouble := v.ground.AddressTrouble(e.Address); {
+	case trouble == ledger.AddressMissing:
 		return "the address is not on this host", true
-	case a.DADFailed:
+	case trouble == ledger.AddressTentative && v.holders[plain(e.Address)].DADFailed:
 		return "another host has the address (duplicate address detection failed)", true
-	case a.Tentative:
+	case trouble == ledger.AddressTentative:
 		return "the address is tentative: duplicate address detection is not finished", true
 	}
 	return "", false
@@ -272,16 +268,13 @@ func (v *view) joinedByID(id mptcp.AddressID) bool {
 
 // linkTrouble tells why the endpoint's link carries nothing.
 func (v *view) linkTrouble(e mptcp.Endpoint) (string, bool) {
-	if v.Network.Links == nil {
+	switch v.ground.DeviceTrouble(e) {
+	case ledger.NoCause:
 		return "", false
-	}
-	l, ok := v.link(e)
-	switch {
-	case !ok && e.IfIndex != 0:
+	case ledger.DeviceMissing:
 		return fmt.Sprintf("the device with index %d no longer exists", e.IfIndex), true
-	case !ok || l.Usable():
-		return "", false
 	}
+	l, _ := v.link(e)
 	return fmt.Sprintf("%s: %s", l.Name, l.State()), true
 }
 
@@ -355,7 +348,7 @@ func (v *view) familyFinding(c *mptcp.Connection) Finding {
 		Fix: []string{"mptcpctl paths to " + c.Remote.Addr().String() + "   (addresses of the same family to add)"},
 	}
 	for _, a := range v.paths(c.Remote.Addr()) {
-		if v.carries(&mptcp.Subflow{Local: c.Local}) != a.IfIndex {
+		if v.ground.LinkOf(&mptcp.Subflow{Local: c.Local}) != a.IfIndex {
 			f.Severity = Warn
 			f.Fix = []string{
 				fmt.Sprintf("mptcpctl endpoint add %s dev %s subflow", a.Addr, shell.Word(v.device(a.IfIndex))),

@@ -27,7 +27,7 @@ func Existing(f Facts, e mptcp.Endpoint) (id mptcp.AddressID, lines []string, fi
 		if entry == nil {
 			continue
 		}
-		fine = fine && !stuck(entry)
+		fine = fine && !entry.Stuck()
 		if len(lines) < mostLines {
 			lines = append(lines, fmt.Sprintf("connection %s to %s: %s", c.Token, c.Remote, reached(entry)))
 		}
@@ -43,7 +43,7 @@ func reached(e *ledger.Entry) string {
 	if e.Certain() {
 		return e.Reached[0].String()
 	}
-	if stuck(e) {
+	if e.Stuck() {
 		return "its subflow failed, and the kernel will not retry it"
 	}
 	return "not tried, or failed: this host alone cannot tell"

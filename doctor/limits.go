@@ -16,10 +16,9 @@ func subflowLimit(v *view) []Finding {
 		return nil
 	}
 	var g group
-	for w := range v.wants {
-		c, e, u := w.c, w.e, w.u
-		if u != unused || !v.works(e) || !v.limited(c, e) || len(halfOpen(c)) > 0 ||
-			v.Limits.Subflows > 0 && !v.addsPath(c, e) {
+	for _, w := range v.wants() {
+		c, e := w.c, w.e
+		if !w.unused() || !w.Limited() || !v.works(e) || len(halfOpen(c)) > 0 || v.Limits.Subflows > 0 && w.SharesLink {
 			continue
 		}
 		g.add(e.Address.String(), c, func() Finding { return v.limitFinding(c, e) })
@@ -30,24 +29,15 @@ func subflowLimit(v *view) []Finding {
 	return g.list
 }
 
-// limited reports whether a limit keeps the endpoint from being used, and not that it
-// was used before.
-func (v *view) limited(c *mptcp.Connection, e mptcp.Endpoint) bool {
-	entry := v.entry(c, e)
-	return entry != nil && (entry.May(ledger.NoSubflowsAllowed) || entry.May(ledger.LimitReached))
-}
-
 // noFurther is D15 where no connection lacks a subflow because of the limit, yet.
 func (v *view) noFurther() Finding {
 	f := v.limitFinding(nil, v.makers[0])
 	f.Severity = Warn
-	for _, c := range v.clients {
-		for _, e := range v.makers {
-			if u, _ := useOf(c, e); u == inUse {
-				f.Title = "the limit of additional subflows is 0: no connection gets a further subflow"
-				f.Evidence = append(f.Evidence, fmt.Sprintf("connection %s keeps its %d", c.Token, c.Limits.Subflows))
-				return f
-			}
+	for _, w := range v.wants() {
+		if w.up() {
+			f.Title = "the limit of additional subflows is 0: no connection gets a further subflow"
+			f.Evidence = append(f.Evidence, fmt.Sprintf("connection %s keeps its %d", w.c.Token, w.c.Limits.Subflows))
+			return f
 		}
 	}
 	return f
@@ -225,10 +215,10 @@ func limitEaten(v *view) []Finding {
 		return nil
 	}
 	var g group
-	for w := range v.wants {
-		c, e, u := w.c, w.e, w.u
+	for _, w := range v.wants() {
+		c, e := w.c, w.e
 		hanging := halfOpen(c)
-		if u != unused || !v.works(e) || v.Limits.Subflows == 0 || !v.atLimit(c) || len(hanging) == 0 ||
+		if !w.unused() || !w.Limited() || !v.works(e) || v.Limits.Subflows == 0 || len(hanging) == 0 ||
 			!retried(hanging[0]) {
 			continue
 		}

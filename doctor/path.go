@@ -8,6 +8,7 @@ import (
 	"mptcpctl/doctor/command"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/firewall"
+	"mptcpctl/ledger"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -99,10 +100,10 @@ func (v *view) unansweredFinding(c *mptcp.Connection, s *mptcp.Subflow) Finding 
 // silence tells why nothing gets through the subflow, "" where it seems alive.
 func (v *view) silence(s *mptcp.Subflow) (string, track.Confidence, Severity) {
 	local := plain(s.Local.Addr())
-	if v.Network.Addresses != nil && !v.here(local) && (v.Network.Routes != nil || s.Backoff > 0) {
+	if v.ground.AddressTrouble(local) == ledger.AddressMissing && (v.Network.Routes != nil || s.Backoff > 0) {
 		return fmt.Sprintf("address %s is no longer on this host", local), track.Certain, Fail
 	}
-	index := v.carries(s)
+	index := v.ground.LinkOf(s)
 	l, known := v.links[index]
 	if s.Bound && index > 0 && v.Network.Links != nil && !known {
 		return fmt.Sprintf("the device with index %d no longer exists", index), track.Certain, Fail

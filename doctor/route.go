@@ -10,6 +10,7 @@ import (
 	"mptcpctl/doctor/rule"
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/shell"
+	"mptcpctl/ledger"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -115,7 +116,7 @@ func (v *view) boundRoute(e mptcp.Endpoint, key routeKey, l Lookup) routeTrouble
 		v.defaultRoute(link, key.remote),
 	}}
 	switch {
-	case l.Error == "" && l.Route.Type == "local" && !v.here(key.remote):
+	case l.Error == "" && l.Route.Type == "local" && v.ground.AddressTrouble(key.remote) == ledger.AddressMissing:
 		return v.localRoute(e, key)
 	case l.Error != "":
 		t.title = fmt.Sprintf(
@@ -195,7 +196,7 @@ func (v *view) unboundRoute(e mptcp.Endpoint, key routeKey, holder hostnet.Addre
 	switch {
 	case l.Error != "" && !key.remote.IsLoopback():
 		return v.noRoute(e, key, own, l)
-	case l.Error == "" && l.Route.Type == "local" && !v.here(key.remote):
+	case l.Error == "" && l.Route.Type == "local" && v.ground.AddressTrouble(key.remote) == ledger.AddressMissing:
 		return v.localRoute(e, key)
 	}
 	choice := v.Network.Choice(l.Route, key.remote)
@@ -331,12 +332,12 @@ func (v *view) reverseFilter(e mptcp.Endpoint, key routeKey, free Lookup) routeT
 // badRoutes is D27 to D31: what is wrong with the way of endpoints to peers.
 func badRoutes(v *view) []Finding {
 	var g group
-	for w := range v.wants {
+	for _, w := range v.wants() {
 		t := v.route(w.e, w.c)
-		if t.rule == "" || w.u == inUse && t.severity == Fail && w.by.State != mptcp.SubflowSilent {
+		if t.rule == "" || w.up() && t.severity == Fail && w.Subflow.State != mptcp.SubflowSilent {
 			continue // a subflow that is up disproves it
 		}
-		if t.chance && w.u == inUse && w.by.Device == v.device(v.holders[plain(w.e.Address)].IfIndex) {
+		if t.chance && w.up() && w.Subflow.Device == v.device(v.holders[plain(w.e.Address)].IfIndex) {
 			continue // it was lucky
 		}
 		g.add(fmt.Sprint(t.rule, w.e.Address, v.Marks[w.c.Token]), w.c, func() Finding {
@@ -371,8 +372,8 @@ func badRoutes(v *view) []Finding {
 // have the mark of the connection: what a rule by mark does to them the lookups show.
 func markedRules(v *view) []Finding {
 	var g group
-	for w := range v.wants {
-		if w.u != pending || !retried(w.by) {
+	for _, w := range v.wants() {
+		if w.unused() || w.up() || !retried(w.Subflow) {
 			continue
 		}
 		policy := v.ruleByUser(w.c.UID)

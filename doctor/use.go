@@ -7,127 +7,49 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// use is what a connection makes of an endpoint.
-type use uint8
-
-const (
-	unused  use = iota
-	initial     // it is the address of the initial subflow
-	pending     // a join is pending
-	inUse       // an additional subflow is up
-)
-
-// useOf tells what the connection makes of the endpoint, and by which subflow.
-func useOf(c *mptcp.Connection, e mptcp.Endpoint) (use, *mptcp.Subflow) {
-	addr := plain(e.Address)
-	found, by := unused, (*mptcp.Subflow)(nil)
-	for i := range c.Subflows {
-		s := &c.Subflows[i]
-		if plain(s.Local.Addr()) != addr {
-			continue
-		}
-		switch {
-		case s.Initial:
-			return initial, s
-		case s.State == mptcp.SubflowPending && found < pending:
-			found, by = pending, s
-		case s.State.Up():
-			found, by = inUse, s
-		}
-	}
-	if found == unused && plain(c.Local.Addr()) == addr {
-		return initial, nil
-	}
-	return found, by
-}
-
-// want is a connection made here and an endpoint that it could use.
+// want is a connection made here, an endpoint that it could use, and what the ledger says
+// became of it.
 type want struct {
-	c  *mptcp.Connection
-	e  mptcp.Endpoint
-	u  use
-	by *mptcp.Subflow // of a use that has one
+	c *mptcp.Connection
+	e mptcp.Endpoint
+	*ledger.Entry
 }
 
-// wants yields the pairs of a connection made here and an endpoint that its
+// unused reports whether the connection has no subflow from the endpoint, pending ones
+// counted.
+func (w *want) unused() bool { return w.Subflow == nil }
+
+// up reports whether a subflow from the endpoint is up.
+func (w *want) up() bool { return w.Subflow != nil && w.Subflow.State.Up() }
+
+// wants returns the pairs of a connection made here and an endpoint that its
 // subflows could be created from. Connections that are not ready are left out.
-func (v *view) wants(yield func(want) bool) {
+func (v *view) wants() []want {
+	if v.wanted != nil {
+		return v.wanted
+	}
+	v.wanted = []want{}
 	for _, c := range v.clients {
 		if !ready(c) {
 			continue
 		}
 		for _, e := range v.makers {
-			if entry := v.entry(c, e); entry == nil || never(entry) {
-				continue
-			}
-			u, s := useOf(c, e)
-			if u != initial && !yield(want{c, e, u, s}) {
-				return
+			if entry := v.entry(c, e); entry != nil && !entry.Never() {
+				v.wanted = append(v.wanted, want{c, e, entry})
 			}
 		}
 	}
-}
-
-// never reports whether nothing makes the path manager of the connection join from the
-// endpoint, as the ledger has it.
-func never(entry *ledger.Entry) bool {
-	if !entry.Certain() {
-		return false
-	}
-	switch entry.Reached[0].Cause {
-	case ledger.WrongFlags, ledger.OtherFamily, ledger.FirstAddress, ledger.UserspaceManager, ledger.FallenBack:
-		return true
-	}
-	return false
+	return v.wanted
 }
 
 // works reports whether the endpoint could carry a subflow as far as its address
 // and link go.
 func (v *view) works(e mptcp.Endpoint) bool {
-	_, missing := v.missing(e)
-	_, down := v.linkTrouble(e)
-	return !missing && !down
-}
-
-// addsPath reports whether a subflow from the endpoint would leave by a link that
-// the connection does not use yet.
-func (v *view) addsPath(c *mptcp.Connection, e mptcp.Endpoint) bool {
-	l, ok := v.link(e)
-	if !ok {
-		return true
-	}
-	for i := range c.Subflows {
-		s := &c.Subflows[i]
-		if s.State.Up() && v.carries(s) == l.Index {
-			return false
-		}
-	}
-	return true
-}
-
-// carries returns the index of the link that the subflow is bound to or by which the
-// routes send its packets, or -1. Where the routes were not asked it is the link that has
-// its address.
-func (v *view) carries(s *mptcp.Subflow) int {
-	if s.Bound && s.IfIndex != 0 {
-		return int(s.IfIndex)
-	}
-	if l, ok := v.Network.LinkByName(s.Device); ok {
-		return l.Index
-	}
-	if a, ok := v.holders[plain(s.Local.Addr())]; ok {
-		return a.IfIndex
-	}
-	return -1
+	return v.ground.AddressTrouble(e.Address) == ledger.NoCause && v.ground.DeviceTrouble(e) == ledger.NoCause
 }
 
 // atLimit reports whether the connection may have no further subflow.
-func (v *view) atLimit(c *mptcp.Connection) bool {
-	if v.Limits != nil && v.Limits.Subflows == 0 {
-		return true
-	}
-	return c.Limits.SubflowsMax > 0 && c.Limits.Subflows >= c.Limits.SubflowsMax
-}
+func (v *view) atLimit(c *mptcp.Connection) bool { return ledger.Room(c, v.Limits) != ledger.NoCause }
 
 // halfOpen returns the joins of the connection that are under way.
 func halfOpen(c *mptcp.Connection) []*mptcp.Subflow {

@@ -14,6 +14,7 @@ import (
 // view is the facts with what many rules ask of them, worked out once.
 type view struct {
 	*Facts
+	ground  *ledger.Ground
 	links   map[int]hostnet.Link
 	holders map[netip.Addr]hostnet.Address
 	lookups map[hostnet.LookupRequest]Lookup
@@ -28,12 +29,14 @@ type view struct {
 	candidates map[netip.Addr][]hostnet.Address
 	account    *ledger.Ledger
 	foresight  map[mptcp.Token][]ledger.Entry // of supposed connections
+	wanted     []want                         // the answer of wants, nil: not asked for
 	blind      bool                           // the kernel keeps back which TCP sockets are subflows
 }
 
 func newView(f *Facts) *view {
 	v := &view{
 		Facts:      f,
+		ground:     ledger.NewGround(f.Network.Addresses, f.Network.Links, f.localPrefixes()),
 		links:      make(map[int]hostnet.Link, len(f.Network.Links)),
 		holders:    make(map[netip.Addr]hostnet.Address, len(f.Network.Addresses)),
 		lookups:    make(map[hostnet.LookupRequest]Lookup, len(f.Lookups)),
@@ -98,18 +101,14 @@ func (v *view) watched(t mptcp.Token) bool {
 	return !v.EventsSince.IsZero() && v.EventsLost == 0 && !v.earlier[t]
 }
 
-// here reports whether the address is the host's: held by a link, or made local by
-// a route, as transparent proxies do.
-func (v *view) here(addr netip.Addr) bool {
-	if _, held := v.holders[addr]; held || addr.IsLoopback() {
-		return true
-	}
-	for _, r := range v.Network.Routes {
-		if r.Type == "local" && r.Dst.Contains(addr) {
-			return true
+// localPrefixes are those that routes make the host's own, as transparent proxies have them.
+func (f *Facts) localPrefixes() (list []netip.Prefix) {
+	for _, r := range f.Network.Routes {
+		if r.Type == "local" {
+			list = append(list, r.Dst)
 		}
 	}
-	return false
+	return list
 }
 
 // within reports whether both ends of the connection are on this host: a second
