@@ -51,6 +51,16 @@ func (a *Advice) joins(report *hostnet.PathReport, endpoints []mptcp.Endpoint) u
 	return most
 }
 
+// purposeless reports whether the endpoint's flags keep the path manager from making
+// subflows to the peer's own address from it, as the ledger foresees it.
+func purposeless(e mptcp.Endpoint) bool {
+	f := ledger.Facts{Limits: &mptcp.Limits{Subflows: unlimited}, Endpoints: []mptcp.Endpoint{e}}
+	for _, entry := range ledger.Foresee(f, netip.AddrPort{}, netip.AddrPortFrom(e.Address, 1)) {
+		return entry.May(ledger.WrongFlags)
+	}
+	return false // an implicit one, of which the path manager makes none
+}
+
 // unused returns why the endpoint makes no subflow on connections that begin now, though its
 // flags would: "" where it makes one.
 func (a *Advice) unused(report *hostnet.PathReport, e mptcp.Endpoint, endpoints []mptcp.Endpoint,

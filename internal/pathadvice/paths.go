@@ -135,7 +135,7 @@ func (a *Advice) advise(p *present.Path, e mptcp.Endpoint, found bool, chosen ne
 		)
 	case !found:
 		p.Command = a.Inside(add)
-	case e.Flags.CreatesSubflows(), e.Flags.Has(mptcp.FlagImplicit):
+	case !purposeless(e): // it makes subflows already
 	case e.Flags.Has(mptcp.FlagLaminar):
 		p.Notes = append(
 			p.Notes,

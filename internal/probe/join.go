@@ -27,16 +27,11 @@ const joinPatience = 3 * time.Second
 
 // joins looks which endpoints join the connection.
 func (p *Prober) joins(ctx context.Context, first *Conn) error {
-	var expected []mptcp.Endpoint
-	for e, err := range p.Host.Endpoints(ctx) {
-		if err != nil {
-			return err
-		}
-		other := e.Address.Unmap() != first.Local.Addr() && e.Address.Unmap().Is4() == first.Local.Addr().Is4()
-		if e.Flags.CreatesSubflows() && other {
-			expected = append(expected, e)
-		}
+	snapshot, err := p.Host.Snapshot(ctx)
+	if err != nil {
+		return err
 	}
+	expected := expectedJoins(&snapshot, first.Local, p.Out.Address)
 	to := p.Out.Address.Addr().Unmap()
 	switch {
 	case to.IsLoopback(), to == first.Local.Addr().Unmap():
@@ -78,6 +73,20 @@ func (p *Prober) joins(ctx context.Context, first *Conn) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// expectedJoins returns the endpoints that the path manager joins the connection from, as the
+// ledger foresees it: also those that limits or their addresses keep from it, of which the
+// reason is told.
+func expectedJoins(s *track.Snapshot, local, remote netip.AddrPort) []mptcp.Endpoint {
+	var expected []mptcp.Endpoint
+	f := ledger.Facts{Release: s.Kernel, Endpoints: s.Endpoints, Limits: &s.Limits}
+	for _, entry := range ledger.Foresee(f, local, remote) {
+		if !entry.Never() {
+			expected = append(expected, entry.Endpoint)
+		}
+	}
+	return expected
 }
 
 // find returns the connection with that local address, nil where it has ended.
