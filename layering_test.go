@@ -120,6 +120,7 @@ var imports = map[string][]string{
 	},
 
 	"internal/story":     {"mptcp", "track"},
+	"internal/traffic":   {"mptcp", "track"},
 	"internal/present":   {"mptcp", "track", "doctor", "doctor/rule", "counters", "hostnet"},
 	"internal/chronicle": {"mptcp", "track", "internal/present"},
 	"internal/history":   {"internal/chronicle", "internal/private"},
@@ -167,6 +168,7 @@ var imports = map[string][]string{
 	},
 	"internal/web": {
 		"mptcp",
+		"internal/traffic",
 		"track",
 		"doctor",
 		"counters",

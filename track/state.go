@@ -173,6 +173,15 @@ func (s *State) tracked(slot uint32) Tracked {
 	return Tracked{r.key(), r.Connection}
 }
 
+// Processes returns the processes that hold the socket with the inode, as
+// [Tracker.SetProcesses] was last given them. They are shared: not to be changed.
+func (s *State) Processes(inode uint32) []mptcp.Process {
+	if inode == 0 {
+		return nil
+	}
+	return s.processes[inode]
+}
+
 // finish fills in what is not held but follows from the rest.
 func (s *State) finish(c *mptcp.Connection) { finish(c, s.namespaces, s.processes) }
 

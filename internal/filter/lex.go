@@ -80,8 +80,8 @@ func unquote(s string) (string, int) {
 	return "", 0
 }
 
-// quote returns the value in a form that split reads back as one word.
-func quote(s string) string {
+// Quote returns the value in a form that split reads back as one word.
+func Quote(s string) string {
 	plain := s != "" && wordLen(s) == len(s) && !reserved(s) && !strings.HasSuffix(s, ",")
 	if plain {
 		return s

@@ -169,7 +169,7 @@ func (n *node) term() string {
 	case kindAddress:
 		return n.address()
 	case kindDevice:
-		return "dev " + quote(n.text)
+		return "dev " + Quote(n.text)
 	case kindToken:
 		return "token " + mptcp.Token(n.number).String()
 	case kindPair:
@@ -179,7 +179,7 @@ func (n *node) term() string {
 	case kindSubflows:
 		return "subflows " + n.op.String() + " " + number
 	case kindProcess:
-		return "process " + quote(n.text)
+		return "process " + Quote(n.text)
 	case kindEvent:
 		if name := mptcp.EventType(n.number).Name(); name != "" {
 			return "event " + name
@@ -199,7 +199,7 @@ func (n *node) term() string {
 		}
 		return "error " + number
 	case kindNetns:
-		return "netns " + quote(n.text)
+		return "netns " + Quote(n.text)
 	case kindSide:
 		return "side " + mptcp.Side(n.number).String()
 	case kindFamily:

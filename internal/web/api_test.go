@@ -9,11 +9,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
 
 	"mptcpctl/internal/await"
+	"mptcpctl/internal/traffic"
 	"mptcpctl/mptcp"
 )
 
@@ -124,6 +126,45 @@ func TestConnectionWithItsHistory(t *testing.T) {
 	})
 	if gone := ask(w.server, "/api/v1/connections/-/deadbeef"); gone.Code != http.StatusNotFound {
 		t.Errorf("a token that nobody has: %d", gone.Code)
+	}
+}
+
+// TestMapAndTraffic: what the overview draws, with a filter for whatever is clicked on, which
+// picks the connections that the map counts.
+func TestMapAndTraffic(t *testing.T) {
+	w := newWorld(t, 3, Config{})
+	type mapOf struct {
+		Devices       []struct{ Name string }
+		Peers         []struct{ Connections int }
+		DeviceFilters []string `json:"device_filters"`
+		PeerFilters   []string `json:"peer_filters"`
+	}
+	for _, by := range []string{"", "address", "prefix", "process"} {
+		m := decode[mapOf](t, ask(w.server, "/api/v1/map?by="+by))
+		if len(m.Devices) != 2 || m.Devices[1].Name != "wlan<0>" || len(m.PeerFilters) != len(m.Peers) {
+			t.Fatalf("%s: %+v", by, m)
+		}
+		for i, f := range append(m.DeviceFilters, m.PeerFilters[0]) {
+			if by == "process" && i == len(m.DeviceFilters) {
+				continue // no process is known
+			}
+			p := decode[page](t, ask(w.server, "/api/v1/connections?limit=0&filter="+url.QueryEscape(f)))
+			if p.Total != 3 {
+				t.Errorf("%s: %q picks %d connections", by, f, p.Total)
+			}
+		}
+	}
+	if r := ask(w.server, "/api/v1/map?by=moon"); r.Code != http.StatusBadRequest {
+		t.Error(r.Code)
+	}
+	s := decode[traffic.Series](t, ask(w.server, "/api/v1/traffic"))
+	if len(s.Points) == 0 {
+		t.Fatal("there are no points")
+	}
+	last := s.Points[len(s.Points)-1].Time
+	later := fmt.Sprintf("/api/v1/traffic?after=%d", last+3_600_000)
+	if s := decode[traffic.Series](t, ask(w.server, later)); len(s.Points) != 0 {
+		t.Errorf("%d points of the future", len(s.Points))
 	}
 }
 

@@ -35,6 +35,7 @@ func (s *Server) routes() []route {
 		{"/api/v1/connections/{netns}/{token}", s.serveConnection, false, false},
 		{"/api/v1/events", s.serveEvents, false, true}, {"/api/v1/endpoints", s.serveEndpoints, false, false},
 		{"/api/v1/limits", s.serveLimits, false, false}, {"/api/v1/counters", s.serveCounters, false, false},
+		{"/api/v1/map", s.serveMap, false, false}, {"/api/v1/traffic", s.serveTraffic, false, false},
 		{"/api/v1/findings", s.serveFindings, false, false},
 	}
 }

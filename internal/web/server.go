@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"mptcpctl/internal/traffic"
 	"mptcpctl/track"
 )
 
@@ -61,6 +62,7 @@ type Server struct {
 	guard   guard
 	journal *journal
 	samples *samples
+	traffic *traffic.Meter
 	doors   *doors
 	gate    *gate
 	outbox  *outbox
@@ -96,6 +98,7 @@ func New(c Config) *Server {
 		guard:   newGuard(&c),
 		journal: newJournal(c.Journal, started, &c),
 		samples: newSamples(),
+		traffic: traffic.New(),
 		doors:   newDoors(c.Connections),
 		gate:    newGate(),
 		outbox:  newOutbox(),
@@ -122,6 +125,7 @@ func (s *Server) Run(ctx context.Context, deltas iter.Seq2[track.Delta, error]) 
 			return err
 		}
 		s.journal.add(&delta)
+		s.traffic.Note(&delta)
 	}
 	<-ctx.Done()
 	return nil
@@ -137,6 +141,7 @@ func (s *Server) sampleReplay(ctx context.Context) {
 		if now := state.Time(); now.Sub(last) >= time.Second/2 && state.Len() > 0 {
 			last = now
 			s.samples.take(now, state)
+			s.measure(state)
 		}
 		select {
 		case <-ctx.Done():
@@ -162,6 +167,7 @@ func (s *Server) sample(ctx context.Context) {
 			s.journal.tick()
 			state := s.config.Tracker.State()
 			s.config.Tracker.Look(s.samples.take(now, state))
+			s.measure(state)
 		}
 	}
 }

@@ -1,0 +1,141 @@
+package traffic
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"mptcpctl/mptcp"
+	"mptcpctl/track"
+)
+
+const (
+	// Window is over what time rates are taken: dumps of the kernel may be five seconds apart,
+	// and a shorter window would show their rhythm.
+	Window = 10 * time.Second
+
+	pause      = 2 * time.Second // between two points, at least
+	pointsKept = 450             // a quarter of an hour
+	failedKept = time.Minute     // how long the map shows a join that failed
+	failedMost = 256
+	devicesMax = 64 // that have a place in the points; further ones are left out
+)
+
+// Device names a device of a network namespace.
+type Device struct {
+	Netns string `json:"netns"`
+	Name  string `json:"name"` // foreign: escape it before showing; "" where no device is known
+}
+
+// step is a state that was added, with its time.
+type step struct {
+	at    time.Time
+	state *track.State
+}
+
+// failed is a join that failed.
+type failed struct {
+	at     time.Time
+	device Device
+	remote netip.Addr
+	inode  uint32 // of the connection's socket; 0: not known
+	reason string
+}
+
+// Meter keeps the sums. One goroutine calls Add and Note; the others may be called by any.
+type Meter struct {
+	mu        sync.Mutex
+	steps     []step // within the window, oldest first
+	devices   []Device
+	points    []Point
+	failures  []failed
+	events    int // since the last point
+	fallbacks int
+	maps      map[By]*Map // of the last step
+}
+
+// New makes a meter.
+func New() *Meter { return &Meter{maps: make(map[By]*Map)} }
+
+// Add takes a state into account whose figures are of that time. States that follow too soon
+// are left out. It reports whether there is a new point.
+func (m *Meter) Add(at time.Time, s *track.State) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n := len(m.steps); n > 0 && at.Sub(m.steps[n-1].at) < pause {
+		return false
+	}
+	m.steps = append(m.steps, step{at, s})
+	for len(m.steps) > 2 && at.Sub(m.steps[1].at) >= Window {
+		m.steps[0] = step{} // the state may go
+		m.steps = m.steps[1:]
+	}
+	clear(m.maps)
+	for len(m.failures) > 0 && at.Sub(m.failures[0].at) > failedKept {
+		m.failures = m.failures[1:]
+	}
+	m.measure()
+	return true
+}
+
+// Note takes an event into account.
+func (m *Meter) Note(d *track.Delta) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.events++
+	switch d.Kind {
+	case track.KindFallback:
+		m.fallbacks++
+	case track.KindSubflowFailed:
+		m.noteFailure(d)
+	}
+}
+
+// noteFailure keeps a join that failed. The caller holds mu.
+func (m *Meter) noteFailure(d *track.Delta) {
+	local, _ := d.Event.Local()
+	remote, ok := d.Event.Remote()
+	if !ok || len(m.steps) == 0 {
+		return
+	}
+	f := failed{at: d.Event.Time, device: Device{Netns: d.Event.Netns}, remote: remote.Addr()}
+	if n := m.steps[len(m.steps)-1].state.Namespace(d.Event.Netns); n != nil {
+		f.device.Name = holder(n, local.Addr())
+	}
+	if d.Connection != nil {
+		f.inode = d.Connection.Inode
+	}
+	if len(d.Evidence) > 0 {
+		f.reason = d.Evidence[len(d.Evidence)-1]
+	}
+	if len(m.failures) == failedMost {
+		m.failures = append(m.failures[:0], m.failures[1:]...)
+	}
+	m.failures = append(m.failures, f)
+}
+
+// window returns the state that rates are taken against, the newest one, and the seconds
+// between; 0 where there is only one. The caller holds mu.
+func (m *Meter) window() (before *track.State, now step, seconds float64) {
+	n := len(m.steps)
+	now = m.steps[n-1]
+	if n == 1 {
+		return nil, now, 0
+	}
+	return m.steps[0].state, now, now.at.Sub(m.steps[0].at).Seconds()
+}
+
+// moved returns what a subflow sent and received since it was as before; nothing where the
+// earlier state did not have it, because what it carried until then has no known time.
+func moved(f *mptcp.Subflow, then *track.Tracked) (sent, received uint64) {
+	if then == nil {
+		return 0, 0
+	}
+	for i := range then.Connection.Subflows {
+		b := &then.Connection.Subflows[i]
+		if b.Local == f.Local && b.Remote == f.Remote && b.Cookie == f.Cookie {
+			return f.BytesSent - min(b.BytesSent, f.BytesSent), f.BytesReceived - min(b.BytesReceived, f.BytesReceived)
+		}
+	}
+	return 0, 0
+}
