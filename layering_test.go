@@ -120,6 +120,7 @@ var imports = map[string][]string{
 	},
 
 	"internal/story":     {"mptcp", "track"},
+	"internal/match":     {"mptcp"},
 	"internal/traffic":   {"mptcp", "track"},
 	"internal/present":   {"mptcp", "track", "doctor", "doctor/rule", "counters", "hostnet"},
 	"internal/chronicle": {"mptcp", "track", "internal/present"},
