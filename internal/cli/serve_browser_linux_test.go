@@ -368,6 +368,11 @@ func (b *browser) watchSecondLane(client *lab.Host, process *lab.Process, token 
 func (b *browser) zoomsAndReads(page string, token mptcp.Token) {
 	b.t.Helper()
 	const grid = `document.querySelectorAll('#timeline text.faint')[1].textContent`
+	b.do(
+		chromedp.Navigate("about:blank"),
+		chromedp.Navigate(fmt.Sprintf("%s#/connection/-/%s?span=30000", page, token)),
+	)
+	b.sees("the timeline", `document.querySelector('#timeline .lane')`)
 	before := eval[string](b, `location.hash`)
 	b.do(chromedp.Click("#zoom-in"))
 	b.sees("the zoom in the link", fmt.Sprintf(`location.hash !== %q && location.hash.includes('span=10000')`, before))

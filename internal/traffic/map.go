@@ -170,14 +170,7 @@ func (d *drawing) add(c *mptcp.Connection, then *track.Tracked) {
 // addPlain takes a connection into account that fell back and whose socket the kernel does
 // not list as a subflow.
 func (d *drawing) addPlain(c *mptcp.Connection, then *track.Tracked, key peerKey) {
-	device := Device{Netns: c.Netns}
-	if n := d.state.Namespace(c.Netns); n != nil {
-		device.Name = holder(n, c.Local.Addr())
-	}
-	if d.loads[device] == nil {
-		d.loads[device] = &sums{}
-	}
-	r := d.ribbon(ribbonKey{device, key, "fallback"})
+	r := d.ribbon(ribbonKey{d.carrier(c.Netns, c.Local.Addr()), key, "fallback"})
 	r.Subflows++
 	if then != nil {
 		r.Sent += c.BytesSent - min(c.BytesSent, then.Connection.BytesSent)
@@ -185,12 +178,21 @@ func (d *drawing) addPlain(c *mptcp.Connection, then *track.Tracked, key peerKey
 	}
 }
 
-func (d *drawing) addFailure(f *failed) {
-	key := d.by.key(d.state, f.device.Netns, f.inode, f.remote)
-	if d.loads[f.device] == nil {
-		d.loads[f.device] = &sums{}
+// carrier returns the device that holds an address, and sees to it that it is on the map.
+func (d *drawing) carrier(netns string, a netip.Addr) Device {
+	device := Device{Netns: netns}
+	if n := d.state.Namespace(netns); n != nil {
+		device.Name = holder(n, a)
 	}
-	r := d.ribbon(ribbonKey{f.device, key, "failed"})
+	if d.loads[device] == nil {
+		d.loads[device] = &sums{}
+	}
+	return device
+}
+
+func (d *drawing) addFailure(f *failed) {
+	key := d.by.key(d.state, f.netns, f.inode, f.remote)
+	r := d.ribbon(ribbonKey{d.carrier(f.netns, f.local), key, "failed"})
 	r.Subflows++
 	r.Reason = cmp.Or(f.reason, r.Reason)
 }

@@ -36,7 +36,8 @@ type step struct {
 // failed is a join that failed.
 type failed struct {
 	at     time.Time
-	device Device
+	netns  string
+	local  netip.Addr
 	remote netip.Addr
 	inode  uint32 // of the connection's socket; 0: not known
 	reason string
@@ -95,13 +96,10 @@ func (m *Meter) Note(d *track.Delta) {
 func (m *Meter) noteFailure(d *track.Delta) {
 	local, _ := d.Event.Local()
 	remote, ok := d.Event.Remote()
-	if !ok || len(m.steps) == 0 {
+	if !ok {
 		return
 	}
-	f := failed{at: d.Event.Time, device: Device{Netns: d.Event.Netns}, remote: remote.Addr()}
-	if n := m.steps[len(m.steps)-1].state.Namespace(d.Event.Netns); n != nil {
-		f.device.Name = holder(n, local.Addr())
-	}
+	f := failed{at: d.Event.Time, netns: d.Event.Netns, local: local.Addr(), remote: remote.Addr()}
 	if d.Connection != nil {
 		f.inode = d.Connection.Inode
 	}

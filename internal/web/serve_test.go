@@ -28,7 +28,13 @@ type serving struct {
 
 func serve(t testing.TB, connections int, c Config) *serving {
 	t.Helper()
-	s := &serving{world: newWorld(t, connections, c)}
+	return answering(t, newWorld(t, connections, c))
+}
+
+// answering has the server of a world answer on a real socket.
+func answering(t testing.TB, w *world) *serving {
+	t.Helper()
+	s := &serving{world: w}
 	config := net.ListenConfig{}
 	config.SetMultipathTCP(false)
 	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -1,18 +1,23 @@
 // The time that the plots of a connection show, and the place of a time in them.
+import { widthOf } from './chart.js';
 
-export const WIDTH = 1000;
-export const LEFT = 250;
+export const RIGHT = 10;
 
-const USUAL = 30000;
+const SHORTEST = 10000; // of the window that fits the connection's life
+const LONGEST = 900000;
 const SPANS = [2e3, 5e3, 1e4, 3e4, 6e4, 12e4, 3e5, 9e5, 36e5, 144e5, 864e5];
 
-// Axis has a span in milliseconds, its end, and the cursor, all three times of the page's
-// address. While it follows, its end is now. The function now says what time that is.
+// Axis is as wide as the plot is, with room for words at its left. It has a span in
+// milliseconds, its end, and the cursor, all three times of the page's address. While it
+// follows, its end is now. The function now says what time that is.
 export class Axis {
   constructor(query, now) {
     const number = (name) => Number(query.get(name)) || null;
     this.now = now;
-    this.span = number('span') || USUAL;
+    this.width = 1000;
+    this.left = 250;
+    this.span = number('span') || SHORTEST;
+    this.fitted = !number('span'); // to the life of the connection
     this.end = number('end');
     this.at = number('at');
     if (this.at && !this.end) this.end = this.at + this.span / 2;
@@ -22,10 +27,18 @@ export class Axis {
   // query returns what an address must carry to show the same.
   query() {
     return {
-      span: this.span === USUAL ? null : this.span,
+      span: this.fitted ? null : Math.round(this.span),
       end: this.following ? null : Math.round(this.end),
       at: this.at && Math.round(this.at),
     };
+  }
+
+  // fit takes the width of a plot, and the window that shows the life of a connection.
+  fit(svg, began) {
+    this.width = widthOf(svg);
+    this.left = this.width < 620 ? 118 : 250;
+    if (this.fitted && this.following && began)
+      this.span = Math.min(LONGEST, Math.max(SHORTEST, (this.now() - began) * 1.02));
   }
 
   range() {
@@ -40,20 +53,24 @@ export class Axis {
 
   x(t) {
     const [from, to] = this.range();
-    return LEFT + ((t - from) / (to - from)) * (WIDTH - LEFT);
+    return this.left + ((t - from) / (to - from)) * (this.width - RIGHT - this.left);
   }
 
   // clip returns the place of a time, at the nearest edge if it is not shown.
   clip(t) {
-    return Math.min(WIDTH, Math.max(LEFT, this.x(t)));
+    return Math.min(this.width - RIGHT, Math.max(this.left, this.x(t)));
   }
 
   // timeOf returns the time under the pointer in a plot, or null beside its axis.
   timeOf(event) {
     const box = event.currentTarget.getBoundingClientRect();
-    const at = ((event.clientX - box.left) / box.width) * WIDTH;
-    const [from, to] = this.range();
-    return at < LEFT ? null : from + ((at - LEFT) / (WIDTH - LEFT)) * (to - from);
+    const at = ((event.clientX - box.left) / box.width) * this.width;
+    return at < this.left ? null : this.range()[0] + (at - this.left) * this.perPixel();
+  }
+
+  // perPixel returns how many milliseconds a pixel is.
+  perPixel() {
+    return this.span / (this.width - RIGHT - this.left);
   }
 
   // zoom takes the next longer span, or with -1 the next shorter one, and keeps the time
@@ -67,6 +84,7 @@ export class Axis {
     const span = SPANS[Math.min(SPANS.length - 1, Math.max(0, i + step))];
     if (around && !this.following) this.end = around + span * (1 - (around - from) / this.span);
     this.span = span;
+    this.fitted = false;
   }
 
   move(ms) {
@@ -83,6 +101,7 @@ export class Axis {
 
   live() {
     this.following = true;
+    this.fitted = true;
     this.end = null;
     this.at = null;
   }

@@ -4,14 +4,16 @@
 import { get, Refusal } from './api.js';
 import { Stream } from './stream.js';
 import { Axis } from './axis.js';
-import { bytes, clock, h, hash, millis, rate, s, setText } from './dom.js';
+import { bytes, clock, h, hash, labelled, millis, rate, s, setText } from './dom.js';
 import { words } from './events.js';
 import { continued, lanes, stateAt } from './lanes.js';
 import { color, drawLanes, drawRTT, drawThroughput } from './plots.js';
+import { finding, ranked, report } from './verdict.js';
 import { joined, rates } from './samples.js';
 
 const COLUMNS = ['', 'State', 'Local', 'Remote', 'Ids', 'Device', 'RTT', 'Sent', 'Received', 'Share'];
-const HINT = 'Live. Move over a plot, or press the arrow keys in one, to read values.';
+const HINT =
+  'Live. Point at a plot, or press the arrow keys in one, to read values. Drag to move, + and - to zoom.';
 
 // whole returns the lanes of an answer with what earlier runs of the server told.
 const whole = (details) => continued(details.told, lanes(details.story));
@@ -34,6 +36,8 @@ function summary(details) {
   const parts = [`${details.ended ? 'ended' : c.state}${end}`, c.side, `${c.local} → ${c.remote}`];
   if (c.fallback) parts.push('fell back to TCP' + cause);
   parts.push(`${bytes(c.bytes_sent)} sent`, `${bytes(c.bytes_received)} received`);
+  const { subflows, subflows_max: most } = c.limits || {};
+  if (most) parts.push(`${subflows} of ${most} additional subflows`);
   if (c.processes?.length) parts.push(c.processes.map((p) => `${p.name} ${p.pid}`).join(', '));
   return parts.join(', ');
 }
@@ -42,7 +46,7 @@ function summary(details) {
 function row(model, f, state) {
   const mono = (text) => h('td', { class: 'mono' }, text);
   const num = (text) => h('td', { class: 'num' }, text);
-  return h(
+  const cells = h(
     'tr',
     {},
     h('td', { class: `swatch p${color(model.lanes, f)}` }),
@@ -56,6 +60,7 @@ function row(model, f, state) {
     num(bytes(f.bytes_received)),
     num(Math.round(f.share * 100) + ' %'),
   );
+  return labelled(cells, COLUMNS);
 }
 
 const stateOf = (f) => f.state + (f.backup_local || f.backup_remote ? ' (backup)' : '');
@@ -91,6 +96,7 @@ function frame(main, token, actions) {
   const parts = {
     facts: h('p', { id: 'facts' }),
     readout: h('p', { class: 'readout mono', role: 'status', id: 'readout' }),
+    findings: h('div', { class: 'findings about', hidden: true }),
     lanes: plot('timeline'),
     throughput: plot('throughput'),
     rtt: plot('rtt'),
@@ -111,10 +117,10 @@ function frame(main, token, actions) {
       button('zoom-out', '−', () => actions.zoom(1), 'Zoom out'),
       button('live', 'Live', actions.live),
     ),
-    ...[parts.facts, parts.lanes, parts.readout],
+    ...[parts.facts, parts.findings, parts.lanes, parts.readout],
     ...[h('h2', {}, 'Throughput of each subflow, stacked'), parts.throughput],
     ...[h('h2', {}, 'Round-trip time'), parts.rtt],
-    ...[h('h2', {}, 'Subflows'), h('table', {}, h('thead', {}, head), parts.subflows)],
+    ...[h('h2', {}, 'Subflows'), h('table', { class: 'stack' }, h('thead', {}, head), parts.subflows)],
     ...[h('h2', {}, 'Events'), h('table', { class: 'log' }, parts.log)],
   );
   return parts;
@@ -135,7 +141,16 @@ class View {
         onkeydown: (e) => this.key(e),
         onwheel: (e) => this.wheel(e),
         onmousemove: (e) => this.point(e),
-        onclick: () => this.keep(),
+        onmousedown: (e) => {
+          this.dragged = e.clientX;
+        },
+        onmouseleave: () => {
+          this.dragged = null;
+        },
+        onmouseup: () => {
+          this.dragged = null;
+          this.keep();
+        },
       },
     });
   }
@@ -147,6 +162,24 @@ class View {
 
   address(query) {
     return hash(`connection/${encodeURIComponent(this.netns)}/${this.token}`, query);
+  }
+
+  // began returns since when something is known of the connection.
+  began() {
+    const starts = this.model.lanes.flatMap((l) => l.segments.map((part) => part.from));
+    return Math.min(this.now(), ...starts, ...this.details.samples.points.slice(0, 1).map((p) => p.t));
+  }
+
+  // judge shows what doctor finds about the connection.
+  async judge(available) {
+    if (!available) return;
+    const { findings } = await report();
+    const own = ranked(findings).filter((f) => f.subject?.token === this.token);
+    const text = JSON.stringify(own);
+    if (text === this.found || this.parts.findings.contains(document.activeElement)) return;
+    this.found = text;
+    this.parts.findings.hidden = own.length === 0;
+    this.parts.findings.replaceChildren(...own.map((f) => finding(f, { folded: f.severity === 'info' })));
   }
 
   // keep puts what is shown into the page's address.
@@ -195,6 +228,12 @@ class View {
   }
 
   point(e) {
+    if (e.buttons === 1 && typeof this.dragged === 'number' && Math.abs(e.clientX - this.dragged) > 3) {
+      this.axis.move((this.dragged - e.clientX) * this.axis.perPixel());
+      this.dragged = e.clientX;
+      this.draw();
+      return;
+    }
     const t = this.axis.timeOf(e);
     if (t !== null) this.cursor(t);
   }
@@ -245,6 +284,7 @@ class View {
 
   draw() {
     if (!this.model) return;
+    this.axis.fit(this.parts.lanes, this.began());
     const shown = { axis: this.axis, model: this.model, samples: this.details.samples };
     drawLanes(this.parts.lanes, shown);
     drawThroughput(this.parts.throughput, shown);
@@ -263,13 +303,19 @@ class View {
 export function connection(main, link) {
   const view = new View(main, link);
   const stream = new Stream(`token ${view.token}`, '', { event: () => view.soon() });
+  const resized = () => view.draw();
+  addEventListener('resize', resized);
   return {
-    refresh: () => view.load(),
+    refresh: async (now) => {
+      await view.load();
+      await view.judge(now.doctor_available);
+    },
     update() {
       // the view itself changes its link
     },
     close() {
       stream.close();
+      window.removeEventListener('resize', resized);
       clearTimeout(view.timer);
     },
   };

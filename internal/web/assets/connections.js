@@ -3,7 +3,8 @@
 import { get, Refusal } from './api.js';
 import { bytes, connectionLink, h, hash, setText } from './dom.js';
 
-const HEIGHT = 28;
+// A row is two lines high on a narrow screen, as the style has it.
+const rowHeight = () => (matchMedia('(max-width: 760px)').matches ? 50 : 28);
 const COLUMNS = [
   ['token', 'Token'],
   ['state', 'State'],
@@ -104,8 +105,8 @@ export function connections(main, link) {
   async function load() {
     abort?.abort();
     abort = new AbortController();
-    const offset = Math.max(0, Math.floor(scroll.scrollTop / HEIGHT) - 10);
-    const limit = Math.ceil(scroll.clientHeight / HEIGHT) + 20;
+    const offset = Math.max(0, Math.floor(scroll.scrollTop / rowHeight()) - 10);
+    const limit = Math.ceil(scroll.clientHeight / rowHeight()) + 20;
     try {
       draw(await get('connections?' + new URLSearchParams({ filter, sort, offset, limit }), abort.signal));
       setText(problem, '');
@@ -118,7 +119,7 @@ export function connections(main, link) {
 
   function draw(page) {
     setText(total, `${page.total} match${page.total === 1 ? '' : 'es'}`);
-    spacer.style.height = page.total * HEIGHT + 'px';
+    spacer.style.height = page.total * rowHeight() + 'px';
     const focused = document.activeElement?.dataset?.token;
     spacer.replaceChildren(...page.connections.map((c, i) => row(c, page.offset + i)));
     if (focused)
@@ -165,6 +166,6 @@ function row(c, index) {
     { class: 'row', role: 'row', href: connectionLink(c), 'data-token': c.token, 'aria-rowindex': index + 1 },
     cells,
   );
-  a.style.top = index * HEIGHT + 'px';
+  a.style.top = index * rowHeight() + 'px';
   return a;
 }

@@ -8,7 +8,7 @@ function fill(element, attributes, children) {
     else if (value !== undefined && value !== null && value !== false)
       element.setAttribute(name, value === true ? '' : value);
   }
-  element.append(...children.flat().filter((c) => c !== null && c !== undefined));
+  element.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined));
   return element;
 }
 
@@ -20,6 +20,13 @@ export const s = (tag, attributes, ...children) =>
 // and screen readers are left alone.
 export function setText(element, text) {
   if (element.textContent !== String(text)) element.textContent = text;
+}
+
+// labelled gives each cell of a row the name of its column: on a narrow screen rows are
+// cards, which have no head.
+export function labelled(row, names) {
+  [...row.children].forEach((cell, i) => cell.setAttribute('data-label', names[i] || ''));
+  return row;
 }
 
 export function bytes(n) {

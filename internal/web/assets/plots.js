@@ -1,10 +1,14 @@
 // The plots of a connection: its lanes, its throughput, its round-trip times. Each draws into
 // an SVG element what a view holds: the axis, the lanes of the connection, and its samples.
-import { LEFT, WIDTH } from './axis.js';
-import { clock, millis, rate, s } from './dom.js';
+import { RIGHT } from './axis.js';
+import { area, line, ticks, times } from './chart.js';
+import { clock, rate, s } from './dom.js';
 import { rates } from './samples.js';
 
 const LANE = 30;
+const BOTTOM = 22;
+const TOP = 12;
+const GAP = 5000; // longer without a sample is drawn as a gap
 
 // color returns the number of the color of a subflow: that of its lane.
 export function color(lanes, subflow) {
@@ -14,27 +18,40 @@ export function color(lanes, subflow) {
 
 // frame returns what all plots have: the grid of times.
 function frame(svg, axis, height, name) {
-  svg.setAttribute('viewBox', `0 0 ${WIDTH} ${height}`);
+  svg.setAttribute('viewBox', `0 0 ${axis.width} ${height}`);
+  svg.setAttribute('height', height);
   svg.setAttribute('aria-label', name);
   const [from, to] = axis.range();
-  const digits = axis.span < 20000 ? 12 : 8;
   const parts = [];
-  for (let i = 0; i <= 5; i++) {
-    const t = from + ((to - from) * i) / 5;
+  for (const t of times(from, to, axis.width - axis.left)) {
     const x = axis.x(t);
-    const anchor = i === 5 ? 'end' : i ? 'middle' : 'start';
+    const anchor = x > axis.width - 40 ? 'end' : x < axis.left + 24 ? 'start' : 'middle';
     parts.push(
-      s('line', { class: 'axis', x1: x, x2: x, y1: 0, y2: height - 18 }),
-      s('text', { class: 'faint', x, y: height - 5, 'text-anchor': anchor }, clock(t).slice(0, digits)),
+      s('line', { class: 'axis', x1: x, x2: x, y1: 0, y2: height - BOTTOM + 4 }),
+      s('text', { class: 'faint', x, y: height - 5, 'text-anchor': anchor }, clock(t).slice(0, 8)),
     );
   }
   return parts;
 }
 
+// values returns the places of values between 0 and a top, and pushes lines with their units.
+function values(parts, axis, height, top, least, format) {
+  const steps = ticks(top, least);
+  const y = (v) => height - BOTTOM - (v / steps.at(-1)) * (height - BOTTOM - TOP);
+  for (const v of steps) {
+    const place = { x1: axis.left, x2: axis.width - RIGHT, y1: y(v), y2: y(v) };
+    parts.push(
+      s('line', { class: 'axis', ...place }),
+      s('text', { class: 'faint', x: axis.left - 8, y: y(v) + 4, 'text-anchor': 'end' }, format(v)),
+    );
+  }
+  return y;
+}
+
 function cursor(axis, height) {
   if (axis.at === null) return [];
   const x = axis.clip(axis.at);
-  return [s('line', { class: 'cursor', x1: x, x2: x, y1: 0, y2: height - 18 })];
+  return [s('line', { class: 'cursor', x1: x, x2: x, y1: 0, y2: height - BOTTOM })];
 }
 
 function mark(axis, m, y) {
@@ -58,7 +75,7 @@ function ending(axis, lane, y) {
   if (lane.end === undefined || !axis.shows(lane.end)) return null;
   const text = lane.reason || 'closed';
   const x = axis.clip(lane.end);
-  const inside = x + 12 + text.length * 8 > WIDTH;
+  const inside = x + 12 + text.length * 8 > axis.width;
   const place = inside ? { x: x - 10, 'text-anchor': 'end' } : { x: x + 10, 'text-anchor': 'start' };
   return s('text', { class: inside ? 'inside' : 'faint', y: y + 19, ...place }, text);
 }
@@ -69,12 +86,13 @@ function drawLane(axis, lane, i) {
   const y = (i + 1) * LANE;
   const [local] = lane.name.split(' ');
   const swatch = s('tspan', { class: `p${i % 8}` }, '■ ');
-  const device = { x: LEFT - 6, y: y + 19, 'text-anchor': 'end', class: 'faint' };
+  const wide = axis.left > 200;
+  const device = { x: axis.left - 8, y: y + 19, 'text-anchor': 'end', class: 'faint' };
   return s(
     'g',
     { class: 'lane', 'data-lane': lane.name, 'data-state': stateOf(lane) },
-    s('text', { x: 6, y: y + 19 }, swatch, local.slice(0, 24), s('title', {}, lane.name)),
-    s('text', device, (lane.device || '').slice(0, 8)),
+    s('text', { x: 6, y: y + 19 }, swatch, local.slice(0, wide ? 22 : 12), s('title', {}, lane.name)),
+    wide ? s('text', device, (lane.device || '').slice(0, local.length > 14 ? 8 : 15)) : null,
     lane.segments.map((part) => segment(axis, lane, part, y)),
     ending(axis, lane, y),
     lane.marks.map((m) => mark(axis, m, y + LANE / 2)),
@@ -85,42 +103,39 @@ export function drawLanes(svg, { axis, model }) {
   const height = (model.lanes.length + 1) * LANE + 26;
   const states = model.lanes.map((l) => `${l.name} ${l.reason || l.segments.at(-1)?.state || ''}`);
   const parts = frame(svg, axis, height, `Timeline of ${model.lanes.length} subflows: ` + states.join('; '));
-  parts.push(s('text', { x: 6, y: 20 }, 'connection'));
+  parts.push(s('text', { x: 6, y: 20, class: 'faint' }, 'connection'));
   parts.push(...model.marks.map((m) => mark(axis, m, 15)).filter(Boolean));
   parts.push(...model.lanes.map((l, i) => drawLane(axis, l, i)));
   svg.replaceChildren(...parts, ...cursor(axis, height));
 }
 
-const upTo = (text) => s('text', { class: 'faint', x: 6, y: 16 }, 'up to ' + text);
-
 export function drawThroughput(svg, { axis, model, samples }) {
-  const height = 150;
+  const height = 170;
   const parts = frame(svg, axis, height, 'Throughput of each subflow, stacked');
   const seen = rates(samples).filter((p) => axis.shows(p.t));
-  const top = Math.max(1000, ...seen.map((p) => p.values.reduce((a, b) => a + b, 0)));
-  const y = (v) => height - 22 - (v / top) * (height - 40);
-  const floor = seen.map(() => 0);
+  const top = Math.max(0, ...seen.map((p) => p.values.reduce((a, b) => a + b, 0)));
+  const place = { x: (t) => axis.x(t), y: values(parts, axis, height, top, 1000, rate) };
+  let lower = seen.map(() => 0);
   samples.subflows.forEach((f, n) => {
-    if (seen.length < 2) return;
-    const lower = seen.map((p, i) => `${axis.x(p.t)},${y(floor[i])}`);
-    const upper = seen.map((p, i) => `${axis.x(p.t)},${y((floor[i] += p.values[n] || 0))}`);
-    const points = [...upper, ...lower.reverse()].join(' ');
-    parts.push(s('polygon', { class: `area p${color(model.lanes, f)}`, points, 'data-subflow': f.local }));
+    const upper = seen.map((p, i) => lower[i] + (p.values[n] || 0));
+    const look = { class: `area p${color(model.lanes, f)}`, 'data-subflow': f.local };
+    parts.push(area(place, seen, lower, upper, look));
+    lower = upper;
   });
-  svg.replaceChildren(...parts, upTo(rate(top)), ...cursor(axis, height));
+  svg.replaceChildren(...parts.filter(Boolean), ...cursor(axis, height));
 }
 
+const short = (us) => (us ? Number((us / 1000).toPrecision(3)) + ' ms' : '0');
+
 export function drawRTT(svg, { axis, model, samples }) {
-  const height = 130;
+  const height = 150;
   const parts = frame(svg, axis, height, 'Round-trip time of each subflow');
   const seen = samples.points.filter((p) => axis.shows(p.t));
-  const top = Math.max(100, ...seen.flatMap((p) => p.f.map((f) => f.rtt)));
-  const y = (v) => height - 22 - (v / top) * (height - 40);
+  const top = Math.max(0, ...seen.flatMap((p) => p.f.map((f) => f.rtt)));
+  const place = { x: (t) => axis.x(t), y: values(parts, axis, height, top, 100, short) };
   samples.subflows.forEach((f, n) => {
-    const values = seen.flatMap((p) => p.f.filter((v) => v.s === n && v.rtt).map((v) => [p.t, v.rtt]));
-    const points = values.map(([t, rtt]) => `${axis.x(t)},${y(rtt)}`);
-    if (points.length < 2) return;
-    parts.push(s('polyline', { class: `curve p${color(model.lanes, f)}`, points: points.join(' ') }));
+    const of = seen.flatMap((p) => p.f.filter((v) => v.s === n && v.rtt).map((v) => [p.t, v.rtt]));
+    parts.push(...line(place, of, { class: `curve p${color(model.lanes, f)}` }, GAP));
   });
-  svg.replaceChildren(...parts, upTo(millis(top)), ...cursor(axis, height));
+  svg.replaceChildren(...parts, ...cursor(axis, height));
 }

@@ -11,11 +11,19 @@ export function joined(before, answer) {
   return { subflows, points: [...before.points.slice(-900), ...points] };
 }
 
-// rates returns, for each pair of samples, the bytes a second of each subflow.
+const APART = 1900; // milliseconds
+
+// rates returns the bytes a second of each subflow. The kernel's figures are read about once
+// a second, and not when the sample is taken: a rate is that of two seconds, because that of
+// one would swing between nothing and twice as much.
 export function rates(samples) {
   const list = [];
+  let first = 0;
   for (let i = 1; i < samples.points.length; i++) {
-    const [a, b] = [samples.points[i - 1], samples.points[i]];
+    const b = samples.points[i];
+    if (b.t - samples.points[i - 1].t > 5000) first = i;
+    while (first + 1 < i && b.t - samples.points[first + 1].t >= APART) first++;
+    const a = samples.points[first];
     const seconds = (b.t - a.t) / 1000;
     if (seconds <= 0 || seconds > 5) continue;
     const values = samples.subflows.map((_, n) => {
