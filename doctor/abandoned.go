@@ -38,6 +38,8 @@ func abandoned(v *view) []Finding {
 					fmt.Sprintf("last acknowledgement %s ago", last.Round(100*time.Millisecond)),
 				},
 				Fix: append(v.reviving(c), "or let the application connect again"),
+				Excluded: excluding("the kernel lists the subflows of all connections, and none of this one",
+					rule.SilentPath, rule.CarriesNothing),
 			}
 			if t := v.Sysctls.CloseTimeout; t != nil {
 				f.Evidence = append(

@@ -210,6 +210,7 @@ func (v *view) certainly(f *Finding, w want, reach ledger.Reach) {
 	way := fmt.Sprintf("from %s to %s", w.e.Address, w.c.Remote)
 	again := repair(v, w.e)[0]
 	f.Confidence = track.Certain
+	defer func() { f.Excluded = append(f.Excluded, v.excludedBy(w.Entry, f.Rule)...) }()
 	switch reach.Cause {
 	case ledger.PeerLimit:
 		f.Rule, f.Severity, f.Confidence = rule.PeerLimit, Fail, track.Likely
@@ -312,6 +313,7 @@ func (v *view) unusedAnnouncement(c *mptcp.Connection, entry *ledger.Entry) Find
 	}
 	if reach := entry.Reached[0]; reach.Cause == ledger.NoRoute && entry.Remote.IsValid() {
 		f.Rule, f.Confidence = rule.NoRoute, track.Certain
+		f.Excluded = v.excludedBy(entry, rule.NoRoute)
 		f.Title = fmt.Sprintf("the peer announced %s, and no route leads there", entry.Remote)
 		to := entry.Remote.Addr()
 		why := fmt.Sprintf("%s route get %s   (shows why; add the route that is missing)", command.IP(to), to)

@@ -29,6 +29,8 @@ func plainTCP(v *view) []Finding {
 			"mptcpctl run -- COMMAND   (runs a program with MPTCP sockets)",
 			"a Go program: GODEBUG=multipathtcp=1; a systemd socket: SocketProtocol=mptcp; nginx: listen ... multipath",
 		},
+		Excluded: excluding("an MPTCP socket that fell back or got no MPTCP would be listed as one, and MPTCP sockets "+
+			"can be made", rule.PeerWithoutMPTCP, rule.Blackhole, rule.SwitchedOff, rule.PolicyForbids),
 	}
 	switch {
 	case v.Focus != "":
@@ -97,6 +99,8 @@ func idle(v *view) []Finding {
 					),
 				},
 				Fix: []string{"nothing to do: this is normal"},
+				Excluded: excluding("the path manager begins when data was acknowledged, whatever else holds",
+					append(joinRules(), rule.SubflowLimit)...),
 			}
 		})
 	}
@@ -125,6 +129,8 @@ func lonelyServer(v *view) []Finding {
 					fmt.Sprintf("no MPTCP listener on port %d", c.Local.Port()),
 				},
 				Fix: []string{"keep the listening socket open while connections exist (netcat: nc -l -k)"},
+				Excluded: excluding("a SYN to a port without a listener is reset before the kernel looks at its token",
+					rule.SubflowLimit, rule.LoadBalancer),
 			}
 		})
 	}
@@ -148,6 +154,8 @@ func md5Option(v *view) []Finding {
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: evidence,
 		Fix:      []string{"remove TCP_MD5SIG from the application, or let it use TCP"},
+		Excluded: excluding("these counters count nothing else", rule.PeerWithoutMPTCP, rule.Blackhole,
+			rule.ShortOfMemory, rule.OptionStripped),
 	}}
 }
 

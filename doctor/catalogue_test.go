@@ -161,7 +161,7 @@ failures and warnings make a host unhealthy.
 | likely | the facts suggest it, and other causes fit them too, which the finding lists | the peer answered without MPTCP: its program may use TCP, or the option was removed |
 | possible | the facts allow it | the strict filter of reverse paths dropped packets, of whatever connection |
 
-A finding that lists other causes is never certain. Neither is one about routes where rules depend
+[certainty.md](certainty.md) says what that takes. A finding that lists other causes is never certain. Neither is one about routes where rules depend
 on a mark that cannot be seen. If several counters moved that could explain a fallback, all of them
 are shown.
 

@@ -35,6 +35,7 @@ func Diagnose(f Facts) Report {
 		found = append(found, r(v)...)
 	}
 	found = damageOrLoss(withoutTwins(withoutEffects(found)))
+	doubt(found)
 	families := map[rule.ID]rule.Family{}
 	for _, r := range rule.All() {
 		families[r.ID] = r.Family

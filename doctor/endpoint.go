@@ -32,6 +32,8 @@ func useless(v *view) []Finding {
 			Subject:  v.onEndpoint(e),
 			Evidence: []string{fmt.Sprintf("endpoint id %d: flags %s", e.ID, flags)},
 			Fix:      []string{command.DeleteEndpoint(e) + " && " + addWithSubflow(v, e)},
+			Excluded: excluding("the kernel looks at the flags first, whatever limits and routes there are",
+				append(joinRules(), rule.SubflowLimit)...),
 		})
 	}
 	return found
@@ -75,6 +77,8 @@ func (v *view) waitingMesh(c *mptcp.Connection, e mptcp.Endpoint) Finding {
 			fmt.Sprintf("connection %s has no subflow to an announced address", c.Token),
 		},
 		Fix: []string{command.DeleteEndpoint(e) + " && " + addWithSubflow(v, e)},
+		Excluded: excluding("the kernel looks at the flags first, whatever limits and routes there are",
+			append(joinRules(), rule.SubflowLimit)...),
 	}
 }
 
@@ -183,6 +187,7 @@ func ownAddress(v *view) []Finding {
 					"nothing is wrong: the initial subflow has id 0. For a second path add an endpoint for another " +
 						"address: mptcpctl paths",
 				},
+				Excluded: v.excludedBy(v.entry(c, *only), rule.InitialAddress),
 			}
 		})
 	}
@@ -228,6 +233,8 @@ func notHere(v *view) []Finding {
 				command.DeleteEndpoint(e),
 				"or give the host the address (ip address add, with the prefix length and device that it belongs to)",
 			},
+			Excluded: excluding("the kernel binds the socket before it looks for a route, so that no SYN leaves",
+				append(joinRules(), rule.LinkDown, rule.NoRoute)...),
 		})
 	}
 	return found
@@ -292,6 +299,10 @@ func linkDown(v *view) []Finding {
 			Subject:  v.onEndpoint(e),
 			Evidence: []string{fmt.Sprintf("endpoint id %d: %s", e.ID, why)},
 		}
+		if e.IfIndex != 0 { // without a device the packets may leave by another link
+			f.Excluded = excluding("its subflows are bound to the device, by which nothing leaves in this state",
+				append(joinRules(), rule.NoRoute)...)
+		}
 		if l, ok := v.link(e); ok && !l.Up {
 			f.Fix = []string{
 				"ip link set " + shell.Word(l.Name) + " up",
@@ -346,6 +357,8 @@ func (v *view) familyFinding(c *mptcp.Connection) Finding {
 			fmt.Sprintf("endpoint %s is %s, like all others", e.Address, family[e.Address.Unmap().Is4()]),
 		},
 		Fix: []string{"mptcpctl paths to " + c.Remote.Addr().String() + "   (addresses of the same family to add)"},
+		Excluded: excluding("the kernel compares the families before it tries an endpoint",
+			append(joinRules(), rule.SubflowLimit)...),
 	}
 	for _, a := range v.paths(c.Remote.Addr()) {
 		if v.ground.LinkOf(&mptcp.Subflow{Local: c.Local}) != a.IfIndex {
@@ -384,6 +397,8 @@ func unheard(v *view) []Finding {
 				fmt.Sprintf("endpoint id %d: %s", e.ID, e.Flags), where,
 			},
 			Fix: v.hearingFix(e),
+			Excluded: excluding("the kernel lists all MPTCP listeners, its own too, and none is there",
+				rule.SubflowLimit, rule.JoinRefused),
 		})
 	}
 	return found

@@ -138,6 +138,7 @@ func healthy(t testing.TB) *Facts {
 					"MPJoinSynTx":             10,
 					"MPJoinSynAckRx":          10,
 					"MPJoinRejected":          3,
+					"AddAddr":                 0,
 					"Blackhole":               1,
 					"MPCapableFallbackSYNACK": 4,
 				},

@@ -61,11 +61,13 @@ func (v *view) cause(c *mptcp.Connection) (fallback.Cause, counters.Values) {
 			Rule:       rule.ServerUsesTCP,
 			Text:       "the program that listens there uses a TCP socket",
 			Confidence: track.Certain,
+			Excluding:  "the peer's listener is on this host: no packet of the connection leaves it",
 		}, around
 	}
 	cause := fallback.CauseOf(stage, c.Side, around)
 	if c.FallbackCause != "" && c.FallbackCause != cause.Counter {
 		if seen, ok := fallback.Named(c.FallbackCause); ok { // an observer saw it happen
+			seen.Excluding = "only this counter moved when the connection fell back"
 			return seen, around
 		}
 	}
@@ -85,6 +87,7 @@ func (v *view) cause(c *mptcp.Connection) (fallback.Cause, counters.Values) {
 			Counter:    cause.Counter,
 			Text:       "the firewall of this host removes MPTCP",
 			Confidence: track.Certain,
+			Excluding:  "the rule removes MPTCP from every such handshake before it leaves this host",
 		}
 	}
 	return cause, around
@@ -124,6 +127,7 @@ func (v *view) fallbackFinding(c *mptcp.Connection, cause fallback.Cause, around
 		Subject:  Subject{Remote: c.Remote},
 		Evidence: []string{fmt.Sprintf("connection %s: fallback", c.Token)},
 		Fix:      fallbackFix(cause.Rule, c),
+		Excluded: v.excludedFallbacks(c, cause),
 	}
 	if moves := cause.Moves(around); moves != "" {
 		f.Evidence = append(f.Evidence, moves)
@@ -214,6 +218,8 @@ func blackhole(v *view) []Finding {
 		Rule: rule.Blackhole, Severity: Fail, Confidence: track.Certain,
 		Title:   "new connections do not use MPTCP for a while, because a SYN with MPTCP got no answer",
 		Subject: Subject{Netns: v.Netns},
+		Excluded: excluding("only the detection of blackholes makes such sockets and moves these counters",
+			rule.SwitchedOff, rule.PeerWithoutMPTCP, rule.SYNReset),
 		Fix: []string{
 			"find the firewall that drops SYN packets with TCP option 30",
 			"sysctl -w net.mptcp.blackhole_timeout=0   (for new connections: MPTCP at once, always)",
@@ -294,11 +300,16 @@ func orphans(v *view) []Finding {
 func (v *view) orphanFinding(token mptcp.Token, cause fallback.Cause) Finding {
 	closed := fmt.Sprintf("CLOSED for token %s without an earlier CREATED", token)
 	if cause.Counter != "" {
+		var others []rule.ID
+		if cause.Rule == rule.PeerWithoutMPTCP { // the answer looks the same where the option was removed
+			others = []rule.ID{rule.ServerUsesTCP}
+		}
 		return Finding{
-			Rule: cause.Rule, Severity: Warn, Confidence: cause.Confidence,
+			Rule: cause.Rule, Severity: Warn, Confidence: cause.Confidence, Alternatives: others,
 			Title:    "a connection used plain TCP from the start: " + cause.Text,
 			Evidence: []string{closed, cause.Moves(v.MPTCP.Moved) + " in " + v.MPTCP.Window.String()},
 			Fix:      fallbackFix(cause.Rule, &mptcp.Connection{}),
+			Excluded: v.excludedFallbacks(&mptcp.Connection{Side: mptcp.SideClient}, cause),
 		}
 	}
 	f := Finding{
@@ -314,6 +325,8 @@ func (v *view) orphanFinding(token mptcp.Token, cause fallback.Cause) Finding {
 			f.Severity, f.Confidence = Fail, track.Certain
 			f.Title = fmt.Sprintf("a firewall on the path to %s resets SYN packets with MPTCP", p.Remote)
 			f.Subject.Remote = p.Remote
+			f.Excluded = excluding("over plain TCP the port is open, and the path works", rule.ListenerClosed,
+				rule.SilentPath)
 			f.Evidence = append(f.Evidence, "connecting over MPTCP was refused, but works over plain TCP")
 		}
 	}

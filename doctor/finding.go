@@ -95,6 +95,9 @@ type Finding struct {
 	// Alternatives are rules that the same evidence fits, where one host alone
 	// cannot tell them apart.
 	Alternatives []rule.ID `json:"alternatives,omitempty"`
+	// Excluded are the facts that exclude the other causes of the same effect: a finding
+	// that is certain has some.
+	Excluded []Exclusion `json:"excluded,omitempty"`
 
 	tokens map[mptcp.Token]struct{} // all connections that it is about
 	host   bool                     // it is about the host, and not about one of its network namespaces
@@ -140,12 +143,4 @@ type Past struct {
 	Finding Finding   `json:"finding"`
 	First   time.Time `json:"first"` // when it was found first
 	Last    time.Time `json:"last"`  // and last
-}
-
-// admit takes certainty from a finding that names other causes which the same evidence
-// fits: certain is only what every other known cause is excluded for.
-func (f *Finding) admit() {
-	if len(f.Alternatives) > 0 {
-		f.Confidence = min(f.Confidence, track.Likely)
-	}
 }

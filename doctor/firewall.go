@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"mptcpctl/doctor/rule"
 	"mptcpctl/hostnet"
 	"mptcpctl/internal/firewall"
 	"mptcpctl/internal/shell"
@@ -52,6 +53,8 @@ func (v *view) blame(f *Finding, k firewall.Kind, hits []firewall.Hit) {
 		case h.Sure:
 			word = "does so: it"
 			f.Confidence = track.Certain
+			f.Excluded = excluding("the rule was held against this very packet: no other host sees it as it was",
+				rule.ListenerClosed, rule.LoadBalancer, rule.PeerLimit, rule.NoRoute)
 		}
 		what := fmt.Sprintf("the firewall of this host %s %s %s, in %s", word, h.Deed, k.Name(h), h)
 		table, chain := shell.Word(h.Table), shell.Word(h.Chain)

@@ -22,6 +22,8 @@ func noMPTCP(v *view) []Finding {
 		host:     true,
 		Evidence: []string{socketEvidence(v), "kernel " + v.Kernel.Release},
 		Fix:      []string{"use Linux 5.6 or later, built with CONFIG_MPTCP"},
+		Excluded: excluding("a setting would give ENOPROTOOPT, a policy EACCES or EPERM", rule.SwitchedOff,
+			rule.PolicyForbids),
 	}}
 }
 
@@ -51,6 +53,8 @@ func disabled(v *view) []Finding {
 		Fix: []string{
 			"sysctl -w net.mptcp.enabled=1", "echo net.mptcp.enabled=1 > " + sysctlFile,
 		},
+		Excluded: excluding("a kernel without MPTCP has no such setting and gives another error, as a policy does",
+			rule.KernelWithoutMPTCP, rule.PolicyForbids),
 	}}
 }
 
@@ -65,6 +69,7 @@ func oldKernel(v *view) []Finding {
 		host:     true,
 		Evidence: []string{"kernel " + v.Kernel.Release, "the netlink family mptcp_pm has no group mptcp_pm_events"},
 		Fix:      []string{"use Linux 5.12 or later to follow connections live; listing them works"},
+		Excluded: excluding("the kernel lists all groups of the family", rule.EventsLost, rule.KernelWithoutMPTCP),
 	}}
 }
 
@@ -90,6 +95,8 @@ func forbidden(v *view) []Finding {
 			"ausearch -m avc -ts recent   (SELinux: lists what was denied)",
 			"in a container: let the seccomp profile allow socket() with protocol 262",
 		},
+		Excluded: excluding("a kernel without MPTCP would return EPROTONOSUPPORT, one with MPTCP disabled ENOPROTOOPT",
+			rule.KernelWithoutMPTCP, rule.SwitchedOff),
 	}}
 }
 
@@ -121,6 +128,8 @@ func noDaemon(v *view) []Finding {
 		return nil
 	default:
 		f.Evidence = append(f.Evidence, "no program listens to mptcp_pm_events")
+		f.Excluded = excluding("under a userspace path manager the kernel heeds neither endpoints nor limits",
+			rule.SubflowLimit, rule.AnnouncementsNotAccepted, rule.TwoManagers)
 	}
 	if n := len(v.Endpoints); n > 0 {
 		f.Evidence = append(f.Evidence, fmt.Sprintf("%s configured, but ignored", count(n, "endpoint")))

@@ -109,6 +109,8 @@ func (v *view) judge(c *mptcp.Connection, a *ledger.Attempt, e mptcp.Endpoint) (
 		f.Title = "the subflow " + way + " died, and the kernel will not retry it"
 		f.Confidence = track.Certain
 		f.Fix = repair(v, e)
+		f.Excluded = excluding("SF_ESTABLISHED came first: the join itself had succeeded", rule.PeerLimit,
+			rule.JoinUnanswered, rule.JoinRefused, rule.JoinStripped)
 	default:
 		return Finding{}, false
 	}
@@ -180,6 +182,8 @@ func (v *view) refusedJoin(f *Finding, a *ledger.Attempt, way string, cause ledg
 			"no program listens on %s any more: the peer closed its listener", a.Remote,
 		), track.Certain
 		f.Fix = []string{"on the peer: keep the listening socket open while connections exist (netcat: nc -l -k)"}
+		f.Excluded = excluding("a probe was refused there on the way of the initial subflow too", rule.JoinRefused,
+			rule.LoadBalancer)
 	default:
 		f.Rule, f.Title = rule.JoinRefused, "the join "+way+" was refused with a reset"
 		f.Alternatives = []rule.ID{rule.ListenerClosed, rule.LoadBalancer}
@@ -229,6 +233,8 @@ func (v *view) answeredElsewhere(f *Finding, s *mptcp.Subflow) {
 func (v *view) resetJoin(f Finding, a *ledger.Attempt, way string) (Finding, bool) {
 	reason := a.Closed.ResetReason
 	f.Confidence = track.Certain
+	f.Excluded = excluding("the peer itself sent this reason with its reset", rule.JoinUnanswered, rule.JoinRefused,
+		rule.JoinStripped, rule.ListenerClosed)
 	switch reason {
 	case mptcp.ResetMiddlebox:
 		f.Rule, f.Title = rule.OptionStripped, "a middlebox interferes with MPTCP on the path "+way
@@ -370,6 +376,8 @@ func forbiddenAddress(v *view) []Finding {
 				Subject:  Subject{Remote: c.Remote},
 				Evidence: []string{fmt.Sprintf("connection %s: deny_join_id0, no ANNOUNCED", c.Token)},
 				Fix:      forbiddenFix(),
+				Excluded: excluding("the peer said so in its handshake: the kernel sends no join to that address",
+					rule.JoinUnanswered, rule.JoinRefused, rule.JoinStripped, rule.PeerLimit),
 			}
 		})
 	}

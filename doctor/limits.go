@@ -51,6 +51,7 @@ func (v *view) limitFinding(c *mptcp.Connection, e mptcp.Endpoint) Finding {
 		Subject:  v.onEndpoint(e),
 		Evidence: []string{fmt.Sprintf("limits: subflows %d, add_addr_accepted %d", max, v.Limits.AddAddrAccepted)},
 		Fix:      []string{fmt.Sprintf("mptcpctl limits set subflows %d", max+1)},
+		Excluded: excluding("the kernel compares the limit before it sends a SYN", joinRules()...),
 	}
 	if max == 0 {
 		f.Severity = Fail
@@ -62,6 +63,15 @@ func (v *view) limitFinding(c *mptcp.Connection, e mptcp.Endpoint) Finding {
 			fmt.Sprintf("connection %s has %d of %d additional subflows", c.Token, c.Limits.Subflows, max))
 		if !v.supposed {
 			f.Fix = append(f.Fix, "for connections that exist, then also: "+repair(v, e)[0])
+		}
+		entry := v.entry(c, e)
+		forbidden := entry != nil && entry.Is(ledger.NotDue) && entry.May(ledger.NoSubflowsAllowed)
+		switch {
+		case entry == nil, v.supposed:
+		case entry.Certain():
+			f.Excluded = v.excludedBy(entry, rule.SubflowLimit)
+		case !forbidden:
+			f.Alternatives = alternatives(entry, rule.SubflowLimit)
 		}
 	}
 	return f
@@ -149,6 +159,8 @@ func (v *view) fullQueue() (Finding, bool) {
 				fmt.Sprintf("ListenOverflows: %d in %s", dropped, v.TCP.Window),
 			},
 			Fix: []string{"let the application accept faster, or raise its backlog (listen) and net.core.somaxconn"},
+			Excluded: excluding("the kernel drops SYN here before it looks at limits, and counts that as ListenOverflows",
+				rule.SubflowLimit, rule.ShortOfMemory),
 		}, true
 	}
 	return Finding{}, false
@@ -206,6 +218,8 @@ func (v *view) inVain(c *mptcp.Connection, sure track.Confidence, evidence strin
 		Subject:  Subject{Remote: c.Remote},
 		Evidence: []string{evidence, fmt.Sprintf("limits: add_addr_accepted 0, subflows %d", v.Limits.Subflows)},
 		Fix:      fix,
+		Excluded: excluding("with that limit no join to an announced address is sent", rule.AnnouncedWithoutListener,
+			rule.NoRoute, rule.JoinUnanswered, rule.JoinRefused, rule.JoinStripped),
 	}
 }
 
@@ -239,6 +253,7 @@ func limitEaten(v *view) []Finding {
 					fmt.Sprintf("mptcpctl limits set subflows %d", v.Limits.Subflows+1),
 					"for connections that exist, then also: " + repair(v, e)[0],
 				},
+				Excluded: v.excludedBy(w.Entry, rule.HangingAttempt),
 			}
 		})
 	}
@@ -265,5 +280,6 @@ func tableFull(v *view) []Finding {
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: []string{fmt.Sprintf("%d endpoints; kernel %s accepts no more (ERANGE)", n, v.Kernel.Release)},
 		Fix:      v.spareEndpoint(),
+		Excluded: excluding("the kernel compares the number of endpoints first, whatever their addresses are"),
 	}}
 }

@@ -37,6 +37,8 @@ func elsewhere(v *view) []Finding {
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: busy,
 		Fix:      []string{"mptcpctl -a connection show", "mptcpctl -a doctor"},
+		Excluded: excluding("the list of MPTCP sockets of this namespace is empty, also of those that fell back",
+			rule.PeerWithoutMPTCP, rule.Blackhole),
 	}}
 }
 

@@ -149,7 +149,10 @@ func (v *view) silentFinding(
 		f.Subject.Remote = s.Remote
 		f.Fix = append(f.Fix, repair(v, e)...)
 	}
-	if sure != track.Certain {
+	if sure == track.Certain {
+		f.Excluded = excluding("from there nothing leaves, so that nothing on the path can be to blame",
+			rule.OptionStripped, rule.CarriesNothing)
+	} else {
 		v.blameSubflow(&f, firewall.Data, s)
 	}
 	return f
@@ -268,11 +271,7 @@ func damaged(v *view) []Finding {
 		Fix:          fallbackFix(rule.DataChanged, nil),
 		Alternatives: []rule.ID{rule.OptionStripped},
 	}
-	names := [...]string{
-		"DataCsumErr", "MPFailTx", "MPFailRx", "InfiniteMapTx", "InfiniteMapRx",
-		"DSSCorruptionFallback", "DSSCorruptionReset",
-	}
-	for _, name := range names {
+	for _, name := range damageCounters {
 		n := v.moved(name)
 		if n == 0 {
 			continue
@@ -280,6 +279,7 @@ func damaged(v *view) []Finding {
 		f.Evidence = append(f.Evidence, fmt.Sprintf("%s: %d in %s", name, n, v.MPTCP.Window))
 		if !strings.HasPrefix(name, "DSSCorruption") {
 			f.Confidence, f.Alternatives = track.Certain, nil
+			f.Excluded = excluding("a checksum is verified only of data that came with its mapping", rule.OptionStripped)
 			f.Title = "a middlebox changes the data"
 		}
 	}
@@ -305,5 +305,22 @@ func strippedData(v *view) []Finding {
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: v.counts("DssFallback", "DssReset"),
 		Fix:      fallbackFix(rule.OptionStripped, nil),
+		Excluded: v.undamaged(),
 	}}
+}
+
+// undamaged excludes that data was changed, by the counters of damage, which stand still.
+func (v *view) undamaged() []Exclusion {
+	for _, name := range damageCounters {
+		if v.moved(name) > 0 {
+			return nil
+		}
+	}
+	return excluding("none of "+strings.Join(damageCounters[:], ", ")+" moved", rule.DataChanged)
+}
+
+// damageCounters move where data or its mapping was changed on the way.
+var damageCounters = [...]string{
+	"DataCsumErr", "MPFailTx", "MPFailRx", "InfiniteMapTx", "InfiniteMapRx", "DSSCorruptionFallback",
+	"DSSCorruptionReset",
 }

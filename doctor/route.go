@@ -351,6 +351,8 @@ func badRoutes(v *view) []Finding {
 			f := Finding{
 				Rule: t.rule, Severity: t.severity, Confidence: sure, Title: t.title,
 				Subject: v.onEndpoint(w.e), Evidence: t.evidence, Fix: t.fix,
+				Excluded: excluding("the kernel was asked with what the join has: source, destination, device and mark",
+					rule.JoinUnanswered, rule.JoinRefused, rule.JoinStripped),
 			}
 			if v.markMatters(w.c) {
 				f.Confidence = min(f.Confidence, track.Likely)

@@ -332,7 +332,7 @@ func fallbackCases() []ruleCase {
 			plainly(func(f *Facts) { fellBack(f, "DssFallback") }),
 		},
 		{
-			"D05", "orphan", Warn, track.Certain,
+			"D05", "orphan", Warn, track.Likely,
 			plainly(func(f *Facts) { orphan(f, "MPCapableFallbackSYNACK") }),
 			plainly(func(f *Facts) { orphan(f, "MPCapableFallbackSYNACK"); f.EarlierThan = []mptcp.Token{77} }),
 		},

@@ -553,6 +553,9 @@ func TestRules(t *testing.T) {
 				strings.Contains(x.Title+strings.Join(x.Evidence, "")+strings.Join(x.Fix, ""), "%!") {
 				t.Errorf("incomplete: %+v", x)
 			}
+			if (len(x.Excluded) > 0) != (x.Confidence == track.Certain) {
+				t.Errorf("%v, excluded: %v", x.Confidence, x.Excluded)
+			}
 			for _, other := range report.Findings {
 				if other.Rule != tt.rule && other.Rule != companions[tt.rule] {
 					t.Errorf("finds %s as well: %s %q", other.Rule, other.Title, other.Evidence)

@@ -51,6 +51,7 @@ func lostEvents(v *view) []Finding {
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: []string{fmt.Sprintf("lost since %s: %d", v.EventsSince.UTC().Format("15:04:05"), v.EventsLost)},
 		Fix:      []string{"sysctl -w net.core.rmem_max=67108864   (or run with CAP_NET_ADMIN of the host)"},
+		Excluded: excluding("the kernel counts for the reader's socket each event that it dropped"),
 	}}
 }
 
@@ -74,5 +75,6 @@ func oldIPRoute2(v *view) []Finding {
 		host:     true,
 		Evidence: []string{fmt.Sprintf("iproute2 %s, kernel %s: %s", v.IPRoute2, v.Kernel.Release, what)},
 		Fix:      []string{"use mptcpctl monitor, endpoint and limits instead"},
+		Excluded: excluding("both tell their versions"),
 	}}
 }

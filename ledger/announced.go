@@ -177,7 +177,7 @@ func (a *account) judgeFollow(c *mptcp.Connection, entry *Entry) {
 		// All of these endpoints were joined at once, as far as the limit went.
 		entry.set(Reach{NotDue, LimitReached}, seen)
 		entry.setUnlisted(c)
-		entry.Reached = append(entry.Reached, a.ended(c, e, to)...)
+		entry.counted, entry.Reached = true, append(entry.Reached, a.ended(c, e, to)...)
 	case subflow(c, netip.Addr{}, to) != nil:
 		entry.set(Reach{NotDue, ReachedAlready}, seen)
 	default:
@@ -214,7 +214,7 @@ func (a *account) judgeAccepted(c *mptcp.Connection, entry *Entry, seen string) 
 	default:
 		entry.Evidence = []string{seen, line}
 		entry.setUnlisted(c)
-		entry.Reached = append(entry.Reached, a.ended(c, entry.Endpoint, entry.Remote)...)
+		entry.counted, entry.Reached = true, append(entry.Reached, a.ended(c, entry.Endpoint, entry.Remote)...)
 	}
 }
 
@@ -258,7 +258,7 @@ func (a *account) unseenFollow(c *mptcp.Connection) []Entry {
 	entry.Evidence = []string{fmt.Sprintf("connection %s accepted %d announced addresses, and has subflows to %d",
 		c.Token, c.Limits.AddAddrAccepted, acceptedAlive(c))}
 	entry.setUnlisted(c)
-	entry.Reached = append(entry.Reached, a.ended(c, mptcp.Endpoint{}, netip.AddrPort{})...)
+	entry.counted, entry.Reached = true, append(entry.Reached, a.ended(c, mptcp.Endpoint{}, netip.AddrPort{})...)
 	return []Entry{entry}
 }
 
@@ -271,7 +271,7 @@ func (a *account) unseenFailure(c *mptcp.Connection) []Entry {
 		slices.ContainsFunc(a.Endpoints, func(e mptcp.Endpoint) bool { return e.Flags.CreatesSubflows() }) {
 		return nil
 	}
-	entry := Entry{Candidate: Candidate{Kind: Follow, Token: c.Token}}
+	entry := Entry{Candidate: Candidate{Kind: Follow, Token: c.Token}, counted: true}
 	entry.Evidence = []string{fmt.Sprintf("connection %s accepted none of %d announced addresses", c.Token, announced)}
 	if a.spent.connect.n > 0 {
 		entry.set(Reach{NotPossible, NoRoute})

@@ -58,6 +58,8 @@ type Entry struct {
 	// SharesLink says that a subflow of the connection leaves by the link that this one
 	// would leave by: it would be a subflow more, and no further path.
 	SharesLink bool
+
+	counted bool // counters tell what became of it
 }
 
 // Certain reports whether the facts leave one stage with one cause.

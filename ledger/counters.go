@@ -1,6 +1,11 @@
 package ledger
 
-import "mptcpctl/mptcp"
+import (
+	"cmp"
+	"fmt"
+
+	"mptcpctl/mptcp"
+)
 
 // spending is how far the counters of the namespace are explained by the joins that
 // are there now. What is left over belongs to joins that have ended, of connections
@@ -16,6 +21,16 @@ type spending struct {
 type left struct {
 	n     uint64
 	known bool
+	name  string
+	total uint64
+}
+
+// fact says what is left of the counter.
+func (l left) fact() string {
+	if l.n == 0 && l.total > 0 {
+		return fmt.Sprintf("%s is %d, all of subflows that are there", l.name, l.total)
+	}
+	return fmt.Sprintf("%s is %d", l.name, l.total)
 }
 
 // none reports whether it is known that nothing is left.
@@ -42,7 +57,7 @@ func spend(f *Facts) spending {
 	}
 	rest := func(name string, explained uint64) left {
 		n, known := f.Counters.Get(name)
-		return left{n - min(n, explained), known}
+		return left{n - min(n, explained), known, name, n}
 	}
 	if f.Hidden {
 		out, up, in = 0, 0, 0
@@ -61,30 +76,42 @@ func madeHere(c *mptcp.Connection, s *mptcp.Subflow) bool {
 }
 
 // excluded reports whether the counters show that no join ended for this cause.
-func (s *spending) excluded(c Cause) bool {
-	unanswered := s.syn.known && s.synAck.known && s.syn.n <= s.synAck.n
+func (s *spending) excluded(c Cause) bool { return s.against(c) != "" }
+
+// against returns what the counters show against the cause, "" for nothing.
+func (s *spending) against(c Cause) string {
 	switch c.Counter() {
 	case BindErrors:
-		return s.bind.none()
+		return none(s.bind)
 	case ConnectErrors:
-		return s.connect.none()
+		return none(s.connect)
+	}
+	answered := ""
+	if s.syn.known && s.synAck.known && s.syn.n <= s.synAck.n {
+		answered = fmt.Sprintf("every SYN of a join was answered: MPJoinSynTx %d, MPJoinSynAckRx %d", s.syn.total,
+			s.synAck.total)
 	}
 	switch c {
 	case ResetBySomebody, Unreachable, Unanswered:
-		return s.syn.none() || unanswered
+		return cmp.Or(none(s.syn), answered)
 	case WithoutMPJoin:
-		return s.syn.none() || unanswered || s.resets.none()
+		return cmp.Or(none(s.syn), answered, none(s.resets))
 	case PeerLimit:
-		return s.syn.none() || s.synAck.none() || s.resets.none()
+		return cmp.Or(none(s.syn), none(s.synAck), none(s.resets))
 	case PeerProhibits, TimedOut, ResetLater, Ended:
-		return s.syn.none() || s.synAck.none()
-	case PeerForbids:
-		// Nothing at all happens then: anything that happened has another reason.
-		return false
+		return cmp.Or(none(s.syn), none(s.synAck))
 	case OptionTooLong:
-		return s.longOption.none()
+		return none(s.longOption)
 	}
-	return false
+	return "" // of PeerForbids: nothing at all happens then, and anything that happened has another reason
+}
+
+// none returns the fact that nothing is left, "" where something is or where it is unknown.
+func none(l left) string {
+	if l.none() {
+		return l.fact()
+	}
+	return ""
 }
 
 // silent reports whether no counter moved that a join moves, whatever becomes of it.

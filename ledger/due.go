@@ -91,7 +91,8 @@ func joinedFirst(c *mptcp.Connection, e mptcp.Endpoint) bool {
 // accepted, an announced address of another family does it.
 func (a *account) mayBeDenied(c *mptcp.Connection) bool {
 	n, known := a.Counters.Get("AddAddr")
-	return !a.watched(c.Token) && (n > 0 || !known)
+	return !a.watched(c.Token) && (n > 0 || !known) && !a.joined[netip.AddrPortFrom(plain(c.Remote.Addr()),
+		c.Remote.Port())]
 }
 
 // mayBeForbidden reports whether the peer may forbid joins to the address, which nobody

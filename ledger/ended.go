@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -35,23 +36,33 @@ func (a *account) ended(c *mptcp.Connection, e mptcp.Endpoint, remote netip.Addr
 
 // fits reports whether the rest of the facts allow that the join ended for this cause.
 func (a *account) fits(c *mptcp.Connection, e mptcp.Endpoint, remote netip.AddrPort, cause Cause) bool {
-	switch cause {
-	case PeerForbids:
-		return plain(remote.Addr()) == plain(c.Remote.Addr()) && !a.watched(c.Token) &&
-			!a.joined[netip.AddrPortFrom(plain(remote.Addr()), remote.Port())]
-	case UsedOtherwise:
-		if !e.Address.IsValid() {
-			return false // only with its SYN is it counted as accepted (mptcp_pm_nl_add_addr_received)
-		}
+	return a.misfit(c, e, remote, cause) == ""
+}
+
+// misfit returns what, counters aside, excludes that the join ended for this cause, "" for
+// nothing.
+func (a *account) misfit(c *mptcp.Connection, e mptcp.Endpoint, remote netip.AddrPort, cause Cause) string {
+	switch {
+	case cause == PeerForbids && plain(remote.Addr()) != plain(c.Remote.Addr()):
+		return "it is about an address that the peer announced"
+	case cause == PeerForbids && a.watched(c.Token):
+		return "CREATED did not say that the peer forbids joins"
+	case cause == PeerForbids && a.joined[netip.AddrPortFrom(plain(remote.Addr()), remote.Port())]:
+		return fmt.Sprintf("another join to %s is up", remote)
+	case cause == UsedOtherwise && !e.Address.IsValid():
+		// Only with its SYN is it counted as accepted (mptcp_pm_nl_add_addr_received).
+		return "an announced address counts as accepted with its SYN only"
+	case cause == UsedOtherwise && e.Flags&(mptcp.FlagSignal|mptcp.FlagLaminar) == 0 && !a.mayBeDenied(c) &&
+		c.Side != mptcp.SideServer:
 		// A server's path manager may try before the connection is fully established: the
 		// kernel then uses the endpoint up, and counts nothing (__mptcp_subflow_connect).
-		return e.Flags&(mptcp.FlagSignal|mptcp.FlagLaminar) != 0 || a.mayBeDenied(c) || c.Side == mptcp.SideServer
-	case DeviceDown, DeviceMissing:
-		return e.IfIndex != 0
-	case AddressTentative:
-		return plain(e.Address).Is6()
+		return "the peer announced no address, and the endpoint is for subflows only"
+	case (cause == DeviceDown || cause == DeviceMissing) && e.IfIndex == 0:
+		return "the endpoint is bound to no device"
+	case cause == AddressTentative && !plain(e.Address).Is6():
+		return "IPv4 addresses are never tentative"
 	}
-	return true
+	return ""
 }
 
 // joinedAddresses are the addresses and ports that a join made here is up to, of any

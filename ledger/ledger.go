@@ -12,14 +12,15 @@ import (
 type Ledger struct {
 	Entries []Entry // those of one connection stand together
 
-	spans map[mptcp.Token][2]int
+	account *account
+	spans   map[mptcp.Token][2]int
 }
 
 // Of returns the account of the facts. Facts are not changed; entries hold pointers to
 // the subflows of its connections.
 func Of(f Facts) Ledger {
 	a := newAccount(&f)
-	l := Ledger{spans: make(map[mptcp.Token][2]int, len(f.Connections))}
+	l := Ledger{account: a, spans: make(map[mptcp.Token][2]int, len(f.Connections))}
 	for i := range f.Connections {
 		c := &f.Connections[i]
 		if c.State != mptcp.StateEstablished {
@@ -140,6 +141,7 @@ func (a *account) judgeJoin(c *mptcp.Connection, entry *Entry) {
 		}
 	}
 	if tried != no {
+		entry.counted = true
 		for _, r := range a.ended(c, e, entry.Remote) {
 			if !slices.Contains(entry.Reached, r) {
 				entry.Reached = append(entry.Reached, r)

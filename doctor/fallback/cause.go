@@ -52,6 +52,9 @@ type Cause struct {
 	Confidence track.Confidence
 	// Candidates are the counters that moved, if several did.
 	Candidates []string
+	// Excluding is the fact that excludes other causes, "" where it is that no other
+	// counter moved.
+	Excluding string
 }
 
 // Counter is a counter that a fallback moves.
@@ -75,6 +78,11 @@ func Named(counter string) (c Cause, ok bool) {
 		}
 	}
 	return c, false
+}
+
+// On reports whether the counter may move for a connection of that side.
+func (c *Counter) On(side mptcp.Side) bool {
+	return side == mptcp.SideUnknown || side == mptcp.SideClient && c.Client || side == mptcp.SideServer && c.Server
 }
 
 func (c *Counter) cause() Cause {
@@ -121,8 +129,7 @@ func CauseOf(stage Stage, side mptcp.Side, moved counters.Values) Cause {
 	for i, fc := range table {
 		n, _ := moved.Get(fc.Name)
 		fits := (stage == Unknown || fc.Stage == stage) &&
-			(side == mptcp.SideUnknown || side == mptcp.SideClient && fc.Client ||
-				side == mptcp.SideServer && fc.Server)
+			fc.On(side)
 		if n == 0 || !fits {
 			continue
 		}

@@ -102,6 +102,9 @@ func (t *DoctorText) AppendFinding(b []byte, f *doctor.Finding) []byte {
 	for i, evidence := range f.Evidence {
 		b = t.appendField(b, once(i, "seen"), evidence)
 	}
+	for i := range f.Excluded {
+		b = t.appendField(b, once(i, "sure"), f.Excluded[i].String())
+	}
 	for i, fix := range f.Fix {
 		b = t.appendFix(b, once(i, "fix"), fix)
 	}

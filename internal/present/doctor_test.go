@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mptcpctl/doctor"
+	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -32,6 +33,7 @@ func TestDoctorTextEscapes(t *testing.T) {
 			Rule: "D21", Severity: doctor.Fail, Confidence: track.Certain, Title: "title " + hostile,
 			Subject:  doctor.Subject{Device: hostile, Netns: hostile},
 			Evidence: []string{"evidence " + hostile}, Fix: []string{"fix x\x1b[2J\u202e"},
+			Excluded: []doctor.Exclusion{{Fact: "fact " + hostile, Rules: []rule.ID{"D22", "D28"}}},
 		}},
 		Connections: []doctor.Connection{{
 			Token: 1, Netns: hostile, Verdict: doctor.Failure, Subflows: 1, PathsPossible: 2,
@@ -47,12 +49,12 @@ func TestDoctorTextEscapes(t *testing.T) {
 			t.Fatal(err)
 		}
 		if width == 0 {
-			// verdict, gap, head, about, seen, fix, gap, connection, its path, gap, heading, unseen
-			harmless(t, text.String(), 12)
+			// verdict, gap, head, about, seen, sure, fix, gap, connection, its path, gap, heading, unseen
+			harmless(t, text.String(), 13)
 		} else {
 			harmless(t, text.String(), strings.Count(text.String(), "\n"))
 		}
-		for _, want := range []string{"failure: 1 failure", "FAIL D21 title", "1 subflow, 2 links lead to the peer", "not from 192.0.2.3", "(D21)"} {
+		for _, want := range []string{"failure: 1 failure", "FAIL D21 title", "1 subflow, 2 links lead to the peer", "not from 192.0.2.3", "(D21)", "sure    fact ", "D28)"} {
 			if !strings.Contains(text.String(), want) {
 				t.Errorf("width %d: %q is missing: %s", width, want, text.String())
 			}
@@ -130,6 +132,14 @@ func TestDoctorJSON(t *testing.T) {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%s is missing: %s", want, text.String())
 		}
+	}
+	r.Findings[0].Excluded = []doctor.Exclusion{{Fact: "a fact", Rules: []rule.ID{"D22"}}, {Fact: "another"}}
+	text.Reset()
+	if err := JSON(&text, DoctorJSON(r), false); err != nil {
+		t.Fatal(err)
+	}
+	if want := `"excluded":[{"fact":"a fact","rules":["D22"]},{"fact":"another"}]`; !strings.Contains(text.String(), want) {
+		t.Errorf("%s is missing: %s", want, text.String())
 	}
 	if r.Connections != nil || r.Findings[0].Fix != nil {
 		t.Error("the report was changed")

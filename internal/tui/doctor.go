@@ -117,6 +117,9 @@ func (v *findings) finding(f *doctor.Finding) []string {
 	for _, e := range f.Evidence {
 		lines = append(lines, "  "+v.sign("·", "-")+" "+present.Escape(e))
 	}
+	for i := range f.Excluded {
+		lines = append(lines, "  "+v.sign("·", "-")+" "+v.paint(dim, present.Escape(f.Excluded[i].String())))
+	}
 	for _, x := range f.Fix {
 		for line := range strings.Lines(x) {
 			lines = append(

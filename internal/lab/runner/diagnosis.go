@@ -22,10 +22,12 @@ import (
 type Diagnosis struct {
 	Verdict  string `json:"verdict"`
 	Findings []struct {
-		Rule         rule.ID   `json:"rule"`
-		Severity     string    `json:"severity"`
-		Alternatives []rule.ID `json:"alternatives"`
-		Fix          []string  `json:"fix"`
+		Rule         rule.ID            `json:"rule"`
+		Severity     string             `json:"severity"`
+		Confidence   string             `json:"confidence"`
+		Alternatives []rule.ID          `json:"alternatives"`
+		Excluded     []doctor.Exclusion `json:"excluded"`
+		Fix          []string           `json:"fix"`
 	} `json:"findings"`
 	Connections []struct {
 		Token    mptcp.Token `json:"token"`
@@ -65,6 +67,19 @@ func (d Diagnosis) Names(id rule.ID) bool {
 		}
 	}
 	return false
+}
+
+// unfounded returns a rule that is said to be certain though no fact is named that excludes
+// other causes.
+func (d Diagnosis) unfounded() (id rule.ID, found bool) {
+	for _, f := range d.Findings {
+		if f.Confidence == "certain" && !slices.ContainsFunc(f.Excluded, func(x doctor.Exclusion) bool {
+			return x.Fact != "" && !slices.Contains(x.Rules, f.Rule)
+		}) {
+			return f.Rule, true
+		}
+	}
+	return "", false
 }
 
 // DoctorWords are the arguments that ask doctor about a scenario. Where things
@@ -172,6 +187,9 @@ func runScenario(
 			return o, err
 		}
 		o.Agrees = o.Agrees && d.Names(s.Rule)
+		if id, unfounded := d.unfounded(); unfounded {
+			return o, fmt.Errorf("%s on %s is certain, and names no fact that excludes other causes", id, host.Name)
+		}
 		switch {
 		case i == 0:
 			o.Found = d.String()

@@ -252,7 +252,7 @@ func TestLedgerOfAStrangeKernel(t *testing.T) {
 func where(a netip.Addr) string { return fmt.Sprintf("endpoint %v", a) }
 
 // TestCertainFindingsShowFacts: on the recordings of all kernels a finding that is certain
-// shows a fact, and names no other cause that fits the same facts.
+// shows a fact, names facts that exclude other causes, and no other cause that fits.
 func TestCertainFindingsShowFacts(t *testing.T) {
 	names, err := filepath.Glob("testdata/*/*.pcapng*")
 	if err != nil || len(names) == 0 {
@@ -266,6 +266,12 @@ func TestCertainFindingsShowFacts(t *testing.T) {
 					continue
 				}
 				certain++
+				named := slices.ContainsFunc(f.Excluded, func(x doctor.Exclusion) bool {
+					return x.Fact != "" && !slices.Contains(x.Rules, f.Rule)
+				})
+				if !named {
+					t.Errorf("%s: %s %q: excluded: %v", name, f.Rule, f.Title, f.Excluded)
+				}
 				if len(f.Evidence) == 0 || slices.Contains(f.Evidence, "") || len(f.Alternatives) > 0 {
 					t.Errorf("%s: %s %q: evidence %q, alternatives %v", name, f.Rule, f.Title, f.Evidence, f.Alternatives)
 				}

@@ -53,12 +53,25 @@ const evidence = (f) =>
     (f.evidence || []).map((e) => h('li', {}, e)),
   );
 
+// excluded lists the facts that exclude other causes: why a finding is certain.
+const excluded = (f) =>
+  f.excluded
+    ? h(
+        'ul',
+        { class: 'faint', 'aria-label': 'Why it is certain' },
+        f.excluded.map((x) =>
+          h('li', {}, x.fact + (x.rules ? ` (excludes ${x.rules.join(', ')})` : '')),
+        ),
+      )
+    : null;
+
 // finding returns a finding with its reason and its commands. A folded one shows its title.
 export function finding(f, { folded = false } = {}) {
   const about = subject(f);
   const body = [
     h('p', { class: 'faint' }, `${f.severity}, ${f.confidence}`, about ? ', about ' : null, about),
     evidence(f),
+    excluded(f),
     (f.fix || []).map(command),
   ];
   const title = `${f.rule} ${f.title}`;
