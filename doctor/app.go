@@ -100,7 +100,7 @@ func idle(v *view) []Finding {
 				},
 				Fix: []string{"nothing to do: this is normal"},
 				Excluded: excluding("the path manager begins when data was acknowledged, whatever else holds",
-					append(joinRules(), rule.SubflowLimit)...),
+					append(rule.Joins(), rule.SubflowLimit)...),
 			}
 		})
 	}

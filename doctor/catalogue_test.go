@@ -161,8 +161,8 @@ failures and warnings make a host unhealthy.
 | likely | the facts suggest it, and other causes fit them too, which the finding lists | the peer answered without MPTCP: its program may use TCP, or the option was removed |
 | possible | the facts allow it | the strict filter of reverse paths dropped packets, of whatever connection |
 
-[certainty.md](certainty.md) says what that takes. A finding that lists other causes is never certain. Neither is one about routes where rules depend
-on a mark that cannot be seen. If several counters moved that could explain a fallback, all of them
+[certainty.md](certainty.md) says what it takes to be certain. A finding that lists other causes
+never is. Neither is one about routes where rules depend on a mark that cannot be seen. If several counters moved that could explain a fallback, all of them
 are shown.
 
 The exit code is the verdict: 0 healthy, 1 warnings, 2 failures. 3 is none: the command line was

@@ -38,13 +38,6 @@ func excluding(fact string, rules ...rule.ID) []Exclusion {
 	return []Exclusion{{fact, rules}}
 }
 
-// joinRules are the rules about what happens to a join on its way, and at the peer.
-func joinRules() []rule.ID {
-	return []rule.ID{
-		rule.PeerLimit, rule.JoinsForbidden, rule.JoinUnanswered, rule.JoinRefused, rule.JoinStripped, rule.NotRetried,
-	}
-}
-
 // admit takes certainty from a finding that names other causes which the same evidence
 // fits, and from one that names no fact which excludes them.
 func (f *Finding) admit() {
@@ -119,5 +112,6 @@ func (v *view) excludedFallbacks(c *mptcp.Connection, cause fallback.Cause) []Ex
 			rules = append(rules, other.Rule)
 		}
 	}
-	return excluding(cmp.Or(cause.Excluding, "each fallback moves one counter, and of those that fit no other one moved"), rules...)
+	const single = "each fallback moves one counter, and of those that fit no other one moved"
+	return excluding(cmp.Or(cause.Excluding, single), rules...)
 }

@@ -9,37 +9,6 @@ import (
 	"mptcpctl/track"
 )
 
-// explains tells which findings are but the effect of another one about the same
-// endpoint.
-func explains() map[rule.ID][]rule.ID {
-	return map[rule.ID][]rule.ID{
-		rule.NoDaemon:       {rule.SubflowLimit, rule.AnnouncementsNotAccepted},
-		rule.SubflowLimit:   {rule.NotRetried},
-		rule.HangingAttempt: {rule.SubflowLimit},
-		rule.AddressMissing: {
-			rule.LinkDown, rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.SilentPath,
-			rule.AnnouncedWithoutListener,
-		},
-		rule.LinkDown:          {rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.SilentPath},
-		rule.WrongLink:         {rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.MarkedRule},
-		rule.NoRoute:           {rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.MarkedRule},
-		rule.ReversePathFilter: {rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.MarkedRule},
-		rule.SameSubnet:        {rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.MarkedRule},
-		rule.TunnelRoute:       {rule.JoinUnanswered, rule.JoinRefused, rule.NotRetried, rule.MarkedRule},
-		rule.ListenerClosed: {
-			rule.NotRetried,
-		},
-		rule.AnnouncedWithoutListener: {rule.NotRetried}, rule.PeerLimit: {rule.NotRetried},
-		rule.JoinsForbidden: {rule.NotRetried},
-		rule.JoinUnanswered: {
-			rule.NotRetried,
-		},
-		rule.JoinRefused: {rule.NotRetried}, rule.JoinStripped: {rule.NotRetried},
-		rule.OptionStripped: {rule.NotRetried},
-		rule.SilentPath:     {rule.CarriesNothing},
-	}
-}
-
 // namespaceWide are the rules whose cause is one for the whole namespace, though it
 // shows in each connection.
 var namespaceWide = [...]rule.ID{rule.SocketOption, rule.Blackhole, rule.DataChanged, rule.ShortOfMemory}
@@ -89,7 +58,7 @@ func withoutTwins(found []Finding) []Finding {
 // Of a finding about several connections those stay that no cause is about.
 func withoutEffects(found []Finding) []Finding {
 	causes, byRule := map[rule.ID][]rule.ID{}, map[rule.ID][]int{}
-	for cause, effects := range explains() {
+	for cause, effects := range rule.Effects() {
 		for _, effect := range effects {
 			causes[effect] = append(causes[effect], cause)
 		}

@@ -33,7 +33,7 @@ func useless(v *view) []Finding {
 			Evidence: []string{fmt.Sprintf("endpoint id %d: flags %s", e.ID, flags)},
 			Fix:      []string{command.DeleteEndpoint(e) + " && " + addWithSubflow(v, e)},
 			Excluded: excluding("the kernel looks at the flags first, whatever limits and routes there are",
-				append(joinRules(), rule.SubflowLimit)...),
+				append(rule.Joins(), rule.SubflowLimit)...),
 		})
 	}
 	return found
@@ -78,7 +78,7 @@ func (v *view) waitingMesh(c *mptcp.Connection, e mptcp.Endpoint) Finding {
 		},
 		Fix: []string{command.DeleteEndpoint(e) + " && " + addWithSubflow(v, e)},
 		Excluded: excluding("the kernel looks at the flags first, whatever limits and routes there are",
-			append(joinRules(), rule.SubflowLimit)...),
+			append(rule.Joins(), rule.SubflowLimit)...),
 	}
 }
 
@@ -234,7 +234,7 @@ func notHere(v *view) []Finding {
 				"or give the host the address (ip address add, with the prefix length and device that it belongs to)",
 			},
 			Excluded: excluding("the kernel binds the socket before it looks for a route, so that no SYN leaves",
-				append(joinRules(), rule.LinkDown, rule.NoRoute)...),
+				append(rule.Joins(), rule.LinkDown, rule.NoRoute)...),
 		})
 	}
 	return found
@@ -301,7 +301,7 @@ func linkDown(v *view) []Finding {
 		}
 		if e.IfIndex != 0 { // without a device the packets may leave by another link
 			f.Excluded = excluding("its subflows are bound to the device, by which nothing leaves in this state",
-				append(joinRules(), rule.NoRoute)...)
+				append(rule.Joins(), rule.NoRoute)...)
 		}
 		if l, ok := v.link(e); ok && !l.Up {
 			f.Fix = []string{
@@ -358,7 +358,7 @@ func (v *view) familyFinding(c *mptcp.Connection) Finding {
 		},
 		Fix: []string{"mptcpctl paths to " + c.Remote.Addr().String() + "   (addresses of the same family to add)"},
 		Excluded: excluding("the kernel compares the families before it tries an endpoint",
-			append(joinRules(), rule.SubflowLimit)...),
+			append(rule.Joins(), rule.SubflowLimit)...),
 	}
 	for _, a := range v.paths(c.Remote.Addr()) {
 		if v.ground.LinkOf(&mptcp.Subflow{Local: c.Local}) != a.IfIndex {

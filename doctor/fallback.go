@@ -126,7 +126,7 @@ func (v *view) fallbackFinding(c *mptcp.Connection, cause fallback.Cause, around
 		Title:    fmt.Sprintf("the connection to %s uses plain TCP: %s", c.Remote, cause.Text),
 		Subject:  Subject{Remote: c.Remote},
 		Evidence: []string{fmt.Sprintf("connection %s: fallback", c.Token)},
-		Fix:      fallbackFix(cause.Rule, c),
+		Fix:      fallback.Fix(cause.Rule, c.Remote),
 		Excluded: v.excludedFallbacks(c, cause),
 	}
 	if moves := cause.Moves(around); moves != "" {
@@ -139,7 +139,7 @@ func (v *view) fallbackFinding(c *mptcp.Connection, cause fallback.Cause, around
 	case rule.SocketOption:
 		if n := v.fastOpenRefused(c); n > 0 && cause.Counter == dataFallback {
 			f.Evidence = append(f.Evidence, fmt.Sprintf("TCPFastOpenActiveFail: %d", n))
-			f.Alternatives, f.Fix = []rule.ID{rule.OptionStripped}, fastOpenFix[:]
+			f.Alternatives, f.Fix = []rule.ID{rule.OptionStripped}, fallback.FastOpenFix()
 		}
 	case rule.PeerWithoutMPTCP:
 		f.Alternatives = []rule.ID{rule.ServerUsesTCP}
@@ -154,12 +154,6 @@ func (v *view) fallbackFinding(c *mptcp.Connection, cause fallback.Cause, around
 	return f
 }
 
-// fastOpenFix is what helps where a server does not take the data in a SYN.
-var fastOpenFix = [...]string{
-	"sysctl -w net.ipv4.tcp_fastopen=0   (here: new connections leave Fast Open out)",
-	"or on the peer, to keep Fast Open: sysctl -w net.ipv4.tcp_fastopen=0x602, and start its program again",
-}
-
 // stripsHere reports whether the firewall of this host removes MPTCP from the
 // handshake of such a connection for sure.
 func (v *view) stripsHere(c *mptcp.Connection) bool {
@@ -169,43 +163,6 @@ func (v *view) stripsHere(c *mptcp.Connection) bool {
 			return h.Sure && h.Deed == firewall.Strips
 		},
 	)
-}
-
-// fallbackFix is what helps against a cause of fallback.
-func fallbackFix(id rule.ID, c *mptcp.Connection) []string {
-	switch id {
-	case rule.PeerWithoutMPTCP:
-		return []string{
-			"let the program on the peer use MPTCP (there: mptcpctl run -- COMMAND), with net.mptcp.enabled=1",
-			fmt.Sprintf(
-				"if it does, a middlebox removes TCP option 30; try another path: mptcpctl probe %s %d",
-				c.Remote.Addr(), c.Remote.Port(),
-			),
-		}
-	case rule.ServerUsesTCP:
-		return []string{
-			"let the program that listens use MPTCP: mptcpctl run -- COMMAND",
-			"if it does, a middlebox removes TCP option 30",
-		}
-	case rule.SocketOption:
-		return []string{"remove TCP_MD5SIG from the application, or let it use TCP"}
-	case rule.Blackhole:
-		return []string{
-			fmt.Sprintf(
-				"find the firewall on the path to %s that drops SYN packets with TCP option 30", c.Remote.Addr(),
-			),
-			"sysctl -w net.mptcp.blackhole_timeout=0   (the kernel then tries MPTCP on every connection, so " +
-				"connecting is slow)",
-		}
-	case rule.DataChanged:
-		return []string{
-			"look for a proxy or gateway that rewrites the payload (FTP or SIP helper, accelerator)",
-			"sysctl -w net.mptcp.checksum_enabled=1   (on both hosts: finds the damage before it does harm)",
-		}
-	case rule.ShortOfMemory:
-		return []string{"check the memory of the host: free, dmesg"}
-	}
-	return []string{"report it to the operator of the path: TCP option 30 (DSS) is removed from data packets"}
 }
 
 // blackhole is D33: MPTCP is switched off for a time, as SYN with it vanished.
@@ -308,7 +265,7 @@ func (v *view) orphanFinding(token mptcp.Token, cause fallback.Cause) Finding {
 			Rule: cause.Rule, Severity: Warn, Confidence: cause.Confidence, Alternatives: others,
 			Title:    "a connection used plain TCP from the start: " + cause.Text,
 			Evidence: []string{closed, cause.Moves(v.MPTCP.Moved) + " in " + v.MPTCP.Window.String()},
-			Fix:      fallbackFix(cause.Rule, &mptcp.Connection{}),
+			Fix:      fallback.Fix(cause.Rule, netip.AddrPort{}),
 			Excluded: v.excludedFallbacks(&mptcp.Connection{Side: mptcp.SideClient}, cause),
 		}
 	}

@@ -51,7 +51,7 @@ func (v *view) limitFinding(c *mptcp.Connection, e mptcp.Endpoint) Finding {
 		Subject:  v.onEndpoint(e),
 		Evidence: []string{fmt.Sprintf("limits: subflows %d, add_addr_accepted %d", max, v.Limits.AddAddrAccepted)},
 		Fix:      []string{fmt.Sprintf("mptcpctl limits set subflows %d", max+1)},
-		Excluded: excluding("the kernel compares the limit before it sends a SYN", joinRules()...),
+		Excluded: excluding("the kernel compares the limit before it sends a SYN", rule.Joins()...),
 	}
 	if max == 0 {
 		f.Severity = Fail
@@ -159,7 +159,7 @@ func (v *view) fullQueue() (Finding, bool) {
 				fmt.Sprintf("ListenOverflows: %d in %s", dropped, v.TCP.Window),
 			},
 			Fix: []string{"let the application accept faster, or raise its backlog (listen) and net.core.somaxconn"},
-			Excluded: excluding("the kernel drops SYN here before it looks at limits, and counts that as ListenOverflows",
+			Excluded: excluding("the kernel drops SYN here before it looks at limits, and counts it as ListenOverflows",
 				rule.SubflowLimit, rule.ShortOfMemory),
 		}, true
 	}

@@ -2,10 +2,12 @@ package doctor
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
 	"mptcpctl/doctor/command"
+	"mptcpctl/doctor/fallback"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/firewall"
 	"mptcpctl/ledger"
@@ -268,7 +270,7 @@ func damaged(v *view) []Finding {
 		Rule: rule.DataChanged, Severity: Fail, Confidence: track.Likely,
 		Title:        "a middlebox changes the data, or removes MPTCP from it",
 		Subject:      Subject{Netns: v.Netns},
-		Fix:          fallbackFix(rule.DataChanged, nil),
+		Fix:          fallback.Fix(rule.DataChanged, netip.AddrPort{}),
 		Alternatives: []rule.ID{rule.OptionStripped},
 	}
 	for _, name := range damageCounters {
@@ -279,7 +281,8 @@ func damaged(v *view) []Finding {
 		f.Evidence = append(f.Evidence, fmt.Sprintf("%s: %d in %s", name, n, v.MPTCP.Window))
 		if !strings.HasPrefix(name, "DSSCorruption") {
 			f.Confidence, f.Alternatives = track.Certain, nil
-			f.Excluded = excluding("a checksum is verified only of data that came with its mapping", rule.OptionStripped)
+			f.Excluded = excluding("a checksum is verified only of data that came with its mapping",
+				rule.OptionStripped)
 			f.Title = "a middlebox changes the data"
 		}
 	}
@@ -304,7 +307,7 @@ func strippedData(v *view) []Finding {
 		Title:    "a middlebox removes MPTCP from data",
 		Subject:  Subject{Netns: v.Netns},
 		Evidence: v.counts("DssFallback", "DssReset"),
-		Fix:      fallbackFix(rule.OptionStripped, nil),
+		Fix:      fallback.Fix(rule.OptionStripped, netip.AddrPort{}),
 		Excluded: v.undamaged(),
 	}}
 }

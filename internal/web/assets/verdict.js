@@ -59,9 +59,7 @@ const excluded = (f) =>
     ? h(
         'ul',
         { class: 'faint', 'aria-label': 'Why it is certain' },
-        f.excluded.map((x) =>
-          h('li', {}, x.fact + (x.rules ? ` (excludes ${x.rules.join(', ')})` : '')),
-        ),
+        f.excluded.map((x) => h('li', {}, x.fact + (x.rules ? ` (excludes ${x.rules.join(', ')})` : ''))),
       )
     : null;
 
