@@ -41,8 +41,10 @@ type Info struct {
 	SndUna   uint64 // first data sequence number that the peer has not acknowledged
 	RcvNxt   uint64 // next data sequence number expected; after a fallback a count of bytes
 
-	Retransmits        uint32 // data-level retransmissions; 6.5
-	BytesRetransmitted uint64 // data-level; 6.5
+	// timeouts in a row of the timer that sends a DATA_FIN again (mptcp_diag_fill_info reads
+	// icsk_retransmits of the connection); data that goes to another subflow does not count; 6.5
+	Retransmits        uint32
+	BytesRetransmitted uint64 // data that was given to another subflow once more; 6.5
 	BytesSent          uint64 // 6.5
 	BytesReceived      uint64 // 6.5
 	BytesAcked         uint64 // 6.5

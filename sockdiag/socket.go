@@ -23,8 +23,11 @@ type Socket struct {
 	Cookie  uint64 // unique among the sockets of this boot; the one of SO_COOKIE
 
 	ExpiresMS uint32 // until the timer fires
-	RecvQueue uint32 // bytes to be read; of a listener the connections to be accepted
-	SendQueue uint32 // bytes not acknowledged; of a listener its backlog
+	// bytes to be read; of a listener the connections to be accepted; of a connection the memory,
+	// in bytes, that received data takes, with what waits for data before it (sk_rmem_alloc)
+	RecvQueue uint32
+	// bytes not acknowledged; of a listener its backlog; of a connection memory (sk_wmem_alloc)
+	SendQueue uint32
 	UID       uint32 // owner
 	Mark      uint32 // SO_MARK, if HasMark
 	HasMark   bool   // whether the kernel sent the mark, as it does only to processes with CAP_NET_ADMIN

@@ -36,9 +36,11 @@ const (
 	InetDiagTclass    = 6  // INET_DIAG_TCLASS, u8
 	InetDiagSkmeminfo = 7  // INET_DIAG_SKMEMINFO
 	InetDiagShutdown  = 8  // INET_DIAG_SHUTDOWN, u8
+	InetDiagDctcpinfo = 9  // INET_DIAG_DCTCPINFO, struct tcp_dctcp_info: asked for as VEGASINFO
 	InetDiagProtocol  = 10 // INET_DIAG_PROTOCOL, u8
 	InetDiagSkv6only  = 11 // INET_DIAG_SKV6ONLY, u8
 	InetDiagMark      = 15 // INET_DIAG_MARK, u32, with CAP_NET_ADMIN
+	InetDiagBbrinfo   = 16 // INET_DIAG_BBRINFO, struct tcp_bbr_info: asked for as VEGASINFO
 	InetDiagClassID   = 17 // INET_DIAG_CLASS_ID, u32
 	InetDiagUlpInfo   = 19 // INET_DIAG_ULP_INFO, nested InetUlpInfo*
 	InetDiagCgroupID  = 21 // INET_DIAG_CGROUP_ID, u64
@@ -112,4 +114,36 @@ const (
 	TCPInfoBytesSent     = 200 // tcpi_bytes_sent, u64
 	TCPInfoBytesRetrans  = 208 // tcpi_bytes_retrans, u64
 	TCPInfoSndWnd        = 228 // tcpi_snd_wnd, u32
+)
+
+// Offsets in struct tcp_info of the fields that only a detailed request reads.
+const (
+	TCPInfoFlags              = 7   // bit 0: tcpi_delivery_rate_app_limited
+	TCPInfoReordering         = 88  // tcpi_reordering, u32 in segments
+	TCPInfoRcvSpace           = 96  // tcpi_rcv_space, u32 in bytes
+	TCPInfoMaxPacingRate      = 112 // tcpi_max_pacing_rate, u64 in bytes/s
+	TCPInfoNotSentBytes       = 144 // tcpi_notsent_bytes, u32
+	TCPInfoDataSegsIn         = 152 // tcpi_data_segs_in, u32
+	TCPInfoDataSegsOut        = 156 // tcpi_data_segs_out, u32
+	TCPInfoRwndLimited        = 176 // tcpi_rwnd_limited, u64 in us
+	TCPInfoSndbufLimited      = 184 // tcpi_sndbuf_limited, u64 in us
+	TCPInfoDeliveredCE        = 196 // tcpi_delivered_ce, u32 in segments
+	TCPInfoDSACKDups          = 216 // tcpi_dsack_dups, u32
+	TCPInfoReordSeen          = 220 // tcpi_reord_seen, u32
+	TCPInfoRcvOooPack         = 224 // tcpi_rcv_ooopack, u32
+	TCPInfoRcvWnd             = 232 // tcpi_rcv_wnd, u32 in bytes, since 6.2
+	TCPInfoRehash             = 236 // tcpi_rehash, u32, since 6.2
+	TCPInfoTotalRTO           = 240 // tcpi_total_rto, u16, since 6.7
+	TCPInfoTotalRTORecoveries = 242 // tcpi_total_rto_recoveries, u16, since 6.7
+	TCPInfoTotalRTOTime       = 244 // tcpi_total_rto_time, u32 in ms, since 6.7
+)
+
+// Places in the array of u32 that INET_DIAG_SKMEMINFO consists of.
+const (
+	SkMeminfoRmemAlloc  = 0 // SK_MEMINFO_RMEM_ALLOC
+	SkMeminfoRcvbuf     = 1 // SK_MEMINFO_RCVBUF
+	SkMeminfoWmemAlloc  = 2 // SK_MEMINFO_WMEM_ALLOC
+	SkMeminfoSndbuf     = 3 // SK_MEMINFO_SNDBUF
+	SkMeminfoWmemQueued = 5 // SK_MEMINFO_WMEM_QUEUED
+	SkMeminfoBacklog    = 7 // SK_MEMINFO_BACKLOG
 )
