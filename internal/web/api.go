@@ -134,6 +134,11 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	form := r.URL.Query().Get("form")
+	if form != "" && form != "row" {
+		fail(w, http.StatusBadRequest, `form: want row, or nothing for all keys`)
+		return
+	}
 	v := s.view()
 	places := v.matching(expr)
 	if column := r.URL.Query().Get("sort"); column != "" && column != "local" {
@@ -145,14 +150,20 @@ func (s *Server) serveConnections(w http.ResponseWriter, r *http.Request) {
 	first := min(int(skipped), len(places))
 	// A copy: the rest of the list is not held while a few rows of it are sent.
 	shown := slices.Clone(places[first:min(first+int(limit), len(places))])
-	sendRows(w, v, page{len(places), int(skipped), v.state.Time().UTC()}, shown)
+	write := present.AppendConnection
+	if form == "row" {
+		write = appendRow
+	}
+	sendRows(w, v, page{len(places), int(skipped), v.state.Time().UTC()}, shown, write)
 }
 
 // rowsChunk is how much of a list is made before it is sent.
 const rowsChunk = 8 << 10
 
 // sendRows sends a page with its rows, few of which are in memory at any time.
-func sendRows(w http.ResponseWriter, v *view, p page, shown []track.Place) {
+func sendRows(
+	w http.ResponseWriter, v *view, p page, shown []track.Place, write func([]byte, *mptcp.Connection) []byte,
+) {
 	head, err := json.Marshal(p)
 	if err != nil {
 		fail(w, http.StatusInternalServerError, err.Error())
@@ -168,7 +179,7 @@ func sendRows(w http.ResponseWriter, v *view, p page, shown []track.Place) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = present.AppendConnection(b, &rows.At(place).Connection)
+		b = write(b, &rows.At(place).Connection)
 		if len(b) < rowsChunk {
 			continue
 		}

@@ -168,6 +168,23 @@ func TestMapAndTraffic(t *testing.T) {
 	}
 }
 
+// TestRowsAreShort: what the page's table asks for each second has what it shows, in less than
+// a third of the bytes.
+func TestRowsAreShort(t *testing.T) {
+	w := newWorld(t, 50, Config{})
+	all, short := ask(w.server, "/api/v1/connections"), ask(w.server, "/api/v1/connections?form=row&sort=-bytes")
+	rows := decode[struct{ Connections []row }](t, short).Connections
+	if len(rows) != 50 || rows[0].Subflows != 2 || rows[0].Carried != 1700 || rows[0].State != mptcp.StateEstablished {
+		t.Errorf("%+v", rows)
+	}
+	if n := short.Body.Len(); n > 15_000 || n > all.Body.Len()/3 {
+		t.Errorf("%d bytes, and %d with all keys", n, all.Body.Len())
+	}
+	if r := ask(w.server, "/api/v1/connections?form=cloud"); r.Code != http.StatusBadRequest {
+		t.Error(r.Code)
+	}
+}
+
 func TestReadyOnlyOnceTheKernelWasRead(t *testing.T) {
 	w := newWorld(t, 0, Config{})
 	if got := ask(w.server, "/readyz"); got.Code != http.StatusOK {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mptcpctl/internal/await"
+	"mptcpctl/mptcp"
 
 	"github.com/chromedp/chromedp"
 )
@@ -32,7 +33,7 @@ const forPictures = "WEB_PICTURES"
 
 // window is a browser with one page.
 type window struct {
-	*testing.T
+	testing.TB
 	ctx context.Context
 
 	mu       sync.Mutex
@@ -40,7 +41,7 @@ type window struct {
 }
 
 // open starts a browser of that size. It skips the test where there is none.
-func open(t *testing.T, s screen) *window {
+func open(t testing.TB, s screen) *window {
 	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {
 		t.Skip("chromium is not installed")
@@ -58,7 +59,7 @@ func open(t *testing.T, s screen) *window {
 	t.Cleanup(cancel)
 	ctx, cancel = context.WithTimeout(ctx, await.Patience)
 	t.Cleanup(cancel)
-	w := &window{T: t, ctx: ctx}
+	w := &window{TB: t, ctx: ctx}
 	messages := chromedp.Console(ctx)
 	w.run(chromedp.Navigate("about:blank"), chromedp.EmulateViewport(int64(s.width), int64(s.height)))
 	go func() {
@@ -164,6 +165,84 @@ func TestEveryViewOnEveryScreen(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestKeyboardReachesEverything goes through the overview, a connection and the endpoints with
+// the Tab key alone: every link, button, field and plot comes into focus, and the focus can
+// be seen.
+func TestKeyboardReachesEverything(t *testing.T) {
+	s := showing(t, 5)
+	w := open(t, screens[0])
+	for _, view := range views {
+		w.run(chromedp.Navigate("about:blank"), chromedp.Navigate("http://"+s.address+"/#/"+view.link))
+		w.sees("the view "+view.name, view.shows)
+		const reachable = `[...document.querySelectorAll('a[href],button,input,select,summary,[tabindex="0"]')]
+			.filter((e) => e.getClientRects().length > 0 && !e.closest('details:not([open]) > :not(summary)'))`
+		value[bool](w, `window.seen = new Set(), document.addEventListener('focusin', (e) => {
+			const o = getComputedStyle(e.target);
+			const shown = o.outlineStyle !== 'none' && parseFloat(o.outlineWidth) > 0;
+			seen.add((e.target.getAttribute('aria-label') || e.target.id || e.target.textContent) + (shown ? '' : ' unseen'));
+		}), true`)
+		for range value[int](w, reachable+".length") + 3 {
+			w.run(chromedp.KeyEvent("\t"))
+		}
+		missing := value[string](w, reachable+`.map((e) => e.getAttribute('aria-label') || e.id || e.textContent)
+			.filter((name) => !seen.has(name)).join('; ')`)
+		if missing != "" {
+			t.Errorf("%s: Tab does not reach, or does not show: %s; it reached %s",
+				view.name, missing, value[string](w, "[...seen].join('; ')"))
+		}
+	}
+}
+
+// BenchmarkPage measures what a person feels of the page with 10,000 connections and 1,000 events
+// a second: until something is painted, what an interaction takes, how far things move by
+// themselves, and what a view takes from the network in a second.
+func BenchmarkPage(b *testing.B) {
+	if _, err := exec.LookPath("chromium"); err != nil {
+		b.Skip("chromium is not installed")
+	}
+	s := showing(b, 10_000)
+	ctx, cancel := context.WithCancel(context.Background())
+	var feeding sync.WaitGroup
+	feeding.Go(func() {
+		for n := 0; ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
+			batch := make([]mptcp.Event, 50)
+			for i := range batch {
+				batch[i], n = s.prio(n%10_000), n+1
+			}
+			s.batches <- batch
+		}
+	})
+	defer feeding.Wait()
+	defer cancel()
+	w := open(b, screens[0])
+	for b.Loop() {
+		for _, view := range views {
+			w.run(chromedp.Navigate("about:blank"), chromedp.Navigate("http://"+s.address+"/#/"+view.link))
+			w.sees("the view "+view.name, view.shows)
+			value[bool](w, `window.moved = 0, new PerformanceObserver((list) => {
+				for (const e of list.getEntries()) if (!e.hadRecentInput) moved += e.value;
+			}).observe({type: 'layout-shift', buffered: true}), performance.clearResourceTimings(), true`)
+			time.Sleep(10 * time.Second)
+			b.ReportMetric(value[float64](w, `performance.getEntriesByType('resource')
+				.filter((e) => e.name.includes('/api/')).reduce((n, e) => n + e.transferSize, 0) / 1e4`), view.name+"-kB/s")
+			b.ReportMetric(value[float64](w, "moved"), view.name+"-shift")
+			b.ReportMetric(value[float64](w, `performance.getEntriesByName('first-contentful-paint')[0].startTime`),
+				view.name+"-paint-ms")
+		}
+		w.run(chromedp.Navigate("http://" + s.address + "/#/connections"))
+		w.sees("the rows", `document.querySelector('a.row')`)
+		value[bool](w, `window.took = 0, (async () => {
+			const first = () => document.querySelector('a.row').dataset.token;
+			const before = first(), began = performance.now();
+			[...document.querySelectorAll('.head button')].find((b) => b.textContent === 'Bytes').click();
+			while (first() === before && performance.now() - began < 5000) await new Promise(requestAnimationFrame);
+			took = performance.now() - began;
+		})(), true`)
+		w.sees("the rows in their new order", "took")
+		b.ReportMetric(value[float64](w, "took"), "sort-ms")
 	}
 }
 

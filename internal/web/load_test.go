@@ -35,14 +35,16 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// playPages is twenty open pages, which follow all events, ask for the summary and
-// for a part of the table each second, and a scraper every five seconds. It says
-// on its output how many events came, until its input ends.
+// playPages is twenty open pages, which together ask for what all views of the page ask for: the
+// summary and a part of the table each second, the map and what devices carry every two
+// seconds; they follow all events. A scraper comes every five seconds. It says on its output
+// how many events came, until its input ends.
 func playPages(address string) {
 	var events atomic.Uint64
 	for range 20 {
 		go follow(address, &events)
-		go repeat(time.Second, address, "/api/v1/summary", "/api/v1/connections?filter=dport+443&limit=50&sort=-bytes")
+		go repeat(time.Second, address, "/api/v1/summary", "/api/v1/connections?filter=dport+443&limit=50&sort=-bytes&form=row")
+		go repeat(2*time.Second, address, "/api/v1/map", "/api/v1/traffic?after=9999999999999")
 	}
 	go repeat(5*time.Second, address, "/metrics")
 	go func() {

@@ -66,6 +66,11 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	most, err := number(r, "most", 0, 1<<20)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
 	client := clientOf(r)
 	if !s.streams.enter(client) {
 		busy(w, "there are too many event streams")
@@ -79,6 +84,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	s.doors.keep(r.Context())
 	st := &stream{server: s, w: w, control: http.NewResponseController(w), expr: expr, after: after}
+	st.ration = ration{most: int(most)}
 	// The end of a stream is nobody's error: the client left, or did not read.
 	if err := st.run(r, replay); err != nil {
 		s.config.Log.Debug("event stream ended", "remote", r.RemoteAddr, "error", err)
@@ -116,6 +122,45 @@ type stream struct {
 	after   uint64
 	entries []entry
 	buffer  []byte
+	ration  ration
+}
+
+// ration is how many events a client wants in a second, so that a page that shows them does
+// not take more than a person can read. Those beyond are counted. 0: all.
+type ration struct {
+	most   int
+	second time.Time // when the running second began
+	sent   int       // in it
+	left   int       // that were left out, and are not told of yet
+}
+
+// begin begins a new second where one is over, and returns how many events the client must be
+// told of that were left out before.
+func (r *ration) begin(now time.Time) (left int) {
+	if r.most == 0 || now.Sub(r.second) < time.Second {
+		return 0
+	}
+	left, *r = r.left, ration{most: r.most, second: now}
+	return left
+}
+
+// over returns a channel that tells when the client can be told of events that were left out,
+// nil where there are none.
+func (r *ration) over(now time.Time) <-chan time.Time {
+	if r.left == 0 {
+		return nil
+	}
+	return time.After(r.second.Add(time.Second).Sub(now))
+}
+
+// take reports whether the client gets another event.
+func (r *ration) take() bool {
+	if r.most > 0 && r.sent >= r.most {
+		r.left++
+		return false
+	}
+	r.sent++
+	return true
 }
 
 func (st *stream) run(r *http.Request, replay bool) error {
@@ -127,6 +172,9 @@ func (st *stream) run(r *http.Request, replay bool) error {
 	if replay && st.after == 0 {
 		_, missed := j.since(0, nil)
 		st.after = missed // all that is kept, without a gap to tell of
+	}
+	if last := j.last(); replay && st.ration.most > 0 && st.expr == nil {
+		st.after = max(st.after, last-min(last, uint64(st.ration.most))) // the newest
 	}
 	st.buffer = fmt.Appendf(
 		st.buffer, "retry: 1000\nevent: hello\ndata: {\"epoch\":%q,\"last\":\"%s-%d\"}\n\n", j.epoch, j.epoch,
@@ -160,6 +208,7 @@ func (st *stream) run(r *http.Request, replay bool) error {
 			err = st.flush()
 		case <-changed:
 			time.Sleep(streamPause)
+		case <-st.ration.over(time.Now()):
 		}
 		if err != nil {
 			return err
@@ -171,8 +220,8 @@ func (st *stream) run(r *http.Request, replay bool) error {
 func (st *stream) forward() (full bool, err error) {
 	j := st.server.journal
 	entries, missed := j.since(st.after, st.entries[:0])
-	if missed > 0 {
-		st.after += missed
+	st.after += missed
+	if missed += uint64(st.ration.begin(time.Now())); missed > 0 {
 		st.buffer = fmt.Appendf(
 			st.buffer, "id: %s-%d\nevent: gap\ndata: {\"missed\":%d}\n\n", j.epoch, st.after, missed,
 		)
@@ -180,7 +229,7 @@ func (st *stream) forward() (full bool, err error) {
 	for i := range entries {
 		e := &entries[i]
 		st.after = e.id
-		if st.expr.Delta(&e.delta, e.delta.Connection) {
+		if st.expr.Delta(&e.delta, e.delta.Connection) && st.ration.take() {
 			st.buffer = fmt.Appendf(st.buffer, "id: %s-%d\ndata: ", j.epoch, e.id)
 			st.buffer = append(st.buffer, e.json...)
 			st.buffer = append(st.buffer, '\n', '\n')

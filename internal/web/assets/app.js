@@ -11,6 +11,11 @@ const views = { '': overview, connections, connection, events, endpoints, counte
 const main = document.getElementById('main');
 let current = null; // the view that is shown: {name, refresh, close, update}
 let timer = 0;
+let waiting = 0;
+
+// A view is shown once it has what it shows, so that nothing moves when that comes; but after
+// this time as it is.
+const PATIENCE = 500;
 
 // Leaving is what a view's close does; a view gets its place in the page, its link,
 // and a function that tells how the last answer went.
@@ -24,6 +29,9 @@ function show() {
   }
   current?.close?.();
   main.replaceChildren();
+  main.classList.add('waiting');
+  clearTimeout(waiting);
+  waiting = setTimeout(reveal, PATIENCE);
   const make = views[name];
   if (!make) {
     main.append(
@@ -45,6 +53,10 @@ function show() {
   refresh();
 }
 
+function reveal() {
+  main.classList.remove('waiting');
+}
+
 async function refresh() {
   clearTimeout(timer);
   timer = setTimeout(refresh, 1000);
@@ -64,6 +76,7 @@ async function refresh() {
           : `No events: ${summary.events_reason}. The page polls the state and misses changes between two polls.`,
     );
     await shown?.refresh?.(summary);
+    if (shown === current) reveal();
   } catch (error) {
     if (error.name === 'AbortError') return;
     status.className = 'gone';

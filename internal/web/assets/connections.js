@@ -108,7 +108,12 @@ export function connections(main, link) {
     const offset = Math.max(0, Math.floor(scroll.scrollTop / rowHeight()) - 10);
     const limit = Math.ceil(scroll.clientHeight / rowHeight()) + 20;
     try {
-      draw(await get('connections?' + new URLSearchParams({ filter, sort, offset, limit }), abort.signal));
+      draw(
+        await get(
+          'connections?' + new URLSearchParams({ filter, sort, offset, limit, form: 'row' }),
+          abort.signal,
+        ),
+      );
       setText(problem, '');
     } catch (error) {
       if (error.name === 'AbortError') return;
@@ -149,15 +154,14 @@ export function connections(main, link) {
 }
 
 function row(c, index) {
-  const carried = c.subflows.reduce((n, f) => n + f.bytes_sent + f.bytes_received, 0);
   const cells = [
     h('span', { class: 'mono' }, c.token),
     h('span', { class: c.fallback ? 'warn' : '' }, c.fallback ? 'fallback' : c.state),
     h('span', {}, c.side),
     h('span', { class: 'mono' }, c.local),
     h('span', { class: 'mono' }, c.remote),
-    h('span', { class: 'right' }, String(c.subflows.length)),
-    h('span', { class: 'right num' }, bytes(carried)),
+    h('span', { class: 'right' }, String(c.subflow_count)),
+    h('span', { class: 'right num' }, bytes(c.bytes_carried)),
     h('span', {}, (c.processes || []).map((p) => `${p.name} ${p.pid}`).join(', ')),
   ];
   cells.forEach((cell) => cell.setAttribute('role', 'cell'));

@@ -5,6 +5,7 @@ import { clock, connectionLink, h, hash, setText } from './dom.js';
 
 const KEPT = 2000;
 const SHOWN = 300;
+const MOST = 40; // a second: more than anybody reads
 
 // words says in short what an event carries besides its name and token.
 export function words(e) {
@@ -94,13 +95,15 @@ export function events(main, link) {
     }
     if (timer === null) return;
     stream = new Stream(field.value, '0', {
+      most: MOST,
       event(e) {
         kept.push(e);
         if (kept.length > KEPT) kept.splice(0, kept.length - KEPT);
         fresh = true;
       },
       gap(n) {
-        kept.push({ event: 'GAP', time: new Date().toISOString(), lost: n });
+        const evidence = [`${n} more came than are shown; a filter shows those that it lets through`];
+        kept.push({ event: 'GAP', time: new Date().toISOString(), evidence });
         fresh = true;
       },
     });

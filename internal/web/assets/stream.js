@@ -13,6 +13,7 @@ export class Stream {
     if (this.source || this.closed) return;
     const query = new URLSearchParams();
     if (this.filter) query.set('filter', this.filter);
+    if (this.handlers.most) query.set('most', this.handlers.most);
     if (this.after) query.set('after', this.after);
     const source = new EventSource('/api/v1/events?' + query);
     this.source = source;
