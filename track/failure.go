@@ -2,8 +2,10 @@ package track
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
+	"mptcpctl/ledger"
 	"mptcpctl/mptcp"
 )
 
@@ -16,11 +18,11 @@ func (t *Tracker) rejected(slot uint32, k mptcp.Key, gone *mptcp.Subflow, e *mpt
 	switch age, came := t.lifeOf(slot, k, e); {
 	case gone.Initial:
 	case gone.State == mptcp.SubflowPending:
-		t.derive(e, KindSubflowFailed, Certain, failure(e)...)
+		t.derive(e, KindSubflowFailed, Certain, append(failure(e), endedBy(e, nil, true)...)...)
 	case came && age <= rejectedWithin && !e.Has(mptcp.FieldError) && !e.Has(mptcp.FieldResetReason):
-		t.derive(e, KindSubflowFailed, Likely, fmt.Sprintf(
-			"closed %v after it came up, without an error or a reset reason: the peer's limit or policy", age,
-		))
+		why := fmt.Sprintf("closed %v after it came up, without an error or a reset reason", age)
+		up := &mptcp.Event{Time: e.Time.Add(-age)}
+		t.derive(e, KindSubflowFailed, Likely, append([]string{why}, endedBy(e, up, true)...)...)
 	}
 }
 
@@ -46,8 +48,23 @@ func (t *Tracker) deriveFailure(slot uint32, k mptcp.Key, e *mptcp.Event) {
 		sure = Likely // SF_ESTABLISHED may be among what was missed before the dump
 	}
 	if why := failure(e); sure == Certain || len(why) > 1 {
-		t.derive(e, KindSubflowFailed, sure, why...)
+		t.derive(e, KindSubflowFailed, sure, append(why, endedBy(e, nil, sure == Certain)...)...)
 	}
+}
+
+// endedBy says for which causes the ledger has a join end with this event, and up before.
+// Watched says that no event of the connection can have been missed. An end without an error
+// or a reset reason, of a join that was not up, tells nothing: an endpoint may have been deleted.
+func endedBy(closed, up *mptcp.Event, watched bool) []string {
+	if up == nil && closed.Error == 0 && !closed.Has(mptcp.FieldResetReason) {
+		return nil
+	}
+	join := ledger.Attempt{Up: up, Closed: closed}
+	var causes []string
+	for _, r := range join.Ended(watched) {
+		causes = append(causes, r.Cause.String())
+	}
+	return []string{strings.Join(causes, "; or ")}
 }
 
 // lifeOf returns how long ago SF_ESTABLISHED announced the subflow that e closes. That is
