@@ -67,8 +67,7 @@ func (v *view) cause(c *mptcp.Connection) (fallback.Cause, counters.Values) {
 	cause := fallback.CauseOf(stage, c.Side, around)
 	if c.FallbackCause != "" && c.FallbackCause != cause.Counter {
 		if seen, ok := fallback.Named(c.FallbackCause); ok { // an observer saw it happen
-			seen.Excluding = "only this counter moved when the connection fell back"
-			return seen, around
+			cause, cause.Excluding = seen, "only this counter moved when the connection fell back"
 		}
 	}
 	if n := v.fastOpenRefused(c); n > 0 && cause.Counter == dataFallback {

@@ -42,15 +42,22 @@ func TestFastOpenExplainsLostMPTCP(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		failed uint64
+		seen   bool // by an observer, while another counter moves more
 		rule   rule.ID
 		sure   track.Confidence
 	}{
-		{"Fast Open failed", 1, rule.SocketOption, track.Likely},
-		{"no Fast Open", 0, rule.OptionStripped, track.Certain},
+		{"Fast Open failed", 1, false, rule.SocketOption, track.Likely},
+		{"no Fast Open", 0, false, rule.OptionStripped, track.Certain},
+		{"Fast Open failed, and somebody watched", 1, true, rule.SocketOption, track.Likely},
+		{"no Fast Open, and somebody watched", 0, true, rule.OptionStripped, track.Certain},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := healthy(t)
 			fellBack(f, "MPCapableDataFallback")
+			if tt.seen {
+				f.Connections[0].FallbackCause = "MPCapableDataFallback"
+				setCounters(&f.MPTCP, map[string]uint64{"MPCapableDataFallback": 1, "InfiniteMapRx": 2}, nil)
+			}
 			setCounters(
 				&f.TCP,
 				map[string]uint64{"TCPFastOpenActiveFail": tt.failed},
