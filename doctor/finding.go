@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -32,6 +33,17 @@ func (s Severity) String() string {
 
 // MarshalText implements [encoding.TextMarshaler] with the form of String.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler] for the names of String.
+func (s *Severity) UnmarshalText(text []byte) error {
+	for known := Info; known <= Fail; known++ {
+		if known.String() == string(text) {
+			*s = known
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no severity", text)
+}
 
 // Verdict is the outcome for a host or a connection.
 type Verdict uint8

@@ -2,8 +2,10 @@ package chronicle
 
 import (
 	"encoding/json"
+	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"mptcpctl/internal/present"
 	"mptcpctl/mptcp"
@@ -70,12 +72,31 @@ func (t *Teller) Begin(b []byte, s *track.State) []byte {
 	b = t.line(b, at, KindBegin, mptcp.Pair{}, object)
 	clear(t.hosts)
 	b = t.settings(b, s)
+	b = t.standing(b, at)
 	for c := range s.All() {
 		if _, ok := t.live[c.Key]; !ok {
-			t.live[c.Key] = &known{print: fingerprint(t.seed, &c.Connection), told: true, round: t.round}
+			t.live[c.Key] = &known{
+				print: fingerprint(t.seed, &c.Connection), told: !t.early(&c.Connection, 0), first: t.round, round: t.round,
+			}
+			if len(c.Connection.Processes) > 0 {
+				t.held[c.Key] = c.Connection.Processes
+			}
 		}
 		t.object = appendConnection(t.object[:0], "", "", c.Key, &c.Connection, nil, nil)
 		b = t.line(b, at, KindState, c.Connection.Pair, t.object)
+	}
+	return b
+}
+
+// standing appends what goes on from the file before: counters and findings.
+func (t *Teller) standing(b []byte, at time.Time) []byte {
+	for _, netns := range slices.Sorted(maps.Keys(t.counted)) {
+		if values := t.counted[netns]; len(values) > 0 {
+			b = t.count(b, at, &Counted{Netns: netns, Total: true, Moved: values})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.found)) {
+		b = t.line(b, at, KindFinding, mptcp.Pair{}, withChange(t.found[name], "holds"))
 	}
 	return b
 }

@@ -2,6 +2,7 @@ package chronicle
 
 import (
 	"hash/maphash"
+	"maps"
 	"net/netip"
 	"strconv"
 	"time"
@@ -23,6 +24,9 @@ const (
 
 // settleTime is how long after its end a connection's last figures may come.
 const settleTime = 2 * time.Second
+
+// mostHeld is of how many connections that have ended the processes are kept.
+const mostHeld = 16384
 
 // short is how long a connection lives that is of no interest where there are very many.
 const short = 10 * time.Second
@@ -50,9 +54,21 @@ func fingerprint(seed printSeed, c *mptcp.Connection) uint64 {
 	return print
 }
 
-// patience is for how many looks a connection is not told of that goes on and whose details
-// are not known yet: they come with the tracker's next dump.
-const patience = 10
+// For how many looks a connection that goes on is not told of, because something is not known
+// yet: its details come with the tracker's next dump, its processes with a walk over /proc.
+const (
+	forDetails   = 10
+	forProcesses = 7
+)
+
+// early reports whether it is too early to tell of a connection: what is not known yet may
+// be known soon.
+func (t *Teller) early(c *mptcp.Connection, looks uint32) bool {
+	if c.Pair.IsZero() && looks < forDetails {
+		return true
+	}
+	return len(c.Processes) == 0 && c.Inode != 0 && looks < forProcesses
+}
 
 // Look appends what became of the connections since the last look: first seen, changed,
 // ended; and what was set anew. It is for every second.
@@ -66,14 +82,8 @@ func (t *Teller) Look(b []byte, s *track.State, now time.Time) []byte {
 		switch {
 		case !ok:
 			t.live[c.Key] = &known{print: print, first: t.round, round: t.round}
-		case !before.told && c.Connection.Pair.IsZero() && t.round-before.first < patience:
 		case !before.told:
-			before.print, before.told = print, true
-			if t.busy(at) {
-				t.passed.event(string(Seen))
-				break
-			}
-			b = t.connection(b, at, Seen, s, c.Key)
+			b = t.see(b, s, c.Key, before, print)
 		case before.print != print:
 			before.print = print
 			b = t.connection(b, at, Changed, s, c.Key)
@@ -85,7 +95,27 @@ func (t *Teller) Look(b []byte, s *track.State, now time.Time) []byte {
 			delete(t.live, key)
 		}
 	}
+	if len(t.held) > 2*len(t.live)+mostHeld { // there are ends that the tracker did not keep
+		maps.DeleteFunc(t.held, func(key mptcp.Key, _ []mptcp.Process) bool { return t.live[key] == nil })
+	}
 	return t.ends(b, s, now.Add(-settleTime))
+}
+
+// see appends the first line about a live connection, once all is known that can be.
+func (t *Teller) see(b []byte, s *track.State, key mptcp.Key, k *known, print uint64) []byte {
+	c, ok := s.Lookup(key)
+	if !ok || t.early(&c, t.round-k.first) {
+		return b
+	}
+	k.print, k.told = print, true
+	if len(c.Processes) > 0 {
+		t.held[key] = c.Processes
+	}
+	if t.busy(s.Time()) {
+		t.passed.event(string(Seen))
+		return b
+	}
+	return t.connection(b, s.Time(), Seen, s, key)
 }
 
 // connection appends a line about a live connection.
@@ -126,6 +156,11 @@ func (t *Teller) ends(b []byte, s *track.State, before time.Time) []byte {
 // end appends the line of a connection that ended.
 func (t *Teller) end(b []byte, s *track.State, e *track.Ended) []byte {
 	c := &e.Connection
+	if len(c.Processes) == 0 && len(t.held[e.Key]) > 0 {
+		with := *c // it is shared
+		c, with.Processes = &with, t.held[e.Key]
+	}
+	delete(t.held, e.Key)
 	trouble := troubles(e, s.History(e.Key))
 	if t.busy(e.At) && len(trouble) == 0 && !c.Since.IsZero() && e.At.Sub(c.Since) < short {
 		t.passed.connection(c)

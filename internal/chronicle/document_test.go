@@ -56,7 +56,7 @@ func keysOf(kind Kind) []string {
 	case KindState:
 		return []string{"connection", "instance"}
 	case KindFinding:
-		return []string{"change", "came", "went"}
+		return []string{"change", "came", "went", "holds"}
 	case KindLost:
 		return []string{"lines", "where"}
 	}

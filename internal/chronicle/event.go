@@ -180,3 +180,30 @@ func ParseConnection(object []byte) (*Connected, error) {
 	}
 	return &c, nil
 }
+
+// ParseBegin reads the object of a line of the kind begin. The error is [ErrFormat].
+func ParseBegin(object []byte) (*Begin, error) {
+	b := &Begin{}
+	return b, unmarshal(object, b)
+}
+
+// ParseHost reads the object of a line of the kind host. The error is [ErrFormat].
+func ParseHost(object []byte) (*Host, error) {
+	h := &Host{}
+	return h, unmarshal(object, h)
+}
+
+// Found is what a line of the kind finding says, in short.
+type Found struct {
+	Change     string `json:"change"`
+	Rule       string `json:"rule"`
+	Severity   string `json:"severity"`
+	Confidence string `json:"confidence"`
+	Title      string `json:"title"`
+}
+
+// ParseFinding reads the object of a line of the kind finding. The error is [ErrFormat].
+func ParseFinding(object []byte) (*Found, error) {
+	f := &Found{}
+	return f, unmarshal(object, f)
+}

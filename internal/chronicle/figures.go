@@ -82,7 +82,8 @@ func appendFigures(b []byte, k mptcp.Key, s *mptcp.Subflow) []byte {
 // Counted is the object of a line of the kind counters.
 type Counted struct {
 	Netns string            `json:"netns"`
-	Moved map[string]uint64 `json:"moved"` // by how much
+	Total bool              `json:"total,omitempty"` // Moved has the values since the namespace began
+	Moved map[string]uint64 `json:"moved"`           // by how much
 }
 
 // counters appends by how much the counters of each namespace moved. The first time their
@@ -91,7 +92,7 @@ func (t *Teller) counters(b []byte, s *track.State) []byte {
 	for _, n := range s.Namespaces() {
 		now := s.Counters(n.Netns)
 		before := t.counted[n.Netns]
-		c := Counted{Netns: n.Netns, Moved: map[string]uint64{}}
+		c := Counted{Netns: n.Netns, Moved: map[string]uint64{}, Total: before == nil}
 		for _, name := range slices.Sorted(maps.Keys(now)) {
 			if more := now[name] - before[name]; now[name] > before[name] {
 				c.Moved[name] = more
@@ -101,13 +102,17 @@ func (t *Teller) counters(b []byte, s *track.State) []byte {
 		if len(c.Moved) == 0 {
 			continue
 		}
-		object, err := json.Marshal(&c)
-		if err != nil {
-			panic(err) // it holds texts and numbers
-		}
-		b = t.line(b, s.Time(), KindCounters, mptcp.Pair{}, present.EscapeJSON(object))
+		b = t.count(b, s.Time(), &c)
 	}
 	return b
+}
+
+func (t *Teller) count(b []byte, at time.Time, c *Counted) []byte {
+	object, err := json.Marshal(c)
+	if err != nil {
+		panic(err) // it holds texts and numbers
+	}
+	return t.line(b, at, KindCounters, mptcp.Pair{}, present.EscapeJSON(object))
 }
 
 // Finding is what doctor found: the object of a line of the kind finding is its JSON with

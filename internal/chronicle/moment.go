@@ -76,7 +76,7 @@ type formatError struct{ err error }
 func (e *formatError) Error() string   { return ErrFormat.Error() + ": " + e.err.Error() }
 func (e *formatError) Unwrap() []error { return []error{ErrFormat, e.err} }
 
-// begin starts anew: a file is complete in itself. What doctor found goes on in the same run.
+// begin starts anew: a file is complete in itself.
 func (m *Moment) begin(l *Line) error {
 	var b Begin
 	if err := unmarshal(l.Object, &b); err != nil {
@@ -84,11 +84,9 @@ func (m *Moment) begin(l *Line) error {
 	}
 	clear(m.hosts)
 	clear(m.connections)
-	if b.Run != m.Run {
-		clear(m.findings)
-		clear(m.counters)
-		m.order = nil
-	}
+	clear(m.findings)
+	clear(m.counters)
+	m.order = nil
 	m.Host, m.Run, m.Whole, m.Over = b.Host, b.Run, l.Time, false
 	return nil
 }
@@ -176,7 +174,7 @@ func (m *Moment) count(l *Line) error {
 		return err
 	}
 	values := m.counters[c.Netns]
-	if values == nil {
+	if values == nil || c.Total {
 		values = map[string]uint64{}
 		m.counters[c.Netns] = values
 	}
@@ -250,4 +248,16 @@ func (m *Moment) Findings() []json.RawMessage {
 		list[i] = m.findings[name]
 	}
 	return list
+}
+
+// Same reports whether connections of two moments are one: by their pair where both have one,
+// else by token, addresses and ports. Instances begin anew with each observer.
+func Same(a, b *mptcp.Connection) bool {
+	switch {
+	case a.Token != b.Token || a.Netns != b.Netns:
+		return false
+	case !a.Pair.IsZero() && !b.Pair.IsZero():
+		return a.Pair == b.Pair
+	}
+	return a.Local == b.Local && a.Remote == b.Remote
 }

@@ -82,8 +82,14 @@ func TestMomentFollowsLines(t *testing.T) {
 	}
 	tell("later", `{}`)
 	tell(KindBegin, `{"run":"A"}`)
-	if len(m.Findings()) != 1 || len(m.Hosts()) != 0 {
-		t.Error("another file of the same run begins without what doctor found")
+	if len(m.Findings()) != 0 || len(m.Hosts()) != 0 {
+		t.Error("another file begins with what the one before knew")
+	}
+	tell(KindCounters, `{"netns":"","moved":{"A":2}}`)
+	tell(KindCounters, `{"netns":"","total":true,"moved":{"A":3}}`)
+	tell(KindFinding, `{"change":"holds","rule":"D17","subject":{}}`)
+	if n := m.Counters()[""]; n["A"] != 3 || len(m.Findings()) != 1 {
+		t.Errorf("counters %v, findings %s", n, m.Findings())
 	}
 	tell(KindStop, "")
 	over := m.Over

@@ -34,6 +34,7 @@ type Teller struct {
 	object []byte // of the line that is being made
 
 	live     map[mptcp.Key]*known
+	held     map[mptcp.Key][]mptcp.Process // who held the live connections
 	round    uint32
 	ended    mptcp.Key // the connection whose end was told last
 	anyEnded bool
@@ -60,6 +61,7 @@ type known struct {
 func NewTeller(c *Config, last uint64) *Teller {
 	t := &Teller{
 		config: *c, last: last, live: map[mptcp.Key]*known{}, hosts: map[string]string{},
+		held:    map[mptcp.Key][]mptcp.Process{},
 		counted: map[string]track.Counters{}, found: map[string][]byte{}, seed: maphash.MakeSeed(),
 	}
 	if c.Device != nil {

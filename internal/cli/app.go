@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path"
+	"strings"
 
 	"mptcpctl/internal/compat/iproute"
 	"mptcpctl/internal/compat/pmnlctl"
@@ -123,8 +124,12 @@ func (a *app) command(ctx context.Context, o grammar.Options, args []string, ent
 	if err := checkSource(inv); err != nil {
 		return a.report(inv, err)
 	}
-	if a.faces.lack(inv.Path) {
+	past := inv.Options.At != "" && inv.Options.Replay == "" && !strings.HasPrefix(inv.Path, "history")
+	if a.faces.lack(inv.Path) || past && a.faces.At == nil {
 		return a.report(inv, a.becomeWhole(inv))
+	}
+	if past {
+		return a.report(inv, a.faces.At(ctx, inv))
 	}
 	if inv.Options.Netns != entered {
 		return a.report(inv, enterNetns(inv.Options.Netns))

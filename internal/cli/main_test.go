@@ -25,7 +25,12 @@ func programs() map[string]func() {
 }
 
 // testFaces are those of the whole program, which the tests are.
-func testFaces() Faces { return Faces{Top: whole.Top, Serve: whole.Serve} }
+func testFaces() Faces {
+	return Faces{
+		Top: whole.Top, Serve: whole.Serve, At: whole.At,
+		History: History{whole.HistoryList, whole.HistoryShow, whole.HistoryDiff, whole.HistoryVerify},
+	}
+}
 
 // TestMain runs the tests, or one of the programs when a script calls it.
 func TestMain(m *testing.M) {

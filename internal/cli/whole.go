@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"mptcpctl/internal/cli/face"
@@ -21,7 +22,13 @@ import (
 type Faces struct {
 	Top   func(ctx context.Context, inv *grammar.Invocation, dial func() (line.PathManager, error)) error
 	Serve func(ctx context.Context, inv *grammar.Invocation, version string) error
+	// History carries out the verbs of history, At the commands that show a moment of it.
+	History History
+	At      grammar.Run
 }
+
+// History has the verbs of history.
+type History struct{ List, Show, Diff, Verify grammar.Run }
 
 func (a *app) top() grammar.Command {
 	return face.Top(func(ctx context.Context, inv *grammar.Invocation) error {
@@ -35,9 +42,20 @@ func (a *app) serve() grammar.Command {
 	})
 }
 
+func (a *app) history() grammar.Command {
+	h := &a.faces.History
+	return face.History(
+		func(ctx context.Context, inv *grammar.Invocation) error { return h.List(ctx, inv) },
+		func(ctx context.Context, inv *grammar.Invocation) error { return h.Show(ctx, inv) },
+		func(ctx context.Context, inv *grammar.Invocation) error { return h.Diff(ctx, inv) },
+		func(ctx context.Context, inv *grammar.Invocation) error { return h.Verify(ctx, inv) },
+	)
+}
+
 // lack reports whether the command is one of another program than this.
 func (f *Faces) lack(path string) bool {
-	return path == "top" && f.Top == nil || path == "serve" && f.Serve == nil
+	return path == "top" && f.Top == nil || path == "serve" && f.Serve == nil ||
+		strings.HasPrefix(path, "history") && f.History.List == nil
 }
 
 // wholeProgram is the file name of the program with all faces.

@@ -31,6 +31,7 @@ type Options struct {
 	Batch          string // -b
 	Force          bool   // -force
 	Replay         string // --replay
+	At             string // --at
 	Version        bool   // -V
 	Help           bool   // -h
 }
@@ -150,6 +151,11 @@ func Globals() []Global {
 			Metavar: "FILE", Value: File, Summary: "take a recording, also a compressed one (.gz), in place of the " +
 				"kernel",
 			set: text(func(o *Options) *string { return &o.Replay })},
+		{
+			Name: "at", Letter: "-at", Metavar: "TIME", Value: Word,
+			Summary: "show that moment of the history, or of the recording: 03:00, yesterday-14:05, 10m-ago",
+			set:     text(func(o *Options) *string { return &o.At }),
+		},
 		{Name: "help", Letter: "h", Summary: "print help", set: on(func(o *Options) *bool { return &o.Help })},
 	}
 }

@@ -93,6 +93,12 @@ func (r *Reader) Lines(ctx context.Context, span Span) iter.Seq2[chronicle.Line,
 
 // FileLines returns the lines of one file.
 func (r *Reader) FileLines(ctx context.Context, f *File) iter.Seq2[chronicle.Line, error] {
+	return r.linesBehind(ctx, f, new(int64))
+}
+
+// linesBehind returns the lines of a file behind so many bytes of text, to which it adds what
+// it reads. Of a compressed file it returns all.
+func (r *Reader) linesBehind(ctx context.Context, f *File, offset *int64) iter.Seq2[chronicle.Line, error] {
 	return func(yield func(chronicle.Line, error) bool) {
 		from, err := r.root.Open(f.Name)
 		if errors.Is(err, os.ErrNotExist) && !f.Packed {
@@ -116,8 +122,11 @@ func (r *Reader) FileLines(ctx context.Context, f *File) iter.Seq2[chronicle.Lin
 			}
 			defer unpacked.Close()
 			text = unpacked
+		} else if _, err := from.Seek(*offset, io.SeekStart); err != nil {
+			yield(chronicle.Line{}, &Damage{f.Name, err})
+			return
 		}
-		scan(ctx, text, f, yield)
+		scan(ctx, text, f, offset, yield)
 	}
 }
 
@@ -136,7 +145,9 @@ func (r *Reader) openPacked(f *File) (*os.File, error) {
 	return nil, os.ErrNotExist
 }
 
-func scan(ctx context.Context, text io.Reader, f *File, yield func(chronicle.Line, error) bool) {
+func scan(
+	ctx context.Context, text io.Reader, f *File, offset *int64, yield func(chronicle.Line, error) bool,
+) {
 	lines := bufio.NewReaderSize(text, 64<<10)
 	for ctx.Err() == nil {
 		t, err := readLine(lines)
@@ -148,6 +159,7 @@ func scan(ctx context.Context, text io.Reader, f *File, yield func(chronicle.Lin
 			yield(chronicle.Line{}, &Damage{f.Name, err})
 			return
 		}
+		*offset += int64(len(t.bytes)) + t.skipped
 		var l chronicle.Line
 		if err == nil {
 			l, err = chronicle.Parse(t.bytes)

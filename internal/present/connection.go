@@ -14,6 +14,7 @@ type ConnectionText struct {
 	ASCII   bool // draw the tree without box characters
 	OneLine bool // a connection is one line, '\' in place of the line breaks within
 	Details bool // also cookies, counters and limits
+	Unasked bool // nobody asked who holds the socket: say nothing about that
 }
 
 // Append appends one connection, with the line break at its end.
@@ -111,6 +112,7 @@ func (f *ConnectionText) appendConnectionDetails(b []byte, c *mptcp.Connection) 
 
 func (f *ConnectionText) appendProcesses(b []byte, c *mptcp.Connection) []byte {
 	switch {
+	case f.Unasked && c.Inode == 0:
 	case len(c.Processes) > 0:
 		for i, p := range c.Processes {
 			if i == 0 {

@@ -44,6 +44,8 @@ type historian struct {
 
 	mu      sync.Mutex
 	teller  *chronicle.Teller
+	begun   bool
+	early   []track.Delta // what came before the first file was begun
 	text    []byte // lines that are not written yet
 	written uint64 // number of the last line that was written, or given up
 	minute  time.Time
@@ -128,6 +130,10 @@ func (h *historian) run(ctx context.Context, deltas iter.Seq2[track.Delta, error
 func (h *historian) note(d *track.Delta) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if !h.begun {
+		h.early = append(h.early, *d)
+		return
+	}
 	h.text = h.teller.Delta(h.text, d)
 	if len(h.text) > mostHeld {
 		h.write(time.Now())
@@ -165,6 +171,13 @@ func (h *historian) tick(now time.Time) {
 			h.log.Warn("history", "error", err)
 		}
 		h.text = h.teller.Begin(h.text, state)
+	}
+	if !h.begun {
+		h.begun = true
+		for i := range h.early {
+			h.text = h.teller.Delta(h.text, &h.early[i])
+		}
+		h.early = nil
 	}
 	h.text = h.teller.Look(h.text, state, now)
 	if now.Sub(h.minute).Abs() >= time.Minute {

@@ -1,5 +1,7 @@
 package dump
 
+import "fmt"
+
 // Confidence says how sure a derived event is.
 type Confidence uint8
 
@@ -23,3 +25,14 @@ func (c Confidence) String() string {
 
 // MarshalText implements [encoding.TextMarshaler] with the form of String.
 func (c Confidence) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler] for the names of String.
+func (c *Confidence) UnmarshalText(text []byte) error {
+	for i, name := range confidenceNames {
+		if name == string(text) {
+			*c = Confidence(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no confidence", text)
+}

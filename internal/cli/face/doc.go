@@ -6,6 +6,8 @@ package face
 import _ "embed" // for the help texts
 
 var (
+	//go:embed help/history.txt
+	historyHelp string
 	//go:embed help/serve.txt
 	serveHelp string
 	//go:embed help/top.txt

@@ -3,6 +3,7 @@ package line
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"mptcpctl/internal/bundle"
 	"mptcpctl/internal/grammar"
@@ -50,6 +51,15 @@ func Recording(inv *grammar.Invocation) (*recording.Recording, error) {
 	recording, err := opened(inv.Options.Replay)
 	if err != nil {
 		return nil, fmt.Errorf("--replay: %w", err)
+	}
+	if inv.Options.At != "" {
+		at, err := When(inv.Options.At, time.Now())
+		if err != nil {
+			return nil, inv.Usage("--at " + err.Error())
+		}
+		if recording, err = recording.At(at); err != nil {
+			return nil, fmt.Errorf("--at: %w", err)
+		}
 	}
 	if recording.Truncated() {
 		LeftOut(

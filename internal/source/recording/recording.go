@@ -23,6 +23,7 @@ import (
 // What a recording holds is foreign: it is checked like anything that comes from
 // the network, and its strings must be escaped before they are shown.
 type Recording struct {
+	data      []byte // all of it
 	kernel    string
 	program   string
 	listened  bool // events were subscribed to
@@ -109,7 +110,27 @@ func Parse(data []byte) (*Recording, error) {
 }
 
 func parseRecording(data []byte, allowance *Allowance) (*Recording, error) {
-	r := &Recording{named: map[string]*recordedSpace{}}
+	return parseUntil(data, allowance, time.Time{})
+}
+
+// At returns the recording as it would be if it had ended at that time: what was recorded
+// later is not in it. The error says when the recording begins, where that is later.
+func (r *Recording) At(t time.Time) (*Recording, error) {
+	if len(r.snapshots) == 0 || t.Before(r.snapshots[0].until) {
+		first := r.first
+		if len(r.snapshots) > 0 {
+			first = r.snapshots[0].until
+		}
+		return nil, fmt.Errorf(
+			"the recording knows nothing of %s: it begins at %s", t.Format(time.RFC3339), first.Local().Format(time.RFC3339Nano),
+		)
+	}
+	return parseUntil(r.data, NewAllowance(func() int64 { return int64(len(r.data)) }), t)
+}
+
+// parseUntil reads a recording, without what is later than a time that is not zero.
+func parseUntil(data []byte, allowance *Allowance, until time.Time) (*Recording, error) {
+	r := &Recording{named: map[string]*recordedSpace{}, data: data}
 	r.devices = sync.OnceValue(r.deviceNames)
 	var file pcapng.File
 	interfaces := 0
@@ -126,6 +147,9 @@ func parseRecording(data []byte, allowance *Allowance) (*Recording, error) {
 		}
 		more := len(file.Interfaces) - interfaces
 		interfaces += more
+		if !until.IsZero() && p.Time.After(until) {
+			continue
+		}
 		if err := allowance.Spend(more*costInterface + costPacket); err != nil {
 			return nil, err
 		}
