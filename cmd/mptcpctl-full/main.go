@@ -25,8 +25,10 @@ func main() {
 		cli.Main(
 			os.Args, cli.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr},
 			cli.Faces{
-				Top: whole.Top, Serve: whole.Serve, At: whole.At, History: cli.History{
-					List: whole.HistoryList, Show: whole.HistoryShow, Diff: whole.HistoryDiff, Verify: whole.HistoryVerify,
+				Top: whole.Top, Serve: whole.Serve, At: whole.At,
+				History: cli.History{
+					List: whole.HistoryList, Show: whole.HistoryShow,
+					Diff: whole.HistoryDiff, Verify: whole.HistoryVerify,
 				},
 			},
 		),

@@ -76,7 +76,8 @@ func (t *Teller) Begin(b []byte, s *track.State) []byte {
 	for c := range s.All() {
 		if _, ok := t.live[c.Key]; !ok {
 			t.live[c.Key] = &known{
-				print: fingerprint(t.seed, &c.Connection), told: !t.early(&c.Connection, 0), first: t.round, round: t.round,
+				print: fingerprint(t.seed, &c.Connection), told: !t.early(&c.Connection, 0),
+				first: t.round, round: t.round,
 			}
 			if len(c.Connection.Processes) > 0 {
 				t.held[c.Key] = c.Connection.Processes

@@ -46,8 +46,8 @@ type historian struct {
 	teller  *chronicle.Teller
 	begun   bool
 	early   []track.Delta // what came before the first file was begun
-	text    []byte // lines that are not written yet
-	written uint64 // number of the last line that was written, or given up
+	text    []byte        // lines that are not written yet
+	written uint64        // number of the last line that was written, or given up
 	minute  time.Time
 	judged  time.Time // when doctor found what was told last
 }

@@ -33,7 +33,10 @@ func History(list, show, diff, verify grammar.Run) grammar.Command {
 					Name: "follow", Letter: 'f', Summary: "go on with what happens from now on",
 				}},
 				Keywords: []grammar.Keyword{
-					{Name: "since", Value: grammar.Word, Summary: "leave out what was before: 03:00, yesterday-14:05, 10m-ago"},
+					{
+						Name: "since", Value: grammar.Word,
+						Summary: "leave out what was before: 03:00, yesterday-14:05, 10m-ago",
+					},
 					{Name: "until", Value: grammar.Word, Summary: "leave out what came later"},
 				},
 				Operand: grammar.Filter,
@@ -47,7 +50,10 @@ func History(list, show, diff, verify grammar.Run) grammar.Command {
 				Name: "diff", Summary: "what changed on the host between two moments", Synopsis: []string{"TIME TIME"},
 				Run: diff,
 			},
-			{Name: "verify", Summary: "whether all lines that were written are there", Synopsis: []string{""}, Run: verify},
+			{
+				Name: "verify", Summary: "whether all lines that were written are there", Synopsis: []string{""},
+				Run: verify,
+			},
 		},
 	}
 }

@@ -67,7 +67,8 @@ func clockTime(text string) (time.Time, error) {
 // on returns that time of that day.
 func on(day, clock time.Time) time.Time {
 	return time.Date(
-		day.Year(), day.Month(), day.Day(), clock.Hour(), clock.Minute(), clock.Second(), clock.Nanosecond(), day.Location(),
+		day.Year(), day.Month(), day.Day(), clock.Hour(), clock.Minute(), clock.Second(), clock.Nanosecond(),
+		day.Location(),
 	)
 }
 
@@ -77,7 +78,8 @@ func date(text string, local *time.Location) (time.Time, bool) {
 		return at, true
 	}
 	for _, layout := range []string{"2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02"} {
-		for _, form := range []string{layout, strings.Replace(layout, "T", " ", 1), strings.Replace(layout, "T", "-", 1)} {
+		for _, between := range []string{"T", " ", "-"} {
+			form := strings.Replace(layout, "T", between, 1)
 			if at, err := time.ParseInLocation(form, text, local); err == nil {
 				return at, true
 			}

@@ -173,7 +173,9 @@ func doctorAt(inv *grammar.Invocation, m *chronicle.Moment) error {
 	if err != nil {
 		return err
 	}
-	report := doctor.Report{Schema: 1, Time: m.Time.UTC(), Findings: []doctor.Finding{}, Connections: []doctor.Connection{}}
+	report := doctor.Report{
+		Schema: 1, Time: m.Time.UTC(), Findings: []doctor.Finding{}, Connections: []doctor.Connection{},
+	}
 	for _, object := range m.Findings() {
 		var f doctor.Finding
 		if err := json.Unmarshal(object, &f); err != nil {

@@ -226,7 +226,8 @@ func (p *printer) note(l *chronicle.Line) bool {
 		if err != nil || f.Change == "holds" {
 			return false
 		}
-		name, text = "FINDING", fmt.Sprintf("%s %s %s confidence=%s: %s", f.Change, f.Rule, f.Severity, f.Confidence, f.Title)
+		name = "FINDING"
+		text = fmt.Sprintf("%s %s %s confidence=%s: %s", f.Change, f.Rule, f.Severity, f.Confidence, f.Title)
 	}
 	if !p.inv.Options.JSON {
 		p.text = appendHead(p.text, l.Time, name)
@@ -288,8 +289,8 @@ func appendVia(b []byte, s *mptcp.Subflow) []byte {
 	if s.Device != "" {
 		b = append(append(b, present.Escape(s.Device)...), ':')
 	}
-	b = fmt.Appendf(b, "%s->%s:%d/%d", present.Escape(s.Local.Addr().String()), present.Escape(s.Remote.Addr().String()),
-		s.BytesSent, s.BytesReceived)
+	local, remote := present.Escape(s.Local.Addr().String()), present.Escape(s.Remote.Addr().String())
+	b = fmt.Appendf(b, "%s->%s:%d/%d", local, remote, s.BytesSent, s.BytesReceived)
 	if s.BackupLocal || s.BackupRemote {
 		b = append(b, ":backup"...)
 	}
@@ -317,8 +318,10 @@ func HistoryVerify(ctx context.Context, inv *grammar.Invocation) error {
 	if inv.Options.JSON {
 		err = present.JSON(inv.Stdout, report, inv.Options.Pretty)
 	} else {
-		_, err = fmt.Fprintf(inv.Stdout, "lines %d to %d in %s of %d bytes: %d there, %d lost and accounted for, %d missing\n",
-			b.First, b.Last, present.Count(report.Files, "file"), report.Bytes, b.Lines, b.Lost, b.Missing)
+		_, err = fmt.Fprintf(
+			inv.Stdout, "lines %d to %d in %s of %d bytes: %d there, %d lost and accounted for, %d missing\n",
+			b.First, b.Last, present.Count(report.Files, "file"), report.Bytes, b.Lines, b.Lost, b.Missing,
+		)
 	}
 	if err != nil {
 		return err

@@ -53,7 +53,8 @@ func HistoryDiff(ctx context.Context, inv *grammar.Invocation) error {
 			Changes []change  `json:"changes"`
 		}{times[0].UTC(), times[1].UTC(), changes}, inv.Options.Pretty)
 	}
-	b := fmt.Appendf(nil, "from %s to %s: %s\n", stamp(times[0]), stamp(times[1]), present.Count(len(changes), "difference"))
+	count := present.Count(len(changes), "difference")
+	b := fmt.Appendf(nil, "from %s to %s: %s\n", stamp(times[0]), stamp(times[1]), count)
 	for i := range changes {
 		b = changes[i].append(b)
 	}
@@ -192,7 +193,8 @@ func connectionChanges(before, after *chronicle.Moment) (changes []change) {
 			others[c.Token] = append(others[c.Token], c)
 		}
 		for _, c := range pair[0].Connections() {
-			if slices.ContainsFunc(others[c.Token], func(other mptcp.Connection) bool { return chronicle.Same(&c, &other) }) {
+			same := func(other mptcp.Connection) bool { return chronicle.Same(&c, &other) }
+			if slices.ContainsFunc(others[c.Token], same) {
 				continue
 			}
 			text := fmt.Sprintf("%s %v -> %v", c.Token, c.Local, c.Remote)

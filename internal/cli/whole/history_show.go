@@ -35,7 +35,9 @@ func HistoryShow(ctx context.Context, inv *grammar.Invocation) error {
 		token = parsed
 	}
 	if token == 0 && (len(name) < leastPair || strings.Trim(name, "0123456789abcdef") != "") {
-		return inv.Usage(fmt.Sprintf("%q: want a token such as 63c070d2, or at least %d digits of a pair", word, leastPair))
+		return inv.Usage(
+			fmt.Sprintf("%q: want a token such as 63c070d2, or at least %d digits of a pair", word, leastPair),
+		)
 	}
 	r, err := openPast(inv)
 	if err != nil {

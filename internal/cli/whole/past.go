@@ -26,7 +26,9 @@ func openPast(inv *grammar.Invocation) (*history.Reader, error) {
 	r, err := history.NewReader(folder)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, fmt.Errorf("%s: there is no history: `mptcpctl serve --history` keeps one, as the packaged service does", folder)
+		return nil, fmt.Errorf(
+			"%s: there is no history: `mptcpctl serve --history` keeps one, as the packaged service does", folder,
+		)
 	case errors.Is(err, os.ErrPermission):
 		return nil, fmt.Errorf("%s: the history is the server's alone: be root, or the server's user", folder)
 	}
@@ -54,7 +56,9 @@ func tellDamage(inv *grammar.Invocation, err error) bool {
 }
 
 // momentAt returns what was known at a time, of the file of that time.
-func momentAt(ctx context.Context, inv *grammar.Invocation, r *history.Reader, at time.Time) (*chronicle.Moment, error) {
+func momentAt(
+	ctx context.Context, inv *grammar.Invocation, r *history.Reader, at time.Time,
+) (*chronicle.Moment, error) {
 	list, err := r.Files()
 	if err != nil {
 		return nil, err

@@ -122,7 +122,8 @@ func (r *Recording) At(t time.Time) (*Recording, error) {
 			first = r.snapshots[0].until
 		}
 		return nil, fmt.Errorf(
-			"the recording knows nothing of %s: it begins at %s", t.Format(time.RFC3339), first.Local().Format(time.RFC3339Nano),
+			"the recording knows nothing of %s: it begins at %s", t.Format(time.RFC3339),
+			first.Local().Format(time.RFC3339Nano),
 		)
 	}
 	return parseUntil(r.data, NewAllowance(func() int64 { return int64(len(r.data)) }), t)
