@@ -132,7 +132,7 @@ func alternatives(e *ledger.Entry, but rule.ID) []rule.ID {
 func givenUp(v *view) []Finding {
 	var g group
 	for _, w := range v.wants() {
-		if v.supposed || !w.unused() || !w.Stuck() || w.SharesLink || !v.works(w.e) ||
+		if v.supposed || !w.unused() || !w.Stuck() || w.SharesLink || !v.works(*w.e) ||
 			w.May(ledger.NotLookedAgain) && !v.settled(w.c) || v.toldByEvents(w.c, w.e.Address, w.c.Remote) {
 			continue
 		}
@@ -164,9 +164,9 @@ func (v *view) stuckEndpoint(w want) Finding {
 	f := Finding{
 		Rule: rule.NotRetried, Severity: Warn, Confidence: track.Likely,
 		Title:    fmt.Sprintf("endpoint %s: its subflow failed, and the kernel will not retry it", w.e.Address),
-		Subject:  v.onEndpoint(w.e),
+		Subject:  v.onEndpoint(*w.e),
 		Evidence: append([]string{}, entry.Evidence...),
-		Fix:      repair(v, w.e),
+		Fix:      repair(v, *w.e),
 	}
 	f.Evidence = append(f.Evidence, v.counts(joinCounters...)...)
 	if entry.Certain() {
@@ -187,7 +187,7 @@ func (v *view) stuckEndpoint(w want) Finding {
 // whether a rule stops the joins from the endpoint for sure.
 func (v *view) ownFirewall(f *Finding, w want) bool {
 	local := netip.AddrPortFrom(w.e.Address, 0)
-	hits := v.filtered(firewall.Join, local, w.c.Remote, v.way(local, w.c.Remote, v.boundDevice(w.e)))
+	hits := v.filtered(firewall.Join, local, w.c.Remote, v.way(local, w.c.Remote, v.boundDevice(*w.e)))
 	i := slices.IndexFunc(hits, func(h firewall.Hit) bool { return h.Sure })
 	if i < 0 {
 		v.blame(f, firewall.Join, hits)
@@ -208,7 +208,7 @@ var joinCounters = []string{
 // certainly makes the finding one about the only cause that the counters leave.
 func (v *view) certainly(f *Finding, w want, reach ledger.Reach) {
 	way := fmt.Sprintf("from %s to %s", w.e.Address, w.c.Remote)
-	again := repair(v, w.e)[0]
+	again := repair(v, *w.e)[0]
 	f.Confidence = track.Certain
 	defer func() { f.Excluded = append(f.Excluded, v.excludedBy(w.Entry, f.Rule)...) }()
 	switch reach.Cause {
@@ -221,7 +221,7 @@ func (v *view) certainly(f *Finding, w want, reach ledger.Reach) {
 		f.Rule, f.Severity, f.Confidence = rule.JoinStripped, Fail, track.Likely
 		f.Title = "a middlebox removes MPTCP from the join " + way
 		f.Fix = []string{"report to the operator of this path that TCP option 30 (MP_JOIN) is removed"}
-		v.blameWay(f, firewall.Join, netip.AddrPortFrom(w.e.Address, 0), w.c.Remote, v.boundDevice(w.e))
+		v.blameWay(f, firewall.Join, netip.AddrPortFrom(w.e.Address, 0), w.c.Remote, v.boundDevice(*w.e))
 	case ledger.PeerForbids:
 		f.Rule = rule.JoinsForbidden
 		f.Title = fmt.Sprintf("%s forbids joins to its address, and announces no other", w.c.Remote)

@@ -66,12 +66,12 @@ func departures(v *view) []Finding {
 	}
 	for _, w := range v.wants() {
 		local, remote := netip.AddrPortFrom(plain(w.e.Address), 0), netip.AddrPortFrom(plain(w.c.Remote.Addr()), 0)
-		hits := surely(v.filtered(firewall.Join, local, remote, v.way(local, remote, v.boundDevice(w.e))))
+		hits := surely(v.filtered(firewall.Join, local, remote, v.way(local, remote, v.boundDevice(*w.e))))
 		if w.e.ID != 0 || len(hits) == 0 {
 			continue
 		}
 		f := Finding{
-			Rule: ruleAbout(hits[0].Deed), Severity: Fail, Confidence: track.Likely, Subject: v.onEndpoint(w.e),
+			Rule: ruleAbout(hits[0].Deed), Severity: Fail, Confidence: track.Likely, Subject: v.onEndpoint(*w.e),
 			Title: fmt.Sprintf(
 				"the firewall of this host %s joins from %s to %s", hits[0].Deed, w.e.Address, remote.Addr(),
 			),

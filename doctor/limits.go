@@ -17,7 +17,7 @@ func subflowLimit(v *view) []Finding {
 	}
 	var g group
 	for _, w := range v.wants() {
-		c, e := w.c, w.e
+		c, e := w.c, *w.e
 		if !w.unused() || !w.Limited() || !v.works(e) || len(halfOpen(c)) > 0 || v.Limits.Subflows > 0 && w.SharesLink {
 			continue
 		}
@@ -230,7 +230,7 @@ func limitEaten(v *view) []Finding {
 	}
 	var g group
 	for _, w := range v.wants() {
-		c, e := w.c, w.e
+		c, e := w.c, *w.e
 		hanging := halfOpen(c)
 		if !w.unused() || !w.Limited() || !v.works(e) || v.Limits.Subflows == 0 || len(hanging) == 0 ||
 			!retried(hanging[0]) {

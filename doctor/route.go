@@ -333,7 +333,7 @@ func (v *view) reverseFilter(e mptcp.Endpoint, key routeKey, free Lookup) routeT
 func badRoutes(v *view) []Finding {
 	var g group
 	for _, w := range v.wants() {
-		t := v.route(w.e, w.c)
+		t := v.route(*w.e, w.c)
 		if t.rule == "" || w.up() && t.severity == Fail && w.Subflow.State != mptcp.SubflowSilent {
 			continue // a subflow that is up disproves it
 		}
@@ -350,7 +350,7 @@ func badRoutes(v *view) []Finding {
 			}
 			f := Finding{
 				Rule: t.rule, Severity: t.severity, Confidence: sure, Title: t.title,
-				Subject: v.onEndpoint(w.e), Evidence: t.evidence, Fix: t.fix,
+				Subject: v.onEndpoint(*w.e), Evidence: t.evidence, Fix: t.fix,
 				Excluded: excluding("the kernel was asked with what the join has: source, destination, device and mark",
 					rule.JoinUnanswered, rule.JoinRefused, rule.JoinStripped),
 			}
@@ -388,7 +388,7 @@ func markedRules(v *view) []Finding {
 				Title: fmt.Sprintf(
 					"a routing rule by user does not apply to the subflows from endpoint %s", w.e.Address,
 				),
-				Subject: v.onEndpoint(w.e),
+				Subject: v.onEndpoint(*w.e),
 				Evidence: []string{
 					fmt.Sprintf(
 						"rule priority %d: uidrange %d-%d lookup %d", policy.Priority, policy.UIDs.First,

@@ -11,7 +11,7 @@ import (
 // became of it.
 type want struct {
 	c *mptcp.Connection
-	e mptcp.Endpoint
+	e *mptcp.Endpoint
 	*ledger.Entry
 }
 
@@ -33,9 +33,9 @@ func (v *view) wants() []want {
 		if !ready(c) {
 			continue
 		}
-		for _, e := range v.makers {
-			if entry := v.entry(c, e); entry != nil && !entry.Never() {
-				v.wanted = append(v.wanted, want{c, e, entry})
+		for i := range v.makers {
+			if entry := v.entry(c, v.makers[i]); entry != nil && !entry.Never() {
+				v.wanted = append(v.wanted, want{c, &v.makers[i], entry})
 			}
 		}
 	}

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"cmp"
 	"fmt"
 
 	"mptcpctl/mptcp"
@@ -76,42 +75,59 @@ func madeHere(c *mptcp.Connection, s *mptcp.Subflow) bool {
 }
 
 // excluded reports whether the counters show that no join ended for this cause.
-func (s *spending) excluded(c Cause) bool { return s.against(c) != "" }
+func (s *spending) excluded(c Cause) bool {
+	l, answered := s.witness(c)
+	return l != nil || answered
+}
 
 // against returns what the counters show against the cause, "" for nothing.
 func (s *spending) against(c Cause) string {
-	switch c.Counter() {
-	case BindErrors:
-		return none(s.bind)
-	case ConnectErrors:
-		return none(s.connect)
-	}
-	answered := ""
-	if s.syn.known && s.synAck.known && s.syn.n <= s.synAck.n {
-		answered = fmt.Sprintf("every SYN of a join was answered: MPJoinSynTx %d, MPJoinSynAckRx %d", s.syn.total,
+	switch l, answered := s.witness(c); {
+	case l != nil:
+		return l.fact()
+	case answered:
+		return fmt.Sprintf("every SYN of a join was answered: MPJoinSynTx %d, MPJoinSynAckRx %d", s.syn.total,
 			s.synAck.total)
 	}
-	switch c {
-	case ResetBySomebody, Unreachable, Unanswered:
-		return cmp.Or(none(s.syn), answered)
-	case WithoutMPJoin:
-		return cmp.Or(none(s.syn), answered, none(s.resets))
-	case PeerLimit:
-		return cmp.Or(none(s.syn), none(s.synAck), none(s.resets))
-	case PeerProhibits, TimedOut, ResetLater, Ended:
-		return cmp.Or(none(s.syn), none(s.synAck))
-	case OptionTooLong:
-		return none(s.longOption)
-	}
-	return "" // of PeerForbids: nothing at all happens then, and anything that happened has another reason
+	return ""
 }
 
-// none returns the fact that nothing is left, "" where something is or where it is unknown.
-func none(l left) string {
-	if l.none() {
-		return l.fact()
+// witness returns the counter that excludes the cause, of which nothing is left, or that as
+// many SYN were answered as were sent.
+func (s *spending) witness(c Cause) (l *left, answered bool) {
+	switch c.Counter() {
+	case BindErrors:
+		return spent(&s.bind), false
+	case ConnectErrors:
+		return spent(&s.connect), false
 	}
-	return ""
+	answered = s.syn.known && s.synAck.known && s.syn.n <= s.synAck.n
+	switch c {
+	case ResetBySomebody, Unreachable, Unanswered:
+		return spent(&s.syn), answered
+	case WithoutMPJoin:
+		if l := spent(&s.syn); l != nil || answered {
+			return l, answered
+		}
+		return spent(&s.resets), false
+	case PeerLimit:
+		return spent(&s.syn, &s.synAck, &s.resets), false
+	case PeerProhibits, TimedOut, ResetLater, Ended:
+		return spent(&s.syn, &s.synAck), false
+	case OptionTooLong:
+		return spent(&s.longOption), false
+	}
+	return nil, false // of PeerForbids: nothing at all happens then, and what happened has another reason
+}
+
+// spent returns the first counter of which nothing is left, nil for none.
+func spent(list ...*left) *left {
+	for _, l := range list {
+		if l.none() {
+			return l
+		}
+	}
+	return nil
 }
 
 // silent reports whether no counter moved that a join moves, whatever becomes of it.

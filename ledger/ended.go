@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -48,7 +47,7 @@ func (a *account) misfit(c *mptcp.Connection, e mptcp.Endpoint, remote netip.Add
 	case cause == PeerForbids && a.watched(c.Token):
 		return "CREATED did not say that the peer forbids joins"
 	case cause == PeerForbids && a.joined[netip.AddrPortFrom(plain(remote.Addr()), remote.Port())]:
-		return fmt.Sprintf("another join to %s is up", remote)
+		return "another join to this address is up"
 	case cause == UsedOtherwise && !e.Address.IsValid():
 		// Only with its SYN is it counted as accepted (mptcp_pm_nl_add_addr_received).
 		return "an announced address counts as accepted with its SYN only"
