@@ -291,8 +291,9 @@ func (g *gathering) sockets(ctx context.Context) {
 		g.miss("the subflows of connections, and TCP sockets", err)
 	}
 	g.f.Marks = map[mptcp.Token]uint32{}
-	if err := g.h.readMarked(ctx, &snapshot, g.f.Marks); err != nil {
-		g.miss("connections", err)
+	more := beside{marks: g.f.Marks}
+	if err := g.h.readMarked(ctx, &snapshot, &more); err != nil {
+		g.miss("connections and listeners", err)
 	}
 	if err := g.h.readRoutes(ctx, &snapshot, unboundFlows(snapshot.Subflows, g.f.Marks)); err != nil {
 		g.miss("routes", err)
@@ -303,14 +304,10 @@ func (g *gathering) sockets(ctx context.Context) {
 			tcp.Plain = nil // they may be the subflows
 		}
 	}
-	listeners, err := g.h.Listeners(ctx)
-	if err != nil {
-		g.miss("listeners", err)
-	}
-	g.found = gather.Sockets{Listeners: listeners, TCP: tcp}
+	g.found = gather.Sockets{Listeners: more.listeners, TCP: tcp}
 	g.found.Bind()
-	for i := range listeners {
-		snapshot.Listeners = append(snapshot.Listeners, listeners[i].Local)
+	for i := range more.listeners {
+		snapshot.Listeners = append(snapshot.Listeners, more.listeners[i].Local)
 	}
 	g.found.Connections = track.Join(snapshot)
 }

@@ -221,19 +221,33 @@ func (h *Host) readConnections(ctx context.Context, s *track.Snapshot) error {
 	return h.readMarked(ctx, s, nil)
 }
 
-// readMarked reads the connections, and enters the marks of their sockets where they are
-// told and wanted.
-func (h *Host) readMarked(ctx context.Context, s *track.Snapshot, marks map[mptcp.Token]uint32) error {
+// beside is what may be read with the connections: in the same dump, because each one walks
+// the table of connections of the whole host.
+type beside struct {
+	marks     map[mptcp.Token]uint32 // of the sockets, where they are told
+	listeners []source.Listener
+}
+
+// readMarked reads the connections, and what is wanted beside them, nil for nothing.
+func (h *Host) readMarked(ctx context.Context, s *track.Snapshot, more *beside) error {
 	expected, pairs := h.sockets(), pairing{host: h}
-	for c, err := range h.diag.Connections(ctx, nil) {
+	var request *sockdiag.Request
+	if more != nil {
+		request = &sockdiag.Request{States: sockdiag.AllStates}
+	}
+	for c, err := range h.diag.Connections(ctx, request) {
 		if err != nil {
 			return err
+		}
+		if c.State == mptcp.StateListen {
+			more.listeners = append(more.listeners, listenerOf(h.netns, &c))
+			continue
 		}
 		if n := len(s.Connections); n == cap(s.Connections) {
 			s.Connections = slices.Grow(s.Connections, room(n, expected))
 		}
-		if c.HasMark && marks != nil {
-			marks[c.Info.Token] = c.Mark
+		if c.HasMark && more != nil {
+			more.marks[c.Info.Token] = c.Mark
 		}
 		s.Connections = append(s.Connections, source.Connection(h.netns, &c))
 		pairs.fill(ctx, &s.Connections[len(s.Connections)-1], &c)
@@ -389,10 +403,11 @@ func (h *Host) Listeners(ctx context.Context) ([]source.Listener, error) {
 		if err != nil {
 			return listeners, err
 		}
-		listeners = append(
-			listeners,
-			source.Listener{Connection: source.Connection(h.netns, &l), Waiting: l.RecvQueue, Backlog: l.SendQueue},
-		)
+		listeners = append(listeners, listenerOf(h.netns, &l))
 	}
 	return listeners, nil
+}
+
+func listenerOf(netns string, l *sockdiag.Connection) source.Listener {
+	return source.Listener{Connection: source.Connection(netns, l), Waiting: l.RecvQueue, Backlog: l.SendQueue}
 }
