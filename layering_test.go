@@ -159,6 +159,7 @@ var imports = map[string][]string{
 
 	"internal/tui": {
 		"mptcp",
+		"internal/traffic",
 		"track",
 		"doctor",
 		"counters",

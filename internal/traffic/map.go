@@ -14,6 +14,7 @@ import (
 const (
 	peersMax  = 20 // that are shown; the rest is one
 	deviceMax = 12
+	busyMax   = 5
 )
 
 // Map is who talks to whom, over which device.
@@ -25,6 +26,13 @@ type Map struct {
 	Peers   []Peer    `json:"peers"` // the largest first; "" is the name of the rest
 	Ribbons []Ribbon  `json:"ribbons"`
 	Limits  []Limit   `json:"limits"`
+	Busiest []Busy    `json:"-"` // the connections that move most, the first of them at most
+}
+
+// Busy is a connection that moves much.
+type Busy struct {
+	Key            mptcp.Key
+	Sent, Received uint64 // bytes a second
 }
 
 // Place is a device of this host on the map.
@@ -107,16 +115,18 @@ type drawing struct {
 	ribbons map[ribbonKey]*Ribbon
 	loads   map[Device]*sums
 	limits  map[string]*Limit
+	busiest []Busy
 }
 
 func (m *Meter) draw(by By) *Map {
 	before, now, seconds := m.window()
 	d := &drawing{
 		now.state, by, make(map[peerKey]*Peer), make(map[ribbonKey]*Ribbon), make(map[Device]*sums),
-		make(map[string]*Limit),
+		make(map[string]*Limit), nil,
 	}
 	for c, then := range now.state.Since(before) {
 		d.add(&c.Connection, then)
+		d.compare(c, then)
 	}
 	for i := range m.failures {
 		d.addFailure(&m.failures[i])
@@ -125,6 +135,9 @@ func (m *Meter) draw(by By) *Map {
 	places := d.places(v, m, seconds)
 	peers := d.ranked(v)
 	d.finish(v, places, peers, seconds)
+	for _, b := range d.busiest {
+		v.Busiest = append(v.Busiest, Busy{b.Key, perSecond(b.Sent, seconds), perSecond(b.Received, seconds)})
+	}
 	for _, n := range now.state.Namespaces() {
 		l := Limit{Netns: n.Netns}
 		if d.limits[n.Netns] != nil {
@@ -164,6 +177,25 @@ func (d *drawing) add(c *mptcp.Connection, then *track.Tracked) {
 		r := d.ribbon(ribbonKey{device, d.by.key(d.state, c.Netns, c.Inode, f.Remote.Addr()), state})
 		r.Subflows++
 		r.Sent, r.Received, r.RTT = r.Sent+sent, r.Received+received, max(r.RTT, f.RTTMicros)
+	}
+}
+
+// compare keeps a connection that moves more than one of the busiest.
+func (d *drawing) compare(c, then *track.Tracked) {
+	b := Busy{Key: c.Key}
+	for i := range c.Connection.Subflows {
+		sent, received := moved(&c.Connection.Subflows[i], then)
+		b.Sent, b.Received = b.Sent+sent, b.Received+received
+	}
+	more := func(o Busy) bool { return b.Sent+b.Received > o.Sent+o.Received }
+	place := slices.IndexFunc(d.busiest, more)
+	switch {
+	case b.Sent+b.Received == 0:
+	case place >= 0:
+		d.busiest = slices.Insert(d.busiest, place, b)
+		d.busiest = d.busiest[:min(len(d.busiest), busyMax)]
+	case len(d.busiest) < busyMax:
+		d.busiest = append(d.busiest, b)
 	}
 }
 

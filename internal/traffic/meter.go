@@ -47,22 +47,34 @@ type failed struct {
 type Meter struct {
 	mu        sync.Mutex
 	steps     []step // within the window, oldest first
+	latest    step   // the newest, of which there may be no step yet
 	devices   []Device
 	points    []Point
 	failures  []failed
 	events    int // since the last point
 	fallbacks int
-	maps      map[By]*Map // of the last step
+	maps      map[By]*Map
+	cleared   time.Time // when maps were last drawn anew
 }
 
 // New makes a meter.
 func New() *Meter { return &Meter{maps: make(map[By]*Map)} }
 
-// Add takes a state into account whose figures are of that time. States that follow too soon
-// are left out. It reports whether there is a new point.
-func (m *Meter) Add(at time.Time, s *track.State) bool {
+// Add takes a state into account that is shown now, and whose figures are of that time: see
+// [FiguresAt]. It reports whether there is a new point, which is not so where the figures of the
+// last one are too young.
+func (m *Meter) Add(now, at time.Time, s *track.State) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	again := time.Second
+	if s.Len() > 1000 {
+		again = pause // a map of so many takes some milliseconds
+	}
+	m.latest = step{at, s}
+	if now.Sub(m.cleared) >= again {
+		clear(m.maps)
+		m.cleared = now
+	}
 	if n := len(m.steps); n > 0 && at.Sub(m.steps[n-1].at) < pause {
 		return false
 	}
@@ -72,11 +84,27 @@ func (m *Meter) Add(at time.Time, s *track.State) bool {
 		m.steps = m.steps[1:]
 	}
 	clear(m.maps)
-	for len(m.failures) > 0 && at.Sub(m.failures[0].at) > failedKept {
+	m.cleared = now
+	for len(m.failures) > 0 && now.Sub(m.failures[0].at) > failedKept {
 		m.failures = m.failures[1:]
 	}
 	m.measure()
 	return true
+}
+
+// FiguresAt returns the time of the figures of a state: that of the newest dump, or, where the
+// figures of all connections are sampled between dumps, that of the state. It is not known
+// before the first dump.
+func FiguresAt(s *track.State, sampled bool) (at time.Time, known bool) {
+	for _, n := range s.Namespaces() {
+		if n.Time.After(at) {
+			at = n.Time
+		}
+	}
+	if !at.IsZero() && sampled {
+		at = s.Time()
+	}
+	return at, !at.IsZero()
 }
 
 // Note takes an event into account.
@@ -113,14 +141,13 @@ func (m *Meter) noteFailure(d *track.Delta) {
 }
 
 // window returns the state that rates are taken against, the newest one, and the seconds
-// between; 0 where there is only one. The caller holds mu.
+// between; 0 where they are too few. The caller holds mu.
 func (m *Meter) window() (before *track.State, now step, seconds float64) {
-	n := len(m.steps)
-	now = m.steps[n-1]
-	if n == 1 {
-		return nil, now, 0
+	first := m.steps[0]
+	if m.latest.at.Sub(first.at) < pause {
+		return nil, m.latest, 0
 	}
-	return m.steps[0].state, now, now.at.Sub(m.steps[0].at).Seconds()
+	return first.state, m.latest, m.latest.at.Sub(first.at).Seconds()
 }
 
 // moved returns what a subflow sent and received since it was as before; nothing where the

@@ -55,7 +55,7 @@ func meter(t *testing.T, make func(carried uint64) []mptcp.Connection) *Meter {
 	m := New()
 	for i := range 2 {
 		at := start.Add(time.Duration(i) * 10 * time.Second)
-		if !m.Add(at, track.NewState(at, make(uint64(1000+i*50_000)), host())) {
+		if !m.Add(at, at, track.NewState(at, make(uint64(1000+i*50_000)), host())) {
 			t.Fatalf("state %d was left out", i)
 		}
 	}
@@ -92,12 +92,12 @@ func TestRatesOfDevicesAndPeers(t *testing.T) {
 // TestNoRateBeforeTheSecondState: what a subflow carried before it was first seen is no rate.
 func TestNoRateBeforeTheSecondState(t *testing.T) {
 	m := New()
-	m.Add(start, track.NewState(start, []mptcp.Connection{connection(0, "192.0.2.1", 1e9)}, host()))
+	m.Add(start, start, track.NewState(start, []mptcp.Connection{connection(0, "192.0.2.1", 1e9)}, host()))
 	if v := m.Map(ByAddress); v.Window != 0 || v.Peers[0].Sent != 0 || v.Devices[0].Sent != 0 {
 		t.Errorf("%+v", v)
 	}
 	both := []mptcp.Connection{connection(0, "192.0.2.1", 1e9), connection(1, "192.0.2.2", 1e9)}
-	m.Add(start.Add(5*time.Second), track.NewState(start, both, host()))
+	m.Add(start.Add(5*time.Second), start.Add(5*time.Second), track.NewState(start, both, host()))
 	if v := m.Map(ByAddress); v.Window != 5 || v.Peers[0].Sent != 0 || v.Peers[1].Sent != 0 {
 		t.Errorf("%+v", v)
 	}
@@ -121,7 +121,7 @@ func TestLooksOfRibbons(t *testing.T) {
 	}
 	m.Note(failure)
 	at := start.Add(12 * time.Second)
-	m.Add(at, m.steps[1].state)
+	m.Add(at, at, m.steps[1].state)
 	v := m.Map(ByAddress)
 	var got []string
 	for _, r := range v.Ribbons {
@@ -138,7 +138,7 @@ func TestLooksOfRibbons(t *testing.T) {
 	if i < 0 || v.Peers[i].Cause != "MPCapableFallbackSYNACK" {
 		t.Errorf("%+v", v.Peers)
 	}
-	m.Add(at.Add(2*failedKept), m.steps[1].state)
+	m.Add(at.Add(2*failedKept), at.Add(2*failedKept), m.steps[1].state)
 	for _, r := range m.Map(ByAddress).Ribbons {
 		if r.State == "failed" {
 			t.Error("a failure stays on the map for good")
@@ -200,12 +200,13 @@ func TestMeterIsBounded(t *testing.T) {
 		at := start.Add(time.Duration(i) * pause)
 		c := connection(0, "192.0.2.1", 1)
 		c.Subflows[0].Device = fmt.Sprint("eth", i)
-		m.Add(at, track.NewState(at, []mptcp.Connection{c}, host()))
+		m.Add(at, at, track.NewState(at, []mptcp.Connection{c}, host()))
 	}
 	if len(m.points) != pointsKept || len(m.devices) != devicesMax || len(m.steps) > 6 {
 		t.Errorf("%d points, %d devices, %d states", len(m.points), len(m.devices), len(m.steps))
 	}
-	if m.Add(start.Add(3*pointsKept*pause-time.Second), m.steps[0].state) {
+	soon := start.Add(3*pointsKept*pause - time.Second)
+	if m.Add(soon, soon, m.steps[0].state) {
 		t.Error("a state that follows too soon made a point")
 	}
 }
@@ -219,7 +220,25 @@ func BenchmarkAddTenThousand(b *testing.B) {
 	state := track.NewState(at, list, host())
 	for b.Loop() {
 		at = at.Add(pause)
-		m.Add(at, state)
+		m.Add(at, at, state)
 		m.Map(ByAddress)
+	}
+}
+
+// TestMapShowsTheNewestState: what has happened since the last dump is on the map at once,
+// though its figures are older.
+func TestMapShowsTheNewestState(t *testing.T) {
+	m := New()
+	few := []mptcp.Connection{connection(0, "192.0.2.1", 1)}
+	m.Add(start, start, track.NewState(start, few, host()))
+	if n := len(m.Map(ByAddress).Peers); n != 1 {
+		t.Fatalf("%d peers", n)
+	}
+	more := append(few, connection(1, "192.0.2.2", 1))
+	if m.Add(start.Add(time.Second), start, track.NewState(start, more, host())) {
+		t.Error("figures of the same time made another point")
+	}
+	if v := m.Map(ByAddress); len(v.Peers) != 2 || v.Window != 0 {
+		t.Errorf("%+v", v)
 	}
 }

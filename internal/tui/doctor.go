@@ -41,6 +41,10 @@ func (d *diagnosis) verdict(l *look) []string {
 				f.Title,
 			),
 		)
+		if i == 0 && len(f.Fix) > 0 {
+			fix, _, _ := strings.Cut(f.Fix[0], "\n")
+			lines = append(lines, l.left("", 13)+l.paint(good, l.sign("→", "=>"))+" "+present.Escape(fix))
+		}
 	}
 	return lines
 }

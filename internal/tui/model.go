@@ -13,6 +13,7 @@ import (
 	"mptcpctl/internal/filter"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/story"
+	"mptcpctl/internal/traffic"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -61,6 +62,8 @@ type model struct {
 	log    log
 	pulse  pulse
 	watch  watch
+	meter  *traffic.Meter
+	drawn  *traffic.Map // of what the devices carry, as the overview last showed it
 	looked []mptcp.Key
 
 	filter  *filter.Expr
@@ -89,7 +92,7 @@ func newModel(ctx context.Context, c *Config, ask func([]mptcp.Key)) *model {
 	m := &model{
 		look: look{color: c.Color, ascii: c.ASCII || c.Plain, lines: c.Plain, zone: c.Zone},
 		ctx:  ctx, config: c, ask: ask, screen: max(c.Screen, Overview), filter: c.Filter,
-		state: track.NewState(time.Time{}, nil),
+		state: track.NewState(time.Time{}, nil), meter: traffic.New(),
 	}
 	if m.zone == nil {
 		m.zone = time.Local
@@ -144,6 +147,9 @@ func (m *model) frame(f *frame) tea.Cmd {
 	m.pulse.add(f.deltas)
 	m.pulse.advance(f.now)
 	m.watch.observe(f.now, f.state)
+	if at, known := traffic.FiguresAt(f.state, false); known {
+		m.meter.Add(f.now, at, f.state)
+	}
 	if m.frozen.IsZero() {
 		m.state = f.state
 		m.upTo = m.log.seen()

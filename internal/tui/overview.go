@@ -8,6 +8,7 @@ import (
 
 	"mptcpctl/counters"
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/traffic"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -20,6 +21,7 @@ type overview struct {
 	pulse   []float64
 	recent  []*track.Delta // oldest first
 	noEvent string         // why there are no events; "": there are
+	carried *traffic.Map   // nil: nothing is known yet
 	width   int
 	height  int
 }
@@ -29,6 +31,11 @@ func (o *overview) render() []string {
 	lines := append([]string{}, o.verdict...)
 	lines = append(lines, "")
 	lines = append(lines, o.totals()...)
+	if devices := o.devices(); len(devices) > 0 {
+		lines = append(lines, "")
+		lines = append(lines, devices...)
+		lines = append(lines, o.busiest()...)
+	}
 	lines = append(lines, "")
 	lines = append(lines, o.events()...)
 	if trouble := o.trouble(); len(trouble) > 0 {
@@ -73,14 +80,105 @@ func (o *overview) totals() []string {
 			hows = append(hows, fmt.Sprintf("%s %d", how, ended[how]))
 		}
 	}
-	return []string{
+	lines := []string{
 		o.field("connections", fmt.Sprintf("%-7d%s", n.Connections, o.connectionStates(&n))),
 		o.field("fallbacks", fallbacks),
 		o.field("subflows", fmt.Sprintf("%-7d%s", n.Subflows, o.subflowStates(&n))),
-		o.field("ended", strings.TrimRight(fmt.Sprintf("%-7d%s", total, strings.Join(hows, "  ")), " ")),
-		o.field("endpoints", fmt.Sprintf("%-7d%s", endpoints, o.limits())),
-		o.field("listeners", fmt.Sprintf("%d", listeners)),
+		o.field("endpoints", fmt.Sprintf("%-7d%slisteners %d", endpoints, o.limits(), listeners)),
 	}
+	if total > 0 {
+		lines = append(lines, o.field("ended", fmt.Sprintf("%-7d%s", total, strings.Join(hows, "  "))))
+	}
+	return lines
+}
+
+// Columns of the overview's tables.
+const (
+	rateColumn = 10
+	mostBusy   = 3 // connections
+)
+
+// rate returns bytes a second, "-" where none is known yet.
+func (o *overview) rate(perSecond uint64) string {
+	if o.carried.Window == 0 {
+		return "-"
+	}
+	return rateText(float64(perSecond))
+}
+
+// devices has a line for each device: what it carries, its subflows, its round-trip times.
+func (o *overview) devices() []string {
+	if o.carried == nil || len(o.carried.Devices) == 0 {
+		return nil
+	}
+	heading := o.left("DEVICE", 13)
+	for _, name := range []string{"OUT", "IN", "SUBFLOWS", "RTT"} {
+		heading += right(name, rateColumn)
+	}
+	heading += "  ADDRESSES"
+	lines := []string{o.paint(bold, heading)}
+	most := len(o.carried.Devices)
+	if o.height < 30 { // what follows is not pushed off a small screen
+		most = min(most, 5)
+	}
+	for i := range o.carried.Devices[:most] {
+		d := &o.carried.Devices[i]
+		name, state := present.Escape(d.Name), ""
+		switch {
+		case name == "":
+			name = "-"
+		case d.Known && !d.Up:
+			state = "down "
+		case d.Known && !d.Carrier:
+			state = "no carrier "
+		}
+		rtt := "-"
+		if d.RTTMedian > 0 {
+			rtt = millis(d.RTTMedian)
+		}
+		s := plainText
+		if d.Color >= 0 {
+			s = path1 + style(d.Color%paths)
+		}
+		lines = append(lines, o.paint(s, o.left(name, 13))+right(o.rate(d.Sent), rateColumn)+
+			right(o.rate(d.Received), rateColumn)+right(itoa(d.Subflows), rateColumn)+right(rtt, rateColumn)+"  "+
+			o.paint(warn, state)+addressTexts(d.Addresses))
+	}
+	if n := len(o.carried.Devices) - most; n > 0 {
+		lines = append(lines, o.paint(dim, count(n, "more device", "more devices")))
+	}
+	return lines
+}
+
+// addressTexts names the addresses of a device, with the ids of their endpoints.
+func addressTexts(list []traffic.Address) string {
+	var parts []string
+	for _, a := range list {
+		text := a.Address.String()
+		if a.Endpoint > 0 {
+			text += " id " + itoa(a.Endpoint)
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// busiest has a line for each of the connections that move most.
+func (o *overview) busiest() []string {
+	var lines []string
+	for _, b := range o.carried.Busiest {
+		c, ok := o.state.Lookup(b.Key)
+		if !ok || len(lines) == mostBusy {
+			continue
+		}
+		lines = append(lines, o.left(c.Token.String(), 13)+right(o.rate(b.Sent), rateColumn)+
+			right(o.rate(b.Received), rateColumn)+right(itoa(len(c.Subflows)), rateColumn)+"  "+
+			flow(c.Local, c.Remote)+processes(&c))
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	return append([]string{o.paint(bold, "BUSIEST")}, lines...)
 }
 
 func (o *overview) connectionStates(n *track.Counts) string {
@@ -117,7 +215,7 @@ func (o *overview) limits() string {
 		return ""
 	}
 	l := all[0].Limits
-	return fmt.Sprintf("limits: subflows %d  add_addr_accepted %d", l.Subflows, l.AddAddrAccepted)
+	return fmt.Sprintf("limits: subflows %d  add_addr_accepted %d  ", l.Subflows, l.AddAddrAccepted)
 }
 
 // events shows how many there were and how fast they come.

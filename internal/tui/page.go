@@ -7,6 +7,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/traffic"
 )
 
 // Lines of a page besides the body: the title, the tabs and the status above, the
@@ -155,11 +156,20 @@ func (m *model) overview(height int) []string {
 	o := overview{
 		look: &m.look, state: m.state, verdict: m.diagnosis.verdict(&m.look), pulse: m.pulse.perSecond,
 		recent: m.log.pick(m.upTo, m.followed()), noEvent: m.config.NoEvents, width: m.width, height: height,
+		carried: m.carried(),
 	}
 	if m.lines {
 		o.recent = o.recent[max(0, len(o.recent)-10):]
 	}
 	return m.scrolls[Overview].cut(o.render(), height)
+}
+
+// carried returns what the devices carry; while the view is frozen, what they did then.
+func (m *model) carried() *traffic.Map {
+	if m.frozen.IsZero() || m.drawn == nil {
+		m.drawn = m.meter.Map(traffic.ByAddress)
+	}
+	return m.drawn
 }
 
 func (m *model) connection(height int) []string {

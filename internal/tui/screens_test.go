@@ -173,3 +173,31 @@ func TestDoctorScreen(t *testing.T) {
 		}
 	}
 }
+
+// TestOverviewSaysWhoCarriesWhat: the overview has the rates of devices and of the connections
+// that move most, and stops while it is frozen.
+func TestOverviewSaysWhoCarriesWhat(t *testing.T) {
+	s := newStage(t, &Config{})
+	s.width = 100
+	at := func(seconds int, sent uint64) *track.State {
+		c, n := twoPaths(), facts()
+		c.Subflows[0].BytesSent += sent
+		n.Time = noon.Add(time.Duration(seconds) * time.Second)
+		return track.NewState(n.Time, []mptcp.Connection{c, pendingJoin()}, n)
+	}
+	s.show(0, at(0, 0))
+	s.show(10*time.Second, at(10, 5_000_000))
+	for _, want := range []string{
+		"eth0            500kB/s      0B/s         2    0.23ms  10.0.1.2",
+		"63c070d2        500kB/s      0B/s         2  10.0.1.2:40000 > 10.0.1.1:443 curl[123]",
+	} {
+		if got := s.picture(); !strings.Contains(got, want) {
+			t.Errorf("the overview lacks %q:\n%s", want, got)
+		}
+	}
+	s.press(" ")
+	s.show(20*time.Second, at(20, 50_000_000))
+	if got := s.picture(); !strings.Contains(got, "eth0            500kB/s") {
+		t.Errorf("a frozen overview moves:\n%s", got)
+	}
+}

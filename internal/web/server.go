@@ -141,7 +141,7 @@ func (s *Server) sampleReplay(ctx context.Context) {
 		if now := state.Time(); now.Sub(last) >= time.Second/2 && state.Len() > 0 {
 			last = now
 			s.samples.take(now, state)
-			s.measure(state)
+			s.measure(now, state)
 		}
 		select {
 		case <-ctx.Done():
@@ -167,7 +167,7 @@ func (s *Server) sample(ctx context.Context) {
 			s.journal.tick()
 			state := s.config.Tracker.State()
 			s.config.Tracker.Look(s.samples.take(now, state))
-			s.measure(state)
+			s.measure(now, state)
 		}
 	}
 }

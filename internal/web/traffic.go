@@ -10,24 +10,10 @@ import (
 	"mptcpctl/track"
 )
 
-// figuresAt returns the time of the figures of most connections: now where all are sampled,
-// else that of the last dump. It is not known before the first dump.
-func figuresAt(s *track.State) (at time.Time, known bool) {
-	for _, n := range s.Namespaces() {
-		if n.Time.After(at) {
-			at = n.Time
-		}
-	}
-	if !at.IsZero() && s.Len() <= samplesMost/2 {
-		at = s.Time()
-	}
-	return at, !at.IsZero()
-}
-
 // measure takes the state into account in what the devices carry.
-func (s *Server) measure(state *track.State) {
-	if at, known := figuresAt(state); known {
-		s.traffic.Add(at, state)
+func (s *Server) measure(now time.Time, state *track.State) {
+	if at, known := traffic.FiguresAt(state, state.Len() <= samplesMost/2); known {
+		s.traffic.Add(now, at, state)
 	}
 }
 
@@ -46,7 +32,7 @@ func (s *Server) serveMap(w http.ResponseWriter, r *http.Request) {
 	}
 	m := s.traffic.Map(by)
 	if m == nil { // somebody asks before the first second is over
-		s.measure(s.config.Tracker.State())
+		s.measure(time.Now(), s.config.Tracker.State())
 		m = s.traffic.Map(by)
 	}
 	if m == nil {
