@@ -18,9 +18,10 @@ const (
 	FamilyPath
 	FamilyPeer
 	FamilyTool
+	FamilyRate // what limits the rate: doctor/slow has the rules
 )
 
-var familyNames = [...]string{"host", "application", "limits", "endpoint", "route", "path", "peer", "tool"}
+var familyNames = [...]string{"host", "application", "limits", "endpoint", "route", "path", "peer", "tool", "rate"}
 
 // String returns the family's name.
 func (f Family) String() string {
@@ -42,6 +43,7 @@ const (
 	NeedsEvents Needs = "this host, listening to events when it happens"
 	NeedsProbe  Needs = "a probe"
 	NeedsPeer   Needs = "the peer's report"
+	NeedsLooks  Needs = "this host, looking for some seconds while data flows"
 )
 
 // Rule is an entry of the catalogue of causes.
