@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path"
+	"slices"
 	"strings"
 
 	"mptcpctl/internal/compat/iproute"
@@ -124,7 +125,7 @@ func (a *app) command(ctx context.Context, o grammar.Options, args []string, ent
 	if err := checkSource(inv); err != nil {
 		return a.report(inv, err)
 	}
-	past := inv.Options.At != "" && inv.Options.Replay == "" && !strings.HasPrefix(inv.Path, "history")
+	past := asksForPast(inv)
 	if a.faces.lack(inv.Path) || past && a.faces.At == nil {
 		return a.report(inv, a.becomeWhole(inv))
 	}
@@ -138,6 +139,17 @@ func (a *app) command(ctx context.Context, o grammar.Options, args []string, ent
 		catchSignals(ctx)
 	}
 	return a.report(inv, inv.Command.Run(ctx, inv))
+}
+
+// asksForPast reports whether the command is to be answered from the history.
+func asksForPast(inv *grammar.Invocation) bool {
+	switch {
+	case inv.Options.Replay != "" || strings.HasPrefix(inv.Path, "history"):
+		return false
+	case inv.Path == "doctor" && (slices.Contains(inv.Args, "since") || slices.Contains(inv.Args, "until")):
+		return true
+	}
+	return inv.Options.At != ""
 }
 
 // warn tells of a trap that the command line runs into.

@@ -29,7 +29,8 @@ func (a *app) doctorCommand() grammar.Command {
 		Name:    "doctor",
 		Summary: "explain why there is no second subflow, or why a connection fell back to TCP",
 		Synopsis: []string{
-			"[ FILTER ]", "--watch [ TIME ] [ FILTER ]", "--from FILE [ FILTER ]", "RULE", "explain [ RULE ]",
+			"[ FILTER ]", "--watch [ TIME ] [ FILTER ]", "--from FILE [ FILTER ]",
+			"since TIME [ until TIME ] [ FILTER ]", "RULE", "explain [ RULE ]",
 		},
 		Help:      doctorHelp,
 		Privilege: "none; with CAP_NET_ADMIN events count as evidence, and root sees the processes of other users",
@@ -60,6 +61,10 @@ func (a *app) doctorCommand() grammar.Command {
 				Summary: "replace addresses and the names of processes, devices and namespaces, each always by the " +
 					"same substitute",
 			},
+		},
+		Keywords: []grammar.Keyword{
+			{Name: "since", Value: grammar.Word, Summary: "what was found since then (history): 03:00, 10m-ago"},
+			{Name: "until", Value: grammar.Word, Summary: "up to then"},
 		},
 		Operand: grammar.Filter,
 		Trouble: exit.NoVerdict,

@@ -30,13 +30,7 @@ func TestHistoryRemembers(t *testing.T) {
 		}
 		return out
 	}
-	open := filepath.Dir(folder)
-	for range 2 { // as root the server becomes another user, who must be able to reach the folder
-		if err := os.Chmod(open, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		open = filepath.Dir(open)
-	}
+	openToOthers(t, folder)
 	p := started(t, ns, asked("serve", "--history="+folder))
 	ready(t, p)
 	end := connect(t, ns)
@@ -124,4 +118,51 @@ func checkStory(t *testing.T, answer func(args ...string) string) {
 	if both := answer("history", "show", c.Pair[:8]); strings.Count(both, "ENDED]") != 2 {
 		t.Errorf("the story of the pair %s:\n%s", c.Pair, both)
 	}
+}
+
+// openToOthers lets others reach the folder: as root the server becomes another user.
+func openToOthers(t *testing.T, folder string) {
+	t.Helper()
+	for range 2 {
+		folder = filepath.Dir(folder)
+		if err := os.Chmod(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDoctorRemembers mends a fault, and asks doctor afterwards what there was.
+func TestDoctorRemembers(t *testing.T) {
+	t.Parallel()
+	ns := loopback(t)
+	folder := filepath.Join(t.TempDir(), "history")
+	openToOthers(t, folder)
+	enable := func(value string) {
+		t.Helper()
+		err := ns.Do(func() error { return os.WriteFile("/proc/sys/net/mptcp/enabled", []byte(value), 0) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	enable("0")
+	p := started(t, ns, tool("serve", "--history="+folder))
+	ready(t, p)
+	asked := func(args ...string) (string, int) {
+		c := tool(args...)
+		c.Env = append(os.Environ(), "MPTCPCTL_HISTORY="+folder)
+		out, _, code := ran(t, ns, c)
+		return out, code
+	}
+	await.True(t, "the finding in the history", func() bool {
+		out, code := asked("doctor", "since", "1h-ago")
+		return code == 2 && strings.Contains(out, "FAIL D02 ")
+	})
+	enable("1")
+	await.True(t, "a host that is healthy again", func() bool {
+		fetch(t, ns, "http://127.0.0.1:9099/api/v1/findings") // has it look now
+		out, code := asked("doctor", "since", "1h-ago")
+		past, found := strings.CutPrefix(out, "healthy\n\nfound since ")
+		return code == 0 && found && strings.Contains(past, "not there at the end\n") && strings.Contains(past, "UTC FAIL D02 ")
+	})
+	stopped(t, p)
 }

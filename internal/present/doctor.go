@@ -16,6 +16,8 @@ type DoctorText struct {
 	Colors Palette
 	Width  int  // wrap lines of prose at this column; 0: not at all
 	All    bool // also explanations, healthy connections and what could not be seen
+	// Past says where earlier findings are from; "" means a recording.
+	Past string
 }
 
 // mostListed is how many connections are listed unless all are asked for.
@@ -44,7 +46,11 @@ func (t *DoctorText) Write(w io.Writer, r *doctor.Report) error {
 // appendEarlier appends what a recording shows to have been found before its end.
 func (t *DoctorText) appendEarlier(b []byte, past []doctor.Past) []byte {
 	if len(past) > 0 {
-		b = append(b, "\nearlier in the recording, but not at its end (doctor --watch shows more)\n"...)
+		past := t.Past
+		if past == "" {
+			past = "earlier in the recording, but not at its end (doctor --watch shows more)"
+		}
+		b = append(append(append(b, '\n'), past...), '\n')
 	}
 	for i := range past {
 		p := &past[i]

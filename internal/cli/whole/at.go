@@ -13,6 +13,7 @@ import (
 	"mptcpctl/internal/chronicle"
 	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/exit"
+	"mptcpctl/internal/filter"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/present"
 	"mptcpctl/mptcp"
@@ -20,6 +21,9 @@ import (
 
 // At shows a moment of the history.
 func At(ctx context.Context, inv *grammar.Invocation) error {
+	if inv.Path == "doctor" && inv.Options.At == "" {
+		return doctorSince(ctx, inv)
+	}
 	show := map[string]func(*grammar.Invocation, *chronicle.Moment) error{
 		"connection show": connectionsAt, "endpoint show": endpointsAt, "limits show": limitsAt, "doctor": doctorAt,
 		"counters show": countersAt, "counters": countersAt,
@@ -173,7 +177,13 @@ func doctorAt(inv *grammar.Invocation, m *chronicle.Moment) error {
 	if err != nil {
 		return err
 	}
-	report := doctor.Report{
+	report := reportAt(inv, m, expr)
+	return writeReport(inv, report, "")
+}
+
+// reportAt returns what doctor had found by then, and had not unsaid.
+func reportAt(inv *grammar.Invocation, m *chronicle.Moment, expr *filter.Expr) *doctor.Report {
+	report := &doctor.Report{
 		Schema: 1, Time: m.Time.UTC(), Findings: []doctor.Finding{}, Connections: []doctor.Connection{},
 	}
 	for _, object := range m.Findings() {
@@ -182,7 +192,7 @@ func doctorAt(inv *grammar.Invocation, m *chronicle.Moment) error {
 			line.LeftOut(inv, fmt.Errorf("a finding cannot be read: %w", err))
 			continue
 		}
-		if expr != nil && !concerns(&f, m, func(c *mptcp.Connection) bool { return expr.Connection(c) }) {
+		if expr != nil && !concerns(&f, m, expr.Connection) {
 			continue
 		}
 		report.Findings = append(report.Findings, f)
@@ -194,11 +204,19 @@ func doctorAt(inv *grammar.Invocation, m *chronicle.Moment) error {
 		}
 	}
 	slices.SortStableFunc(report.Findings, func(a, b doctor.Finding) int { return int(b.Severity) - int(a.Severity) })
+	return report
+}
+
+// writeReport writes a report, and returns the exit code of its verdict. past heads what was
+// found earlier.
+func writeReport(inv *grammar.Invocation, report *doctor.Report, past string) (err error) {
 	if inv.Options.JSON {
-		err = present.JSON(inv.Stdout, present.DoctorJSON(&report), inv.Options.Pretty)
+		err = present.JSON(inv.Stdout, present.DoctorJSON(report), inv.Options.Pretty)
 	} else {
-		text := present.DoctorText{Colors: line.Palette(inv), Width: line.Width(inv.Stdout), All: inv.Has("all")}
-		err = text.Write(inv.Stdout, &report)
+		text := present.DoctorText{
+			Colors: line.Palette(inv), Width: line.Width(inv.Stdout), All: inv.Options.Details, Past: past,
+		}
+		err = text.Write(inv.Stdout, report)
 	}
 	if err != nil {
 		return err
