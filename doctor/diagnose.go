@@ -191,7 +191,7 @@ func (v *view) why(c *mptcp.Connection, e mptcp.Endpoint, entry *ledger.Entry, f
 	}
 	for i := range found {
 		f := &found[i]
-		if f.Subject.Endpoint == e.Address && (len(f.tokens) == 0 || f.concerns(c.Token)) && f.Severity > Info {
+		if f.Subject.Endpoint == e.Address && (len(f.tokens) == 0 || f.Concerns(c.Token)) && f.Severity > Info {
 			return f.Rule, f.Title
 		}
 	}
@@ -203,7 +203,7 @@ func (v *view) whyElse(c *mptcp.Connection, entry *ledger.Entry, found []Finding
 	for i := range found {
 		f := &found[i]
 		if (f.Rule == rule.JoinsForbidden || f.Rule == rule.PeerLimit || f.Rule == rule.SubflowLimit) &&
-			f.concerns(c.Token) {
+			f.Concerns(c.Token) {
 			return f.Rule, f.Title
 		}
 	}

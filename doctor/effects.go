@@ -102,7 +102,7 @@ func concerns(cause, effect *Finding) bool {
 		return len(cause.tokens) == 0
 	}
 	for t := range effect.tokens {
-		if cause.concerns(t) {
+		if cause.Concerns(t) {
 			return true
 		}
 	}
@@ -145,7 +145,7 @@ func (f *Finding) without(cause *Finding) bool {
 	}
 	left := map[mptcp.Token]struct{}{}
 	for t := range f.tokens {
-		if !cause.concerns(t) {
+		if !cause.Concerns(t) {
 			left[t] = struct{}{}
 		}
 	}

@@ -93,6 +93,7 @@ type Subject struct {
 	EndpointID  mptcp.AddressID `json:"endpoint_id,omitzero"`
 	Device      string          `json:"device,omitempty"` // foreign: escape it before showing
 	Netns       string          `json:"netns,omitempty"`
+	Host        string          `json:"host,omitempty"` // in a report of several hosts: foreign as well
 }
 
 // Finding is one thing that a rule found.
@@ -115,8 +116,8 @@ type Finding struct {
 	host   bool                     // it is about the host, and not about one of its network namespaces
 }
 
-// concerns reports whether the finding is about the connection.
-func (f *Finding) concerns(t mptcp.Token) bool {
+// Concerns reports whether the finding is about the connection of the namespace.
+func (f *Finding) Concerns(t mptcp.Token) bool {
 	_, ok := f.tokens[t]
 	return ok
 }

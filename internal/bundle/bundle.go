@@ -149,6 +149,13 @@ func ReadFacts(name string) (facts []doctor.Facts, err error) {
 	return facts, err
 }
 
+// DecodeFacts reads a list of facts as `doctor --facts` writes it. They are foreign. The error
+// is [recording.ErrInflated] as that of ReadFacts.
+func DecodeFacts(r io.Reader) ([]doctor.Facts, error) {
+	come := &counted{from: r}
+	return decodeFacts(come, recording.NewAllowance(func() int64 { return come.n }))
+}
+
 // decodeFacts decodes a list of facts one after the other.
 func decodeFacts(r io.Reader, allowance *recording.Allowance) ([]doctor.Facts, error) {
 	list := json.NewDecoder(spending{r, allowance})

@@ -12,8 +12,10 @@ import (
 	"time"
 
 	"mptcpctl/doctor"
+	"mptcpctl/doctor/bothends"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/bundle"
+	"mptcpctl/internal/cli/across"
 	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/exit"
 	"mptcpctl/internal/filter"
@@ -29,12 +31,12 @@ func (a *app) doctorCommand() grammar.Command {
 		Name:    "doctor",
 		Summary: "explain why there is no second subflow, or why a connection fell back to TCP",
 		Synopsis: []string{
-			"[ FILTER ]", "--watch [ TIME ] [ FILTER ]", "--from FILE [ FILTER ]",
+			"[ FILTER ]", "--watch [ TIME ] [ FILTER ]", "--from FILE [ FILTER ]", "--peer PEER [ FILTER ]",
 			"since TIME [ until TIME ] [ FILTER ]", "RULE", "explain [ RULE ]",
 		},
 		Help:      doctorHelp,
 		Privilege: "none; with CAP_NET_ADMIN events count as evidence, and root sees the processes of other users",
-		Flags: []grammar.Flag{
+		Flags: append([]grammar.Flag{
 			{Name: "watch", Letter: 'w', Summary: "continue, and print what changes"},
 			{
 				Name:    "window",
@@ -61,7 +63,7 @@ func (a *app) doctorCommand() grammar.Command {
 				Summary: "replace addresses and the names of processes, devices and namespaces, each always by the " +
 					"same substitute",
 			},
-		},
+		}, across.Flags()...),
 		Keywords: []grammar.Keyword{
 			{Name: "since", Value: grammar.Word, Summary: "what was found since then (history): 03:00, 10m-ago"},
 			{Name: "until", Value: grammar.Word, Summary: "up to then"},
@@ -73,6 +75,7 @@ func (a *app) doctorCommand() grammar.Command {
 			{Line: "-d doctor dst 192.0.2.1", Meaning: "everything about the connections to one peer"},
 			{Line: "doctor --watch 10s", Meaning: "check every ten seconds, and print changes"},
 			{Line: "doctor --bundle report.tgz --anonymise", Meaning: "a file that you can send to others"},
+			{Line: "doctor --peer ssh:server.example", Meaning: "both ends: what one host alone cannot tell"},
 			{Line: "doctor D17", Meaning: "explain a rule"},
 		},
 		Run: a.doctor,
@@ -90,6 +93,15 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 	if inv.Has("from") && (inv.Options.Replay != "" || inv.Options.AllNetns) {
 		return inv.Usage("--from reads everything from the bundle: it excludes -a and --replay")
 	}
+	if err := across.Check(inv); err != nil {
+		return err
+	}
+	if inv.Has("facts") {
+		if err := across.Facts(ctx, inv, request.config); err != nil {
+			return fmt.Errorf("doctor: %w", err)
+		}
+		return nil
+	}
 	if inv.Has("watch") && (inv.Has("from") || inv.Has("bundle")) {
 		return inv.Usage("--watch goes with neither --from nor --bundle")
 	}
@@ -100,6 +112,10 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 		if _, err := os.Lstat(name); err == nil {
 			return fmt.Errorf("doctor: %w", existsAlready(name)) // before the work, not behind it
 		}
+	}
+	peers, err := across.Ask(ctx, inv, request.config)
+	if err != nil {
+		return fmt.Errorf("doctor: %w", err)
 	}
 	stop := recordMeanwhile(ctx, inv)
 	facts, replayed, err := line.Facts(ctx, inv, request.config)
@@ -115,6 +131,9 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 					"were judged",
 			),
 		)
+	}
+	if peers != nil {
+		return doctorAcross(inv, peers, facts)
 	}
 	if inv.Has("anonymise") {
 		if err := bundle.Hide(facts); err != nil {
@@ -134,6 +153,18 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 	}
 	if err := writeReport(inv, &report); err != nil {
 		return err
+	}
+	return verdictStatus(report.Verdict)
+}
+
+// doctorAcross judges this host and the others together.
+func doctorAcross(inv *grammar.Invocation, peers *across.Peers, facts []doctor.Facts) error {
+	report, err := peers.Report(inv, facts)
+	if err == nil {
+		err = across.Write(inv, doctorText(inv), report)
+	}
+	if err != nil {
+		return fmt.Errorf("doctor: %w", err)
 	}
 	return verdictStatus(report.Verdict)
 }
@@ -193,7 +224,7 @@ func explained(inv *grammar.Invocation) (bool, error) {
 	}
 	switch {
 	case explain && len(args) == 0:
-		rules := rule.All()
+		rules := append(rule.All(), bothends.All()...)
 		if inv.Options.JSON {
 			return true, present.JSON(inv.Stdout, rules, inv.Options.Pretty)
 		}
@@ -202,6 +233,9 @@ func explained(inv *grammar.Invocation) (bool, error) {
 		return explain, nil
 	}
 	cause, ok := rule.Explain(ruleID(args[0]))
+	if both, of := bothends.Explain(rule.ID(args[0])); of {
+		cause, ok = both, true
+	}
 	switch {
 	case !ok && (explain || likeRule(args[0])):
 		return true, inv.Usage(fmt.Sprintf("no rule %s: `doctor explain` lists them", present.Escape(args[0])))

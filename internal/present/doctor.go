@@ -317,6 +317,9 @@ func subjectText(s *doctor.Subject) string {
 	if s.Netns != "" {
 		parts = append(parts, "network namespace "+s.Netns)
 	}
+	if s.Host != "" {
+		parts = append(parts, "host "+s.Host)
+	}
 	return strings.Join(parts, ", ")
 }
 

@@ -1,0 +1,107 @@
+package bothends
+
+import (
+	"fmt"
+
+	"mptcpctl/doctor"
+	"mptcpctl/doctor/rule"
+	"mptcpctl/internal/firewall"
+	"mptcpctl/internal/shell"
+	"mptcpctl/track"
+)
+
+// handshakeThere tells D05, D07 and the firewall apart: why the peer answered the handshake
+// without MPTCP.
+func handshakeThere(s *side, t *target, f *doctor.Finding) bool {
+	if f.Confidence == track.Certain || f.Rule != rule.PeerWithoutMPTCP && f.Rule != rule.ServerUsesTCP {
+		return false
+	}
+	plain, usesTCP := listener(t.PlainListeners, t.at)
+	_, usesMPTCP := listener(t.Listeners, t.at)
+	off := t.Sysctls.Enabled != nil && !*t.Sysctls.Enabled
+	switch {
+	case usesTCP && !usesMPTCP && off:
+		f.Rule, f.Subject.Host = rule.SwitchedOff, t.host
+		f.Title = fmt.Sprintf("connections to %s use plain TCP: net.mptcp.enabled is 0 on %s", t.at, t.host)
+		f.Fix = []string{
+			"on " + t.host + ": sysctl -w net.mptcp.enabled=1",
+			"on " + t.host + ": start " + holder(&plain) + " again; if it still uses TCP: mptcpctl run -- COMMAND",
+		}
+	case usesTCP && !usesMPTCP:
+		f.Rule, f.Subject.Host = rule.ServerUsesTCP, t.host
+		f.Title = fmt.Sprintf("connections to %s use plain TCP: %s on %s opened a TCP socket", t.at, holder(&plain), t.host)
+		f.Fix = []string{"on " + t.host + ": mptcpctl run -- COMMAND   (starts the program with MPTCP sockets)"}
+	case usesMPTCP && !usesTCP:
+		return strippedHandshake(s, t, f)
+	default:
+		return false
+	}
+	f.Evidence = append(f.Evidence, fmt.Sprintf("on %s: a TCP listener at %s, and none of MPTCP", t.host, plain.Local))
+	f.Confidence = track.Certain
+	return true
+}
+
+// strippedHandshake is the case that both programs use MPTCP: it is removed between them.
+func strippedHandshake(s *side, t *target, f *doctor.Finding) bool {
+	f.Rule = rule.ServerUsesTCP
+	f.Evidence = append(f.Evidence, fmt.Sprintf("on %s: an MPTCP listener at %s", t.host, t.at))
+	if t.blame(f, firewall.Capable) {
+		f.Title = fmt.Sprintf("connections to %s use plain TCP: the firewall of %s removes MPTCP", t.at, t.host)
+		return true
+	}
+	f.Title = fmt.Sprintf(
+		"connections to %s use plain TCP, and both programs use MPTCP: it is removed on the way from %s to %s",
+		t.at, s.host, t.host)
+	f.Fix = []string{"report to the operator of this path that TCP option 30 (MP_CAPABLE) is removed"}
+	f.Confidence = s.between(t, f)
+	if t.never("MPCapableSYNRX") {
+		f.Evidence = append(f.Evidence, "on "+t.host+": MPCapableSYNRX is 0: no handshake with MPTCP arrived")
+	} else if f.Confidence == track.Certain && t.end == nil {
+		f.Confidence = track.Likely // others came with MPTCP; the listener may be younger than the connection
+	}
+	return true
+}
+
+// between returns how sure it is that the way is to blame and not one of the hosts: their
+// firewalls must have been seen.
+func (s *side) between(t *target, f *doctor.Finding) track.Confidence {
+	sure := track.Certain
+	for _, one := range []*side{s, t.side} {
+		if one.Firewall == nil {
+			f.Evidence = append(f.Evidence, "the firewall of "+one.host+" was not seen")
+			sure = track.Likely
+		}
+	}
+	return sure
+}
+
+// blame makes the finding one about the firewall of the target, if that surely stops such
+// packets from the connection's host, or takes MPTCP out of them.
+func (t *target) blame(f *doctor.Finding, k firewall.Kind) bool {
+	hits := t.arriving(k)
+	for i := range hits {
+		h := &hits[i]
+		if !h.Sure {
+			continue
+		}
+		f.Subject.Host, f.Confidence = t.host, track.Certain
+		f.Evidence = append(f.Evidence, fmt.Sprintf("the firewall of %s %s %s, in %s", t.host, h.Deed, k.Name(h), h))
+		f.Fix = []string{
+			fmt.Sprintf("on %s: nft -a list chain %s %s %s, and delete that rule", t.host, h.Family, shell.Word(h.Table), shell.Word(h.Chain)),
+		}
+		return true
+	}
+	return false
+}
+
+// arriving tells what the firewall of the target does to packets that come to it.
+func (t *target) arriving(k firewall.Kind) []firewall.Hit {
+	if t.Firewall == nil {
+		return nil
+	}
+	l, _ := t.Network.LinkByName(t.device(t.at.Addr()))
+	p := firewall.Packet{
+		Incoming: true, Device: l.Name, Index: l.Index, Below: t.Network.Members(l.Index), Destination: t.at,
+	}
+	return t.Firewall.Exchange(k, p)
+}

@@ -1,0 +1,2 @@
+// Package across is what `doctor` does with several hosts: the flags of --peer, and the report.
+package across
