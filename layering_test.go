@@ -77,6 +77,7 @@ var imports = map[string][]string{
 		"track",
 		"doctor",
 		"doctor/rule",
+		"hostnet",
 		"internal/firewall",
 		"internal/match",
 		"internal/shell",

@@ -11,6 +11,7 @@ import (
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/match"
 	"mptcpctl/mptcp"
+	"mptcpctl/track"
 )
 
 // Report is the outcome for several hosts. The embedded report is of all of them: its
@@ -150,7 +151,44 @@ func decided(all []*side) (found []doctor.Finding) {
 			found = append(found, s.decide(all, f))
 		}
 	}
-	return withoutTwins(found)
+	return withoutEffects(withoutTwins(found))
+}
+
+// explains tells which findings of one host are but the effect of a certain one of another.
+func explains(id rule.ID) []rule.ID {
+	switch id {
+	case rule.AddressMissing, rule.LinkDown, rule.SilentPath:
+		return []rule.ID{rule.SilentPath}
+	case rule.PeerLimit:
+		return []rule.ID{rule.PeerLimit, rule.NotRetried, rule.SubflowLimit}
+	case rule.AnnouncedWithoutListener, rule.ListenerClosed:
+		return []rule.ID{rule.NotRetried, rule.JoinRefused}
+	case rule.DataChanged:
+		return []rule.ID{rule.OptionStripped}
+	}
+	return nil
+}
+
+// withoutEffects leaves out what is likely on one host because of what is certain on another:
+// where the finding names the cause among others, or its evidence is that of the effect.
+func withoutEffects(found []doctor.Finding) (kept []doctor.Finding) {
+	for i := range found {
+		f := &found[i]
+		cause := slices.IndexFunc(found, func(c doctor.Finding) bool {
+			effect := slices.Contains(explains(c.Rule), f.Rule) &&
+				(f.Confidence < track.Certain || c.Rule == rule.DataChanged)
+			named := slices.Contains(f.Alternatives, c.Rule)
+			if c.Rule == rule.PeerLimit && f.Rule == rule.SubflowLimit && c.Subject.Host != f.Subject.Host {
+				return false // it is about a limit of its own
+			}
+			return c.Confidence == track.Certain && (effect || named) &&
+				(c.Subject.Host != f.Subject.Host || across(&c) && f.Confidence < track.Certain)
+		})
+		if cause < 0 {
+			kept = append(kept, *f)
+		}
+	}
+	return kept
 }
 
 // elsewhere returns a finding of another host in words that are right on the first one.
@@ -224,16 +262,14 @@ type target struct {
 func (s *side) decide(all []*side, f doctor.Finding) doctor.Finding {
 	for i := range s.Connections {
 		c := &s.Connections[i]
-		if c.Side == mptcp.SideServer || !about(&f, c) {
+		if !about(&f, c) && !(f.Subject.Token == 0 && wholeHost(f.Rule)) {
 			continue
 		}
 		t, ok := s.target(all, i, &f)
 		if !ok {
 			continue
 		}
-		for _, judge := range []func(*side, *target, *doctor.Finding) bool{
-			noDaemonThere, limitThere, handshakeThere, forbiddenThere, elsewhereJoined(all), noListenerThere, joinThere,
-		} {
+		for _, judge := range judges(all, c.Side) {
 			if judge(s, t, &f) {
 				f.Alternatives = nil
 				f.Evidence = append(slices.Clip(f.Evidence), bySeveral)
@@ -242,6 +278,30 @@ func (s *side) decide(all []*side, f doctor.Finding) doctor.Finding {
 		}
 	}
 	return f
+}
+
+// judge decides a finding of the side, if the target's facts do.
+type judge func(*side, *target, *doctor.Finding) bool
+
+// judges are those for findings about a connection of which the finder has that side.
+func judges(all []*side, of mptcp.Side) []judge {
+	either := []judge{silentThere, neverHeard, announcedThere}
+	if of == mptcp.SideServer {
+		return either
+	}
+	return append(either,
+		noDaemonThere, limitThere, handshakeThere, forbiddenThere, elsewhereJoined(all), noListenerThere, answersLost,
+		announcedInVain, joinThere)
+}
+
+// wholeHost reports whether findings of the rule are about the settings of a namespace, and
+// judged by whichever connection.
+func wholeHost(id rule.ID) bool {
+	switch id {
+	case rule.AnnouncementTooLong, rule.AnnouncementsNotAccepted, rule.ClientSignals, rule.ReversePathFilter:
+		return true
+	}
+	return false
 }
 
 // about reports whether the finding is about the connection.

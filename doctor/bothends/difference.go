@@ -103,7 +103,8 @@ func halfDead(s, o *side, c *mptcp.Connection, sub *mptcp.Subflow, d *mptcp.Conn
 	f = s.finding(c, HalfDead, doctor.Warn, fmt.Sprintf("%s holds a subflow that %s does not have", s.host, o.host))
 	f.Subject.Endpoint = sub.Local.Addr()
 	f.Evidence = []string{
-		fmt.Sprintf("on %s: %s to %s is %s, the last answer came %s ago", s.host, sub.Local, sub.Remote, sub.State, quiet),
+		fmt.Sprintf("on %s: %s to %s is %s, the last answer came %s ago",
+			s.host, sub.Local, sub.Remote, sub.State, quiet),
 		fmt.Sprintf("on %s: connection %s has no such subflow", o.host, d.Token), bySeveral,
 	}
 	f.Fix = []string{fmt.Sprintf("on %s: mptcpctl connection close-subflow %s %s", s.host, sub.Local, sub.Remote)}
@@ -174,7 +175,8 @@ func (s *side) ended(all []*side, c *mptcp.Connection) (f doctor.Finding, ok boo
 				fmt.Sprintf("something between %s and %s ends the connection, and makes another one", s.host, o.host))
 			f.Evidence = []string{
 				fmt.Sprintf("on %s: connection %s, pair %s", s.host, c.Token, c.Pair),
-				fmt.Sprintf("on %s: connection %s has the same addresses and ports, and pair %s", o.host, d.Token, d.Pair),
+				fmt.Sprintf("on %s: connection %s has the same addresses and ports, and pair %s",
+					o.host, d.Token, d.Pair),
 				bySeveral,
 			}
 			f.Fix = []string{"ask the operator of the path for a transparent proxy"}

@@ -11,6 +11,60 @@ import (
 	"mptcpctl/track"
 )
 
+// answersLost is D29 for certain: joins arrive and are answered, and the reverse path filter
+// of the host that made them drops the answers.
+func answersLost(s *side, t *target, f *doctor.Finding) bool {
+	came, _ := t.total("MPJoinSynRx")
+	dropped, _ := s.TCP.Now.Get("IPReversePathFilter")
+	if f.Rule != rule.ReversePathFilter || f.Confidence == track.Certain || came == 0 || dropped == 0 ||
+		!s.never("MPJoinSynAckRx") {
+		return false
+	}
+	f.Confidence = track.Certain
+	f.Evidence = append(f.Evidence,
+		fmt.Sprintf("on %s: MPJoinSynRx %d: the joins arrive", t.host, came),
+		fmt.Sprintf("on %s: IPReversePathFilter %d, MPJoinSynAckRx 0: the answers are dropped", s.host, dropped))
+	return true
+}
+
+// announcedThere is D17 for certain: the other host announces addresses.
+func announcedThere(_ *side, t *target, f *doctor.Finding) bool {
+	if f.Rule != rule.AnnouncementsNotAccepted || f.Confidence == track.Certain {
+		return false
+	}
+	for _, e := range t.Endpoints {
+		if e.Flags.Has(mptcp.FlagSignal) && t.holds(e.Address) {
+			f.Evidence = append(f.Evidence, fmt.Sprintf("on %s: endpoint %s has the flag signal", t.host, e.Address))
+			f.Confidence = track.Certain
+		}
+	}
+	return f.Confidence == track.Certain
+}
+
+// announcedInVain is D10 for certain: the other host tried the announced address, and nothing
+// answered.
+func announcedInVain(s *side, t *target, f *doctor.Finding) bool {
+	tried, _ := t.total("MPJoinSynTx")
+	if f.Rule != rule.ClientSignals || f.Confidence == track.Certain || tried == 0 || !t.never("MPJoinSynAckRx") ||
+		s.Listeners == nil || len(s.Listeners) > 0 {
+		return false
+	}
+	f.Confidence = track.Certain
+	f.Evidence = append(f.Evidence,
+		fmt.Sprintf("on %s: MPJoinSynTx %d, MPJoinSynAckRx 0: its joins to announced addresses fail", t.host, tried))
+	return true
+}
+
+// neverHeard is D44 for certain: no announcement arrived.
+func neverHeard(_ *side, t *target, f *doctor.Finding) bool {
+	if f.Rule != rule.AnnouncementTooLong || f.Confidence == track.Certain || t.end == nil || !t.never("AddAddr") {
+		return false
+	}
+	f.Confidence = track.Certain
+	f.Evidence = append(f.Evidence, "on "+t.host+": AddAddr is 0: no announcement arrived")
+	return true
+}
+
 // mayBe reports whether the finding is of the rule, or names it as another cause.
 func mayBe(f *doctor.Finding, ids ...rule.ID) bool {
 	return slices.ContainsFunc(ids, func(id rule.ID) bool {
@@ -23,7 +77,8 @@ func noDaemonThere(_ *side, t *target, f *doctor.Finding) bool {
 	if !mayBe(f, rule.PeerWithoutDaemon) || !t.userspace(t.end) || t.Subscribers == nil || *t.Subscribers > 0 {
 		return false
 	}
-	f.Rule, f.Confidence, f.Subject.Host = rule.PeerWithoutDaemon, track.Certain, t.host
+	f.Rule, f.Confidence = rule.PeerWithoutDaemon, track.Certain
+	t.isAt(f)
 	f.Title = t.host + " refuses joins: it selected the userspace path manager, and no daemon listens"
 	f.Evidence = append(f.Evidence, "on "+t.host+": net.mptcp.path_manager is userspace, and nobody listens to events")
 	f.Fix = []string{
@@ -42,7 +97,8 @@ func limitThere(s *side, t *target, f *doctor.Finding) bool {
 	if limits.Subflows < limits.SubflowsMax {
 		return false
 	}
-	f.Rule, f.Confidence, f.Subject.Host = rule.PeerLimit, track.Certain, t.host
+	f.Rule, f.Confidence = rule.PeerLimit, track.Certain
+	t.isAt(f)
 	f.Title = fmt.Sprintf("%s accepts no further subflow of the connection from %s: its limit is %d",
 		t.host, s.host, limits.SubflowsMax)
 	f.Evidence = append(f.Evidence, fmt.Sprintf("on %s: connection %s has %d of %d additional subflows",
@@ -72,7 +128,8 @@ func forbiddenThere(_ *side, t *target, f *doctor.Finding) bool {
 			return false
 		}
 	}
-	f.Confidence, f.Subject.Host = track.Certain, t.host
+	f.Confidence = track.Certain
+	t.isAt(f)
 	f.Title = t.host + " forbids joins to its address and announces no other"
 	f.Evidence = append(f.Evidence,
 		"on "+t.host+": net.mptcp.allow_join_initial_addr_port is 0, and no endpoint has the flag signal")
@@ -96,7 +153,8 @@ func elsewhereJoined(all []*side) func(*side, *target, *doctor.Finding) bool {
 			if third.host == s.host || third.host == t.host || lost == 0 || lost < joins {
 				continue
 			}
-			f.Rule, f.Confidence, f.Subject.Host = rule.LoadBalancer, track.Certain, third.host
+			f.Rule, f.Confidence = rule.LoadBalancer, track.Certain
+			f.Subject = doctor.Subject{Host: third.host, Netns: third.Netns}
 			f.Title = fmt.Sprintf("joins of connections between %s and %s reach %s, which does not know them",
 				s.host, t.host, third.host)
 			f.Evidence = append(f.Evidence,
@@ -114,18 +172,20 @@ func elsewhereJoined(all []*side) func(*side, *target, *doctor.Finding) bool {
 
 // noListenerThere is D08 and D09, for certain: nobody listens where the join goes to.
 func noListenerThere(_ *side, t *target, f *doctor.Finding) bool {
-	refused := mayBe(f, rule.ListenerClosed, rule.AnnouncedWithoutListener)
+	refused := mayBe(f, rule.ListenerClosed, rule.AnnouncedWithoutListener) ||
+		slices.Contains(f.Alternatives, rule.JoinRefused)
 	if !refused || f.Confidence == track.Certain || t.Listeners == nil || !t.holds(t.at.Addr()) {
 		return false
 	}
 	if _, listens := listener(t.Listeners, t.at); listens {
 		return false
 	}
-	f.Rule, f.Confidence, f.Subject.Host = rule.ListenerClosed, track.Certain, t.host
+	f.Rule, f.Confidence, f.Severity = rule.ListenerClosed, track.Certain, doctor.Warn
+	t.isAt(f)
 	f.Title = fmt.Sprintf("%s refuses joins to %s: the program does not listen any more", t.host, t.at)
 	f.Fix = []string{"on " + t.host + ": let the program go on listening, or let it listen on :: or 0.0.0.0"}
 	if plain(t.at.Addr()) != plain(t.c.Remote.Addr()) {
-		f.Rule = rule.AnnouncedWithoutListener
+		f.Rule, f.Severity = rule.AnnouncedWithoutListener, doctor.Fail
 		f.Title = fmt.Sprintf("%s announces %s, and nobody listens there", t.host, t.at)
 		f.Fix = []string{
 			fmt.Sprintf("on %s: let the program listen on every address, or: mptcpctl endpoint delete the one of %s",

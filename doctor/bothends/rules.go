@@ -24,7 +24,8 @@ func All() []rule.Rule {
 		{
 			ID: TerminatedBetween, Family: rule.FamilyPath, Needs: NeedsBoth, Decided: true,
 			Title: "Something between the hosts ends the connection",
-			Meaning: "A transparent proxy takes the connection of the client, and makes another one to the server with the " +
+			Meaning: "A transparent proxy takes the connection of the client, and makes " +
+				"another one to the server with the " +
 				"same addresses. Each end speaks MPTCP with the proxy and not with the other.",
 			Signs:  "The ends have the same addresses and ports, and compute different pairs.",
 			Remedy: "Ask the operator of the path for a transparent proxy, or use another port.",
@@ -32,32 +33,39 @@ func All() []rule.Rule {
 		{
 			ID: FellBackAlone, Family: rule.FamilyPath, Needs: NeedsBoth, Decided: true,
 			Title: "One end fell back, and the other did not notice",
-			Meaning: "One host found data without MPTCP and uses plain TCP from then on. The other goes on with MPTCP until " +
+			Meaning: "One host found data without MPTCP and uses plain TCP from then on. " +
+				"The other goes on with MPTCP until " +
 				"it receives something.",
-			Signs:  "Only one end of the connection has the mark of a fallback.",
-			Remedy: "Report to the operator of the path that TCP option 30 (DSS) is removed in one direction.",
+			Signs: "Only one end of the connection has the mark of a fallback.",
+			Remedy: "Report to the operator of the path that TCP option 30 (DSS) is " +
+				"removed in one direction.",
 		},
 		{
 			ID: HalfDead, Family: rule.FamilyPath, Needs: NeedsBoth, Decided: true,
-			Title:   "A subflow is open at one end only",
-			Meaning: "One host has given the subflow up or lost it, and the message about that did not reach the other.",
-			Signs:   "A subflow has been quiet for seconds and is established at one end; the other end has no such subflow.",
-			Remedy:  "On the host that still has it: mptcpctl connection close-subflow.",
+			Title: "A subflow is open at one end only",
+			Meaning: "One host has given the subflow up or lost it, and the message about " +
+				"that did not reach the other.",
+			Signs: "A subflow has been quiet for seconds and is established at one end; " +
+				"the other end has no such subflow.",
+			Remedy: "On the host that still has it: mptcpctl connection close-subflow.",
 		},
 		{
 			ID: NotArrived, Family: rule.FamilyPath, Needs: NeedsBoth, Decided: true,
 			Title: "Bytes that one end sent did not arrive at the other",
-			Meaning: "The connection is quiet, and the receiver has fewer bytes than the sender sent: a path loses them, or " +
+			Meaning: "The connection is quiet, and the receiver has fewer bytes than the " +
+				"sender sent: a path loses them, or " +
 				"the receiving program does not read and the buffer is full.",
-			Signs:  "Bytes sent and bytes received differ for two seconds in which nothing moved.",
-			Remedy: "See whether the program reads (mptcpctl connection), and whether a subflow is silent.",
+			Signs: "Bytes sent and bytes received differ for two seconds in which nothing moved.",
+			Remedy: "See whether the program reads (mptcpctl connection), and whether a " +
+				"subflow is silent.",
 		},
 		{
 			ID: ClocksDiffer, Family: rule.FamilyTool, Needs: NeedsBoth, Decided: true,
 			Title:   "The clocks of the hosts differ",
 			Meaning: "The times of events on the two hosts cannot be compared as they are.",
-			Signs:   "The difference is larger than the error of the measurement, which is half of the time of an answer.",
-			Remedy:  "Let one time service set both clocks.",
+			Signs: "The difference is larger than the error of the measurement, which is " +
+				"half of the time of an answer.",
+			Remedy: "Let one time service set both clocks.",
 		},
 	}
 }

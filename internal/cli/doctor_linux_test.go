@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"mptcpctl/doctor"
+	"mptcpctl/doctor/bothends"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/await"
 	"mptcpctl/internal/bundle"
@@ -212,7 +213,7 @@ func TestDoctorExplains(t *testing.T) {
 	if number, _, code := ranHere(t, "doctor", "17"); number != out || code != 0 {
 		t.Errorf("exit %d: %s", code, number)
 	}
-	if out, _, code := ranHere(t, "doctor", "explain"); strings.Count(out, "\n") != len(rule.All()) || code != 0 {
+	if out, _, code := ranHere(t, "doctor", "explain"); strings.Count(out, "\n") != len(rule.All())+len(bothends.All()) || code != 0 {
 		t.Errorf("exit %d: %s", code, out)
 	}
 	if out, _, code := ranHere(t, "-j", "doctor", "D17"); !strings.HasPrefix(

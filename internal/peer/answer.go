@@ -3,6 +3,7 @@ package peer
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -20,7 +21,7 @@ func Answer(to io.Writer, from io.Reader, gather func() ([]doctor.Facts, error))
 	if err := writeClock(to); err != nil {
 		return err
 	}
-	if _, err := bufio.NewReader(from).ReadSlice('\n'); err != nil && err != io.EOF { //nolint:errorlint // as documented
+	if _, err := bufio.NewReader(from).ReadSlice('\n'); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	if err := writeClock(to); err != nil {

@@ -98,7 +98,8 @@ func (r *remote) ask(ctx context.Context, c *Config, ready func()) (h bothends.H
 	case err == nil && c.Warn != nil && noise.text() != "":
 		c.Warn(&Error{r.where, errors.New(noise.text())})
 	case err != nil && errors.As(ended, &status) && status.ExitCode() == otherMachine:
-		err = fmt.Errorf("its processor is %s: bring the file mptcpctl of that architecture there, and leave out --copy",
+		err = fmt.Errorf(
+			"its processor is %s: bring the file mptcpctl of that architecture there, and leave out --copy",
 			cmp.Or(noise.text(), "another one"))
 	case err != nil && noise.text() != "":
 		err = fmt.Errorf("%w: %s", err, noise.text())
@@ -167,8 +168,8 @@ func (r *remote) script(c *Config) (script string, program []byte, err error) {
 	}
 	// The file has no name any more when the program begins, so that nothing is left of it
 	// however that ends.
-	return "case $(uname -m) in " + machines() + ") ;; *) uname -m >&2; exit " + strconv.Itoa(otherMachine) + ";; esac; " +
-		"f=$(mktemp) && trap 'rm -f \"$f\"' EXIT HUP INT TERM && head -c " + strconv.Itoa(len(program)) +
+	return "case $(uname -m) in " + machines() + ") ;; *) uname -m >&2; exit " + strconv.Itoa(otherMachine) +
+		";; esac; f=$(mktemp) && trap 'rm -f \"$f\"' EXIT HUP INT TERM && head -c " + strconv.Itoa(len(program)) +
 		" >\"$f\" && chmod 700 \"$f\" && exec 9<\"$f\" && rm -f \"$f\" && exec /proc/self/fd/9 " + run, program, nil
 }
 

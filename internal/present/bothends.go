@@ -19,7 +19,8 @@ func (t *DoctorText) BothEnds(w io.Writer, r *bothends.Report) error {
 	for i := range r.Hosts {
 		h := &r.Hosts[i]
 		b = append(append(b, "  "...), Escape(h.Name)...)
-		b = fmt.Appendf(b, ": %s, %s, %d without the other end; ", h.Verdict, Count(h.Connections, "connection"), h.Unmatched)
+		b = fmt.Appendf(b, ": %s, %s, %d without the other end; ", h.Verdict, Count(h.Connections, "connection"),
+			h.Unmatched)
 		switch {
 		case h.AheadMS != nil:
 			b = fmt.Appendf(b, "clock %+.1f ms, within %.1f ms\n", *h.AheadMS, *h.WithinMS)

@@ -20,13 +20,14 @@ func Flags() []grammar.Flag {
 	return []grammar.Flag{
 		{
 			Name: "peer", Value: grammar.File, Metavar: "PEER",
-			Summary: "judge another host as well, and both together: a bundle or a recording taken there, or " +
-				"ssh:[USER@]HOST[:PORT]; may be given several times",
+			Summary: "judge another host as well, and both together: a bundle or a recording taken " +
+				"there, or ssh:[USER@]HOST[:PORT]; may be given several times",
 		},
 		{Name: "copy", Summary: "bring this program along to a PEER of ssh, and leave nothing of it there"},
 		{
 			Name: "facts", Value: grammar.Word, Metavar: "clock", Choices: []string{"clock"}, Optional: true,
-			Summary: "print the facts as JSON instead of judging them; with =clock as another host asks for them by ssh",
+			Summary: "print the facts as JSON instead of judging them; with =clock as another host asks for them " +
+				"by ssh",
 		},
 	}
 }
