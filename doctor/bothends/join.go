@@ -219,7 +219,7 @@ func joinThere(s *side, t *target, f *doctor.Finding) bool {
 		rule.JoinUnanswered: "is lost", rule.JoinRefused: "is refused", rule.JoinStripped: "loses MPTCP",
 	}[f.Rule]
 	f.Title = fmt.Sprintf("the join from %s to %s %s on the way: it does not reach %s", t.local, t.at, deed, t.host)
-	f.Fix = []string{fmt.Sprintf("report to the operator of the path from %s to %s that SYN packets with TCP option 30 "+
-		"(MP_JOIN) do not pass unchanged", t.local, t.at.Addr())}
+	f.Fix = []string{fmt.Sprintf("report to the operator of the path from %s to %s that SYN packets with TCP option "+
+		"30 (MP_JOIN) do not pass unchanged", t.local, t.at.Addr())}
 	return true
 }
