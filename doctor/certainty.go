@@ -75,7 +75,7 @@ func (f *Finding) touches(other *Finding) bool {
 		return false
 	}
 	for t := range f.tokens {
-		if other.concerns(t) {
+		if other.Concerns(t) {
 			return true
 		}
 	}
