@@ -270,14 +270,34 @@ func (s *side) decide(all []*side, f doctor.Finding) doctor.Finding {
 			continue
 		}
 		for _, judge := range judges(all, c.Side) {
+			before := f
+			f.Evidence = slices.Clip(f.Evidence)
 			if judge(s, t, &f) {
-				f.Alternatives = nil
-				f.Evidence = append(slices.Clip(f.Evidence), bySeveral)
+				excludes(&f, &before)
+				f.Alternatives, f.Evidence = nil, append(f.Evidence, bySeveral)
 				return f
 			}
 		}
 	}
 	return f
+}
+
+// excludes says what a decided finding excludes: what was named before, by the facts that were
+// added. Certain is what all else is excluded for.
+func excludes(f, before *doctor.Finding) {
+	if f.Excluded = nil; f.Confidence < track.Certain {
+		return
+	}
+	var others []rule.ID
+	for _, id := range append([]rule.ID{before.Rule}, before.Alternatives...) {
+		if id != f.Rule && !slices.Contains(others, id) {
+			others = append(others, id)
+		}
+	}
+	slices.Sort(others)
+	for _, fact := range f.Evidence[min(len(before.Evidence), len(f.Evidence)):] {
+		f.Excluded = append(f.Excluded, doctor.Exclusion{Fact: fact, Rules: others})
+	}
 }
 
 // judge decides a finding of the side, if the target's facts do.

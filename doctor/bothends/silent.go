@@ -24,7 +24,8 @@ func silentThere(s *side, t *target, f *doctor.Finding) bool {
 		}
 		way := &target{side: t.side, c: t.c, end: t.end, at: there.Local, local: there.Remote.Addr()}
 		if way.blame(f, firewall.Data) {
-			f.Title = fmt.Sprintf("the firewall of %s stops the subflow from %s to %s", t.host, here.Local.Addr(), there.Local)
+			f.Title = fmt.Sprintf("the firewall of %s stops the subflow from %s to %s",
+				t.host, here.Local.Addr(), there.Local)
 			return true
 		}
 		if !t.linkUp(there) || !s.linkUp(here) {
