@@ -131,7 +131,9 @@ func (m *Meter) draw(by By) *Map {
 	for i := range m.failures {
 		d.addFailure(&m.failures[i])
 	}
-	v := &Map{Time: now.at.UTC(), Window: seconds, By: by}
+	v := &Map{
+		Time: now.at.UTC(), Window: seconds, By: by, Devices: []Place{}, Peers: []Peer{}, Limits: []Limit{},
+	}
 	places := d.places(v, m, seconds)
 	peers := d.ranked(v)
 	d.finish(v, places, peers, seconds)

@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -240,5 +241,16 @@ func TestMapShowsTheNewestState(t *testing.T) {
 	}
 	if v := m.Map(ByAddress); len(v.Peers) != 2 || v.Window != 0 {
 		t.Errorf("%+v", v)
+	}
+}
+
+// TestMapOfNothing: where there is neither a device nor a connection, lists are empty, and not
+// null, which readers of JSON trip over.
+func TestMapOfNothing(t *testing.T) {
+	m := New()
+	m.Add(start, start, track.NewState(start, nil))
+	b, err := json.Marshal(m.Map(ByAddress))
+	if err != nil || bytes.Contains(b, []byte("null")) {
+		t.Errorf("%s %v", b, err)
 	}
 }

@@ -9,14 +9,23 @@ import { words } from './events.js';
 import { continued, lanes, stateAt } from './lanes.js';
 import { color, drawLanes, drawRTT, drawThroughput } from './plots.js';
 import { finding, ranked, report } from './verdict.js';
-import { joined, rates } from './samples.js';
+import { joined, rates, seen } from './samples.js';
 
 const COLUMNS = ['', 'State', 'Local', 'Remote', 'Ids', 'Device', 'RTT', 'Sent', 'Received', 'Share'];
 const HINT =
   'Live. Point at a plot, or press the arrow keys in one, to read values. Drag to move, + and - to zoom.';
 
-// whole returns the lanes of an answer with what earlier runs of the server told.
-const whole = (details) => continued(details.told, lanes(details.story));
+// whole returns the lanes of an answer with what earlier runs of the server told. No event
+// tells when a subflow began that is older than the server: then it is at least as old as its
+// first sample.
+function whole(details) {
+  const model = continued(details.told, lanes(details.story));
+  for (const lane of model.lanes) {
+    const [first] = lane.segments;
+    if (first) first.from = Math.min(first.from, seen(details.samples, lane.name));
+  }
+  return model;
+}
 
 // merge adds an answer to what earlier ones said: samples come in parts, and a server
 // that was started again knows nothing of what the one before it saw.
@@ -106,7 +115,7 @@ function frame(main, token, actions) {
   const head = h(
     'tr',
     {},
-    COLUMNS.map((n) => h('th', { scope: 'col' }, n)),
+    COLUMNS.map((n, i) => h('th', { scope: 'col', class: i > 5 && 'num' }, n)),
   );
   main.append(
     h(

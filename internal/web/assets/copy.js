@@ -14,6 +14,12 @@ async function toClipboard(text, element) {
   return undefined;
 }
 
+const PROGRAMS =
+  /^(sudo )?(mptcpctl|ip|sysctl|nft|iptables|ip6tables|tc|ss|systemctl|nmcli|modprobe|echo|sh) /;
+
+// step returns one thing to do: a command with its button, or words.
+export const step = (text) => (PROGRAMS.test(text) ? command(text) : h('p', {}, text));
+
 // command returns a line to type with a button that copies it.
 export function command(text) {
   const code = h('code', {}, text);

@@ -11,6 +11,12 @@ export function joined(before, answer) {
   return { subflows, points: [...before.points.slice(-900), ...points] };
 }
 
+// seen returns when a subflow was first sampled, Infinity where it never was.
+export function seen(samples, name) {
+  const n = samples.subflows.findIndex((f) => `${f.local} ${f.remote}` === name);
+  return samples.points.find((p) => p.f.some((f) => f.s === n))?.t ?? Infinity;
+}
+
 const APART = 1900; // milliseconds
 
 // rates returns the bytes a second of each subflow. The kernel's figures are read about once

@@ -1,7 +1,7 @@
 // What doctor finds, beside what it is about: the verdict, findings with their reasons and
 // commands. Explanations that need no action come last and are folded.
 import { get } from './api.js';
-import { command } from './copy.js';
+import { step } from './copy.js';
 import { h, hash } from './dom.js';
 
 const WEIGHT = { fail: 0, warn: 1, info: 2 };
@@ -70,7 +70,7 @@ export function finding(f, { folded = false } = {}) {
     h('p', { class: 'faint' }, `${f.severity}, ${f.confidence}`, about ? ', about ' : null, about),
     evidence(f),
     excluded(f),
-    (f.fix || []).map(command),
+    (f.fix || []).map(step),
   ];
   const title = `${f.rule} ${f.title}`;
   if (folded) return h('details', { class: 'finding ' + f.severity }, h('summary', {}, title), body);
@@ -87,7 +87,7 @@ export function short(f) {
     { class: 'finding ' + f.severity },
     h('p', {}, h('strong', {}, `${f.rule} ${f.title}`), about ? ' – ' : null, about),
     first ? h('p', { class: 'faint clip' }, first) : null,
-    fix ? command(fix) : null,
+    fix ? step(fix) : null,
   );
 }
 
