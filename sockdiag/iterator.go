@@ -29,7 +29,8 @@ const (
 	recordRetransmits = 88
 	recordNow         = 96 // u32, ticks of the kernel's clock
 	recordAck         = 100
-	recordContext     = 104
+	recordUnacked     = 104 // u32, and as many bytes of padding
+	recordContext     = 112
 
 	// mostContext is the longest part of the context that is read.
 	mostContext = 192
@@ -62,7 +63,7 @@ type subflowLayout struct {
 	remote4, remotePort, family, state, device, remote6, local6 uint32
 	ulpData, backoff                                            uint32
 	isMPTCP, rtt, rttVar, cwnd                                  uint32
-	sent, received, retransmitted, acknowledged                 uint32
+	sent, received, retransmitted, acknowledged, unacked        uint32
 
 	// Members of struct mptcp_subflow_context, to which ulpData points.
 	token, localID, remoteID uint32
@@ -84,6 +85,7 @@ func subflowLayouts() []bpf.Layout {
 		{Kind: bpf.KindStruct, Name: "inet_connection_sock", Members: []string{"icsk_ulp_data", "icsk_backoff"}},
 		{Kind: bpf.KindStruct, Name: "tcp_sock", Members: []string{
 			"is_mptcp", "srtt_us", "mdev_us", "snd_cwnd", "bytes_sent", "bytes_received", "bytes_retrans", "rcv_tstamp",
+			"packets_out",
 		}},
 		{Kind: bpf.KindStruct, Name: "mptcp_subflow_context", Deep: true, Members: slices.Concat(
 			[]string{"token", "local_id", "remote_id"}, flags[:],
@@ -111,7 +113,7 @@ func newSubflowLayout(all []bpf.Layout, tick time.Duration) (*subflowLayout, err
 		sent: tcp.Offset(
 			"bytes_sent",
 		), received: tcp.Offset("bytes_received"), retransmitted: tcp.Offset("bytes_retrans"),
-		acknowledged: tcp.Offset("rcv_tstamp"),
+		acknowledged: tcp.Offset("rcv_tstamp"), unacked: tcp.Offset("packets_out"),
 		token: context.Offset(
 			"token",
 		), localID: context.Offset("local_id"), remoteID: context.Offset("remote_id"),
@@ -193,6 +195,8 @@ func (l *subflowLayout) code() []byte {
 	field(bpf.Read8, bpf.Write8, l.received, recordReceived)
 	field(bpf.Read8, bpf.Write8, l.retransmitted, recordRetransmits)
 	field(bpf.Read4, bpf.Write4, l.acknowledged, recordAck)
+	p.Op(bpf.Read4, 2, 7, int16(l.unacked), 0)
+	p.Op(bpf.Write8, 10, 2, record+recordUnacked, 0) // with the padding
 	p.Op(bpf.Call, 0, 0, 0, bpf.Jiffies)
 	p.Op(bpf.Write4, 10, 0, record+recordNow, 0)
 	p.Op(bpf.Copy, 1, 6, 0, 0)
@@ -231,6 +235,7 @@ func (l *subflowLayout) decode(b []byte, s *Subflow) (key uint64) {
 	}
 	s.TCP.RTTMicros, s.TCP.RTTVarMicros = ne.Uint32(b[recordRTT:])>>3, ne.Uint32(b[recordRTTVar:])>>2
 	s.TCP.Cwnd, s.TCP.Backoff = ne.Uint32(b[recordCwnd:]), b[recordBackoff]
+	s.TCP.Unacked = ne.Uint32(b[recordUnacked:])
 	s.TCP.BytesSent, s.TCP.BytesReceived = ne.Uint64(b[recordSent:]), ne.Uint64(b[recordReceived:])
 	s.TCP.BytesRetransmitted = ne.Uint64(b[recordRetransmits:])
 	ticks := ne.Uint32(b[recordNow:]) - ne.Uint32(b[recordAck:])

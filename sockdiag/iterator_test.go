@@ -60,6 +60,7 @@ func brief(s Subflow) Subflow {
 			Flags: s.MPTCP.Flags},
 		TCP: TCPInfo{
 			RTTMicros: s.TCP.RTTMicros, RTTVarMicros: s.TCP.RTTVarMicros, Cwnd: s.TCP.Cwnd, Backoff: s.TCP.Backoff,
+			Unacked:            s.TCP.Unacked,
 			BytesSent:          s.TCP.BytesSent,
 			BytesReceived:      s.TCP.BytesReceived,
 			BytesRetransmitted: s.TCP.BytesRetransmitted,
@@ -236,7 +237,7 @@ func TestIteratorRecords(t *testing.T) {
 			RTTVarMicros: rapid.Uint32Range(0, 1<<30-1).Draw(t, "rttvar"),
 			Cwnd:         rapid.Uint32().Draw(t, "cwnd"), Backoff: rapid.Byte().Draw(t, "backoff"),
 			BytesSent: rapid.Uint64().Draw(t, "sent"), BytesReceived: rapid.Uint64().Draw(t, "received"),
-			BytesRetransmitted: rapid.Uint64().Draw(t, "again"),
+			BytesRetransmitted: rapid.Uint64().Draw(t, "again"), Unacked: rapid.Uint32().Draw(t, "unacked"),
 		}
 		ports := [2]uint16{rapid.Uint16().Draw(t, "port"), rapid.Uint16().Draw(t, "port of the peer")}
 		ne := binary.LittleEndian
@@ -274,6 +275,7 @@ func TestIteratorRecords(t *testing.T) {
 		ne.PutUint64(b[recordSent:], want.TCP.BytesSent)
 		ne.PutUint64(b[recordReceived:], want.TCP.BytesReceived)
 		ne.PutUint64(b[recordRetransmits:], want.TCP.BytesRetransmitted)
+		ne.PutUint32(b[recordUnacked:], want.TCP.Unacked)
 		now, ticks := rapid.Uint32().Draw(t, "now"), rapid.Uint32().Draw(t, "ticks")
 		ne.PutUint32(b[recordNow:], now)
 		ne.PutUint32(b[recordAck:], now-ticks) // the clock wraps around

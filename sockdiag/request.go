@@ -43,8 +43,8 @@ type Request struct {
 
 	// Brief asks Subflows only for what a list without details shows: Family, State, Local,
 	// Remote, Mapped and IfIndex; TokenLocal, the ids and Flags; of TCP RTTMicros,
-	// RTTVarMicros, Cwnd, Backoff, LastAckRecvMS, and the bytes sent, received and
-	// retransmitted. Other fields may be zero.
+	// RTTVarMicros, Cwnd, Backoff, Unacked, LastAckRecvMS, and the bytes sent, received
+	// and retransmitted. Other fields may be zero.
 	Brief bool
 	// Expected is about how many subflows there are. With Brief, none of the conditions
 	// above and no tap, a BPF program reads many subflows for a third of the cost of a dump,
