@@ -15,16 +15,8 @@ import (
 	"mptcpctl/track"
 )
 
-// A subflow is silent when its timer has backed off that often without an answer
-// for that long. Less is seen on any lossy path. Where packets still come in, each
-// of them counts as an acknowledgement of what came before: then only the timer
-// tells, and it has to have backed off once more.
-const (
-	silentBackoff = 2
-	oneWayBackoff = 3
-	deadBackoff   = 4
-	silentMS      = 1000
-)
+// deadBackoff is how often the timer of a silent subflow has backed off before it is a failure.
+const deadBackoff = 4
 
 // silent is D43: the socket says established, and nothing gets through.
 func silent(v *view) []Finding {
@@ -118,10 +110,9 @@ func (v *view) silence(s *mptcp.Subflow) (string, track.Confidence, Severity) {
 		severity = Fail
 	}
 	switch {
-	case s.AnswersProbes():
-	case s.Backoff >= silentBackoff && s.LastAckMS >= silentMS:
+	case track.Unanswered(s):
 		return "no acknowledgement arrives", track.Likely, severity
-	case s.Backoff >= oneWayBackoff && s.Unacked > 0:
+	case track.OneWay(s):
 		return "packets arrive, but sent data is not acknowledged", track.Likely, severity
 	}
 	return "", track.ConfidenceNone, Info

@@ -27,3 +27,10 @@ const (
 
 // Join makes the connections with their subflows of a snapshot: see [dump.Join].
 func Join(s Snapshot) []mptcp.Connection { return dump.Join(s) }
+
+// Unanswered and OneWay report whether nothing gets through a subflow, as the tracker and
+// doctor both have it: see [dump.Unanswered] and [dump.OneWay].
+func Unanswered(s *mptcp.Subflow) bool { return dump.Unanswered(s) }
+
+// OneWay is described with [Unanswered].
+func OneWay(s *mptcp.Subflow) bool { return dump.OneWay(s) }

@@ -6,9 +6,26 @@ import (
 	"mptcpctl/mptcp"
 )
 
-// silentAfterMS is how old the last acknowledgement of a subflow must be, while
-// the retransmission timer backs off, before nothing seems to get through.
-const silentAfterMS = 1000
+// Nothing seems to get through a subflow when its timer has backed off that often without
+// an acknowledgement for that long. Less is seen on any lossy path, also after a rest: of
+// one packet and what was sent again both were lost. Where packets still come in, each of
+// them counts as an acknowledgement of what came before: then only the timer tells, and it
+// has to have backed off once more.
+const (
+	silentBackoff = 2
+	oneWayBackoff = 3
+	silentAfterMS = 1000
+)
+
+// Unanswered reports whether no acknowledgement comes for what the subflow sends.
+func Unanswered(s *mptcp.Subflow) bool {
+	return s.Backoff >= silentBackoff && s.LastAckMS >= silentAfterMS && !s.AnswersProbes()
+}
+
+// OneWay reports whether packets come in, and what the subflow sends is not acknowledged.
+func OneWay(s *mptcp.Subflow) bool {
+	return s.Backoff >= oneWayBackoff && s.Unacked > 0 && !Unanswered(s) && !s.AnswersProbes()
+}
 
 // Silence returns why nothing gets through an established subflow, with one line
 // for each reason, and how sure that is; nothing where it looks alive. A link that
@@ -38,8 +55,12 @@ func (f *Facts) Silence(sub *mptcp.Subflow) (evidence []string, sure Confidence)
 			say(Likely, "%s", why)
 		}
 	}
-	if sub.Backoff > 0 && sub.LastAckMS >= silentAfterMS && !sub.AnswersProbes() {
+	switch {
+	case Unanswered(sub):
 		say(Likely, "no acknowledgement for %d ms, retransmission timeout doubled %d times", sub.LastAckMS, sub.Backoff)
+	case OneWay(sub):
+		say(Likely, "packets arrive, but sent data is not acknowledged, retransmission timeout doubled %d times",
+			sub.Backoff)
 	}
 	return evidence, sure
 }
