@@ -132,7 +132,8 @@ func alternatives(e *ledger.Entry, but rule.ID) []rule.ID {
 func givenUp(v *view) []Finding {
 	var g group
 	for _, w := range v.wants() {
-		if v.supposed || !w.unused() || !w.Stuck() || w.SharesLink || !v.works(*w.e) ||
+		forbidden := w.Certain() && w.May(ledger.PeerForbids)
+		if v.supposed || !w.unused() || !w.Stuck() || w.SharesLink || !v.works(*w.e) || forbidden && v.follows(w.c) ||
 			w.May(ledger.NotLookedAgain) && !v.settled(w.c) || v.toldByEvents(w.c, w.e.Address, w.c.Remote) {
 			continue
 		}

@@ -21,7 +21,7 @@ func judges() []judge {
 		useless, meshAlone, ownAddress, notHere, linkDown, otherFamily, unheard, clientSignals, arrivals, departures,
 		droppedAnnouncement,
 		badRoutes, markedRules, reverseFilterHere,
-		failedJoins, hangingJoins, backConnects, forbiddenAddress, givenUp, unusedAnnouncements, abandoned,
+		failedJoins, hangingJoins, backConnects, givenUp, unusedAnnouncements, abandoned,
 		fallbacks, blackhole, orphans, silent, unanswered, carriesNothing, damaged, strippedData,
 		foreignJoins, lostEvents, oldIPRoute2,
 	}

@@ -36,7 +36,7 @@ func TestEffectsAreNotFindings(t *testing.T) {
 		"limit 0 and announced": {func(f *Facts) {
 			untried(f)
 			f.Limits.Subflows = 0
-			listening(f, created(), event(mptcp.EventAnnounced, 0))
+			listening(f, created(), announcement())
 		}, "D15/fail/certain D17/warn/certain"},
 	} {
 		t.Run(name, func(t *testing.T) {

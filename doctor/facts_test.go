@@ -232,6 +232,13 @@ func event(typ mptcp.EventType, after time.Duration) mptcp.Event {
 	}
 }
 
+// announcement is the event of an address that the peer announced.
+func announcement() mptcp.Event {
+	ev := event(mptcp.EventAnnounced, 0)
+	ev.RemoteID, ev.Destination = 4, netip.MustParseAddr("203.0.113.77")
+	return ev
+}
+
 func created() mptcp.Event {
 	ev := event(mptcp.EventCreated, 0)
 	ev.Source, ev.LocalID = ethIP, 0

@@ -350,40 +350,6 @@ func (v *view) countedBackConnect() []Finding {
 	return nil
 }
 
-// forbiddenAddress is D25: the peer forbids joins to the address that the
-// connection goes to, and announced no other.
-func forbiddenAddress(v *view) []Finding {
-	if len(v.makers) == 0 {
-		return nil
-	}
-	var g group
-	for _, c := range v.clients {
-		if c.SubflowsUp() > 1 {
-			continue
-		}
-		denied, announced := false, false
-		for _, ev := range v.events[c.Token] {
-			denied = denied || ev.DenyJoinID0()
-			announced = announced || ev.Type == mptcp.EventAnnounced
-		}
-		if !denied || announced {
-			continue
-		}
-		g.add(c.Remote.String(), c, func() Finding {
-			return Finding{
-				Rule: rule.JoinsForbidden, Severity: Warn, Confidence: track.Certain,
-				Title:    fmt.Sprintf("%s forbids joins to its address and announces no other", c.Remote),
-				Subject:  Subject{Remote: c.Remote},
-				Evidence: []string{fmt.Sprintf("connection %s: deny_join_id0, no ANNOUNCED", c.Token)},
-				Fix:      forbiddenFix(),
-				Excluded: excluding("the peer said so in its handshake: the kernel sends no join to that address",
-					rule.JoinUnanswered, rule.JoinRefused, rule.JoinStripped, rule.PeerLimit),
-			}
-		})
-	}
-	return g.list
-}
-
 // peerLimitFix raises the peer's limit to what this host's connections may have.
 func (v *view) peerLimitFix() []string {
 	wanted := 2

@@ -173,18 +173,14 @@ func announcedInVain(v *view) []Finding {
 	}
 	var g group
 	for _, c := range v.clients {
-		var address string
-		for _, ev := range v.events[c.Token] {
-			if remote, ok := ev.Remote(); ok && ev.Type == mptcp.EventAnnounced {
-				address = remote.String()
+		for entry := range v.ledger().Connection(c.Token) {
+			if entry.Kind == ledger.Follow && entry.Certain() && entry.May(ledger.NothingAccepted) {
+				g.add(c.Remote.Addr().String(), c, func() Finding {
+					return v.inVain(c, track.Certain, entry.Evidence[0])
+				})
+				break
 			}
 		}
-		if address == "" || c.Limits.AddAddrAccepted > 0 {
-			continue
-		}
-		g.add(c.Remote.Addr().String(), c, func() Finding {
-			return v.inVain(c, track.Certain, fmt.Sprintf("connection %s: ANNOUNCED %s", c.Token, address))
-		})
 	}
 	if g.list != nil || v.total("MPJoinSynTx") > 0 || v.total("AddAddr") == 0 || v.allWatched() {
 		return g.list

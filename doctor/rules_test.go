@@ -283,10 +283,10 @@ func limitCases() []ruleCase {
 		},
 		{
 			"D17", "event", Warn, track.Certain,
-			plainly(func(f *Facts) { listening(f, created(), event(mptcp.EventAnnounced, 0)) }),
+			plainly(func(f *Facts) { listening(f, created(), announcement()) }),
 			plainly(func(f *Facts) {
-				listening(f, created(), event(mptcp.EventAnnounced, 0))
-				f.Limits.AddAddrAccepted = 1
+				listening(f, created(), announcement())
+				f.Limits.AddAddrAccepted, f.Connections[0].Limits.AddAddrAcceptedMax = 1, 1
 			}),
 		},
 		{
@@ -436,9 +436,7 @@ func endpointCases() []ruleCase {
 			plainly(func(f *Facts) {
 				alone(f)
 				f.Endpoints[0].Flags = mptcp.FlagFullmesh
-				announced := event(mptcp.EventAnnounced, 0)
-				announced.RemoteID, announced.Destination = 4, netip.MustParseAddr("203.0.113.77")
-				listening(f, created(), announced)
+				listening(f, created(), announcement())
 				f.Limits.AddAddrAccepted, f.Connections[0].Limits.AddAddrAcceptedMax = 2, 2
 			}),
 		},
