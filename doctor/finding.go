@@ -1,8 +1,10 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"mptcpctl/doctor/rule"
@@ -156,4 +158,13 @@ type Past struct {
 	Finding Finding   `json:"finding"`
 	First   time.Time `json:"first"` // when it was found first
 	Last    time.Time `json:"last"`  // and last
+}
+
+// Add adds findings of rules that are not among those of Diagnose. The worst of all come first.
+func (r *Report) Add(found []Finding) {
+	r.Findings = append(r.Findings, found...)
+	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return cmp.Compare(b.Severity, a.Severity) })
+	for i := range found {
+		r.Verdict = r.Verdict.Worse(verdictOf(found[i].Severity))
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 
-	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/grammar"
 )
 
@@ -95,7 +94,7 @@ func wordsBehind(command string) []grammar.Candidate {
 	default:
 		return nil
 	}
-	for _, r := range rule.All() {
+	for _, r := range allRules() {
 		words = append(words, grammar.Candidate{Word: string(r.ID), Summary: r.Title})
 	}
 	return words

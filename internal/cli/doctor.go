@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"mptcpctl/doctor"
-	"mptcpctl/doctor/bothends"
 	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/bundle"
 	"mptcpctl/internal/cli/across"
@@ -51,6 +50,7 @@ func (a *app) doctorCommand() grammar.Command {
 				Summary: "also write facts, findings and a recording into one file (tar.gz) that you can send to " +
 					"others",
 			},
+			line.LookFlag(),
 			{Name: "force", Letter: 'f', Summary: "overwrite a file of --bundle that exists"},
 			{
 				Name:    "from",
@@ -76,6 +76,7 @@ func (a *app) doctorCommand() grammar.Command {
 			{Line: "doctor --watch 10s", Meaning: "check every ten seconds, and print changes"},
 			{Line: "doctor --bundle report.tgz --anonymise", Meaning: "a file that you can send to others"},
 			{Line: "doctor --peer ssh:server.example", Meaning: "both ends: what one host alone cannot tell"},
+			{Line: "doctor --look 3s dst 192.0.2.1", Meaning: "also what limits the rate of these connections"},
 			{Line: "doctor D17", Meaning: "explain a rule"},
 		},
 		Run: a.doctor,
@@ -102,8 +103,11 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 		}
 		return nil
 	}
-	if inv.Has("watch") && (inv.Has("from") || inv.Has("bundle")) {
-		return inv.Usage("--watch goes with neither --from nor --bundle")
+	if inv.Has("watch") && (inv.Has("from") || inv.Has("bundle") || inv.Has("look")) {
+		return inv.Usage("--watch goes with none of --from, --bundle and --look")
+	}
+	if _, err := line.LookTime(inv); err != nil {
+		return err // before the work, not behind it
 	}
 	if inv.Has("watch") {
 		return watchDoctor(ctx, inv, request)
@@ -141,6 +145,9 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 		}
 	}
 	report := doctor.DiagnoseAll(facts)
+	if err := addRates(ctx, inv, facts, &report); err != nil {
+		return fmt.Errorf("doctor: %w", err)
+	}
 	if replayed != nil && !inv.Has("anonymise") {
 		if report.Earlier, err = earlier(ctx, replayed, request, &report); err != nil {
 			return fmt.Errorf("doctor: %w", err)
@@ -224,7 +231,7 @@ func explained(inv *grammar.Invocation) (bool, error) {
 	}
 	switch {
 	case explain && len(args) == 0:
-		rules := append(rule.All(), bothends.All()...)
+		rules := allRules()
 		if inv.Options.JSON {
 			return true, present.JSON(inv.Stdout, rules, inv.Options.Pretty)
 		}
@@ -232,10 +239,7 @@ func explained(inv *grammar.Invocation) (bool, error) {
 	case len(args) != 1 || inv.Has("watch"): // a number behind that is a time
 		return explain, nil
 	}
-	cause, ok := rule.Explain(ruleID(args[0]))
-	if both, of := bothends.Explain(rule.ID(args[0])); of {
-		cause, ok = both, true
-	}
+	cause, ok := ruleOf(ruleID(args[0]))
 	switch {
 	case !ok && (explain || likeRule(args[0])):
 		return true, inv.Usage(fmt.Sprintf("no rule %s: `doctor explain` lists them", present.Escape(args[0])))
@@ -247,19 +251,23 @@ func explained(inv *grammar.Invocation) (bool, error) {
 	return true, doctorText(inv).DoctorRule(inv.Stdout, &cause)
 }
 
-// ruleID returns the id that a word stands for: d5 is D05, and so is 5, for a filter
-// cannot begin with a number.
+// ruleID returns the id that a word stands for: d5 is D05, s5 is S05, and 5 is D05, for a
+// filter cannot begin with a number.
 func ruleID(word string) rule.ID {
-	if n, err := strconv.ParseUint(strings.TrimLeft(word, "Dd"), 10, 8); err == nil && likeRule(word) {
-		return rule.ID(fmt.Sprintf("D%02d", n))
+	if n, err := strconv.ParseUint(strings.TrimLeft(word, "DdSs"), 10, 8); err == nil && likeRule(word) {
+		family := "D"
+		if word[0] == 'S' || word[0] == 's' {
+			family = "S"
+		}
+		return rule.ID(fmt.Sprintf("%s%02d", family, n))
 	}
 	return rule.ID(word)
 }
 
-// likeRule reports whether the word is one that only a rule can be meant by: D and
+// likeRule reports whether the word is one that only a rule can be meant by: D or S and
 // digits, or digits.
 func likeRule(word string) bool {
-	number := strings.TrimLeft(word, "Dd")
+	number := strings.TrimLeft(word, "DdSs")
 	return number != "" && len(word)-len(number) <= 1 && strings.Trim(number, "0123456789") == ""
 }
 

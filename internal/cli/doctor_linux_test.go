@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"mptcpctl/doctor"
-	"mptcpctl/doctor/bothends"
-	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/await"
 	"mptcpctl/internal/bundle"
 	"mptcpctl/internal/kernel"
@@ -213,7 +211,11 @@ func TestDoctorExplains(t *testing.T) {
 	if number, _, code := ranHere(t, "doctor", "17"); number != out || code != 0 {
 		t.Errorf("exit %d: %s", code, number)
 	}
-	if out, _, code := ranHere(t, "doctor", "explain"); strings.Count(out, "\n") != len(rule.All())+len(bothends.All()) || code != 0 {
+	if out, _, code := ranHere(t, "doctor", "s3"); !strings.HasPrefix(out, "S03 ") || code != 0 {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	if out, _, code := ranHere(t, "doctor", "explain"); strings.Count(out, "\n") != len(allRules()) ||
+		!strings.Contains(out, "S03") || code != 0 {
 		t.Errorf("exit %d: %s", code, out)
 	}
 	if out, _, code := ranHere(t, "-j", "doctor", "D17"); !strings.HasPrefix(
@@ -238,6 +240,11 @@ func TestDoctorWithoutVerdict(t *testing.T) {
 		{"explain D99", "no rule D99: `doctor explain` lists them"},
 		{"D99", "no rule D99: `doctor explain` lists them"},
 		{"99", "no rule 99: `doctor explain` lists them"},
+		{"S99", "no rule S99: `doctor explain` lists them"},
+		{"--look 1s", `--look "1s": want a time such as 3s, at least 2s`},
+		{"--look soon", "want a time such as 3s"},
+		{"--look 3s --from /nonexistent", "excludes -a, --replay and --from"},
+		{"--look 3s --watch 10s", "--watch goes with none of"},
 		{"--watch 10x", `--watch "10x": want a time such as 10s`},
 		{"--watch 0", "want at least 100ms"},
 		{"event CLOSED", "words about events"},

@@ -67,8 +67,10 @@ func (t *DoctorText) appendEarlier(b []byte, past []doctor.Past) []byte {
 }
 
 // shown reports whether the finding is one to show: what merely explains only on
-// request.
-func (t *DoctorText) shown(f *doctor.Finding) bool { return t.All || f.Severity > doctor.Info }
+// request. Findings about rates are such a request: only --look makes them.
+func (t *DoctorText) shown(f *doctor.Finding) bool {
+	return t.All || f.Severity > doctor.Info || strings.HasPrefix(string(f.Rule), "S")
+}
 
 func (t *DoctorText) appendVerdict(b []byte, r *doctor.Report) []byte {
 	var counts [doctor.Fail + 1]int

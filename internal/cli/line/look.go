@@ -1,0 +1,106 @@
+package line
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"mptcpctl/doctor/slow"
+	"mptcpctl/internal/grammar"
+	"mptcpctl/internal/source/look"
+	"mptcpctl/mptcp"
+	"mptcpctl/sockdiag"
+)
+
+// LookFlag is the flag with which a command looks for a while at what limits rates.
+func LookFlag() grammar.Flag {
+	return grammar.Flag{
+		Name: "look", Value: grammar.Duration, Metavar: "TIME",
+		Summary: "look that long at what limits the rate of the busiest connections (such as 3s)",
+	}
+}
+
+// LookTime returns how long --look asks to look, 0 where it was not given.
+func LookTime(inv *grammar.Invocation) (time.Duration, error) {
+	text, given := inv.Value("look")
+	if !given {
+		return 0, nil
+	}
+	const least, most = 2 * time.Second, 10 * time.Minute
+	span, err := Span(text)
+	if err != nil || span < least || span > most {
+		return 0, inv.Usage(fmt.Sprintf("--look %q: want a time such as 3s, at least 2s and at most 10m", text))
+	}
+	if inv.Options.Replay != "" || inv.Options.AllNetns || inv.Has("from") {
+		return 0, inv.Usage("--look asks the kernel again and again, in one network namespace: " +
+			"it excludes -a, --replay and --from")
+	}
+	if inv.Has("anonymise") || inv.Has("peer") || inv.Has("facts") {
+		return 0, inv.Usage("--look goes with none of --anonymise, --peer and --facts")
+	}
+	return span, nil
+}
+
+// Look looks at those of the connections that carry most, for that time.
+func Look(ctx context.Context, connections []mptcp.Connection, span time.Duration) ([]*slow.View, error) {
+	client, err := sockdiag.Dial(nil)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	host := &slow.Host{
+		Devices: map[uint64]string{}, Interval: look.DefaultInterval,
+		ReceiveMost: lastValue("/proc/sys/net/ipv4/tcp_rmem"), SendMost: lastValue("/proc/sys/net/ipv4/tcp_wmem"),
+	}
+	wanted := make(map[mptcp.Token]bool, len(connections))
+	for i := range connections {
+		c := &connections[i]
+		wanted[c.Token] = true
+		host.Netns = c.Netns
+		for j := range c.Subflows {
+			host.Devices[c.Subflows[j].Cookie] = c.Subflows[j].Device
+		}
+	}
+	series, err := look.Take(ctx, client, &look.Config{
+		Time: span, Wanted: func(t mptcp.Token) bool { return wanted[t] },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look at connections: %w", err)
+	}
+	views := make([]*slow.View, len(series))
+	for i := range series {
+		views[i] = slow.Digest(series[i], host)
+	}
+	return views, nil
+}
+
+// NoVerdict returns why the looks allow no verdict on any connection, nil where they do.
+func NoVerdict(views []*slow.View) error {
+	for _, v := range views {
+		if v.Enough == slow.EnoughYes {
+			return nil
+		}
+	}
+	if len(views) == 0 {
+		return errors.New("what limits rates cannot be told: there is no connection to look at")
+	}
+	return fmt.Errorf("what limits rates cannot be told: %v", views[0].Enough)
+}
+
+// lastValue returns the last number in a file of /proc/sys, 0 where there is none.
+func lastValue(name string) uint64 {
+	text, err := os.ReadFile(name)
+	fields := strings.Fields(string(text))
+	if err != nil || len(fields) == 0 {
+		return 0
+	}
+	n, err := strconv.ParseUint(fields[len(fields)-1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
