@@ -130,7 +130,7 @@ func (t *DoctorText) AppendHead(b []byte, f *doctor.Finding) []byte {
 	b = append(b, strings.ToUpper(f.Severity.String())...)
 	b = append(b, t.Colors.Reset...)
 	b = append(b, ' ')
-	b = append(b, f.Rule...)
+	b = append(b, Escape(string(f.Rule))...)
 	b = append(b, ' ')
 	b = append(b, t.Colors.Bold...)
 	used := len(f.Severity.String()) + len(f.Rule) + 2

@@ -101,12 +101,12 @@ func endpointsAt(inv *grammar.Invocation, m *chronicle.Moment) error {
 	}
 	var names []string
 	device := func(index int32) string { return names[index-1] }
-	asJSON := present.EndpointJSON{Device: device, Pretty: inv.Options.Pretty}
+	asJSON := present.EndpointJSON{Pretty: inv.Options.Pretty}
 	var lists []present.EndpointList
 	var b []byte
 	for _, h := range hostsAt(inv, m) {
 		text := present.EndpointText{Colors: line.Palette(inv), Device: device, Netns: h.Netns}
-		list := present.EndpointList{Netns: h.Netns}
+		list := present.EndpointList{Netns: h.Netns, Device: device}
 		for i := range h.Endpoints {
 			e := endpointOf(&h.Endpoints[i], &names)
 			b = text.Append(b, &e)

@@ -1,7 +1,9 @@
 package whole
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -125,12 +127,22 @@ func (p *printer) line(l *chronicle.Line, wanted bool) error {
 		return err
 	}
 	if shown && p.inv.Options.JSON {
-		p.text = l.Append(p.text)
+		p.text = appendRaw(p.text, l)
 	}
 	if len(p.text) > 1<<15 || p.inv.Has("follow") {
 		return p.flush()
 	}
 	return nil
+}
+
+// appendRaw appends a line as it was kept. The file may be foreign: what a terminal would act
+// on is escaped, or left out between values.
+func appendRaw(b []byte, l *chronicle.Line) []byte {
+	var text bytes.Buffer
+	if json.Compact(&text, l.Append(nil)) != nil {
+		return b // the walk over the line was more tolerant than JSON is
+	}
+	return append(append(b, present.EscapeJSON(text.Bytes())...), '\n')
 }
 
 func (p *printer) flush() error {
@@ -268,7 +280,7 @@ func appendEnded(b []byte, colors *present.Palette, l *chronicle.Line, c *chroni
 	if !conn.Since.IsZero() {
 		b = fmt.Appendf(b, " lasted=%s", l.Time.Sub(conn.Since).Round(time.Millisecond))
 	}
-	b = fmt.Appendf(b, " how=%s bytes=%d/%d", c.How, conn.BytesSent, conn.BytesReceived)
+	b = fmt.Appendf(b, " how=%s bytes=%d/%d", present.Escape(c.How), conn.BytesSent, conn.BytesReceived)
 	if conn.BytesRetransmitted > 0 {
 		b = fmt.Appendf(b, " retransmitted=%d", conn.BytesRetransmitted)
 	}

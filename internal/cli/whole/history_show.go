@@ -124,14 +124,14 @@ func tell(ctx context.Context, inv *grammar.Invocation, r *history.Reader, wante
 			case !wanted[of]:
 				return nil
 			case inv.Options.JSON:
-				p.text = l.Append(p.text)
+				p.text = appendRaw(p.text, l)
 			case told != nil:
 				p.device = told.Device
 				p.text = p.events.AppendDelta(p.text, &told.Delta)
 			case c.Change == chronicle.Ended:
 				p.text = appendEnded(p.text, &p.events.Colors, l, c)
 			case c.Change != "":
-				p.text = appendHead(p.text, l.Time, strings.ToUpper(string(c.Change)))
+				p.text = appendHead(p.text, l.Time, present.Escape(strings.ToUpper(string(c.Change))))
 				p.text = c.Connection.Token.Append(append(p.text, " token="...))
 				p.text = fmt.Appendf(p.text, " subflows=%d\n", len(c.Connection.Subflows))
 			}
