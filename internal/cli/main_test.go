@@ -21,7 +21,10 @@ import (
 func programs() map[string]func() {
 	run := func() { os.Exit(Main(os.Args, Streams{os.Stdin, os.Stdout, os.Stderr}, testFaces())) }
 	stub := func() { os.Exit(opener.Stub(os.Args)) }
-	return map[string]func(){"mptcpctl": run, "ip-mptcp": run, "pm_nl_ctl": run, opener.Name: stub, unitProgram: startAsUnit}
+	return map[string]func(){
+		"mptcpctl": run, "ip-mptcp": run, "pm_nl_ctl": run, opener.Name: stub, unitProgram: startAsUnit,
+		"9": run, // the descriptor that doctor --copy starts the program by
+	}
 }
 
 // testFaces are those of the whole program, which the tests are.
