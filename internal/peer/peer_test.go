@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -81,6 +82,18 @@ func TestConverseWithNoise(t *testing.T) {
 		if !errors.Is(err, errProgram) {
 			t.Errorf("%.40q: %v", text, err)
 		}
+	}
+}
+
+// A program that ends after its first line is no broken pipe, which ends commands silently.
+func TestConverseWithTheGone(t *testing.T) {
+	there, here := io.Pipe()
+	there.CloseWithError(syscall.EPIPE)
+	sent := make(chan struct{})
+	close(sent)
+	_, err := converse(here, strings.NewReader(clockMark+"2026-12-01T12:00:00Z\n"), sent, func() {})
+	if !errors.Is(err, errProgram) || errors.Is(err, syscall.EPIPE) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -118,7 +118,7 @@ func converse(to io.WriteCloser, from io.Reader, sent <-chan struct{}, ready fun
 	<-sent
 	asked := time.Now()
 	if _, err := io.WriteString(to, "\n"); err != nil {
-		return h, err
+		return h, errProgram // it ended: that is no broken pipe of our own output
 	}
 	clock, err := readClock(lines)
 	if err != nil {
