@@ -168,6 +168,26 @@ func TestEveryViewOnEveryScreen(t *testing.T) {
 	}
 }
 
+// TestPageOfNothing shows a host without connections and doctor: a fault of the page's own is an
+// error on the console, and not an outage of the server.
+func TestPageOfNothing(t *testing.T) {
+	s := serve(t, 0, Config{})
+	w := open(t, screens[0])
+	for _, link := range []string{"", "connections", "events", "endpoints", "counters", "findings"} {
+		w.run(chromedp.Navigate("about:blank"), chromedp.Navigate("http://"+s.address+"/#/"+link))
+		w.sees("the view "+link, `document.querySelector('main h1') && !document.querySelector('main.waiting') &&
+			document.querySelector('#link').className === 'live'`)
+	}
+	w.run(chromedp.Navigate("http://" + s.address + "/#/"))
+	w.sees("the devices on the map", `document.querySelectorAll('#map a').length === 2`)
+	w.run(chromedp.Navigate("about:blank"))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.problems) > 0 {
+		t.Error(strings.Join(w.problems, "\n"))
+	}
+}
+
 // TestKeyboardReachesEverything goes through the overview, a connection and the endpoints with
 // the Tab key alone: every link, button, field and plot comes into focus, and the focus can
 // be seen.

@@ -8,9 +8,21 @@ export class Refusal extends Error {
   }
 }
 
+// Unreachable is the error where no answer came, or only a part of it.
+export class Unreachable extends Error {}
+
+// heard turns what a browser throws where the server does not answer into an Unreachable.
+async function heard(promise) {
+  try {
+    return await promise;
+  } catch (error) {
+    throw error.name === 'AbortError' ? error : new Unreachable(error.message);
+  }
+}
+
 // get asks the API. The error is a Refusal where the server said why.
 export async function get(path, signal) {
-  const response = await fetch('/api/v1/' + path, { signal, headers: { Accept: 'application/json' } });
+  const response = await heard(fetch('/api/v1/' + path, { signal, headers: { Accept: 'application/json' } }));
   if (!response.ok) {
     let answer = {};
     try {
@@ -20,5 +32,5 @@ export async function get(path, signal) {
     }
     throw new Refusal(response.status, answer);
   }
-  return response.json();
+  return heard(response.json());
 }

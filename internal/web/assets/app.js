@@ -1,5 +1,5 @@
 // The frame of the page: which view is shown, and how the server is.
-import { get } from './api.js';
+import { get, Refusal, Unreachable } from './api.js';
 import { h, parse, setText } from './dom.js';
 import { overview } from './overview.js';
 import { connections } from './connections.js';
@@ -79,6 +79,7 @@ async function refresh() {
     if (shown === current) reveal();
   } catch (error) {
     if (error.name === 'AbortError') return;
+    if (!(error instanceof Refusal || error instanceof Unreachable)) throw error; // a fault of the page
     status.className = 'gone';
     setText(status, error.status ? error.message : 'the server does not answer; retrying');
     if (error.status === 401) location.reload();
