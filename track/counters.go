@@ -1,6 +1,10 @@
 package track
 
-import "mptcpctl/ledger"
+import (
+	"slices"
+
+	"mptcpctl/ledger"
+)
 
 // The counters that name the cause of a fallback: in the handshake, and later.
 var (
@@ -20,6 +24,12 @@ const (
 	counterBindErr    = ledger.BindErrors
 	counterConnectErr = ledger.ConnectErrors
 )
+
+// FallbackCounters returns the counters that the tracker takes as the cause of a FALLBACK: in
+// the handshake, and later.
+func FallbackCounters() (handshake, later []string) {
+	return slices.Clone(handshakeCauses), slices.Clone(laterCauses)
+}
 
 // unrisen returns the compared counters as they are in a new namespace: all zero.
 func unrisen() Counters {

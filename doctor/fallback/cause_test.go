@@ -1,6 +1,7 @@
 package fallback
 
 import (
+	"slices"
 	"testing"
 
 	"mptcpctl/counters"
@@ -87,6 +88,22 @@ func TestFallbackTableNames(t *testing.T) {
 		}
 		if !fc.Client && !fc.Server {
 			t.Errorf("%s: on neither side", fc.Name)
+		}
+	}
+}
+
+// TestTrackerHasTheSameCounters: FALLBACK of `monitor -d` and doctor know the same causes.
+func TestTrackerHasTheSameCounters(t *testing.T) {
+	handshake, later := track.FallbackCounters()
+	var known [2][]string
+	for _, c := range Counters() {
+		known[c.Stage-Handshake] = append(known[c.Stage-Handshake], c.Name)
+	}
+	for i, names := range [2][]string{handshake, later} {
+		slices.Sort(names)
+		slices.Sort(known[i])
+		if !slices.Equal(names, known[i]) {
+			t.Errorf("the tracker has %v, doctor %v", names, known[i])
 		}
 	}
 }
