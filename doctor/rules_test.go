@@ -282,6 +282,19 @@ func limitCases() []ruleCase {
 			plainly(func(f *Facts) { accepted(f); setCounters(&f.MPTCP, rejected, rejected) }),
 		},
 		{
+			"D15", "server, of a connection that has limits", Fail, track.Likely,
+			plainly(func(f *Facts) {
+				accepted(f)
+				setCounters(&f.MPTCP, rejected, rejected)
+				f.Connections[0].Limits.SubflowsMax, f.Connections[0].Limits.Subflows = 1, 1
+			}),
+			plainly(func(f *Facts) { // born under a userspace path manager, it has none
+				accepted(f)
+				setCounters(&f.MPTCP, rejected, rejected)
+				f.Connections[0].PathManager, f.Connections[0].Limits = "userspace", mptcp.ConnectionLimits{}
+			}),
+		},
+		{
 			"D17", "event", Warn, track.Certain,
 			plainly(func(f *Facts) { listening(f, created(), announcement()) }),
 			plainly(func(f *Facts) {

@@ -49,7 +49,9 @@ func (v *view) works(e mptcp.Endpoint) bool {
 }
 
 // atLimit reports whether the connection may have no further subflow.
-func (v *view) atLimit(c *mptcp.Connection) bool { return ledger.Room(c, v.Limits) != ledger.NoCause }
+func (v *view) atLimit(c *mptcp.Connection) bool {
+	return v.kernelPM(c) && ledger.Room(c, v.Limits) != ledger.NoCause // a userspace path manager has no limits
+}
 
 // halfOpen returns the joins of the connection that are under way.
 func halfOpen(c *mptcp.Connection) []*mptcp.Subflow {

@@ -125,7 +125,7 @@ func Room(c *mptcp.Connection, limits *mptcp.Limits) Cause {
 	switch {
 	case c.Limits.SubflowsMax == 0, limits != nil && limits.Subflows == 0:
 		return NoSubflowsAllowed
-	case c.Limits.Subflows >= c.Limits.SubflowsMax:
+	case c.Limits.Full():
 		return LimitReached
 	}
 	return NoCause

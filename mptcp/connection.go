@@ -61,6 +61,10 @@ type ConnectionLimits struct {
 	LocalAddrMax       uint8 `json:"local_addr_max"`
 }
 
+// Full reports whether the connection has as many additional subflows as it may have. One
+// that may have none is not full.
+func (l *ConnectionLimits) Full() bool { return l.SubflowsMax > 0 && l.Subflows >= l.SubflowsMax }
+
 // Connection is an MPTCP connection as one end sees it, with its subflows.
 type Connection struct {
 	Token         Token       `json:"token"`

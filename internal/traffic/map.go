@@ -239,7 +239,7 @@ func (d *drawing) addLimits(c *mptcp.Connection) {
 	}
 	l.Connections++
 	l.Most = max(l.Most, int(c.Limits.Subflows))
-	if c.Limits.SubflowsMax > 0 && c.Limits.Subflows >= c.Limits.SubflowsMax {
+	if c.Limits.Full() {
 		l.Reached++
 	}
 }

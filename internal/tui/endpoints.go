@@ -50,7 +50,7 @@ func measureUsage(s *track.State, ns *track.Snapshot) usage {
 		l := &c.Limits
 		u.most = max(u.most, int(l.Subflows))
 		u.accepted = max(u.accepted, int(l.AddAddrAccepted))
-		if l.SubflowsMax > 0 && l.Subflows >= l.SubflowsMax {
+		if l.Full() {
 			u.atLimit++
 		}
 		for i := range ns.Endpoints {
