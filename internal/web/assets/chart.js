@@ -57,7 +57,7 @@ export function axes(sc, [from, to], steps, format) {
   ]);
   for (const t of times(from, to, sc.width - EDGE.left - EDGE.right)) {
     const x = sc.x(t);
-    const anchor = x > sc.width - 40 ? 'end' : x < EDGE.left + 20 ? 'start' : 'middle';
+    const anchor = x > sc.width - 40 ? 'end' : 'middle';
     parts.push(
       s('line', { class: 'axis', x1: x, x2: x, y1: EDGE.top, y2: sc.height - EDGE.bottom + 4 }),
       s('text', { class: 'faint', x, y: sc.height - 5, 'text-anchor': anchor }, clock(t).slice(0, 8)),

@@ -25,7 +25,7 @@ function frame(svg, axis, height, name) {
   const parts = [];
   for (const t of times(from, to, axis.width - axis.left)) {
     const x = axis.x(t);
-    const anchor = x > axis.width - 40 ? 'end' : x < axis.left + 24 ? 'start' : 'middle';
+    const anchor = x > axis.width - 40 ? 'end' : 'middle';
     parts.push(
       s('line', { class: 'axis', x1: x, x2: x, y1: 0, y2: height - BOTTOM + 4 }),
       s('text', { class: 'faint', x, y: height - 5, 'text-anchor': anchor }, clock(t).slice(0, 8)),
