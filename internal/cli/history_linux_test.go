@@ -164,5 +164,13 @@ func TestDoctorRemembers(t *testing.T) {
 		past, found := strings.CutPrefix(out, "healthy\n\nfound since ")
 		return code == 0 && found && strings.Contains(past, "not there at the end\n") && strings.Contains(past, "UTC FAIL D02 ")
 	})
+	c := tool("-j", "doctor", "since", "1h-ago")
+	c.Env = append(os.Environ(), "MPTCPCTL_HISTORY="+folder)
+	out, errs, _ := ran(t, ns, c)
+	for name, text := range map[string]string{"answer": out, "warning": errs} { // it began later
+		if strings.Count(text, "nobody kept the history then") != 1 {
+			t.Errorf("the %s does not say what could not be seen: %s", name, text)
+		}
+	}
 	stopped(t, p)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"mptcpctl/doctor"
@@ -37,7 +36,8 @@ func doctorSince(ctx context.Context, inv *grammar.Invocation) error {
 	}
 	defer r.Close()
 	p := past{inv: inv, expr: expr, span: span, moment: chronicle.NewMoment(), open: map[string]*doctor.Past{}}
-	for l, err := range r.Lines(ctx, span) {
+	p.gaps.span = span
+	for l, err := range r.Lines(ctx, withObserver(span)) {
 		if err == nil && l.Time.After(span.To) && l.Kind != chronicle.KindConnection {
 			break
 		}
@@ -53,7 +53,12 @@ func doctorSince(ctx context.Context, inv *grammar.Invocation) error {
 	}
 	tellMoment(inv, p.moment, span.To)
 	report := reportAt(inv, p.moment, expr)
-	report.Earlier = p.ended()
+	report.Earlier, report.Unseen = p.ended(), p.gaps.end()
+	if report.Verdict == doctor.Healthy && !inv.Options.Details {
+		for _, g := range report.Unseen { // which the text of a healthy host does not show
+			line.LeftOut(inv, fmt.Errorf("not seen: %s: %s", g.What, g.Why))
+		}
+	}
 	return writeReport(inv, report, "found since "+stamp(span.From)+", and not there at the end")
 }
 
@@ -65,12 +70,31 @@ type past struct {
 	moment *chronicle.Moment
 	open   map[string]*doctor.Past // by rule and subject
 	list   []*doctor.Past
+	gaps   gaps
+}
+
+// withObserver returns the span with what is before it, back to where whoever kept the
+// history then has written something.
+func withObserver(span history.Span) history.Span {
+	if !span.From.IsZero() {
+		span.From = span.From.Add(-mostSilent)
+	}
+	return span
 }
 
 // apply takes the next line.
 func (p *past) apply(l *chronicle.Line) error {
-	if err := p.moment.Apply(l); err != nil || l.Kind != chronicle.KindFinding {
+	last, run := p.moment.Time, p.moment.Run
+	if err := errors.Join(p.gaps.take(l), p.moment.Apply(l)); err != nil {
 		return err
+	}
+	if p.moment.Run != run { // the observer before held what it had found until its last line
+		for _, known := range p.open {
+			known.Last = last
+		}
+	}
+	if l.Kind != chronicle.KindFinding {
+		return nil
 	}
 	var f struct {
 		doctor.Finding
@@ -89,9 +113,6 @@ func (p *past) apply(l *chronicle.Line) error {
 	case f.Change == "went" && known != nil:
 		known.Last = l.Time
 		delete(p.open, name)
-		if l.Time.Before(p.span.From) { // it was over before the span began
-			p.list = slices.DeleteFunc(p.list, func(other *doctor.Past) bool { return other == known })
-		}
 	case f.Change == "went":
 	case known != nil:
 		known.Last = l.Time
@@ -104,7 +125,8 @@ func (p *past) apply(l *chronicle.Line) error {
 }
 
 // ended returns the findings that do not hold at the end: those that went, and those of an
-// observer that ended, which its successor did not find again.
+// observer that ended, which its successor did not find again. What was over before the span
+// began is none of them.
 func (p *past) ended() (list []doctor.Past) {
 	holds := map[string]bool{}
 	for _, object := range p.moment.Findings() {
@@ -121,7 +143,7 @@ func (p *past) ended() (list []doctor.Past) {
 		still[known] = holds[name]
 	}
 	for _, known := range p.list {
-		if !still[known] {
+		if !still[known] && !known.Last.Before(p.span.From) {
 			list = append(list, *known)
 		}
 	}
