@@ -42,11 +42,10 @@ func (l *Ledger) Excluded(e *Entry) []Exclusion {
 func (a *account) against(e *Entry, cause Cause) string {
 	c := a.connection(e)
 	if !e.counted || c == nil {
-		facts := slices.Clone(e.Evidence)
 		if c != nil && e.Kind == JoinPeer && (e.Limited() || e.May(NotLookedAgain)) {
-			facts = append(facts, usedLine(c))
+			return usedLine(c) + ", and this one was not tried"
 		}
-		return strings.Join(facts, ", ")
+		return strings.Join(e.Evidence, ", ")
 	}
 	if fact := cmp.Or(a.spent.against(cause), a.misfit(c, e.Endpoint, e.Remote, cause)); fact != "" {
 		return fact
