@@ -143,6 +143,9 @@ func (v *view) fallbackFinding(c *mptcp.Connection, cause fallback.Cause, around
 	case rule.PeerWithoutMPTCP:
 		f.Alternatives = []rule.ID{rule.ServerUsesTCP}
 	case rule.ServerUsesTCP:
+		if plainAt(v, c) {
+			f.Fix = f.Fix[:1] // nothing on the way has to do with it
+		}
 		v.blameWay(&f, firewall.Capable, c.Local, c.Remote, "")
 	case rule.Blackhole:
 		f.Evidence = append(f.Evidence, v.blackholeTime()...)

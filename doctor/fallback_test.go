@@ -1,7 +1,9 @@
 package doctor
 
 import (
+	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"mptcpctl/doctor/rule"
@@ -74,5 +76,20 @@ func TestFastOpenExplainsLostMPTCP(t *testing.T) {
 			}
 			t.Errorf("%s is not found: %s", tt.rule, ids(Diagnose(*f)))
 		})
+	}
+}
+
+// A peer on this host that listens on a TCP socket is the whole cause: no middlebox is blamed
+// beside it, not even in the fix.
+func TestPeerOnThisHostBlamesNobodyElse(t *testing.T) {
+	f := healthy(t)
+	fellBack(f, "MPCapableFallbackSYNACK")
+	f.Connections[0].Remote = netip.MustParseAddrPort("127.0.0.1:22")
+	report := Diagnose(*f)
+	if got := ids(report); got != "D07/warn/certain" {
+		t.Fatalf("got %q", got)
+	}
+	if fix := report.Findings[0].Fix; len(fix) != 1 || strings.Contains(fix[0], "middlebox") {
+		t.Errorf("fix %q", fix)
 	}
 }
