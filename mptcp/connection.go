@@ -167,6 +167,8 @@ type Subflow struct {
 	Backoff            uint8   `json:"backoff"` // doublings of the retransmission timeout
 	Unacked            uint32  `json:"unacked"` // segments
 	Lost               uint32  `json:"lost"`    // segments
+
+	Limit *RateLimit `json:"limit,omitempty"` // nil: not looked for, or the looks did not tell
 }
 
 // BackupWords returns which end asked for the subflow to be a backup, behind a comma, as in

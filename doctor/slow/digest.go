@@ -153,6 +153,7 @@ func flow(seen []*sockdiag.SubflowDetail, passed time.Duration) Flow {
 	f.Rate = rise(first.TCP.BytesAcked, last.TCP.BytesAcked) / passed.Seconds()
 	f.In = rise(first.TCP.BytesReceived, last.TCP.BytesReceived) / passed.Seconds()
 	f.Busy = rise(first.TCP.BusyMicros, last.TCP.BusyMicros) / float64(passed.Microseconds())
+	f.Closed = rise(first.Limits.RwndLimitedMicros, last.Limits.RwndLimitedMicros) / float64(passed.Microseconds())
 	if sent > 0 {
 		f.Loss = resent / sent
 	}

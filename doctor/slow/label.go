@@ -1,75 +1,33 @@
 package slow
 
 import (
-	"fmt"
-	"strings"
 	"time"
+
+	"mptcpctl/mptcp"
 )
 
-// What is the kind of thing that limits a subflow.
-type What string
+// What is the kind of thing that limits a subflow, and Limit what limits one at present.
+type (
+	What  = mptcp.Limiter
+	Limit = mptcp.RateLimit
+)
 
-// The kinds.
+// The kinds, as [mptcp.Limiter] has them.
 const (
-	Application   What = "application"    // the process writes no faster, or this host's processor is busy
-	ReceiveBuffer What = "receive-buffer" // the window at the peer is small for the rate and the round trip
-	Reader        What = "reader"         // the process at the peer reads slowly
-	SendBuffer    What = "send-buffer"    // the send buffer of this host is small for the rate and the round trip
-	OtherPath     What = "other-path"     // data that another subflow carries must arrive first
-	Path          What = "path"           // the path is full: the healthy end of a large transfer
-	BackupFlow    What = "backup"         // it waits until the others fail
-	NotNeeded     What = "not-needed"     // the others carry all that is written
-	Silent        What = "silent"         // nothing that was sent is acknowledged
-	Unclear       What = "unknown"        // the figures fit no kind
+	Application   = mptcp.LimitedByApplication
+	ReceiveBuffer = mptcp.LimitedByReceiveBuffer
+	Reader        = mptcp.LimitedByReader
+	SendBuffer    = mptcp.LimitedBySendBuffer
+	OtherPath     = mptcp.LimitedByOtherPath
+	Path          = mptcp.LimitedByPath
+	BackupFlow    = mptcp.LimitedByBackup
+	NotNeeded     = mptcp.LimitedByNothing
+	Silent        = mptcp.LimitedBySilence
+	Unclear       = mptcp.LimitedByUnknown
 )
-
-// Limit is what limits a subflow at present.
-type Limit struct {
-	What  What    `json:"what"`
-	Side  string  `json:"side,omitempty"`     // "peer" where the cause is there
-	Other string  `json:"other,omitempty"`    // the device of the path that OtherPath is about; foreign
-	Share float64 `json:"share"`              // of the looks in which it held
-	Rate  float64 `json:"rate_bps"`           // bits/s that the peer acknowledged
-	Queue int64   `json:"queue_us,omitempty"` // of the path, in microseconds
-	Loss  float64 `json:"loss,omitempty"`     // share of the bytes that were sent again
-}
-
-// String returns the limit as lists show it.
-func (l *Limit) String() string {
-	var b strings.Builder
-	b.WriteString(string(l.What))
-	switch {
-	case l.Side != "":
-		b.WriteString("(" + l.Side + ")")
-	case l.Other != "":
-		b.WriteString("(" + l.Other + ")")
-	}
-	switch l.What {
-	case Path:
-		b.WriteString(" " + Rate(l.Rate/8))
-		if l.Queue >= 1000 {
-			fmt.Fprintf(&b, " queue %dms", l.Queue/1000)
-		}
-		if l.Loss >= 0.005 {
-			fmt.Fprintf(&b, " loss %.1f%%", 100*l.Loss)
-		}
-	case ReceiveBuffer, Reader, SendBuffer, OtherPath:
-		fmt.Fprintf(&b, " %.0f%%", 100*l.Share)
-	}
-	return b.String()
-}
 
 // Rate returns bytes a second as bits a second.
-func Rate(bytes float64) string {
-	bits := 8 * bytes
-	switch {
-	case bits >= 1e9:
-		return fmt.Sprintf("%.1fGbit/s", bits/1e9)
-	case bits >= 1e5:
-		return fmt.Sprintf("%.1fMbit/s", bits/1e6)
-	}
-	return fmt.Sprintf("%.0fkbit/s", bits/1e3)
-}
+func Rate(bytes float64) string { return mptcp.BitRate(8 * bytes) }
 
 // Labels returns what limits each of v.Flows, nil where the looks do not tell: those at a
 // connection that mainly receives say nothing about the sending host.
@@ -145,13 +103,34 @@ func (v *View) limit() What {
 		return Reader
 	case v.window():
 		return ReceiveBuffer
-	case v.Waiting <= 0.3 && v.Full >= 0.6 && len(carrying) > 0 &&
-		all(carrying, func(f *Flow) bool { return f.Empty >= 0.4 && f.Used < 0.8 }):
+	case v.sendBuffer(carrying):
 		return SendBuffer
 	case all(carrying, func(f *Flow) bool { return f.Empty >= 0.4 }) && v.Waiting < 0.7:
 		return Application // nothing in the network holds it: the processor, or the process
 	}
 	return Path
+}
+
+// sendBuffer reports whether the process waits for its send buffer while the paths have room.
+// Small queues in the subflows prove nothing against it: of 64 kB a few are always on their way.
+func (v *View) sendBuffer(carrying []*Flow) bool {
+	if v.Waiting > 0.3 || v.Full < 0.6 || len(carrying) == 0 {
+		return false
+	}
+	if v.fixed() || v.grown() {
+		return all(carrying, func(f *Flow) bool { return f.Used < 0.6 })
+	}
+	return all(carrying, func(f *Flow) bool { return f.Empty >= 0.4 && f.Used < 0.8 })
+}
+
+// grown reports whether the buffers of all subflows have reached what net.ipv4.tcp_wmem allows.
+func (v *View) grown() bool {
+	for i := range v.Flows {
+		if float64(v.Flows[i].Socket.Memory.SendBuffer) < 0.9*float64(v.Host.SendMost) {
+			return false
+		}
+	}
+	return v.Host.SendMost > 0 && len(v.Flows) > 0
 }
 
 // limitOfTCP returns what limits a connection that speaks plain TCP: there the kernel's own
@@ -177,9 +156,19 @@ func (v *View) window() bool {
 		all(carrying, func(f *Flow) bool { return f.Used < 0.6 && f.NotSent < burst })
 }
 
-// reads reports whether the window at the peer opens and closes, as where its process reads
-// slowly. A small buffer keeps its window.
-func (v *View) reads() bool { return v.WindowTop > 0 && v.WindowLow <= 0.25*v.WindowTop }
+// reads reports whether the process at the peer governs the window, which then moves. A small
+// buffer keeps its window.
+func (v *View) reads() bool { return v.WindowLow < 0.67*v.WindowTop || v.collapses() }
+
+// collapses reports whether the window at the peer closes again and again.
+func (v *View) collapses() bool {
+	for i := range v.Flows {
+		if v.Flows[i].Closed >= 0.1 {
+			return true
+		}
+	}
+	return v.WindowTop > 0 && v.WindowLow <= 0.25*v.WindowTop
+}
 
 // headOfLineBlocks reports whether a fast subflow waits for a slow one.
 func (v *View) headOfLineBlocks() bool {

@@ -62,6 +62,7 @@ type Flow struct {
 	Rate   float64                // bytes/s that the peer acknowledged
 	In     float64                // bytes/s received
 	Busy   float64                // share of the time with data in flight
+	Closed float64                // share of the time in which the window at the peer held data back
 	Loss   float64                // share of the bytes that were sent again
 
 	Segments, Resent uint64  // sent with data; of those sent again, about

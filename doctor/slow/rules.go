@@ -113,10 +113,16 @@ func peerReads(v *View) []doctor.Finding {
 	if !v.Sending || v.limit() != Reader {
 		return nil
 	}
-	d := v.finding(PeerReadsSlowly, doctor.Warn, track.Likely,
-		"the process at the peer reads slowly: "+Rate(v.Out))
+	sure := track.Possible
+	if v.collapses() {
+		sure = track.Likely
+	}
+	d := v.finding(PeerReadsSlowly, doctor.Warn, sure, "the process at the peer reads slowly: "+Rate(v.Out))
+	if sure == track.Possible {
+		d.Alternatives = append(d.Alternatives, ReceiveBufferSmall)
+	}
 	d.Evidence = append(d.Evidence, v.waits(),
-		fmt.Sprintf("the window at the peer opens and closes: from %s to %s",
+		fmt.Sprintf("the window at the peer moves between %s and %s",
 			bytesOf(v.WindowLow), bytesOf(v.WindowTop)),
 		notTheSendBuffer)
 	d.Fix = append(d.Fix, "look at the process that reads on the peer: no buffer and no path makes it faster")
@@ -194,10 +200,8 @@ func sendBuffer(v *View) []doctor.Finding {
 		d.Fix = append(d.Fix, fmt.Sprintf("remove SO_SNDBUF from the program, or set %d", roomier(v.Written)), then)
 		return []doctor.Finding{d}
 	}
-	for i := range v.Flows {
-		if v.Host.SendMost == 0 || float64(v.Flows[i].Socket.Memory.SendBuffer) < 0.9*float64(v.Host.SendMost) {
-			return nil // it grows still
-		}
+	if !v.grown() {
+		return nil
 	}
 	d := v.finding(SendBufferSmall, doctor.Warn, track.Likely,
 		fmt.Sprintf("the send buffer is too small: %s, and all paths wait", Rate(v.Out)))

@@ -203,6 +203,16 @@ var measured = []world{
 			{mbits: 3, busy: 1, rtt: 137, min: 101, used: .39, empty: .44, segments: 1014, sndbuf: 65536},
 			{mbits: 2.5, busy: .98, rtt: 139, min: 102, used: .5, empty: .67, segments: 833, sndbuf: 65536},
 		}},
+	{name: "SO_SNDBUF with queues", written: 65e3, full: 1, sndbuf: 65536, limit: []What{SendBuffer, SendBuffer},
+		rules: []rule.ID{"S05"}, paths: []path{
+			{mbits: 1.6, busy: 1, rtt: 106, min: 102, used: .25, empty: .2, segments: 600, sndbuf: 65536},
+			{mbits: 1.7, busy: 1, rtt: 106, min: 102, used: .31, empty: .33, segments: 600, sndbuf: 65536},
+		}},
+	{name: "reader whose window moves", written: 1.2e6, unplaced: 1.2e6, waiting: 1, full: .69,
+		limit: []What{Reader, Reader}, rules: []rule.ID{"S02"}, paths: []path{
+			{mbits: 2, busy: .99, rtt: 62, min: 21, used: .23, empty: .43, segments: 700, window: [2]uint32{16000, 26000}},
+			{mbits: 1, busy: .82, rtt: 62, min: 31, used: .2, empty: .67, segments: 400, window: [2]uint32{16000, 26000}},
+		}},
 	{name: "10 and 400 ms with 512 kB", written: 1.1e6, unplaced: 890e3, waiting: 1, full: .69,
 		limit: []What{OtherPath, ReceiveBuffer}, rules: []rule.ID{"S08"}, paths: []path{
 			{mbits: 2, busy: .44, rtt: 24, min: 11, used: 0, empty: .75, segments: 1049, window: [2]uint32{280000, 324000}},

@@ -41,6 +41,7 @@ func (a *app) connectionCommand() grammar.Command {
 			Synopsis: []string{"[ FILTER ]", "listen [ FILTER ]"},
 			Flags: []grammar.Flag{
 				{Name: "no-processes", Summary: "do not show processes: cheaper on a host with many processes"},
+				line.LookFlag(),
 			},
 			Keywords: []grammar.Keyword{{Name: "listen", Summary: "the MPTCP listeners"}},
 			Operand:  grammar.Filter,
@@ -66,14 +67,19 @@ func (a *app) connectionShow(ctx context.Context, inv *grammar.Invocation) error
 		return inv.Usage("this command lists connections, so words about events do not apply")
 	}
 	// Of a list without filter only this is shown; a filter may ask for anything.
-	brief := expr == nil && !inv.Options.JSON && !inv.Options.Details
+	brief := expr == nil && !inv.Options.JSON && !inv.Options.Details && !inv.Has("look")
 	list, err := openConnections(ctx, inv, brief)
 	if err != nil {
 		return err
 	}
+	labels, err := line.ReadLabels(ctx, inv, list.all(), expr.Connection)
+	if err != nil {
+		return fmt.Errorf("%s: %w", inv.Path, err)
+	}
 	shown := newConnectionWriter(inv)
 	for c := range list.all() {
 		if expr.Connection(c) {
+			labels.Put(c)
 			if err := shown.Write(c); err != nil {
 				return err
 			}

@@ -188,6 +188,10 @@ func (f *ConnectionText) appendSubflow(b []byte, s *mptcp.Subflow) []byte {
 	b = append(b, " share "...)
 	b = strconv.AppendInt(b, int64(s.Share*100+0.5), 10)
 	b = append(b, '%')
+	if s.Limit != nil {
+		b = append(b, " limit "...)
+		b = append(b, Escape(s.Limit.String())...)
+	}
 	if f.Details {
 		b = f.appendSubflowDetails(b, s)
 	}

@@ -104,6 +104,7 @@ func AppendSubflow(b []byte, s *mptcp.Subflow) []byte {
 	b = appendField(b, `,"backoff":`, uint64(s.Backoff))
 	b = appendField(b, `,"unacked":`, uint64(s.Unacked))
 	b = appendField(b, `,"lost":`, uint64(s.Lost))
+	b = appendLimit(b, s.Limit)
 	return append(b, '}')
 }
 
@@ -162,4 +163,27 @@ func appendText(b []byte, key, value string) []byte { return AppendString(append
 
 func appendFlag(b []byte, key string, value bool) []byte {
 	return strconv.AppendBool(append(b, key...), value)
+}
+
+// appendLimit appends what limits the rate, nothing where that is not known.
+func appendLimit(b []byte, l *mptcp.RateLimit) []byte {
+	if l == nil {
+		return b
+	}
+	b = appendText(b, `,"limit":{"what":`, string(l.What))
+	if l.Side != "" {
+		b = appendText(b, `,"side":`, l.Side)
+	}
+	if l.Other != "" {
+		b = appendText(b, `,"other":`, l.Other)
+	}
+	b = appendShare(append(b, `,"share":`...), l.Share)
+	b = appendShare(append(b, `,"rate_bps":`...), l.Rate)
+	if l.Queue != 0 {
+		b = strconv.AppendInt(append(b, `,"queue_us":`...), l.Queue, 10)
+	}
+	if l.Loss != 0 {
+		b = appendShare(append(b, `,"loss":`...), l.Loss)
+	}
+	return append(b, '}')
 }

@@ -36,6 +36,9 @@ func fill(v reflect.Value, r *rand.Rand) {
 		for i := range v.NumField() {
 			fill(v.Field(i), r)
 		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), r)
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 		fill(v.Index(0), r)
@@ -54,7 +57,7 @@ func fill(v reflect.Value, r *rand.Rand) {
 		v.SetUint(1 + r.Uint64N(3))
 	case reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		v.SetUint(1 + r.Uint64N(1<<v.Type().Bits()-1))
-	case reflect.Int:
+	case reflect.Int, reflect.Int64:
 		v.SetInt(1 + r.Int64N(1<<30))
 	default:
 		panic(v.Kind())

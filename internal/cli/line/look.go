@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,6 +78,53 @@ func Look(ctx context.Context, connections []mptcp.Connection, span time.Duratio
 		views[i] = slow.Digest(series[i], host)
 	}
 	return views, nil
+}
+
+// Labels are what limits subflows, by their cookies. The zero value has none.
+type Labels map[uint64]*mptcp.RateLimit
+
+// ReadLabels looks at those of the connections that match, for as long as --look asks for. Without
+// that flag there are no labels.
+func ReadLabels(
+	ctx context.Context, inv *grammar.Invocation, connections iter.Seq[*mptcp.Connection],
+	match func(*mptcp.Connection) bool,
+) (Labels, error) {
+	span, err := LookTime(inv)
+	if err != nil || span == 0 {
+		return nil, err
+	}
+	var matching []mptcp.Connection
+	for c := range connections {
+		if match(c) {
+			kept := *c
+			kept.Subflows = slices.Clone(c.Subflows)
+			matching = append(matching, kept)
+		}
+	}
+	views, err := Look(ctx, matching, span)
+	if err != nil {
+		return nil, err
+	}
+	if err := NoVerdict(views); err != nil {
+		LeftOut(inv, err)
+	}
+	found := Labels{}
+	for _, v := range views {
+		for i, l := range slow.Labels(v) {
+			found[v.Flows[i].Socket.Cookie] = l
+		}
+	}
+	return found, nil
+}
+
+// Put notes at the subflows of a connection what limits them.
+func (l Labels) Put(c *mptcp.Connection) {
+	if l == nil {
+		return
+	}
+	for i := range c.Subflows {
+		c.Subflows[i].Limit = l[c.Subflows[i].Cookie]
+	}
 }
 
 // NoVerdict returns why the looks allow no verdict on any connection, nil where they do.
