@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mptcpctl/doctor"
+	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/filter"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
@@ -230,6 +231,9 @@ func report() doctor.Report {
 				Title:      "the link of endpoint 10.0.2.2 is down",
 				Subject:    doctor.Subject{Endpoint: netip.MustParseAddr("10.0.2.2"), Device: "wl\x07an0"},
 				Evidence:   []string{"link wl\x07an0: no carrier"}, Fix: []string{"ip link set wlan0 up"},
+				Excluded: []doctor.Exclusion{
+					{Fact: "nothing leaves by wl\x07an0", Rules: []rule.ID{"D35", "D36"}},
+				},
 			},
 			{Rule: "D10", Severity: doctor.Info, Confidence: track.Possible, Title: "an endpoint is only announced"},
 		},
