@@ -97,6 +97,8 @@ func (v *View) limit() What {
 		return v.limitOfTCP()
 	case v.Quiet >= 0.7 && all(carrying, func(f *Flow) bool { return f.NotSent == 0 }):
 		return Application
+	case v.stalls():
+		return Reader
 	case v.headOfLineBlocks():
 		return OtherPath
 	case v.window() && v.reads():
@@ -109,6 +111,20 @@ func (v *View) limit() What {
 		return Application // nothing in the network holds it: the processor, or the process
 	}
 	return Path
+}
+
+// stalls reports whether nothing moves because the window at the peer is closed: data waits, and
+// no subflow has any in flight that could be lost.
+func (v *View) stalls() bool {
+	if v.Out > 0 || v.Pending < 0.8 || v.WindowLow >= leastWindow {
+		return false
+	}
+	for i := range v.Flows {
+		if v.Flows[i].silent() {
+			return false
+		}
+	}
+	return len(v.Flows) > 0
 }
 
 // sendBuffer reports whether the process waits for its send buffer while the paths have room.

@@ -50,7 +50,10 @@ func (e Enough) String() string {
 const (
 	leastLooks = 10
 	leastBytes = 256 << 10
-	burst      = 64 << 10 // that the scheduler gives to one subflow at a time (mptcp_subflow_get_send)
+
+	leastWindow = 2 << 10 // bytes: with less the peer is as good as closed
+
+	burst = 64 << 10 // that the scheduler gives to one subflow at a time (mptcp_subflow_get_send)
 )
 
 // Flow is what a subflow did between the first and the last look.

@@ -203,6 +203,8 @@ var measured = []world{
 			{mbits: 3, busy: 1, rtt: 137, min: 101, used: .39, empty: .44, segments: 1014, sndbuf: 65536},
 			{mbits: 2.5, busy: .98, rtt: 139, min: 102, used: .5, empty: .67, segments: 833, sndbuf: 65536},
 		}},
+	{name: "peer that does not read", written: 900e3, unplaced: 890e3, waiting: 1, full: .9,
+		limit: []What{Reader}, rules: []rule.ID{"S02"}, paths: []path{{rtt: 20, min: 20, empty: 1}}},
 	{name: "SO_SNDBUF with queues", written: 65e3, full: 1, sndbuf: 65536, limit: []What{SendBuffer, SendBuffer},
 		rules: []rule.ID{"S05"}, paths: []path{
 			{mbits: 1.6, busy: 1, rtt: 106, min: 102, used: .25, empty: .2, segments: 600, sndbuf: 65536},

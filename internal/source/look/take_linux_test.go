@@ -9,6 +9,7 @@ import (
 
 	"mptcpctl/doctor"
 	"mptcpctl/doctor/slow"
+	"mptcpctl/internal/await"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/mptcp"
 	"mptcpctl/sockdiag"
@@ -93,6 +94,66 @@ func TestTakeFromTheKernel(t *testing.T) {
 		Sleep: atOnce, Wanted: func(mptcp.Token) bool { return false },
 	}); err != nil || len(none) != 0 {
 		t.Errorf("nothing wanted: %d series, %v", len(none), err)
+	}
+}
+
+// A peer that does not read stops the connection: the looks say that its reader is the limit,
+// and that no path is.
+func TestAPeerThatDoesNotRead(t *testing.T) {
+	ns := labtest.MPTCP(t)
+	var client *sockdiag.Client
+	var writer net.Conn
+	err := ns.Do(func() (err error) {
+		if client, err = sockdiag.Dial(nil); err != nil {
+			return err
+		}
+		var lc net.ListenConfig
+		lc.SetMultipathTCP(true)
+		listener, err := lc.Listen(t.Context(), "tcp4", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { listener.Close() })
+		var d net.Dialer
+		d.SetMultipathTCP(true)
+		writer, err = d.Dial("tcp4", listener.Addr().String())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for data := make([]byte, 64<<10); ; {
+			if _, err := writer.Write(data); err != nil {
+				return
+			}
+		}
+	}()
+	defer func() { writer.Close(); <-done }()
+	own := func(token mptcp.Token) bool {
+		c, err := client.Connection(t.Context(), token)
+		return err == nil && c.Local.String() == writer.LocalAddr().String()
+	}
+	var got slow.Limit
+	await.True(t, "the reader is the limit", func() bool {
+		pause := func(ctx context.Context, _ time.Duration) error { return sleep(ctx, 5*time.Millisecond) }
+		series, err := Take(t.Context(), client, &Config{Sleep: pause, Wanted: own})
+		if err != nil || len(series) != 1 {
+			return false
+		}
+		v := slow.Digest(series[0], &slow.Host{})
+		labels := slow.Labels(v)
+		if len(labels) != 1 || labels[0] == nil {
+			return false
+		}
+		got = *labels[0]
+		return got.What == slow.Reader && len(slow.Findings(v)) > 0
+	})
+	if got.Side != "peer" {
+		t.Errorf("limit %v, want the reader at the peer", got.String())
 	}
 }
 
