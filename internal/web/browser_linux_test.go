@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mptcpctl/internal/await"
+	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/mptcp"
 
 	"github.com/chromedp/chromedp"
@@ -44,7 +45,7 @@ type window struct {
 func open(t testing.TB, s screen) *window {
 	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {
-		t.Skip("chromium is not installed")
+		labtest.Skip(t, "chromium is not installed")
 	}
 	home := t.TempDir()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU,

@@ -2,6 +2,7 @@
 // one axis with one cursor. Keys, with a plot in focus: + and - zoom, arrows move the
 // cursor, shift and arrows the window, Escape goes back to live.
 import { get, Refusal } from './api.js';
+import { command, inside } from './copy.js';
 import { Stream } from './stream.js';
 import { Axis } from './axis.js';
 import { bytes, clock, h, hash, labelled, millis, rate, s, setText } from './dom.js';
@@ -129,7 +130,11 @@ function frame(main, token, actions) {
     ...[parts.facts, parts.findings, parts.lanes, parts.readout],
     ...[h('h2', {}, 'Throughput of each subflow, stacked'), parts.throughput],
     ...[h('h2', {}, 'Round-trip time'), parts.rtt],
-    ...[h('h2', {}, 'Subflows'), h('table', { class: 'stack' }, h('thead', {}, head), parts.subflows)],
+    ...[
+      h('h2', {}, 'Subflows'),
+      actions.why,
+      h('table', { class: 'stack' }, h('thead', {}, head), parts.subflows),
+    ],
     ...[h('h2', {}, 'Events'), h('table', { class: 'log' }, parts.log)],
   );
   return parts;
@@ -143,7 +148,14 @@ class View {
     this.model = null;
     this.timer = 0;
     this.axis = new Axis(link.query, () => this.now());
+    const look = `connection show --look 3s token ${this.token}`;
     this.parts = frame(main, this.token, {
+      why: h(
+        'div',
+        { class: 'bar' },
+        'What limits each of them:',
+        command(inside(this.netns === '-' ? '' : this.netns, look)),
+      ),
       zoom: (step) => this.change(() => this.axis.zoom(step)),
       live: () => this.change(() => this.axis.live()),
       plot: {

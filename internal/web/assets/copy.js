@@ -35,3 +35,6 @@ export function command(text) {
   });
   return h('div', { class: 'command' }, code, button);
 }
+
+// inside puts in front of a command what makes it act on a namespace.
+export const inside = (netns, text) => 'mptcpctl ' + (netns ? `-n ${netns} ` : '') + text;

@@ -1,6 +1,6 @@
 // Endpoints with their limits, counters, and what doctor finds.
 import { get } from './api.js';
-import { command } from './copy.js';
+import { command, inside } from './copy.js';
 import { h, labelled, setText } from './dom.js';
 import { gauge } from './overview.js';
 import { finding, ranked, report, WORDS } from './verdict.js';
@@ -21,9 +21,6 @@ const headRow = (names) =>
   );
 
 const namespace = (n) => (n.netns ? `Namespace ${n.netns}` : 'This namespace');
-
-// inside puts in front of a command what makes it act on a namespace.
-const inside = (netns, text) => 'mptcpctl ' + (netns ? `-n ${netns} ` : '') + text;
 
 function endpointRow(n, e) {
   const used = n.connections[e.id] || 0;
