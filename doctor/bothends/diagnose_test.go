@@ -118,6 +118,11 @@ func TestDifferences(t *testing.T) {
 			if clock := find(&r, "F08"); clock == nil || clock.Subject.Host != "there" {
 				t.Errorf("a minute between the clocks: %+v", r.Findings)
 			}
+			for _, f := range r.Findings {
+				if (f.Confidence == track.Certain) != (len(f.Excluded) > 0) {
+					t.Errorf("%s is %v, and excludes %v", f.Rule, f.Confidence, f.Excluded)
+				}
+			}
 			for _, id := range []string{"F01", "F02", "F03", "F07", "D52"} {
 				f := find(&r, id)
 				if (f != nil) != (id == test.want) || f != nil && f.Subject.Host != test.host {

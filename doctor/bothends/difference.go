@@ -75,6 +75,7 @@ func (s *side) finding(c *mptcp.Connection, id rule.ID, severity doctor.Severity
 		Rule: id, Severity: severity, Confidence: track.Certain, Title: title,
 		Subject:  doctor.Subject{Token: c.Token, Remote: c.Remote, Netns: s.Netns, Host: s.host},
 		Evidence: []string{}, Fix: []string{},
+		Excluded: []doctor.Exclusion{{Fact: "both hosts were asked, and each says it of its end of this connection"}},
 	}
 }
 
@@ -142,7 +143,7 @@ func unread(s, o *side, c, d *mptcp.Connection) (found []doctor.Finding) {
 		}
 		f := way.from.finding(way.out, NotArrived, doctor.Warn,
 			fmt.Sprintf("%d bytes that %s sent have not arrived in order at %s", rest, way.from.host, way.to.host))
-		f.Confidence = track.Likely
+		f.Confidence, f.Excluded = track.Likely, nil
 		f.Evidence = []string{
 			fmt.Sprintf("on %s: %d bytes sent, the last %s ago", way.from.host, way.out.BytesSent, quiet),
 			fmt.Sprintf("on %s: %d bytes received", way.to.host, way.in.BytesReceived), bySeveral,
@@ -202,6 +203,9 @@ func clocks(hosts []Host, _ []*side) (found []doctor.Finding) {
 			Title:   fmt.Sprintf("the clock of %s is %s %s that of %s", h.Name, h.Ahead.Abs(), word, hosts[0].Name),
 			Subject: doctor.Subject{Host: h.Name}, Evidence: []string{fmt.Sprintf("known to within %s", h.Within)},
 			Fix: []string{"on both hosts: let one time service set the clock, such as chrony"},
+			Excluded: []doctor.Exclusion{
+				{Fact: "the clocks were compared with what passed between the hosts meanwhile"},
+			},
 		})
 	}
 	return found
