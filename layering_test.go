@@ -57,7 +57,7 @@ var imports = map[string][]string{
 	"doctor/command":       {"mptcp"},
 	"doctor/enter":         {"internal/shell"},
 	"doctor/fallback":      {"mptcp", "counters", "track", "doctor/rule"},
-	"doctor/slow":          {"mptcp", "sockdiag", "track", "doctor", "doctor/rule"},
+	"doctor/slow":          {"mptcp", "sockdiag", "track", "doctor", "doctor/rule", "internal/rate"},
 	"doctor": {
 		"mptcp",
 		"ledger",
@@ -176,8 +176,10 @@ var imports = map[string][]string{
 	"internal/lab/procedure": {"internal/kernel", "internal/lab", "internal/lab/scenario"},
 	"internal/lab/labtest":   {"mptcp", "hostnet", "internal/lab"},
 
+	"internal/rate": {"mptcp"},
 	"internal/tui": {
 		"mptcp",
+		"internal/rate",
 		"internal/traffic",
 		"track",
 		"doctor",

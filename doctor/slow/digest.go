@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"mptcpctl/internal/rate"
 	"mptcpctl/sockdiag"
 )
 
@@ -24,14 +25,6 @@ func Digest(looks []Look, h *Host) *View {
 	v.flows(looks)
 	v.Enough = v.enough(looks)
 	return v
-}
-
-// rise returns by how much a counter grew; one that fell began anew.
-func rise(before, now uint64) float64 {
-	if now < before {
-		return 0
-	}
-	return float64(now - before)
 }
 
 // each returns a value for each look.
@@ -73,8 +66,10 @@ func part(a, b uint32) float64 {
 // written returns the bytes that the process wrote and the peer has not acknowledged, and
 // unplaced those of them that no subflow has got. Both counters of the kernel are read at
 // slightly different moments, so that the difference can fall below 0.
-func written(l *Look) float64  { return rise(l.Connection.Info.SndUna, l.Connection.Info.WriteSeq) }
-func placed(l *Look) float64   { return rise(l.Connection.Info.BytesAcked, l.Connection.Info.BytesSent) }
+func written(l *Look) float64 { return rate.Rise(l.Connection.Info.SndUna, l.Connection.Info.WriteSeq) }
+func placed(l *Look) float64 {
+	return rate.Rise(l.Connection.Info.BytesAcked, l.Connection.Info.BytesSent)
+}
 func unplaced(l *Look) float64 { return max(0, written(l)-placed(l)) }
 func full(l *Look) float64     { return part(l.Connection.Memory.Queued, l.Connection.Memory.SendBuffer) }
 
@@ -93,7 +88,7 @@ func window(l *Look) float64 {
 
 func (v *View) connection(looks []Look) {
 	before, now, seconds := &looks[0].Connection.Info, &v.Last.Connection.Info, v.Passed.Seconds()
-	out, in := rise(before.SndUna, now.SndUna), rise(before.BytesReceived, now.BytesReceived)
+	out, in := rate.Rise(before.SndUna, now.SndUna), rate.Rise(before.BytesReceived, now.BytesReceived)
 	v.Out, v.In, v.Sending = out/seconds, in/seconds, out >= in
 	v.Moved = uint64(max(out, in))
 	v.Written, v.Placed = median(each(looks, written)), median(each(looks, placed))
@@ -148,20 +143,20 @@ func flow(seen []*sockdiag.SubflowDetail, passed time.Duration) Flow {
 	first, last := seen[0], seen[len(seen)-1]
 	const backup = sockdiag.SubflowBackupLocal | sockdiag.SubflowBackupRemote
 	f := Flow{Socket: *last, Backup: last.MPTCP.Flags&backup != 0}
-	sent := rise(first.TCP.BytesSent, last.TCP.BytesSent)
-	resent := rise(first.TCP.BytesRetransmitted, last.TCP.BytesRetransmitted)
-	f.Rate = rise(first.TCP.BytesAcked, last.TCP.BytesAcked) / passed.Seconds()
-	f.In = rise(first.TCP.BytesReceived, last.TCP.BytesReceived) / passed.Seconds()
-	f.Busy = rise(first.TCP.BusyMicros, last.TCP.BusyMicros) / float64(passed.Microseconds())
-	f.Closed = rise(first.Limits.RwndLimitedMicros, last.Limits.RwndLimitedMicros) / float64(passed.Microseconds())
+	sent := rate.Rise(first.TCP.BytesSent, last.TCP.BytesSent)
+	resent := rate.Rise(first.TCP.BytesRetransmitted, last.TCP.BytesRetransmitted)
+	f.Rate = rate.Rise(first.TCP.BytesAcked, last.TCP.BytesAcked) / passed.Seconds()
+	f.In = rate.Rise(first.TCP.BytesReceived, last.TCP.BytesReceived) / passed.Seconds()
+	f.Busy = rate.Rise(first.TCP.BusyMicros, last.TCP.BusyMicros) / float64(passed.Microseconds())
+	f.Closed = rate.Rise(first.Limits.RwndLimitedMicros, last.Limits.RwndLimitedMicros) / float64(passed.Microseconds())
 	if sent > 0 {
 		f.Loss = resent / sent
 	}
-	f.Segments = uint64(rise(uint64(first.Limits.DataSegsOut), uint64(last.Limits.DataSegsOut)))
-	f.Resent = uint64(rise(uint64(first.TCP.TotalRetrans), uint64(last.TCP.TotalRetrans)))
-	f.Timeouts = uint64(rise(uint64(first.Limits.TotalRTO), uint64(last.Limits.TotalRTO)))
-	if n := rise(uint64(first.Limits.DataSegsIn), uint64(last.Limits.DataSegsIn)); n > 0 {
-		f.OutOfOrder = rise(uint64(first.Limits.RcvOutOfOrder), uint64(last.Limits.RcvOutOfOrder)) / n
+	f.Segments = uint64(rate.Rise(uint64(first.Limits.DataSegsOut), uint64(last.Limits.DataSegsOut)))
+	f.Resent = uint64(rate.Rise(uint64(first.TCP.TotalRetrans), uint64(last.TCP.TotalRetrans)))
+	f.Timeouts = uint64(rate.Rise(uint64(first.Limits.TotalRTO), uint64(last.Limits.TotalRTO)))
+	if n := rate.Rise(uint64(first.Limits.DataSegsIn), uint64(last.Limits.DataSegsIn)); n > 0 {
+		f.OutOfOrder = rate.Rise(uint64(first.Limits.RcvOutOfOrder), uint64(last.Limits.RcvOutOfOrder)) / n
 	}
 	f.looks(seen)
 	f.losses(seen)
@@ -193,7 +188,7 @@ func (f *Flow) looks(seen []*sockdiag.SubflowDetail) {
 func (f *Flow) losses(seen []*sockdiag.SubflowDetail) {
 	var intervals, losing, most, all float64
 	for i := 1; i < len(seen); i++ {
-		resent := rise(seen[i-1].TCP.BytesRetransmitted, seen[i].TCP.BytesRetransmitted)
+		resent := rate.Rise(seen[i-1].TCP.BytesRetransmitted, seen[i].TCP.BytesRetransmitted)
 		intervals++
 		if resent > 0 {
 			losing++

@@ -172,9 +172,11 @@ func (v *View) window() bool {
 		all(carrying, func(f *Flow) bool { return f.Used < 0.6 && f.NotSent < burst })
 }
 
-// reads reports whether the process at the peer governs the window, which then moves. A small
-// buffer keeps its window.
-func (v *View) reads() bool { return v.WindowLow < 0.67*v.WindowTop || v.collapses() }
+// reads reports whether the process at the peer governs the window, which then moves, or stays nearly
+// closed: no buffer is as small as that. A small buffer keeps its window.
+func (v *View) reads() bool {
+	return v.WindowLow < 0.67*v.WindowTop || v.WindowTop < 2*leastWindow || v.collapses()
+}
 
 // collapses reports whether the window at the peer closes again and again.
 func (v *View) collapses() bool {

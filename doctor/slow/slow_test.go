@@ -205,6 +205,10 @@ var measured = []world{
 		}},
 	{name: "peer that does not read", written: 900e3, unplaced: 890e3, waiting: 1, full: .9,
 		limit: []What{Reader}, rules: []rule.ID{"S02"}, paths: []path{{rtt: 20, min: 20, empty: 1}}},
+	{name: "reader that nearly stands still", written: 429e3, unplaced: 427e3, waiting: 1, full: .7,
+		limit: []What{Reader}, rules: []rule.ID{"S02"}, paths: []path{
+			{mbits: .034, busy: .18, rtt: 46, min: 20, empty: 1, window: [2]uint32{1100, 1300}},
+		}},
 	{name: "SO_SNDBUF with queues", written: 65e3, full: 1, sndbuf: 65536, limit: []What{SendBuffer, SendBuffer},
 		rules: []rule.ID{"S05"}, paths: []path{
 			{mbits: 1.6, busy: 1, rtt: 106, min: 102, used: .25, empty: .2, segments: 600, sndbuf: 65536},

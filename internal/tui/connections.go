@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/rate"
 	"mptcpctl/internal/story"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
@@ -17,7 +18,7 @@ type connections struct {
 	*look
 	state  *track.State
 	order  *order
-	watch  map[mptcp.Key]*series
+	watch  map[mptcp.Key]*rate.Series
 	cursor int // the item under the cursor
 	top    int // the first row
 	sorted sorting
@@ -144,13 +145,13 @@ func processes(m *mptcp.Connection) string {
 }
 
 // subflow returns the row of the n-th subflow.
-func (c *connections) subflow(f *mptcp.Subflow, s *series, n int, end bool) string {
+func (c *connections) subflow(f *mptcp.Subflow, s *rate.Series, n int, end bool) string {
 	branch := c.sign("├─ ", "|- ")
 	if end {
 		branch = c.sign("└─ ", "`- ")
 	}
 	path := path1 + style(n%paths)
-	r := s.of(f)
+	r := s.Of(f)
 	device := present.Escape(f.Device)
 	if device == "" {
 		device = "-"
@@ -173,7 +174,7 @@ func (c *connections) subflow(f *mptcp.Subflow, s *series, n int, end bool) stri
 		line += c.bar(f.Share, 8, path)
 	}
 	line += right(percent(f.Share), 5) + right(millis(f.RTTMicros), 9) + "  " +
-		"out " + c.left(rateText(last(r.out)), 8) + " in " + c.left(rateText(last(r.in)), 8) +
+		"out " + c.left(rateText(rate.Last(r.Out)), 8) + " in " + c.left(rateText(rate.Last(r.In)), 8) +
 		backupText(f) + " " + flow(f.Local, f.Remote)
 	return c.clip(line, c.width)
 }
@@ -194,7 +195,7 @@ func backupText(f *mptcp.Subflow) string {
 type detail struct {
 	*look
 	facts  *story.Facts
-	series *series
+	series *rate.Series
 	span   time.Duration // of the timeline; 0: all
 	width  int
 }
@@ -246,7 +247,7 @@ func (d *detail) head(c *mptcp.Connection) []string {
 	if c.Fallback {
 		first += " " + d.paint(bad, strings.TrimSpace("fallback to TCP "+present.Escape(c.FallbackCause)))
 	}
-	out, in := d.series.total()
+	out, in := d.series.Total()
 	second := "sent " + bytesText(
 		c.BytesSent,
 	) + " (" + rateText(
@@ -285,7 +286,7 @@ func (d *detail) subflow(f *mptcp.Subflow, told *story.Story) []string {
 	if _, i := told.Lane(f.Local, f.Remote); i >= 0 {
 		path = path1 + style(i%paths)
 	}
-	r := d.series.of(f)
+	r := d.series.Of(f)
 	first := d.paint(path, d.left(ids(f.LocalID, f.RemoteID)+" "+present.Escape(f.Device), laneLabel)) + " " +
 		d.paint(stateStyle(f.State), f.State.String()) + " " + flow(f.Local, f.Remote)
 	if f.Initial {
@@ -316,30 +317,31 @@ func (d *detail) subflow(f *mptcp.Subflow, told *story.Story) []string {
 		return []string{
 			first,
 			second,
-			indent + "out " + rateText(last(r.out)) + "  in " + rateText(last(r.in)) + "  rtt " + millis(f.RTTMicros),
+			indent + "out " + rateText(rate.Last(r.Out)) + "  in " + rateText(rate.Last(r.In)) +
+				"  rtt " + millis(f.RTTMicros),
 		}
 	}
 	width := max(4, min(20, (d.width-laneLabel-44)/3))
 	third := indent + "out " + d.left(
-		rateText(last(r.out)),
+		rateText(rate.Last(r.Out)),
 		8,
 	) + d.spark(
-		r.out,
+		r.Out,
 		width,
 		path,
 	) + "  in " + d.left(
-		rateText(last(r.in)),
+		rateText(rate.Last(r.In)),
 		8,
 	) +
 		d.spark(
-			r.in,
+			r.In,
 			width,
 			path,
 		) + "  rtt " + d.left(
 		millis(f.RTTMicros),
 		8,
 	) + d.spark(
-		r.rtt,
+		r.RTT,
 		width,
 		path,
 	)

@@ -337,17 +337,17 @@ func TestRates(t *testing.T) {
 		s.show(time.Duration(i+1)*time.Second, track.NewState(noon, []mptcp.Connection{c}, facts()))
 	}
 	golden(t, "rates", s.picture())
-	out, in := s.watch.by[first].total()
+	out, in := s.watch.by[first].Total()
 	if out != 1_500_000 || in != 0 {
 		t.Errorf("out %v in %v, want 1500000 and 0", out, in)
 	}
 	s.show(6*time.Second, track.NewState(noon, []mptcp.Connection{c}, facts()))
-	if out, _ := s.watch.by[first].total(); out != 0 {
+	if out, _ := s.watch.by[first].Total(); out != 0 {
 		t.Errorf("out %v after a silence, want 0", out)
 	}
 	c.Subflows[0].BytesSent = 5 // another socket with the same ports
 	s.show(8*time.Second, track.NewState(noon, []mptcp.Connection{c}, facts()))
-	if out, _ := s.watch.by[first].total(); out != 0 {
+	if out, _ := s.watch.by[first].Total(); out != 0 {
 		t.Errorf("out %v after a counter fell, want 0", out)
 	}
 }

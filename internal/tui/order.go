@@ -2,6 +2,7 @@ package tui
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"sort"
 	"time"
@@ -24,6 +25,9 @@ const (
 )
 
 var sortingNames = [...]string{"address", "bytes", "subflows", "rtt", "age"}
+
+// tuple names a flow by its two ends.
+type tuple struct{ local, remote netip.AddrPort }
 
 // item is a connection in the list.
 type item struct {

@@ -8,6 +8,7 @@ import (
 
 	"mptcpctl/counters"
 	"mptcpctl/internal/present"
+	"mptcpctl/internal/rate"
 	"mptcpctl/internal/traffic"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
@@ -229,7 +230,7 @@ func (o *overview) events() []string {
 	if o.state.Lost() > 0 {
 		lost = o.paint(bad, lost)
 	}
-	line := fmt.Sprintf("%-7d%.0f/s  %s  resyncs %d", o.state.Events(), last(o.pulse), lost, o.state.Generation())
+	line := fmt.Sprintf("%-7d%.0f/s  %s  resyncs %d", o.state.Events(), rate.Last(o.pulse), lost, o.state.Generation())
 	lines := []string{o.field("events", line)}
 	if width := min(60, o.width-14); width > 10 && !o.lines {
 		lines = append(lines, o.field("", o.spark(o.pulse, width, path1)+o.paint(dim, " "+itoa(width)+"s")))

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"mptcpctl/internal/rate"
 	"mptcpctl/mptcp"
 	"mptcpctl/track"
 )
@@ -127,30 +128,6 @@ func TestPlainCommands(t *testing.T) {
 	}
 }
 
-func TestSeriesWaitsForFiguresThatMove(t *testing.T) {
-	f := []mptcp.Subflow{{Local: ap("10.0.0.1:1"), Remote: ap("10.0.0.2:2")}}
-	s := &series{}
-	for _, step := range []struct {
-		at   time.Duration
-		sent uint64
-		want []float64
-	}{
-		{0, 0, nil},
-		{100 * time.Millisecond, 1000, nil}, // too soon
-		{time.Second, 2000, []float64{2000}},
-		{1900 * time.Millisecond, 2000, []float64{2000}}, // nothing moved yet
-		{3 * time.Second, 2000, []float64{2000, 0}},
-		{4 * time.Second, 500, []float64{2000, 0, 0}},
-	} {
-		f[0].BytesSent = step.sent
-		s.observe(noon.Add(step.at), f)
-		got := s.of(&f[0]).out
-		if len(got) != len(step.want) || len(got) > 0 && last(got) != last(step.want) {
-			t.Errorf("after %v: %v, want %v", step.at, got, step.want)
-		}
-	}
-}
-
 func TestPulse(t *testing.T) {
 	p := &pulse{}
 	at := func(second time.Duration, kind mptcp.EventType, lost uint64) track.Delta {
@@ -174,8 +151,8 @@ func TestPulse(t *testing.T) {
 		t.Errorf("rates %v, want %v", p.perSecond, want)
 	}
 	p.advance(noon.Add(time.Hour))
-	if n := len(p.perSecond); n != samples || last(p.perSecond) != 0 {
-		t.Errorf("after an hour there are %d values, the last %v", n, last(p.perSecond))
+	if n := len(p.perSecond); n != rate.Samples || rate.Last(p.perSecond) != 0 {
+		t.Errorf("after an hour there are %d values, the last %v", n, rate.Last(p.perSecond))
 	}
 }
 
