@@ -253,6 +253,7 @@ var imports = map[string][]string{
 	"internal/shell": {},
 	"internal/lab/runner": {
 		"mptcp",
+		"track",
 		"internal/lab",
 		"internal/lab/scenario",
 		"internal/lab/procedure",
@@ -316,6 +317,7 @@ var imports = map[string][]string{
 	"internal/cli/across": {
 		"doctor",
 		"doctor/bothends",
+		"doctor/rule",
 		"internal/bundle",
 		"internal/cli/line",
 		"internal/grammar",

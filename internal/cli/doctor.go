@@ -137,7 +137,11 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 		)
 	}
 	if peers != nil {
-		return doctorAcross(inv, peers, facts)
+		verdict, err := peers.Judge(inv, doctorText(inv), facts)
+		if err != nil {
+			return fmt.Errorf("doctor: %w", err)
+		}
+		return verdictStatus(verdict)
 	}
 	if inv.Has("anonymise") {
 		if err := bundle.Hide(facts); err != nil {
@@ -160,18 +164,6 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 	}
 	if err := writeReport(inv, &report); err != nil {
 		return err
-	}
-	return verdictStatus(report.Verdict)
-}
-
-// doctorAcross judges this host and the others together.
-func doctorAcross(inv *grammar.Invocation, peers *across.Peers, facts []doctor.Facts) error {
-	report, err := peers.Report(inv, facts)
-	if err == nil {
-		err = across.Write(inv, doctorText(inv), report)
-	}
-	if err != nil {
-		return fmt.Errorf("doctor: %w", err)
 	}
 	return verdictStatus(report.Verdict)
 }

@@ -70,7 +70,7 @@ func askAcross(t *testing.T, trial *procedure.Trial) (r acrossReport, here strin
 	args := []string{"-j", "doctor"}
 	dir := t.TempDir()
 	for _, h := range trial.Scenario.Topology.Hosts {
-		if h.Name == here {
+		if h.Name == here || h.Name == "router" { // who looks at two ends has not the way between
 			continue
 		}
 		file := filepath.Join(dir, h.Name)
@@ -170,5 +170,33 @@ func TestDoctorAcrossText(t *testing.T) {
 	}
 	if _, errs, code = runIn(t, client, "doctor", "--peer", "/nonexistent"); code != 3 || errs == "" {
 		t.Errorf("exit %d: %s", code, errs)
+	}
+}
+
+// Behind a router with NAT: what is the server's cause, what is on the way.
+func TestDoctorAcrossRouter(t *testing.T) {
+	t.Parallel()
+	for _, both := range scenario.BothEnds() {
+		t.Run(both.Name, func(t *testing.T) {
+			t.Parallel()
+			trial := startTrial(t, both.Scenario)
+			await.Success(t, func() error {
+				r, _ := askAcross(t, trial)
+				if both.Rule == scenario.Healthy {
+					if r.Verdict != "healthy" || len(r.Matched) == 0 {
+						return fmt.Errorf("got %+v", r)
+					}
+					return nil
+				}
+				for _, f := range r.Findings {
+					way := strings.Contains(f.Title, "on the way")
+					if f.Rule == string(both.Rule) && f.Confidence == "certain" &&
+						(way && both.At == scenario.OnTheWay || f.Subject.Host == both.At && !way) {
+						return nil
+					}
+				}
+				return fmt.Errorf("no %s for certain at %s: %+v", both.Rule, both.At, r)
+			})
+		})
 	}
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/grammar"
@@ -17,7 +18,7 @@ func (a *app) labCommand() grammar.Command {
 	return grammar.Command{
 		Name:      "lab",
 		Summary:   "try MPTCP on the real kernel, in network namespaces, on one machine",
-		Synopsis:  []string{"[ demo ]", "list", "run { NAME | --all }", "shell [ NAME ]"},
+		Synopsis:  []string{"[ demo ]", "list", "run { NAME | --all }", "both [ NAME ]", "shell [ NAME ]"},
 		Help:      labHelp,
 		Privilege: "none where user namespaces are allowed, else root",
 		Default:   "demo",
@@ -41,6 +42,11 @@ func (a *app) labCommand() grammar.Command {
 					"is wrong", Synopsis: []string{"NAME", "--all"},
 				Operand: grammar.Word, Choices: labNames(), Run: a.labRun,
 				Flags: []grammar.Flag{{Name: "all", Summary: "run all scenarios, and show what doctor finds in each"}},
+			},
+			{
+				Name: "both", Summary: "build a client, a router with NAT and a server, and show what one end finds, " +
+					"and what both find", Synopsis: []string{"[ NAME ]"},
+				Operand: grammar.Word, Choices: scenario.BothNames(), Run: a.labBoth,
 			},
 			{
 				Name:     "shell",
@@ -127,6 +133,18 @@ func (a *app) labRun(ctx context.Context, inv *grammar.Invocation) error {
 		return err
 	}
 	return labRunner(inv).Network(ctx, topology)
+}
+
+// labBoth shows what one end finds, and what both find together.
+func (a *app) labBoth(ctx context.Context, inv *grammar.Invocation) error {
+	if err := line.NoJSON(inv, "-j lab run --all has one"); err != nil {
+		return err
+	}
+	name := append(inv.Args, "both-syn-stripped")[0]
+	if b, ok := scenario.FindBoth(name); ok && len(inv.Args) < 2 {
+		return labRunner(inv).Both(ctx, b)
+	}
+	return inv.Usage("want one name of: " + strings.Join(scenario.BothNames(), " "))
 }
 
 func labRunAll(ctx context.Context, inv *grammar.Invocation) error {

@@ -14,6 +14,7 @@ import (
 	"mptcpctl/internal/lab"
 	"mptcpctl/internal/lab/labtest"
 	"mptcpctl/internal/lab/procedure"
+	"mptcpctl/internal/lab/scenario"
 	"mptcpctl/internal/present"
 	"mptcpctl/internal/probe"
 )
@@ -22,7 +23,13 @@ import (
 func trial(t *testing.T, name string) *procedure.Trial {
 	t.Helper()
 	labtest.Namespace(t)
-	s := findScenario(t, name)
+	return startTrial(t, findScenario(t, name))
+}
+
+// startTrial brings the scenario about.
+func startTrial(t *testing.T, s scenario.Scenario) *procedure.Trial {
+	t.Helper()
+	labtest.Namespace(t)
 	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	t.Cleanup(cancel)
 	trial, err := procedure.Start(ctx, s, []string{toolPath(t)})

@@ -7,6 +7,7 @@ import (
 
 	"mptcpctl/doctor"
 	"mptcpctl/doctor/bothends"
+	"mptcpctl/doctor/rule"
 	"mptcpctl/internal/bundle"
 	"mptcpctl/internal/cli/line"
 	"mptcpctl/internal/grammar"
@@ -88,6 +89,20 @@ func Ask(ctx context.Context, inv *grammar.Invocation, c *gather.Config) (*Peers
 	return &Peers{answers}, nil
 }
 
+// Judge writes what is found on this host and those that answered, and returns the verdict.
+func (p *Peers) Judge(
+	inv *grammar.Invocation, text *present.DoctorText, facts []doctor.Facts,
+) (doctor.Verdict, error) {
+	r, err := p.Report(inv, facts)
+	if err != nil {
+		return doctor.Unknown, err
+	}
+	if inv.Options.JSON {
+		return r.Verdict, present.JSON(inv.Stdout, present.BothEndsJSON(r), inv.Options.Pretty)
+	}
+	return r.Verdict, text.BothEnds(inv.Stdout, r)
+}
+
 // Report judges the facts of this host and of those that answered. Of the others it warns; the
 // error is that of all where none answered.
 func (p *Peers) Report(inv *grammar.Invocation, facts []doctor.Facts) (*bothends.Report, error) {
@@ -133,10 +148,13 @@ func hide(hosts []bothends.Host) error {
 	return nil
 }
 
-// Write writes the report as the options want it.
-func Write(inv *grammar.Invocation, text *present.DoctorText, r *bothends.Report) error {
-	if inv.Options.JSON {
-		return present.JSON(inv.Stdout, present.BothEndsJSON(r), inv.Options.Pretty)
+// Rules are all causes that doctor knows, on one host and on several.
+func Rules() []rule.Rule { return append(rule.All(), bothends.All()...) }
+
+// Explain returns the text about a cause.
+func Explain(id rule.ID) (rule.Rule, bool) {
+	if r, ok := bothends.Explain(id); ok {
+		return r, true
 	}
-	return text.BothEnds(inv.Stdout, r)
+	return rule.Explain(id)
 }
