@@ -98,10 +98,7 @@ func (a *app) doctor(ctx context.Context, inv *grammar.Invocation) error {
 		return err
 	}
 	if inv.Has("facts") {
-		if err := across.Facts(ctx, inv, request.config); err != nil {
-			return fmt.Errorf("doctor: %w", err)
-		}
-		return nil
+		return across.Facts(ctx, inv, request.config)
 	}
 	if inv.Has("watch") && (inv.Has("from") || inv.Has("bundle") || inv.Has("look")) {
 		return inv.Usage("--watch goes with none of --from, --bundle and --look")

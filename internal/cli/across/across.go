@@ -65,7 +65,7 @@ func Facts(ctx context.Context, inv *grammar.Invocation, c *gather.Config) error
 	}
 	facts, err := read()
 	if err != nil {
-		return err
+		return fmt.Errorf("doctor: %w", err)
 	}
 	return present.JSON(inv.Stdout, facts, inv.Options.Pretty)
 }

@@ -53,7 +53,8 @@ func (r *Runner) Both(ctx context.Context, b scenario.Both) error {
 		return err
 	}
 	if !found.decides(b.Rule) {
-		return fmt.Errorf("lab: both ends should have found %s for certain: they found %s", expectation(b.Scenario), found)
+		return fmt.Errorf("lab: both ends should have found %s for certain: they found %s",
+			expectation(b.Scenario), found)
 	}
 	_, err = fmt.Fprintf(r.Out, "Expected %s, found %s.\n", expectation(b.Scenario), found)
 	return err
