@@ -16,6 +16,7 @@ const (
 	QueueTooLong         rule.ID = "S10"
 	PathFull             rule.ID = "S11"
 	OneLinkForTwo        rule.ID = "S12"
+	OwnQueueDrops        rule.ID = "S13"
 	LargePacketsVanish   rule.ID = "S17"
 	PathTimesOut         rule.ID = "S18"
 )
@@ -81,6 +82,10 @@ func Rules() []rule.Rule {
 			"Two subflows that leave by the same device share its rate.",
 			"Both are full and leave by the same device.",
 			"Correct the routes, so that each address leaves by its own device; `mptcpctl paths` shows them."),
+		entry(OwnQueueDrops, "The queue of a device of this host drops packets",
+			"What is lost, is lost before it leaves this host: the queue is too short for its shaper.",
+			"The queueing discipline of the device counts drops, and the subflows on it send again.",
+			"Use a longer queue, or fq_codel below the shaper."),
 		entry(LargePacketsVanish, "Large packets vanish on a path",
 			"The join has small packets, data has large ones. A path with a smaller MTU that sends no ICMP drops "+
 				"them.",

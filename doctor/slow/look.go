@@ -18,6 +18,7 @@ type Look struct {
 type Host struct {
 	Netns       string            // that the connections are in, "" for the reader's own
 	Devices     map[uint64]string // by the cookie of a subflow: the device that it leaves by
+	Dropped     map[string]uint64 // by device: packets that its own queue dropped during the looks
 	ReceiveMost uint64            // the last value of net.ipv4.tcp_rmem in bytes, 0 if unknown
 	SendMost    uint64            // the last value of net.ipv4.tcp_wmem in bytes, 0 if unknown
 	Interval    time.Duration     // at which the looks were meant to follow each other

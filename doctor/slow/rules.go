@@ -19,7 +19,7 @@ type judge func(*View) []doctor.Finding
 func judges() []judge {
 	return []judge{
 		timeouts, headOfLine, peerReads, receiveBuffer, sendBuffer, backup, losses, longQueue, oneLink,
-		receiverReads, applicationLimits, pathFull,
+		ownQueue, receiverReads, applicationLimits, pathFull,
 	}
 }
 
@@ -335,6 +335,26 @@ func pathFull(v *View) []doctor.Finding {
 		about(&d, f)
 		d.Evidence = append(d.Evidence, fmt.Sprintf("%s: its queue always has data, and the path has a queue of %s",
 			f.name(), milliseconds(f.Queue)))
+		found = append(found, d)
+	}
+	return found
+}
+
+func ownQueue(v *View) []doctor.Finding {
+	told := map[string]bool{}
+	var found []doctor.Finding
+	for _, f := range v.carrying() {
+		drops := v.Host.Dropped[f.Device]
+		if !v.Sending || drops == 0 || f.Resent == 0 || told[f.Device] {
+			continue
+		}
+		told[f.Device] = true
+		d := v.finding(OwnQueueDrops, doctor.Info, track.Likely,
+			"the queue of "+f.Device+" on this host drops packets: "+Rate(f.Rate))
+		about(&d, f)
+		d.Evidence = append(d.Evidence, fmt.Sprintf("%s: %d of %d segments were sent again, and the queue dropped %d "+
+			"packets meanwhile", f.name(), f.Resent, f.Segments, drops))
+		d.Fix = append(d.Fix, "tc -s qdisc show dev "+f.Device+": a longer queue, or fq_codel below the shaper")
 		found = append(found, d)
 	}
 	return found

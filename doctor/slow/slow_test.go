@@ -287,6 +287,21 @@ func TestMeasuredWorlds(t *testing.T) {
 	}
 }
 
+// Drops of the device's own queue are told once for each device, and only where something was sent
+// again.
+func TestTheQueueOfADeviceDrops(t *testing.T) {
+	for _, test := range []struct {
+		dropped map[string]uint64
+		want    int
+	}{{nil, 0}, {map[string]uint64{"p1": 7}, 1}, {map[string]uint64{"p1": 7, "p2": 1, "p3": 5}, 2}} {
+		v := measured[0].view()
+		v.Host.Dropped = test.dropped
+		if got := ownQueue(v); len(got) != test.want {
+			t.Errorf("dropped %v: %+v", test.dropped, got)
+		}
+	}
+}
+
 // A healthy world never warns, whichever part of its looks is taken.
 func TestHealthyWorldsDoNotWarn(t *testing.T) {
 	for i := range measured[:10] {

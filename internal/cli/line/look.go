@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mptcpctl/doctor/slow"
+	"mptcpctl/hostnet"
 	"mptcpctl/internal/grammar"
 	"mptcpctl/internal/source/look"
 	"mptcpctl/mptcp"
@@ -67,17 +68,49 @@ func Look(ctx context.Context, connections []mptcp.Connection, span time.Duratio
 			host.Devices[c.Subflows[j].Cookie] = c.Subflows[j].Device
 		}
 	}
+	before := drops(ctx)
 	series, err := look.Take(ctx, client, &look.Config{
 		Time: span, Wanted: func(t mptcp.Token) bool { return wanted[t] },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("look at connections: %w", err)
 	}
+	host.Dropped = drops(ctx)
+	for device, n := range host.Dropped {
+		host.Dropped[device] = n - min(n, before[device])
+	}
 	views := make([]*slow.View, len(series))
 	for i := range series {
 		views[i] = slow.Digest(series[i], host)
 	}
 	return views, nil
+}
+
+// drops returns how many packets the queues of the devices dropped, nothing where that cannot be
+// read: it is only one sign of many.
+func drops(ctx context.Context) map[string]uint64 {
+	reader, err := hostnet.New(nil)
+	if err != nil {
+		return nil
+	}
+	defer reader.Close()
+	links, err := reader.Links(ctx)
+	if err != nil {
+		return nil
+	}
+	queues, err := reader.Queues(ctx)
+	if err != nil {
+		return nil
+	}
+	names := make(map[int]string, len(links))
+	for _, l := range links {
+		names[l.Index] = l.Name
+	}
+	dropped := make(map[string]uint64, len(queues))
+	for _, q := range queues {
+		dropped[names[q.Index]] += uint64(q.Drops)
+	}
+	return dropped
 }
 
 // Labels are what limits subflows, by their cookies. The zero value has none.
