@@ -1,10 +1,13 @@
 package line
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -59,13 +62,15 @@ func Look(ctx context.Context, connections []mptcp.Connection, span time.Duratio
 		Devices: map[uint64]string{}, Interval: look.DefaultInterval,
 		ReceiveMost: lastValue("/proc/sys/net/ipv4/tcp_rmem"), SendMost: lastValue("/proc/sys/net/ipv4/tcp_wmem"),
 	}
+	owners := addressOwners(ctx)
 	wanted := make(map[mptcp.Token]bool, len(connections))
 	for i := range connections {
 		c := &connections[i]
 		wanted[c.Token] = true
 		host.Netns = c.Netns
 		for j := range c.Subflows {
-			host.Devices[c.Subflows[j].Cookie] = c.Subflows[j].Device
+			f := &c.Subflows[j]
+			host.Devices[f.Cookie] = cmp.Or(f.Device, owners[f.Local.Addr()])
 		}
 	}
 	before := drops(ctx)
@@ -111,6 +116,27 @@ func drops(ctx context.Context) map[string]uint64 {
 		dropped[names[q.Index]] += uint64(q.Drops)
 	}
 	return dropped
+}
+
+// addressOwners returns the devices that have the addresses of this host, for subflows of which
+// nobody asked the routes; nothing where that cannot be read.
+func addressOwners(ctx context.Context) map[netip.Addr]string {
+	reader, err := hostnet.New(nil)
+	if err != nil {
+		return nil
+	}
+	defer reader.Close()
+	addresses, err := reader.Addresses(ctx)
+	if err != nil {
+		return nil
+	}
+	owners := make(map[netip.Addr]string, len(addresses))
+	for _, a := range addresses {
+		if name, err := net.InterfaceByIndex(a.IfIndex); err == nil {
+			owners[a.Addr] = name.Name
+		}
+	}
+	return owners
 }
 
 // Labels are what limits subflows, by their cookies. The zero value has none.
