@@ -12,10 +12,10 @@ func (a *app) commands() []grammar.Entry {
 		{Name: "doctor", Build: a.doctorCommand}, {Name: "nc", Build: a.ncCommand},
 		{Name: "wait", Build: a.waitCommand}, {Name: "top", Build: a.top},
 		{Name: "lab", Build: a.labCommand}, {Name: "serve", Build: a.serve},
-		{Name: "history", Build: a.history},
 		{Name: "pm", Build: a.pmCommand}, {Name: "run", Build: a.runCommand},
 		{Name: "probe", Build: a.probeCommand}, {Name: "policy", Build: a.policyCommand},
 		{Name: "record", Build: a.recordCommand}, {Name: "completion", Build: a.completionCommand},
 		{Name: "version", Build: versionCommand}, {Name: "help", Build: a.helpCommand},
+		{Name: "history", Build: a.history}, // behind help, whose abbreviation is h
 	}
 }

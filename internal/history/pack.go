@@ -38,7 +38,7 @@ func pack(root *os.Root, f *File) error {
 		return err
 	}
 	if last == 0 { // it has no line
-		return root.Remove(f.Name)
+		return removeIfThere(root, f.Name)
 	}
 	f.Last = last
 	if _, err := from.Seek(0, io.SeekStart); err != nil {
@@ -59,7 +59,12 @@ func pack(root *os.Root, f *File) error {
 	if err != nil {
 		return errors.Join(err, root.Remove(partName))
 	}
-	if err := root.Remove(f.Name); !errors.Is(err, os.ErrNotExist) { // being the oldest it may have gone
+	return removeIfThere(root, f.Name)
+}
+
+// removeIfThere removes a file that, being the oldest, may have gone already.
+func removeIfThere(root *os.Root, name string) error {
+	if err := root.Remove(name); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return nil

@@ -23,7 +23,6 @@ func History(list, show, diff, verify grammar.Run) grammar.Command {
 			{Line: "history dst 192.0.2.0/24 since yesterday", Meaning: "events and ends of connections to a network"},
 			{Line: "history show 63c070d2", Meaning: "the whole story of one connection"},
 			{Line: "history diff yesterday-14:00 now", Meaning: "what was changed since then"},
-			{Line: "--at 03:00 connection", Meaning: "the connections of that moment"},
 		},
 		Verbs: []grammar.Command{
 			{
