@@ -309,7 +309,52 @@ func (g *gathering) sockets(ctx context.Context) {
 	for i := range more.listeners {
 		snapshot.Listeners = append(snapshot.Listeners, more.listeners[i].Local)
 	}
-	g.found.Connections = track.Join(snapshot)
+	g.found.Connections = g.confirm(ctx, track.Join(snapshot))
+}
+
+// The kernel ends a connection some time after its subflows, in a worker of its own: this
+// often, and with these pauses, it is asked whether those without a subflow go on.
+const (
+	confirmTimes = 3
+	confirmPause = 5 * time.Millisecond
+	confirmMost  = 100 // connections
+)
+
+// confirm leaves out connections that were about to end when their sockets were read, and
+// notes the state of those that have changed it.
+func (g *gathering) confirm(ctx context.Context, list []mptcp.Connection) []mptcp.Connection {
+	bare := func(c *mptcp.Connection) bool { return c.State == mptcp.StateEstablished && len(c.Subflows) == 0 }
+	var tokens []mptcp.Token
+	for i := range list {
+		if bare(&list[i]) {
+			tokens = append(tokens, list[i].Token)
+		}
+	}
+	for range confirmTimes {
+		if len(tokens) == 0 || len(tokens) > confirmMost {
+			break
+		}
+		time.Sleep(confirmPause)
+		now, err := g.h.Lookup(ctx, g.h.netns, tokens)
+		if err != nil {
+			break // they stay as they were seen
+		}
+		states := map[mptcp.Token]mptcp.SocketState{}
+		for i := range now {
+			states[now[i].Token] = now[i].State
+		}
+		list = slices.DeleteFunc(list, func(c mptcp.Connection) bool {
+			_, there := states[c.Token]
+			return bare(&c) && !there
+		})
+		for i := range list {
+			if bare(&list[i]) {
+				list[i].State = states[list[i].Token]
+			}
+		}
+		tokens = slices.DeleteFunc(tokens, func(t mptcp.Token) bool { return states[t] != mptcp.StateEstablished })
+	}
+	return list
 }
 
 // settle takes over what was found, with the processes that hold it. The filter needs
