@@ -278,8 +278,13 @@ func headOfLine(v *View) []doctor.Finding {
 // runs over once, as at the end of slow start, is healthy, and BBR sends into loss by design.
 func (f *Flow) loses() bool {
 	quiet := max(20*time.Millisecond, micros(f.Socket.TCP.MinRTTMicros)*3/10)
-	return f.Empty <= 0.3 && f.Loss >= 0.01 && f.Resent >= 10 && f.Losing >= 0.4 && f.Worst <= 0.5 &&
-		f.QueueMost <= quiet && f.Socket.Congestion.Name != "bbr"
+	return f.Empty <= 0.3 && f.losesSteadily() && f.Worst <= 0.5 && f.QueueMost <= quiet
+}
+
+// losesSteadily reports whether loss may limit the rate, with or without a queue beside it:
+// round trips that vary look like one.
+func (f *Flow) losesSteadily() bool {
+	return f.Loss >= 0.01 && f.Resent >= 10 && f.Losing >= 0.4 && f.Socket.Congestion.Name != "bbr"
 }
 
 func losses(v *View) []doctor.Finding {
@@ -335,6 +340,14 @@ func pathFull(v *View) []doctor.Finding {
 		about(&d, f)
 		d.Evidence = append(d.Evidence, fmt.Sprintf("%s: its queue always has data, and the path has a queue of %s",
 			f.name(), milliseconds(f.Queue)))
+		if f.losesSteadily() {
+			d.Confidence, d.Alternatives = track.Possible, []rule.ID{PathLoses}
+			d.Title = fmt.Sprintf("the path is full at %s, or its loss of %.1f %% limits it", Rate(f.Rate), 100*f.Loss)
+			d.Evidence = append(d.Evidence, fmt.Sprintf(
+				"%d of %d segments were sent again, in %.0f %% of the intervals; "+
+					"round trips vary by up to %s: by a queue, or by the link itself",
+				f.Resent, f.Segments, 100*f.Losing, milliseconds(f.QueueMost)))
+		}
 		found = append(found, d)
 	}
 	return found

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"mptcpctl/doctor/rule"
 	"mptcpctl/mptcp"
 	"mptcpctl/sockdiag"
+	"mptcpctl/track"
 )
 
 // path is a subflow of a recorded world: what was measured of it in the kernel.
@@ -229,6 +231,11 @@ var measured = []world{
 			{mbits: 13.4, busy: .92, rtt: 24, min: 21, used: 1, empty: .13, resent: 8, spread: 2, segments: 3756},
 			{mbits: 2.2, busy: 1, rtt: 36, min: 31, used: 1, resent: 15, spread: 8, segments: 653},
 		}},
+	{name: "3 % loss, and round trips vary", written: 708e3, full: .7, limit: []What{Path, Path}, rules: []rule.ID{"S11", "S11"},
+		paths: []path{
+			{mbits: 13.4, busy: .92, rtt: 24, min: 21, used: 1, empty: .13, resent: 8, spread: 2, segments: 3756},
+			{mbits: 2.2, busy: 1, rtt: 60, min: 31, used: 1, resent: 15, spread: 8, segments: 653},
+		}},
 	{name: "queue of 500 kB", written: 1e6, unplaced: 6e3, waiting: .5, full: .69, limit: []What{Path, Path},
 		rules: []rule.ID{"S10", "S11"}, paths: []path{
 			{mbits: 17, busy: 1, rtt: 38, min: 21, used: 1, segments: 4782},
@@ -284,6 +291,22 @@ func TestMeasuredWorlds(t *testing.T) {
 				t.Errorf("rules %v, want %v", rules, want)
 			}
 		})
+	}
+}
+
+// Where packets are lost all the time, a path that looks full is not said to be in order.
+func TestLossBesideAQueueIsNamed(t *testing.T) {
+	for i := range measured {
+		w := &measured[i]
+		for _, f := range pathFull(w.view()) {
+			lossy := slices.Contains(f.Alternatives, PathLoses)
+			if want := w.name == "3 % loss, and round trips vary" && f.Subject.Device == "p2"; lossy != want {
+				t.Errorf("%s: %+v", w.name, f)
+			}
+			if lossy == strings.Contains(f.Title, "nothing is wrong") || lossy && f.Confidence != track.Possible {
+				t.Errorf("%s: %s (%v)", w.name, f.Title, f.Confidence)
+			}
+		}
 	}
 }
 
