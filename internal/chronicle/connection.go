@@ -3,6 +3,7 @@ package chronicle
 import (
 	"hash/maphash"
 	"maps"
+	"math"
 	"net/netip"
 	"strconv"
 	"time"
@@ -198,7 +199,8 @@ func troubles(e *track.Ended, history []track.Delta) (list []string) {
 	return list
 }
 
-// appendConnection appends the object of a line about a connection.
+// appendConnection appends the object of a line about a connection. The pair stands in the
+// line, and not once more in the object.
 func appendConnection(
 	b []byte, change Change, how string, key mptcp.Key, c *mptcp.Connection,
 	closed []track.ClosedSubflow, trouble []string,
@@ -229,12 +231,32 @@ func appendConnection(
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = present.AppendSubflow(b, &closed[i].Subflow)
+			s := lean(closed[i].Subflow, Ended)
+			b = present.AppendSubflow(b, &s)
 		}
 		b = append(b, `],`...)
 	}
+	told := *c // it is shared
+	told.Pair = mptcp.Pair{}
+	if change == Ended {
+		told.LastDataSentMS, told.LastDataRecvMS, told.LastAckRecvMS = 0, 0, 0
+	}
+	told.Subflows = make([]mptcp.Subflow, len(c.Subflows))
+	for i := range c.Subflows {
+		told.Subflows[i] = lean(c.Subflows[i], change)
+	}
 	b = append(b, `"connection":`...)
-	return append(present.AppendConnection(b, c), '}')
+	return append(present.AppendConnection(b, &told), '}')
+}
+
+// lean returns the subflow without figures that cost more than they say: a share has four
+// digits, and of one that ended nobody asks how long ago something came.
+func lean(s mptcp.Subflow, change Change) mptcp.Subflow {
+	s.Share = math.Round(s.Share*1e4) / 1e4
+	if change == Ended {
+		s.LastAckMS, s.LastDataSentMS = 0, 0
+	}
+	return s
 }
 
 // appendInstance puts the instance of a connection whose token was used before into the

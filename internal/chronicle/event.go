@@ -171,12 +171,14 @@ func (c *Connected) Key() mptcp.Key {
 	return mptcp.Key{Netns: c.Connection.Netns, Token: c.Connection.Token, Instance: c.Instance}
 }
 
-// ParseConnection reads the object of a line of the kind state or connection. The error is
-// [ErrFormat].
-func ParseConnection(object []byte) (*Connected, error) {
+// ParseConnection reads a line of the kind state or connection. The error is [ErrFormat].
+func ParseConnection(l *Line) (*Connected, error) {
 	var c Connected
-	if err := json.Unmarshal(object, &c); err != nil {
+	if err := json.Unmarshal(l.Object, &c); err != nil {
 		return nil, fmt.Errorf("%w: connection: %w", ErrFormat, err)
+	}
+	if !l.Pair.IsZero() {
+		c.Connection.Pair = l.Pair
 	}
 	return &c, nil
 }

@@ -99,12 +99,15 @@ func TestConnectionsAreReadBack(t *testing.T) {
 	}
 	closed := []track.ClosedSubflow{{Subflow: mptcp.Subflow{BytesSent: 9}}}
 	object := appendConnection(nil, Ended, "aborted", mptcp.Key{Instance: 2}, &c, closed, []string{"SF_FAILED"})
-	back, err := ParseConnection(object)
+	back, err := ParseConnection(&Line{Pair: c.Pair, Object: object})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := appendConnection(nil, back.Change, back.How, mptcp.Key{Instance: back.Instance}, &back.Connection, closed, back.Trouble); string(got) != string(object) {
 		t.Errorf("%s\nbecomes\n%s", object, got)
+	}
+	if back.Connection.Pair != c.Pair {
+		t.Errorf("the pair is %v", back.Connection.Pair)
 	}
 	if back.Key() != (mptcp.Key{Netns: "blue", Token: c.Token, Instance: 2}) || len(back.Closed) != 1 || back.Closed[0].BytesSent != 9 {
 		t.Errorf("%+v", back)

@@ -92,7 +92,7 @@ func (m *Moment) begin(l *Line) error {
 }
 
 func (m *Moment) connection(l *Line) error {
-	c, err := ParseConnection(l.Object)
+	c, err := ParseConnection(l)
 	if err != nil {
 		return err
 	}

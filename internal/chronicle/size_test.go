@@ -16,8 +16,8 @@ import (
 // while it lives at the beginning of each file. Those of this test are harder to compress than
 // real ones: all that may differ is random. docs/history.md tells the sizes.
 const (
-	mostForConnection = 320
-	mostForState      = 210
+	mostForConnection = 275
+	mostForState      = 195
 )
 
 // random makes connections of a client with two paths: what differs from one to the next in

@@ -97,8 +97,9 @@ func TestHistoryRemembers(t *testing.T) {
 func checkStory(t *testing.T, answer func(args ...string) string) {
 	t.Helper()
 	var line struct {
+		Pair       string
 		Connection struct {
-			Connection struct{ Token, Pair string }
+			Connection struct{ Token string }
 		}
 	}
 	for text := range strings.Lines(answer("-j", "history", "side", "client")) {
@@ -115,8 +116,8 @@ func checkStory(t *testing.T, answer func(args ...string) string) {
 			t.Errorf("%q is not in the story of %s:\n%s", want, c.Token, story)
 		}
 	}
-	if both := answer("history", "show", c.Pair[:8]); strings.Count(both, "ENDED]") != 2 {
-		t.Errorf("the story of the pair %s:\n%s", c.Pair, both)
+	if both := answer("history", "show", line.Pair[:8]); strings.Count(both, "ENDED]") != 2 {
+		t.Errorf("the story of the pair %s:\n%s", line.Pair, both)
 	}
 }
 

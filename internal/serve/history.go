@@ -75,6 +75,10 @@ func (c *Config) openHistory(from *Source) (*historian, error) {
 	config := c.History.Config
 	config.Log = c.Log
 	writer, last, err := history.Open(c.History.Folder, &config)
+	if errors.Is(err, os.ErrPermission) {
+		return nil, fmt.Errorf("history: user %d, as which the server goes on, must be able to reach and write %s: "+
+			"choose another folder, or another user with --user: %w", os.Geteuid(), c.History.Folder, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("history: %w", err)
 	}

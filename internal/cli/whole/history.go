@@ -170,7 +170,7 @@ func (p *printer) connection(l *chronicle.Line, wanted bool) (bool, error) {
 	if p.expr == nil && !wanted {
 		return false, nil
 	}
-	c, err := chronicle.ParseConnection(l.Object)
+	c, err := chronicle.ParseConnection(l)
 	if err != nil {
 		return false, err
 	}

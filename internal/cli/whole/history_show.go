@@ -83,7 +83,7 @@ func eachOfAConnection(
 				key = told.Key
 			}
 		case chronicle.KindState, chronicle.KindConnection:
-			if of, err = chronicle.ParseConnection(l.Object); err == nil {
+			if of, err = chronicle.ParseConnection(&l); err == nil {
 				key = of.Key()
 			}
 		default:
