@@ -70,7 +70,7 @@ func meanings() map[string]meaning {
 		"Namespace.Name":   namespace,
 		"Process.Name":     process, "Namespace.Hint": process,
 		"Link.Name":      device,
-		"Subflow.Device": device,
+		"Subflow.Device": device, "RateLimit.Other": device,
 		"Address.Label":  device,
 		"Rule.IIF":       device,
 		"Rule.OIF":       device,
@@ -79,6 +79,7 @@ func meanings() map[string]meaning {
 		"Facts.IPRoute2": word, "Sysctls.Raw": word, "Sysctls.PathManager": word, "Sysctls.Scheduler": word,
 		"Sysctls.AvailablePathManagers": word, "Sysctls.AvailableSchedulers": word,
 		"Connection.FallbackCause": word, "Connection.PathManager": word,
+		"RateLimit.What": word, "RateLimit.Side": word,
 		"Link.Type": word, "Link.Kind": word, "Link.OperState": word,
 		"Address.Scope": word, "Route.Type": word, "Route.Scope": word, "Route.Protocol": word, "Rule.Family": word,
 	}

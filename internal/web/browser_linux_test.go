@@ -205,11 +205,14 @@ func TestKeyboardReachesEverything(t *testing.T) {
 			const shown = o.outlineStyle !== 'none' && parseFloat(o.outlineWidth) > 0;
 			seen.add((e.target.getAttribute('aria-label') || e.target.id || e.target.textContent) + (shown ? '' : ' unseen'));
 		}), true`)
-		for range value[int](w, reachable+".length") + 3 {
-			w.run(chromedp.KeyEvent("\t"))
+		missing := "all"
+		for round := 0; round < 4 && missing != ""; round++ { // what is shown late is reached in another round
+			for range value[int](w, reachable+".length") + 3 {
+				w.run(chromedp.KeyEvent("\t"))
+			}
+			missing = value[string](w, reachable+`.map((e) => e.getAttribute('aria-label') || e.id || e.textContent)
+				.filter((name) => !seen.has(name)).join('; ')`)
 		}
-		missing := value[string](w, reachable+`.map((e) => e.getAttribute('aria-label') || e.id || e.textContent)
-			.filter((name) => !seen.has(name)).join('; ')`)
 		if missing != "" {
 			t.Errorf("%s: Tab does not reach, or does not show: %s; it reached %s",
 				view.name, missing, value[string](w, "[...seen].join('; ')"))
